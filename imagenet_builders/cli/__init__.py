@@ -1,0 +1,80 @@
+"""`imagenet-builders`: the command line, a module a command.
+
+    imagenet-builders build imagenet2012 --manual-dir /datashare/imagenet --data-dir /shared/tfds
+
+Nothing but the standard library is imported before the arguments are known to be good.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+import imagenet_builders
+from imagenet_builders.cli import build, show
+from imagenet_builders.cli.arguments import with_dashes
+from imagenet_builders.errors import ImagenetBuildersError, OptionError
+
+# How a batch system ends a job at its time limit, and a terminal that is closed.
+_ENDINGS = (signal.SIGTERM, signal.SIGHUP)
+
+_COMMANDS = (build, show)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line.
+
+    Args:
+        argv: The arguments; those of the process by default.
+
+    Returns:
+        The exit status: 0 when all went well, 1 when it did not, 2 for arguments that cannot be
+        used.
+    """
+    arguments = _parser().parse_args(with_dashes(sys.argv[1:] if argv is None else argv))
+    before = {number: signal.signal(number, _terminate) for number in _ENDINGS}
+    try:
+        status: int | None = arguments.run(arguments)
+    except KeyboardInterrupt:
+        print("imagenet-builders: interrupted; nothing was published", file=sys.stderr)
+        return 130
+    except (ImagenetBuildersError, OSError) as error:
+        if arguments.verbose:
+            traceback.print_exc()
+        print(f"imagenet-builders: error: {_sentence(error)}", file=sys.stderr)
+        return 2 if isinstance(error, OptionError) else 1
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return status or 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="imagenet-builders",
+        description="Turns pre-staged ImageNet archives into TensorFlow Datasets.",
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"imagenet-builders {imagenet_builders.__version__}"
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for command in _COMMANDS:
+        command.add_parser(commands)
+    return parser
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        names = [name for name in (error.filename, error.filename2) if name is not None]
+        return ": ".join([*map(str, names), error.strerror])
+    return str(error)
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    """Ends like any other error would, so that nothing is left behind."""
+    raise SystemExit(128 + number)

@@ -1,0 +1,154 @@
+"""`imagenet-builders build`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from imagenet_builders.cli import arguments as arguments_lib
+from imagenet_builders.datasets import BUILDER_MODULES
+from imagenet_builders.errors import OptionError, StagingError
+from imagenet_builders.options import BAD_IMAGE_POLICIES, CLASS_LISTS, BuildOptions
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the command to the parser."""
+    parser = commands.add_parser(
+        "build",
+        help="build datasets",
+        description="Builds datasets from the archives in a directory, which is never written to. "
+        "TFDS's spelling of options, with underscores, is accepted too.",
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument(
+        "datasets",
+        nargs="+",
+        metavar="DATASET",
+        type=arguments_lib.dataset,
+        help=f"what to build: {', '.join(sorted(BUILDER_MODULES))}; NAME/CONFIG for one "
+        "configuration (default: all that are staged); `all` for everything that is staged",
+    )
+    parser.add_argument("--manual-dir", required=True, help="directory with the archives")
+    parser.add_argument(
+        "--add-name-to-manual-dir",
+        action="store_true",
+        help="look for each dataset in the directory of its name below --manual-dir, as in TFDS",
+    )
+    parser.add_argument(
+        "--data-dir", help="where datasets go (default: $TFDS_DATA_DIR or ~/tensorflow_datasets)"
+    )
+    parser.add_argument(
+        "--file-format", choices=("tfrecord", "array_record"), help="default: tfrecord"
+    )
+    parser.add_argument(
+        "--workers", type=int, help="processes that write shards (default: the CPUs you may use)"
+    )
+    parser.add_argument(
+        "--scratch-dir",
+        help="where the index is kept between builds (default: $SLURM_TMPDIR, then $TMPDIR, then "
+        "beside the datasets)",
+    )
+    parser.add_argument(
+        "--bad-images",
+        choices=BAD_IMAGE_POLICIES,
+        help="what to do with an image that cannot be repaired (default: fail)",
+    )
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        default=None,
+        help="classes that are not staged are an error, not a warning",
+    )
+    parser.add_argument(
+        "--classes",
+        choices=CLASS_LISTS,
+        help="class list of imagenet2012_dogs: the known one or the archive's own (default: known)",
+    )
+    parser.add_argument(
+        "--num-shards", type=int, help="shards of each split (default: TFDS's rule)"
+    )
+    parser.add_argument(
+        "--max-shard-size",
+        type=arguments_lib.size,
+        metavar="BYTES",
+        help="as in TFDS; 500MiB, 1GB, ...",
+    )
+    parser.add_argument(
+        "--max-examples-per-split", type=int, help="build only so many, to try things out"
+    )
+    parser.add_argument("--verbose", action="store_true", help="show tracebacks")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Builds what was asked for."""
+    given = {
+        name: getattr(arguments, name)
+        for name in ("workers", "scratch_dir", "bad_images", "strict", "classes")
+        if getattr(arguments, name) is not None
+    }
+    options = BuildOptions.from_environment().replace(**given)
+    for name, least in (("num_shards", 1), ("max_examples_per_split", 1)):
+        value = getattr(arguments, name)
+        if value is not None and value < least:
+            raise OptionError(f"{name} must be at least {least}, not {value}")
+    # Everything heavy is imported from here on.
+    import importlib
+
+    import tensorflow_datasets as tfds
+
+    limits: dict[str, Any] = {}
+    if arguments.max_shard_size is not None:
+        limits["max_shard_size"] = arguments.max_shard_size
+    not_staged: list[StagingError] = []
+    built = 0
+    for name, config_name in arguments_lib.asked_for(arguments.datasets):
+        cls = importlib.import_module(BUILDER_MODULES[name]).Builder
+        manual_dir = Path(arguments.manual_dir)
+        config = tfds.download.DownloadConfig(
+            manual_dir=manual_dir / name if arguments.add_name_to_manual_dir else manual_dir,
+            num_shards=arguments.num_shards,
+            max_examples_per_split=arguments.max_examples_per_split,
+            **limits,
+        )
+        before, missing = built, list[str]()
+        for each in (
+            [config_name] if config_name else [c.name for c in cls.BUILDER_CONFIGS] or [None]
+        ):
+            builder = cls(
+                data_dir=arguments.data_dir,
+                config=each,
+                file_format=arguments.file_format,
+                options=options,
+            )
+            try:
+                _build_one(builder, config)
+                built += 1
+            except StagingError as error:
+                not_staged.append(error)
+                missing.append(f"{builder.info.full_name} is not built: {error}")
+        if (name, config_name) in arguments.datasets:  # By its name, not by `all`.
+            if built == before:
+                raise not_staged[-1]
+            for sentence in missing:
+                show_warning(sentence)
+    if not built:
+        raise not_staged[0]
+
+
+def _build_one(builder: Any, config: Any) -> None:
+    if builder.data_path.exists():
+        print(f"{builder.info.full_name} is there already: {builder.data_dir}")
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = show_warning
+        builder.download_and_prepare(download_config=config)
+    print(builder.data_dir)
+
+
+def show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    """Prints a warning as the command line words it."""
+    print(f"imagenet-builders: warning: {message}", file=sys.stderr)

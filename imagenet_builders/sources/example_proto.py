@@ -169,9 +169,11 @@ class Features:
             values is an empty tuple.
 
         Raises:
-            DamageError: This is not an Example, or a wanted feature is of another kind or too large.
+            DamageError: This is no Example, or a wanted feature is of another kind or too large.
             OSError: It cannot be read.
         """
+        if begin == end:
+            raise DamageError("expected an Example, found nothing")
         tag, at, stop = window.field(begin, end)
         if tag != _FIRST or stop != end:
             raise DamageError("expected an Example of nothing but features, found something else")

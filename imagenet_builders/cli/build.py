@@ -12,6 +12,7 @@ from imagenet_builders.cli import arguments as arguments_lib
 from imagenet_builders.datasets import BUILDER_MODULES
 from imagenet_builders.errors import OptionError, StagingError
 from imagenet_builders.options import BAD_IMAGE_POLICIES, CLASS_LISTS, BuildOptions
+from imagenet_builders.staging.found import KINDS
 
 
 def add_parser(commands: Any) -> None:
@@ -68,6 +69,12 @@ def add_parser(commands: Any) -> None:
         help="class list of imagenet2012_dogs: the known one or the archive's own (default: known)",
     )
     parser.add_argument(
+        "--source",
+        choices=KINDS,
+        help="what to read where a split is staged in more than one way (default: archives before "
+        "folders)",
+    )
+    parser.add_argument(
         "--num-shards", type=int, help="shards of each split (default: TFDS's rule)"
     )
     parser.add_argument(
@@ -86,7 +93,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Builds what was asked for."""
     given = {
         name: getattr(arguments, name)
-        for name in ("workers", "scratch_dir", "bad_images", "strict", "classes")
+        for name in ("workers", "scratch_dir", "bad_images", "strict", "classes", "source")
         if getattr(arguments, name) is not None
     }
     options = BuildOptions.from_environment().replace(**given)

@@ -103,7 +103,7 @@ def list_files(directory: str | os.PathLike[str]) -> list[tuple[str, int]]:
         try:
             status = entry.stat()
         except OSError as error:
-            raise _unreadable(entry.path, error) from error
+            raise unreadable(entry.path, error) from error
         if not stat.S_ISREG(status.st_mode):
             kind = "a directory" if stat.S_ISDIR(status.st_mode) else "neither file nor directory"
             raise SourceError(
@@ -151,7 +151,7 @@ def source_files(paths: Iterable[Path]) -> list[SourceFile]:
         try:
             return SourceFile.of(path)
         except OSError as error:
-            raise _unreadable(str(path), error) from error
+            raise unreadable(str(path), error) from error
 
     with ThreadPoolExecutor(_THREADS) as threads:
         return list(threads.map(look, paths))
@@ -174,10 +174,19 @@ def _entries(directory: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
         with os.scandir(directory) as entries:
             return list(entries)
     except OSError as error:
-        raise _unreadable(os.fspath(directory), error) from error
+        raise unreadable(os.fspath(directory), error) from error
 
 
-def _unreadable(path: str, error: OSError) -> SourceError:
+def unreadable(path: str, error: OSError) -> SourceError:
+    """The error that something cannot be read, with the reason that is likely.
+
+    Args:
+        path: What cannot be read.
+        error: What the system says.
+
+    Returns:
+        The error to raise.
+    """
     hint = ""
     if isinstance(error, PermissionError):
         hint = (

@@ -20,7 +20,10 @@ from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.sources import tar_images
 from imagenet_builders.sources.rows import Rows, SourceFile
 from imagenet_builders.sources.tar_images import ClassTar
+from imagenet_builders.staging import layouts
 from imagenet_builders.staging.checksums import check_image_count, official_archives
+from imagenet_builders.staging.found import Survey
+from imagenet_builders.staging.layouts import TEST_PATCH
 from imagenet_builders.staging.locate import Located, locate
 
 ARCHIVES = {
@@ -30,8 +33,8 @@ ARCHIVES = {
 }
 """Split to the names of its archive."""
 
-TEST_PATCH = "ILSVRC2012_img_test_patch_v10102019.tar"
-"""A few images of the test archive, made anew on 10 October 2019. Source: image-net.org."""
+NAME = "imagenet2012"
+SPLITS = ("train", "validation", "test")
 
 NO_LABEL = -1
 
@@ -40,6 +43,12 @@ _NUMBERED = re.compile(r"ILSVRC2012_(val|test)_([0-9]{8})\.JPEG")
 
 # Enough work for a process to be worth starting, little enough for all to be busy to the end.
 _BATCH_BYTES = 1 << 30
+
+
+def survey(manual_dir: Path, config: str | None = None) -> Survey:
+    """All that is staged of the dataset; see `imagenet_builders.datasets.SURVEYS`."""
+    del config
+    return layouts.survey(NAME, manual_dir, {split: split for split in SPLITS}, boxes=False)
 
 
 def locate_splits(manual_dir: Path) -> Located:

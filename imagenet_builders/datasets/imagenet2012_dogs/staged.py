@@ -20,6 +20,8 @@ from imagenet_builders.sources import tar_images
 from imagenet_builders.sources.box_archives import Annotated
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.sources.tar_images import ClassTar
+from imagenet_builders.staging import layouts
+from imagenet_builders.staging.found import Survey
 from imagenet_builders.staging.locate import locate
 
 NAME = "imagenet2012_dogs"
@@ -33,6 +35,12 @@ BOXES = tuple(f"ILSVRC2012_bbox_train_dogs{end}" for end in (".tar.gz", ".tgz", 
 # The inside of the archive of boxes is not documented anywhere; Stanford Dogs, which has the same
 # classes, names its annotations without an ending.
 _XML = re.compile(r"((n[0-9]{8})_[0-9]+)(?:\.xml)?")
+
+
+def survey(manual_dir: Path, config: str | None = None) -> Survey:
+    """All that is staged of the dataset; see `imagenet_builders.datasets.SURVEYS`."""
+    del config
+    return layouts.survey(NAME, manual_dir, {"train": "train_t3"}, boxes=True)
 
 
 def published_classes(directory: Path) -> tuple[str, ...] | None:

@@ -23,6 +23,8 @@ from imagenet_builders.errors import SourceError, StagingError
 from imagenet_builders.sources import box_archives
 from imagenet_builders.sources.box_archives import Annotated
 from imagenet_builders.sources.rows import SourceFile
+from imagenet_builders.staging import layouts
+from imagenet_builders.staging.found import Survey
 from imagenet_builders.staging.locate import locate
 
 NAME = "imagenet2012_localization"
@@ -41,6 +43,13 @@ _VALIDATION_XML = re.compile(r"(ILSVRC2012_val_([0-9]{8}))\.xml")
 
 # Less than this is parsed here: starting a process takes as long.
 _SMALL_BYTES = 256 << 10
+
+
+def survey(manual_dir: Path, config: str | None = None) -> Survey:
+    """All that is staged of the dataset; see `imagenet_builders.datasets.SURVEYS`."""
+    del config
+    parts = {split: split for split in ("train", "validation")}
+    return layouts.survey(NAME, manual_dir, parts, boxes=True)
 
 
 def locate_splits(manual_dir: Path) -> tuple[dict[str, tuple[Path, Path]], dict[str, str]]:

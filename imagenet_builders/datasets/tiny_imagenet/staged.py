@@ -30,6 +30,8 @@ from imagenet_builders.datasets.tiny_imagenet.contents import (
 from imagenet_builders.errors import SourceError, StagingError
 from imagenet_builders.sources.rows import row_schema
 from imagenet_builders.staging.checksums import official_archives
+from imagenet_builders.staging.found import Found, Survey
+from imagenet_builders.staging.locate import require_directory
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -89,6 +91,37 @@ def recipes(manual_dir: Path, room: Workroom) -> tuple[list[SplitRecipe], str | 
         if len(index)
     ]
     return made, missing
+
+
+def survey(manual_dir: Path, config: str | None = None) -> Survey:
+    """All that is staged of the dataset; see `imagenet_builders.datasets.SURVEYS`."""
+    del config
+    require_directory(NAME, manual_dir)
+    places: list[tuple[str, Path]] = []
+    if (manual_dir / ARCHIVE).is_file():
+        places.append(("zip", manual_dir / ARCHIVE))
+    # Unpacked into a folder that was made for it, the archive's own folder is in one of its name.
+    for folder in (manual_dir / FOLDER / FOLDER, manual_dir / FOLDER, manual_dir):
+        if (folder / CLASS_LIST).is_file():
+            places.append(("folders", folder))
+    found = {
+        split: tuple(
+            Found(split, kind, "official archive" if kind == "zip" else "unpacked archive", (path,))
+            for kind, path in places
+            if kind == "zip" or (path / directory).is_dir()
+        )
+        for split, directory in SPLITS.items()
+    }
+    looked_for = (
+        str(manual_dir / ARCHIVE),
+        f"{manual_dir / FOLDER} with {CLASS_LIST} in it",
+        str(manual_dir / CLASS_LIST),
+    )
+    return Survey(
+        NAME,
+        {split: each for split, each in found.items() if each},
+        missing={split: looked_for for split, each in found.items() if not each},
+    )
 
 
 def open_staged(manual_dir: Path) -> Contents:

@@ -153,6 +153,13 @@ def check_complete(
         )
 
 
+def official_images(split: str) -> int:
+    """How many images there are in a split (`train` or `validation`) of ILSVRC2012."""
+    if split == "train":
+        return sum(labels.train_counts().values())
+    return len(labels.validation_labels())
+
+
 def labels_by_name(split: str) -> Callable[[str], int]:
     """What says the label of an image from its name without extension.
 

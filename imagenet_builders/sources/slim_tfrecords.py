@@ -362,9 +362,7 @@ def _check_even(split: str, files: Sequence[SourceFile], counts: Sequence[int]) 
     Nothing within it tells. But all shards of slim have the same number of images, give or take
     one; and where all images of the split are there, nothing is missing however they are shared.
     """
-    official = len(labels.validation_labels())
-    if split == "train":
-        official = sum(labels.train_counts().values())
+    official = sets.official_images(split)
     most = max(counts)
     if sum(counts) == official or most - min(counts) <= 1:
         return

@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from imagenet_builders.errors import ArchiveError
+from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.sources import shard_sets as sets
 from imagenet_builders.sources import tar
 from imagenet_builders.sources.rows import Rows, SourceFile
@@ -39,12 +39,16 @@ if TYPE_CHECKING:
 SHARD = re.compile(r"imagenet1k-(train|validation)-([0-9]+)\.tar")
 """The name of a shard; its groups are the split and the number, of however many digits."""
 
+OFFICIAL_SHARDS = {"train": 1024, "validation": 64}
+"""Split to the number of shards in which `timm/imagenet-1k-wds` was published."""
+
 MAX_CLS_BYTES = 32
 """Bound on a `.cls`, a number of at most three digits."""
 MAX_JSON_BYTES = 64 << 10
 """Bound on a `.json`; a real one has about 90 bytes."""
 
-_IMAGE = ("jpg", "jpeg")
+# Extension, in whatever case, to the kind of member.
+_USED = {"jpg": "jpg", "jpeg": "jpg", "cls": "cls", "json": "json"}
 _NUMBER = re.compile(rb"\s*([0-9]{1,9})\s*")
 
 _AGAIN = "the shard is not as its writer made it, copy it again"
@@ -60,8 +64,8 @@ def shard_sets(names: Iterable[str]) -> dict[str, ShardSet]:
         names: File names; those that are not of shards are passed over.
 
     Returns:
-        Split (`train`, `validation`) to its shards. A set that lacks its last shards looks whole:
-        only the number of images tells.
+        Split (`train`, `validation`) to its shards. A set that lacks its last shards looks whole;
+        `OFFICIAL_SHARDS` says how many were published, and `index_shards` counts images.
 
     >>> shard_sets(["imagenet1k-validation-02.tar", "imagenet1k-validation-00.tar", "info.json"])
     ... # doctest: +NORMALIZE_WHITESPACE
@@ -98,11 +102,29 @@ def index_shards(split: str, files: Sequence[SourceFile], workers: Runner) -> pa
 
     Raises:
         SourceError: A shard is missing, changed, or cannot be opened.
-        ArchiveError: A shard is damaged, empty, or holds what it should not; an image is missing; a
-            label is not that of the image's name.
+        ArchiveError: A shard is damaged or empty, or holds what it should not; an image is missing;
+            a label is not that of the image's name.
     """
     sets.check_complete(split, files, shard_sets)
-    return sets.run(f"{__name__}:{shards_table.__name__}", split, files, workers)
+    table = sets.run(f"{__name__}:{shards_table.__name__}", split, files, workers)
+    _check_last_shards(split, files, table.num_rows)
+    return table
+
+
+def _check_last_shards(split: str, files: Sequence[SourceFile], images: int) -> None:
+    """Refuses the first of the published shards without the last, as a broken-off copy leaves them.
+
+    They have as many images each as the published ones, but together fewer than all.
+    """
+    all_images, shards = sets.official_images(split), OFFICIAL_SHARDS[split]
+    found = len(files)
+    if images >= all_images or found >= shards or images // found != all_images // shards:
+        return
+    raise SourceError(
+        f"{os.path.dirname(files[0].path)}: expected {shards:,} shards of split {split!r}, found "
+        f"the first {found:,} of them with {images:,} of its {all_images:,} images; copy those "
+        f"after {os.path.basename(files[-1].path)} too"
+    )
 
 
 def shards_table(job: ShardsJob, report: Callable[[int, int], None]) -> pa.Table:
@@ -128,60 +150,60 @@ def shards_table(job: ShardsJob, report: Callable[[int, int], None]) -> pa.Table
     return rows.table()
 
 
+class _Sample:
+    """A sample as far as it was met: its name, its label, and by extension the members of use."""
+
+    def __init__(self, stem: str, label: int, first: tar.Member):
+        self.stem = stem
+        self.label = label
+        self.first = first
+        self.members: dict[str, tar.Member] = {}
+
+
 def _shard_rows(position: int, file: SourceFile, label_of: Callable[[str], int]) -> Rows:
     """The rows of one shard."""
     rows = Rows()
-    current: str | None = None
-    label = -1
-    sample: dict[str, tar.Member] = {}
+    sample: _Sample | None = None
     with opened(file) as fd:
         for member in tar.walk(fd, file.path):
             name = file_name(file.path, member)
             if name is None:
                 continue
             stem, _, extension = name.partition(".")
-            if stem != current:
-                if current is not None:
-                    _add_sample(rows, position, fd, file.path, current, label, sample)
+            if sample is None or stem != sample.stem:
+                if sample is not None:
+                    _add_sample(rows, position, fd, file.path, sample)
                 try:
-                    label = label_of(stem)
+                    sample = _Sample(stem, label_of(stem), member)
                 except ValueError as error:
                     raise unexpected(file.path, member, str(error)) from None
-                current, sample = stem, {}
-            kind = extension.lower()
-            kind = _IMAGE[0] if kind in _IMAGE else kind
-            if kind in sample:
-                raise unexpected(file.path, member, f"its sample has a {kind!r} already")
-            sample[kind] = member
-        if current is None:
+            kind = _USED.get(extension.lower())
+            if kind is None:
+                continue
+            if kind in sample.members:
+                raise unexpected(file.path, member, f"its sample has a .{kind} already")
+            sample.members[kind] = member
+        if sample is None:
             raise ArchiveError(file.path, "there is no image in this shard; copy it again")
-        _add_sample(rows, position, fd, file.path, current, label, sample)
+        _add_sample(rows, position, fd, file.path, sample)
     return rows
 
 
-def _add_sample(
-    rows: Rows,
-    position: int,
-    fd: int,
-    path: str,
-    stem: str,
-    label: int,
-    sample: dict[str, tar.Member],
-) -> None:
-    """Adds the row of a sample, whose members are given by extension, once it is found sound."""
-    image = sample.get(_IMAGE[0])
-    if image is None:
-        first = next(iter(sample.values()))
+def _add_sample(rows: Rows, position: int, fd: int, path: str, sample: _Sample) -> None:
+    """Adds the row of a sample once it is found sound."""
+    stem, label, members = sample.stem, sample.label, sample.members
+    if "jpg" not in members:
         raise ArchiveError(
             path,
             f"expected the image {stem}.jpg beside this member, found none; {_AGAIN}",
-            member=first.name,
-            offset=first.header_offset,
+            member=sample.first.name,
+            offset=sample.first.header_offset,
         )
-    if "cls" in sample:
-        _check_cls(fd, path, label, sample["cls"])
-    if "json" in sample:
-        _check_json(fd, path, stem, label, sample["json"])
+    if "cls" in members:
+        _check_cls(fd, path, label, members["cls"])
+    if "json" in members:
+        _check_json(fd, path, stem, label, members["json"])
+    image = members["jpg"]
     rows.add(f"{stem}.JPEG", label, position, image.offset, image.size)
 
 

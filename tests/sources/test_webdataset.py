@@ -16,6 +16,7 @@ from imagenet_builders import labels
 from imagenet_builders.assembly.workers import Workers
 from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.sources import shard_sets
+from imagenet_builders.sources import webdataset as webdataset_source
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.sources.webdataset import MAX_JSON_BYTES, index_shards
@@ -182,7 +183,7 @@ REFUSED = {
     "another kind of image": ([(f"{STEM}.png", b"PNG")], f"expected the image {STEM}.jpg"),
     "an image twice": (
         [(f"{STEM}.jpg", b"1"), (f"{STEM}.JPEG", b"2")],
-        "its sample has a 'jpg' already",
+        "its sample has a .jpg already",
     ),
     "an unknown class": ([("n99999999_1.jpg", b"")], "n99999999 is not one of the 1,000 classes"),
     "a validation image": ([("ILSVRC2012_val_00000001.jpg", b"")], "only images such as n01440764"),
@@ -254,6 +255,20 @@ def test_a_gap_in_the_shards_is_an_error_that_names_what_is_missing(tmp_path, nu
     with pytest.raises(SourceError, match=problem) as caught:
         index(tmp_path)
     assert str(tmp_path) in str(caught.value)
+
+
+def test_the_first_of_the_published_shards_without_the_last_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(shard_sets, "official_images", lambda split: {"train": 9}[split])
+    monkeypatch.setitem(webdataset_source.OFFICIAL_SHARDS, "train", 4)
+    for number in range(4):
+        samples = TRAIN[number * 2 : number * 2 + 2] or [TRAIN[0]]
+        members = [member for sample in samples for member in members_of(*sample)]
+        (tmp_path / f"imagenet1k-train-{number:04d}.tar").write_bytes(tar_of(members))
+    assert index(tmp_path)[0].num_rows == 7
+    (tmp_path / "imagenet1k-train-0003.tar").unlink()
+    problem = "expected 4 shards of split 'train', found the first 3 of them with 6 of its 9 images"
+    with pytest.raises(SourceError, match=problem):
+        index(tmp_path)
 
 
 def test_two_shards_of_one_number_are_an_error(tmp_path):

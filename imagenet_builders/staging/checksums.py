@@ -71,7 +71,7 @@ class OfficialArchive:
         # Rounded or cut off, and in powers of 1,000 or of 1,024; nobody knows.
         number, unit = float(match[1] + (match[2] or "")), 10.0 ** -max(0, len(match[2] or "") - 1)
         power = _POWERS[match[3]]
-        return (number - unit / 2) * 1000**power <= size < (number + unit) * 1024**power
+        return bool((number - unit / 2) * 1000**power <= size < (number + unit) * 1024**power)
 
 
 @dataclasses.dataclass(frozen=True)

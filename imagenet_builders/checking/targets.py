@@ -1,0 +1,132 @@
+"""What is to be checked: datasets and their configurations, and what is staged of each."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from imagenet_builders import datasets
+from imagenet_builders.checking.report import full_name
+from imagenet_builders.errors import ImagenetBuildersError, StagingError
+from imagenet_builders.staging.checksums import official_splits
+from imagenet_builders.staging.found import Found, Survey
+
+# Its splits need their boxes; those of the dogs can do without.
+_NEEDS_BOXES = frozenset({"imagenet2012_localization"})
+
+_CLASSES = {
+    ("imagenet2012", None): "imagenet2012",
+    ("imagenet2012_localization", None): "imagenet2012",
+    ("imagenet2012_dogs", None): "dogs",
+    ("imagenet21k_winter21", "whole"): "imagenet21k_winter21",
+    ("imagenet21k_winter21", "p"): "imagenet21k_p",
+    ("tiny_imagenet", None): "tiny_imagenet",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """A dataset, or one of its configurations, to be checked.
+
+    Attributes:
+        dataset: Name of the dataset.
+        config: The configuration, or None where there are none.
+        manual_dir: Where it is looked for.
+        required: Whether it was asked for by name, so that it is an error if it is not there.
+    """
+
+    dataset: str
+    config: str | None
+    manual_dir: Path
+    required: bool
+
+    @property
+    def name(self) -> str:
+        """The dataset, with its configuration if it has any."""
+        return full_name(self.dataset, self.config)
+
+    @property
+    def splits(self) -> list[str]:
+        """Names of the official splits."""
+        return [
+            split
+            for dataset, config, split in official_splits()
+            if (dataset, config) == (self.dataset, self.config)
+        ]
+
+    @property
+    def class_space(self) -> str | None:
+        """Name of the label space of the classes that folders and class tars are named by."""
+        return _CLASSES.get((self.dataset, self.config))
+
+    @property
+    def needs_boxes(self) -> bool:
+        """Whether a split cannot be built without boxes."""
+        return self.dataset in _NEEDS_BOXES
+
+
+@dataclasses.dataclass(frozen=True)
+class Surveyed:
+    """What is staged of a target.
+
+    Attributes:
+        target: The target.
+        survey: What there is; nothing found where the survey failed.
+        error: Why the survey failed, or None.
+    """
+
+    target: Target
+    survey: Survey
+    error: ImagenetBuildersError | OSError | None = None
+
+    @property
+    def buildable(self) -> dict[str, tuple[Found, ...]]:
+        """Split to what provides it, where all that it needs is there."""
+        return {
+            split: found
+            for split, found in self.survey.found.items()
+            if found and (not self.target.needs_boxes or self.survey.boxes.get(split))
+        }
+
+
+def configs_of(dataset: str) -> list[str | None]:
+    """The configurations of a dataset, in their order; only None where it has none."""
+    return list(dict.fromkeys(config for name, config, _ in official_splits() if name == dataset))
+
+
+def all_targets(
+    manual_dir: Path, asked: Sequence[tuple[str, str | None]], *, add_name: bool
+) -> list[Target]:
+    """What is to be checked.
+
+    Args:
+        manual_dir: Where to look.
+        asked: Datasets asked for, each with a configuration or None for all; all if empty.
+        add_name: Look for each dataset in the directory of its name below `manual_dir`.
+    """
+    wanted = list(asked) or [(name, None) for name in datasets.BUILDER_MODULES]
+    return [
+        Target(name, each, manual_dir / name if add_name else manual_dir, bool(asked))
+        for name, config in wanted
+        for each in ([config] if config else configs_of(name))
+    ]
+
+
+def survey(target: Target, manual_dir: Path | None = None) -> Surveyed:
+    """Looks at what is staged of a target.
+
+    Args:
+        target: The target.
+        manual_dir: Where to look instead.
+    """
+    nothing = Survey(target.name, {})
+    try:
+        module, _, function = datasets.SURVEYS[target.dataset].partition(":")
+        look: Callable[..., Survey] = getattr(importlib.import_module(module), function)
+        return Surveyed(target, look(manual_dir or target.manual_dir, target.config))
+    except StagingError as error:
+        return Surveyed(target, dataclasses.replace(nothing, missing={"": (str(error),)}))
+    except (ImagenetBuildersError, OSError) as error:
+        return Surveyed(target, nothing, error)

@@ -23,6 +23,7 @@ tensorflow/models.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from array import array
@@ -133,12 +134,13 @@ def shard_sets(names: Iterable[str]) -> dict[str, ShardSet]:
             problem = f"some are of {int(first):,} and others of {int(others[0]):,}; keep one set"
             result[split] = ShardSet(ordered, problem)
             continue
-        result[split] = sets.numbered_set(
-            numbers,
-            lambda number, split=split, of=first: f"{split}-{number:05}-of-{of}",  # type: ignore[misc]
-            int(first),
-        )
+        name_of = functools.partial(_shard_name, split, first)
+        result[split] = sets.numbered_set(numbers, name_of, int(first))
     return result
+
+
+def _shard_name(split: str, count: str, number: int) -> str:
+    return f"{split}-{number:05}-of-{count}"
 
 
 def slim_schema() -> pa.Schema:

@@ -19,6 +19,7 @@ Source: `wds/tfds_to_wds.py` of rwightman/imagenet-12k, which wrote the shards; 
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -81,12 +82,13 @@ def shard_sets(names: Iterable[str]) -> dict[str, ShardSet]:
             found.setdefault(match[1], []).append((int(match[2]), name))
             digits[match[1]] = len(match[2])
     return {
-        split: sets.numbered_set(
-            numbers,
-            lambda number, split=split: f"imagenet1k-{split}-{number:0{digits[split]}}.tar",  # type: ignore[misc]
-        )
+        split: sets.numbered_set(numbers, functools.partial(_shard_name, split, digits[split]))
         for split, numbers in found.items()
     }
+
+
+def _shard_name(split: str, digits: int, number: int) -> str:
+    return f"imagenet1k-{split}-{number:0{digits}}.tar"
 
 
 def index_shards(split: str, files: Sequence[SourceFile], workers: Runner) -> pa.Table:

@@ -76,8 +76,8 @@ class FileReader:
         table = self._super.inode_table
         position, end = table + (reference >> 16), self._super.directory_table
         cursor = Cursor(self._blocks, position, reference & 0xFFFF, end)
-        cursor.skip(inode.length)
-        fields = struct.unpack_from(f"<{count}I", *cursor.peek(4 * count))
+        data, at = cursor.peek(inode.length + 4 * count)
+        fields = struct.unpack_from(f"<{count}I", data, at + inode.length)
         block_size = self._super.block_size
         stored = sum(field & (_STORED_PLAIN - 1) for field in fields)
         sound = (

@@ -274,5 +274,5 @@ class Cursor:
         return self._data, self._at
 
     def skip(self, size: int) -> None:
-        """Goes on behind bytes that were peeked at."""
+        """Goes on behind bytes that were peeked at, and no further."""
         self._at += size

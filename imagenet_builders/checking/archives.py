@@ -152,7 +152,7 @@ def _tar(fd: int, size: int) -> _Wrong | None:
             "a copy into a file that was made at its full size first, which is not done yet or "
             "broke off",
         )
-    if len(block) < tar_header.BLOCK or not tar_header.has_right_checksum(block):
+    if not _is_header(block):
         return _Wrong(expected, *_foreign(block))
     tail = os.pread(fd, _TAIL_BYTES, max(0, size - _TAIL_BYTES))
     if any(tail[-_END_OF_TAR:]) or len(tail) < _END_OF_TAR:
@@ -173,6 +173,10 @@ def _tar(fd: int, size: int) -> _Wrong | None:
     return None
 
 
+def _is_header(block: bytes) -> bool:
+    return len(block) == tar_header.BLOCK and tar_header.has_right_checksum(block)
+
+
 def _foreign(block: bytes) -> tuple[str, str, str]:
     """Found, cause and action, from the words that a build has for a file that is no tar."""
     said = tar_header.describe_foreign(block)
@@ -184,7 +188,7 @@ def _foreign(block: bytes) -> tuple[str, str, str]:
 def _gzip(fd: int) -> _Wrong | None:
     block = os.pread(fd, tar_header.BLOCK, 0)
     # Archives of boxes may be plain tars whatever their name says; a build says if another is.
-    if block.startswith(b"\x1f\x8b") or tar_header.has_right_checksum(block):
+    if block.startswith(b"\x1f\x8b") or _is_header(block):
         return None
     if not any(block):
         return _Wrong(
@@ -254,7 +258,7 @@ def _official_size(official: OfficialArchive | None) -> str:
 
 def _damaged(path: Path, size: int, official: OfficialArchive | None, wrong: _Wrong) -> Problem:
     expected, cause = wrong.expected, wrong.cause
-    if official is not None and official.size is not None and size and "0 bytes" not in wrong.found:
+    if official is not None and official.size is not None and size:
         expected += f"; the official one has {official.size:,} bytes"
         if size < official.size:
             share = f"it has {size:,} bytes, {100 * size / official.size:.1f} % of the official"

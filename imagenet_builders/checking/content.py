@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -67,7 +68,12 @@ def of_source(
         lacking = counting.missing_classes(path, counted, known)
     official = official_splits()[target.dataset, target.config, found.split].images
     count = counted.images
-    if lacking is None and path.is_dir() and None not in (count, official) and count != official:
+    if (
+        lacking is None
+        and os.path.isdir(path)
+        and None not in (count, official)
+        and count != official
+    ):
         lacking = Problem(
             WARNING,
             str(path),
@@ -81,14 +87,14 @@ def of_source(
 
 def _counted(target: Target, found: Found, looks: Mapping[Path, Look]) -> Counted:
     path = found.paths[0]
-    if found.kind == "class-tars" and not path.is_dir():
+    if found.kind == "class-tars" and not os.path.isdir(path):
         return Counted(None, frozenset(path.stem for path in found.paths))
     lists = [each for each in found.paths[1:] if each.name.endswith(LIST_ENDING)]
     if lists:
         return counting.in_list(lists[0])
-    if path.is_dir():
+    if os.path.isdir(path):
         for name in _SUBFOLDERS.get((target.dataset, found.split), ()):
-            if (path / name).is_dir():
+            if os.path.isdir(path / name):
                 return counting.in_folder(path / name)
         return counting.in_folder(path)
     seen = looks[path]
@@ -125,7 +131,7 @@ def _batches(target: Target, found: Found, looks: Mapping[Path, Look]) -> list[P
     for path in found.paths:
         if path in looks and looks[path].names is not None and path.suffix == ".zip":
             names += looks[path].names or ()
-        elif path.is_dir():
+        elif os.path.isdir(path):
             names += (str(each) for each in path.rglob("*.npz"))
         else:
             names.append(path.name)

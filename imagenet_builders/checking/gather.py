@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -113,7 +114,7 @@ def _look_at_all(shown: Sequence[Surveyed]) -> dict[Path, Look]:
             for one in found:
                 for path in one.paths:
                     kinds.setdefault(path, one.kind)
-    files = [path for path in kinds if not path.is_dir()]
+    files = [path for path in kinds if not os.path.isdir(path)]
     with ThreadPoolExecutor(_THREADS) as threads:
         looks = threads.map(
             lambda path: archives.look(path, kinds[path], official_archives().get(path.name)), files

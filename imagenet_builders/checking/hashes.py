@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -100,7 +101,7 @@ def _files(checked: Iterable[Checked]) -> list[Path]:
     files: dict[Path, None] = {}
     for one in checked:
         for path in one.row.paths:
-            if not path.is_dir():
+            if not os.path.isdir(path):
                 files[path] = None
             elif one.row.kind == "npz":
                 files |= dict.fromkeys(sorted(path.rglob("*.npz")))

@@ -103,7 +103,7 @@ def near(manual_dir: Path) -> Iterator[Path]:
 def similar(path: Path) -> list[Path]:
     """Paths that there are, for one that there is not."""
     missing = Path(os.path.abspath(path))
-    there = next(parent for parent in missing.parents if parent.is_dir())
+    there = next(parent for parent in missing.parents if os.path.isdir(parent))
     wanted = missing.relative_to(there).parts[0]
     names = {name.lower(): name for name in sorted(_folders(there))}
     close = difflib.get_close_matches(wanted.lower(), names, n=3, cutoff=0.6)

@@ -236,7 +236,7 @@ def _place(path: Path, needed: int, files: int) -> Place:
 def _existing(path: Path) -> Path:
     """The directory itself, or the nearest above it that is there."""
     path = path.absolute()
-    return next(each for each in (path, *path.parents) if each.is_dir())
+    return next(each for each in (path, *path.parents) if os.path.isdir(each))
 
 
 def _device(path: Path) -> int | None:

@@ -79,7 +79,7 @@ def _lists(directories: Iterable[Path]) -> list[Path]:
                 names = [entry.name for entry in entries if _LIST.fullmatch(entry.name)]
         except OSError:
             continue  # It is said elsewhere.
-        lists |= {path: None for name in sorted(names) if (path := directory / name).is_file()}
+        lists |= {path: None for name in sorted(names) if os.path.isfile(path := directory / name)}
     return list(lists)[:_MAX_LISTS]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Mapping
 
 from imagenet_builders.errors import SourceError, StagingError
 from imagenet_builders.staging.found import Found, Survey
@@ -45,10 +44,8 @@ def choose(survey: Survey, source: str | None) -> dict[str, Found]:
     return chosen
 
 
-def choose_boxes(survey: Survey, split: str, images: Found) -> Found | None:
-    """What provides the boxes of a split, or None; says so where it is not plain.
-
-    The boxes in the records that the images come from are preferred to others that are rounded.
+def choose_boxes(survey: Survey, split: str, images: Found) -> Found:
+    """What provides the boxes of a split, of which something does; says so where it is not plain.
 
     Args:
         survey: What is staged.
@@ -61,9 +58,7 @@ def choose_boxes(survey: Survey, split: str, images: Found) -> Found | None:
     Raises:
         SourceError: Only what cannot be read as it is.
     """
-    found = survey.boxes.get(split, ())
-    if not found:
-        return None
+    found = survey.boxes[split]
     one = _chosen(found, None)
     assert one is not None
     if one.paths != images.paths and (len(found) > 1 or not one.layout.startswith("official")):
@@ -115,7 +110,6 @@ def _chosen(found: tuple[Found, ...], source: str | None) -> Found | None:
     raise SourceError(wanted[0].problem)
 
 
-def layout_of(found: Mapping[str, Found], split: str) -> str:
+def layout_of(found: Found) -> str:
     """What `provenance.json` says of a split's source."""
-    one = found[split]
-    return f"{one.layout} ({one.kind})" + (f"; {one.note}" if one.note else "")
+    return f"{found.layout} ({found.kind})" + (f"; {found.note}" if found.note else "")

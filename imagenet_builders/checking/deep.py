@@ -108,10 +108,7 @@ def _imagenet2012(
 ) -> Mapping[str, int]:
     from imagenet_builders.datasets.imagenet2012 import staged
 
-    return {
-        split: len(staged.index_split(split, found.paths[0], room))
-        for split, found in sources.items()
-    }
+    return {split: len(staged.index_split(found, room)) for split, found in sources.items()}
 
 
 def _localization(

@@ -114,12 +114,15 @@ def list_files(
     """
     path = os.fspath(directory)
     known = list_names(path) if names is None else sorted(names)
+    is_listed = names is not None
     if len(known) <= _STATS_AT_A_TIME:
-        return _with_sizes(path, known)
+        return _with_sizes(path, known, is_listed)
     parts = [known[at : at + _STATS_AT_A_TIME] for at in range(0, len(known), _STATS_AT_A_TIME)]
     with ThreadPoolExecutor(_THREADS) as threads:
         return [
-            each for part in threads.map(lambda p: _with_sizes(path, p), parts) for each in part
+            each
+            for part in threads.map(lambda p: _with_sizes(path, p, is_listed), parts)
+            for each in part
         ]
 
 
@@ -132,7 +135,7 @@ def list_names(directory: str | os.PathLike[str]) -> list[str]:
     return sorted(entry.name for entry in _entries(directory))
 
 
-def _with_sizes(directory: str, names: Sequence[str]) -> list[tuple[str, int]]:
+def _with_sizes(directory: str, names: Sequence[str], is_listed: bool) -> list[tuple[str, int]]:
     """Names of plain files with their sizes."""
     files = []
     for name in names:
@@ -140,6 +143,11 @@ def _with_sizes(directory: str, names: Sequence[str]) -> list[tuple[str, int]]:
         try:
             status = os.stat(path)
         except OSError as error:
+            if is_listed and isinstance(error, FileNotFoundError):
+                raise SourceError(
+                    f"{path!r} is in the list of the folder's files, but is not there; mend the "
+                    "list, or move it away so that the folder is listed"
+                ) from error
             raise unreadable(path, error) from error
         if not stat.S_ISREG(status.st_mode):
             kind = "a directory" if stat.S_ISDIR(status.st_mode) else "neither file nor directory"

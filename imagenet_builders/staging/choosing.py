@@ -38,6 +38,8 @@ def choose(survey: Survey, source: str | None) -> dict[str, Found]:
             say(split, one, found)
     if not chosen:
         raise nothing_staged(survey, source)
+    for warning in survey.warnings:
+        warnings.warn(warning, stacklevel=4)
     for split in survey.missing:
         if not split.endswith(" boxes"):
             warnings.warn(f"split {split} will be missing: {wanting(survey, split)}", stacklevel=4)
@@ -75,8 +77,8 @@ def say(what: str, chosen: Found, found: tuple[Found, ...]) -> None:
     print(f"{what}: from {chosen}{note}{instead}", file=sys.stderr, flush=True)
 
 
-def nothing_staged(survey: Survey, source: str | None) -> StagingError:
-    """The error that nothing (of a kind) is staged."""
+def nothing_staged(survey: Survey, source: str | None) -> StagingError | SourceError:
+    """The error that nothing (of a kind) is staged, or may be read."""
     if survey.found:
         there = sorted({one.kind for found in survey.found.values() for one in found})
         return StagingError(
@@ -86,10 +88,11 @@ def nothing_staged(survey: Survey, source: str | None) -> StagingError:
     looked_for = "; ".join(
         f"{split}: {' or '.join(paths)}" for split, paths in survey.missing.items()
     )
-    odd = "".join(f". {warning}" for warning in survey.warnings)
+    if survey.warnings:  # What may not be read may hold it.
+        return SourceError(". ".join(survey.warnings))
     return StagingError(
         f"nothing of {survey.dataset} is staged, and at least one split is needed; "
-        f"looked for {looked_for}{odd}"
+        f"looked for {looked_for}"
     )
 
 

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from imagenet_builders.errors import StagingError
+from imagenet_builders.errors import SourceError, StagingError
 from imagenet_builders.sources import slim_tfrecords, webdataset
 from imagenet_builders.sources.folder_images import unreadable
 from imagenet_builders.sources.shard_sets import ShardSet
@@ -33,10 +33,12 @@ _DIRECTORIES = ("folders", "class-tars")
 # So many entries of a directory are looked at to see what it holds; it may hold 100,000.
 _PEEK = 64
 
-_CLASS_FOLDER = re.compile(r"n[0-9]{8}")
-_CLASS_TAR = re.compile(r"n[0-9]{8}\.tar")
-_IMAGE = re.compile(r"(n[0-9]{8}_[0-9]+|ILSVRC2012_(val|test)_[0-9]{8})\.(jpe?g|png)", re.I)
-_XML = re.compile(r"(n[0-9]{8}_[0-9]+|ILSVRC2012_val_[0-9]{8})\.xml")
+_HOLDS = (
+    ("folders", re.compile(r"n[0-9]{8}")),
+    ("folders", re.compile(r"(n[0-9]{8}_[0-9]+|ILSVRC2012_(val|test)_[0-9]{8})\.(?i:jpe?g|png)")),
+    ("class-tars", re.compile(r"n[0-9]{8}\.tar")),
+    ("xml", re.compile(r"(n[0-9]{8}_[0-9]+|ILSVRC2012_val_[0-9]{8})\.xml")),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,31 +108,33 @@ class Tree:
             ]
         return found
 
-    def peek(self, directory: Path) -> str:
-        """What the first few entries of a directory are.
-
-        Returns:
-            `folders` for class folders or images, `class-tars`, `xml` for annotations, or an empty
-            string for none of these.
-        """
-        try:
-            with os.scandir(directory) as entries:
-                for entry in itertools.islice(entries, _PEEK):
-                    for what, pattern in (
-                        ("folders", _CLASS_FOLDER),
-                        ("folders", _IMAGE),
-                        ("class-tars", _CLASS_TAR),
-                        ("xml", _XML),
-                    ):
-                        if pattern.fullmatch(entry.name):
-                            return what
-        except OSError as error:
-            self._warn(unreadable(str(directory), error))
-        return ""
-
     def _warn(self, error: Exception) -> None:
         if str(error) not in self.warnings:
             self.warnings.append(str(error))
+
+
+def peek(directory: Path) -> str:
+    """What the first few entries of a directory are.
+
+    Args:
+        directory: The directory.
+
+    Returns:
+        `folders` for class folders or images, `class-tars`, `xml` for annotations, or an empty
+        string for none of these.
+
+    Raises:
+        SourceError: It cannot be read.
+    """
+    try:
+        with os.scandir(directory) as entries:
+            for entry in itertools.islice(entries, _PEEK):
+                for what, pattern in _HOLDS:
+                    if pattern.fullmatch(entry.name):
+                        return what
+    except OSError as error:
+        raise unreadable(str(directory), error) from error
+    return ""
 
 
 def find(
@@ -178,18 +182,22 @@ def _matching(
                     yield (path,), ""
             elif entry.is_dir():
                 wanted = ("xml", "folders") if what == "boxes" else (layout.kind,)
-                for folder in _inside(path):
-                    if tree.peek(folder) in wanted:
-                        lists = _lists_of(tree, directory, entry.name, part)
-                        yield ((folder, *lists) if what == "images" else (folder,)), ""
-                        break
+                try:
+                    folder = next((each for each in _inside(path) if peek(each) in wanted), None)
+                except SourceError as error:
+                    yield (path,), str(error)
+                    continue
+                if folder is not None and what == "boxes":
+                    yield (folder,), ""
+                elif folder is not None:
+                    yield (folder, *_lists_of(tree, directory, entry.name, part)), ""
 
 
 def _inside(path: Path) -> Iterator[Path]:
     """A folder, and the one in it where an archive that has one of its own was unpacked."""
     yield path
     for name in ("test", "val"):
-        if (path / name).is_dir():
+        if os.path.isdir(path / name):
             yield path / name
 
 

@@ -16,7 +16,7 @@ from imagenet_builders.assembly.workroom import Workroom
 from imagenet_builders.datasets.access_terms import ACCESS_TERMS
 from imagenet_builders.datasets.imagenet2012_downsampled import batches, examples, staged
 from imagenet_builders.datasets.imagenet2012_downsampled.unpacked import Unpacked
-from imagenet_builders.staging.choosing import choose
+from imagenet_builders.staging.choosing import choose, layout_of
 
 
 @dataclasses.dataclass(eq=False)
@@ -86,6 +86,7 @@ class Builder(PlannedBuilder):
                     f"{examples.__name__}:{examples.make_examples.__name__}",
                     examples.example_sizes,
                     also_read=tuple(file for file in read if file not in index.files),
+                    layout=layout_of(chosen[split]),
                 )
             )
         return recipes

@@ -25,7 +25,12 @@ from imagenet_builders.sources import box_archives, box_folders, slim_tfrecords
 from imagenet_builders.sources.box_archives import Annotated
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.staging import layouts
-from imagenet_builders.staging.choosing import choose, choose_boxes, layout_of
+from imagenet_builders.staging.choosing import (
+    choose,
+    choose_boxes,
+    layout_of,
+    nothing_staged,
+)
 from imagenet_builders.staging.found import Found, Survey
 
 NAME = "imagenet2012_localization"
@@ -85,11 +90,17 @@ def _choose_whole(staged: Survey, source: str | None) -> dict[str, Found]:
         for split in SPLITS
     }
     whole = {split: staged.found[split] for split in SPLITS if not lacking[split]}
+    if not whole and (staged.warnings or (not staged.found and not staged.boxes)):
+        keys = [(split, what) for split in SPLITS for what in ("images", "boxes")]
+        missing = {
+            f"{split} {what}": staged.missing[split if what == "images" else f"{split} boxes"]
+            for split, what in keys
+        }
+        raise nothing_staged(dataclasses.replace(staged, missing=missing), source)
     if not whole:
         said = ". ".join(f"Of {split}, {what}" for split, what in lacking.items())
-        odd = "".join(f". {warning}" for warning in staged.warnings)
         raise StagingError(
-            f"nothing of {NAME} can be built: a split needs its images and its boxes. {said}{odd}"
+            f"nothing of {NAME} can be built: a split needs its images and its boxes. {said}"
         )
     for split, what in lacking.items():
         if what:

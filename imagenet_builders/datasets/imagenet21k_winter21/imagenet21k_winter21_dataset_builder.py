@@ -72,7 +72,7 @@ class Builder(PlannedBuilder):
         self._unpacked = found.unpacked
         make_examples = f"{examples.__name__}:{examples.make_examples.__name__}"
         return [
-            SplitRecipe(split, index, make_examples, example_sizes)
+            SplitRecipe(split, index, make_examples, example_sizes, layout=found.layout)
             for split, index in found.indexes.items()
         ]
 

@@ -26,6 +26,7 @@ from imagenet_builders.sources import folder_images, gzip_spill, tar_images
 from imagenet_builders.sources.folder_images import ImageFolder, source_files
 from imagenet_builders.sources.rows import SourceFile, row_schema
 from imagenet_builders.sources.tar_images import ClassTar, ClassTarsJob, Place
+from imagenet_builders.staging.choosing import nothing_staged
 from imagenet_builders.staging.found import Found, Survey
 from imagenet_builders.staging.locate import require_directory
 
@@ -54,11 +55,13 @@ class Staged:
 
     Attributes:
         indexes: The rows of each split that has any.
+        layout: What they were made from, in words.
         unpacked: Path of the plain file in scratch that a gzip archive was unpacked to, and the
             archive; None where there was nothing to unpack.
     """
 
     indexes: dict[str, Index]
+    layout: str = ""
     unpacked: tuple[str, SourceFile] | None = None
 
 
@@ -121,7 +124,12 @@ def find(config: str, manual_dir: Path, room: Workroom) -> Staged:
             strict, a class is not there.
         OptionError: There is no room to unpack an archive.
     """
-    source, *others = locate.locate(config, manual_dir)
+    sources = locate.locate(config, manual_dir)
+    wanted = [one for one in sources if room.options.source in (None, _KINDS[one.kind][0])]
+    if not wanted:
+        raise nothing_staged(survey(manual_dir, config), room.options.source)
+    source = wanted[0]
+    others = [one for one in sources if one is not source]
     if others:
         warnings.warn(
             f"{NAME}/{config} is staged more than once: {source} is used, and not "
@@ -150,7 +158,8 @@ def find(config: str, manual_dir: Path, room: Workroom) -> Staged:
         strict=room.options.strict,
     )
     _check_disjoint(indexes)
-    return dataclasses.replace(staged, indexes=indexes)
+    kind, layout = _KINDS[source.kind]
+    return dataclasses.replace(staged, indexes=indexes, layout=f"{layout} ({kind})")
 
 
 def _of_gzip(config: str, archive: Path, room: Workroom) -> Staged:
@@ -173,7 +182,7 @@ def _of_gzip(config: str, archive: Path, room: Workroom) -> Staged:
             member=error.member,
             offset=error.offset,
         ) from error
-    return Staged(indexes, (SourceFile.of(plain).path, SourceFile.of(archive)))
+    return Staged(indexes, unpacked=(SourceFile.of(plain).path, SourceFile.of(archive)))
 
 
 def _of_tar(config: str, archive: Path, cache: IndexCache, workers: Workers) -> dict[str, Index]:

@@ -30,6 +30,7 @@ from imagenet_builders.datasets.tiny_imagenet.contents import (
 from imagenet_builders.errors import SourceError, StagingError
 from imagenet_builders.sources.rows import row_schema
 from imagenet_builders.staging.checksums import official_archives
+from imagenet_builders.staging.choosing import layout_of, nothing_staged, say
 from imagenet_builders.staging.found import Found, Survey
 from imagenet_builders.staging.locate import require_directory
 
@@ -69,7 +70,7 @@ def recipes(manual_dir: Path, room: Workroom) -> tuple[list[SplitRecipe], str | 
         StagingError: Nothing is staged.
         SourceError: What is staged is damaged, or not all of it is there and `strict` is set.
     """
-    contents = open_staged(manual_dir)
+    contents, found = open_staged(manual_dir, room.options.source)
     indexes = {split: index_split(split, contents, room) for split in SPLITS}
     if not any(map(len, indexes.values())):
         raise StagingError(
@@ -86,6 +87,7 @@ def recipes(manual_dir: Path, room: Workroom) -> tuple[list[SplitRecipe], str | 
             examples.example_sizes,
             counts=_counts(index),
             also_read=tuple(contents.text_sources(split)),
+            layout=layout_of(found),
         )
         for split, index in indexes.items()
         if len(index)
@@ -124,37 +126,37 @@ def survey(manual_dir: Path, config: str | None = None) -> Survey:
     )
 
 
-def open_staged(manual_dir: Path) -> Contents:
+def open_staged(manual_dir: Path, source: str | None = None) -> tuple[Contents, Found]:
     """Finds Tiny ImageNet: the archive, else the folder, else a folder that is `manual_dir` itself.
 
     Args:
         manual_dir: Where to look.
+        source: `zip` or `folders` for the one or the other, or None.
 
     Returns:
-        What is staged.
+        What is staged, and the same as `survey` has it, for any of its splits.
 
     Raises:
         StagingError: Nothing is; the message lists all that was looked for.
         SourceError: The folder holds something that does not belong.
     """
-    if not manual_dir.is_dir():
-        what = "is a file" if manual_dir.exists() else "does not exist"
+    staged = survey(manual_dir)
+    found = [each for of_split in staged.found.values() for each in of_split]
+    wanted = [each for each in found if source in (None, each.kind)]
+    if not found:
         raise StagingError(
-            f"manual_dir {manual_dir} {what}; it must be the directory that holds {ARCHIVE} or "
-            f"{FOLDER}"
+            f"nothing of {NAME} is staged; looked for {manual_dir / ARCHIVE}, for "
+            f"{manual_dir / FOLDER} with {CLASS_LIST} in it, and for {manual_dir / CLASS_LIST}"
         )
+    if not wanted:
+        raise nothing_staged(staged, source)
+    others = {each.paths: each for each in found if each.paths != wanted[0].paths}
+    if others:
+        say(NAME, wanted[0], (wanted[0], *others.values()))
     label_of = labels.space(NAME).id_of
-    archive = manual_dir / ARCHIVE
-    if archive.is_file():
-        return Archive(archive, label_of)
-    # Unpacked into a folder that was made for it, the archive's own folder is in one of its name.
-    for folder in (manual_dir / FOLDER / FOLDER, manual_dir / FOLDER, manual_dir):
-        if (folder / CLASS_LIST).is_file():
-            return Folder(folder, label_of)
-    raise StagingError(
-        f"nothing of {NAME} is staged; looked for {archive}, for {manual_dir / FOLDER} with "
-        f"{CLASS_LIST} in it, and for {manual_dir / CLASS_LIST}"
-    )
+    path = wanted[0].paths[0]
+    is_archive = wanted[0].kind == "zip"
+    return (Archive if is_archive else Folder)(path, label_of), wanted[0]
 
 
 def index_split(split: str, contents: Contents, room: Workroom) -> Index:

@@ -94,7 +94,7 @@ def _hash_file(path: Path, stop: threading.Event, report: Callable[[int], None])
             size = before.st_size
             with contextlib.suppress(OSError):
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
-            hashes = _hash(file.fileno(), stop, report)
+            hashes = _hash(file.fileno(), before.st_size, stop, report)
             after = os.fstat(file.fileno())
         if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
             raise SourceError(
@@ -107,17 +107,19 @@ def _hash_file(path: Path, stop: threading.Event, report: Callable[[int], None])
     return Hashed(path, size, hashes)
 
 
-def _hash(fd: int, stop: threading.Event, report: Callable[[int], None]) -> dict[str, str]:
-    """The hashes of all that is in an open file."""
+def _hash(
+    fd: int, size: int, stop: threading.Event, report: Callable[[int], None]
+) -> dict[str, str]:
+    """The hashes of the first `size` bytes of a file, which may grow as fast as it is read."""
     digests = [hashlib.new(name, usedforsecurity=False) for name in ALGORITHMS]
     # Each hash in a thread of its own while the next piece is read into the other buffer: they do
     # not hold the interpreter's lock.
     buffers = [bytearray(_READ_BYTES), bytearray(_READ_BYTES)]
-    number = 0
+    number = done = 0
     with ThreadPoolExecutor(len(digests)) as pool:
         busy: list[Future[None]] = []
         while True:
-            buffer = memoryview(buffers[number % 2])
+            buffer = memoryview(buffers[number % 2])[: size - done]
             got = _read_into(fd, buffer)
             for job in busy:
                 job.result()
@@ -125,6 +127,7 @@ def _hash(fd: int, stop: threading.Event, report: Callable[[int], None]) -> dict
                 break
             busy = [pool.submit(digest.update, buffer[:got]) for digest in digests]
             report(got)
+            done += got
             number += 1
     if stop.is_set():
         raise SourceError("the check was ended before all files were read")

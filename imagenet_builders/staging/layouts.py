@@ -26,9 +26,7 @@ _FOLDERS = (".", "ILSVRC2012", "raw-data", "ILSVRC2012/raw-data")
 _KAGGLE = ("ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "ILSVRC2012/ILSVRC/Data/CLS-LOC")
 _KAGGLE_BOXES = tuple(place.replace("Data", "Annotations") for place in _KAGGLE)
 _SQUASHED = r"\.(sqsh|squashfs|sfs|sqfs)"
-_REENCODED = (
-    "its images of CMYK and PNG, 23 of train, were encoded anew as RGB JPEGs by whoever made it"
-)
+_REENCODED = "the 23 of its images that were CMYK or PNG had been encoded anew, as RGB JPEGs, when it was made"
 
 _FOLDER_NAMES = {
     "train": (r"train", r"ILSVRC2012_img_train"),
@@ -83,7 +81,7 @@ IMAGES = (
             "train": (r"imagenet1k-train-[0-9]+\.tar",),
             "validation": (r"imagenet1k-validation-[0-9]+\.tar",),
         },
-        note=_REENCODED,
+        notes={"train": _REENCODED},
     ),
     Layout(
         "TFRecords of slim",
@@ -93,7 +91,7 @@ IMAGES = (
             "train": (r"train-[0-9]+-of-[0-9]+",),
             "validation": (r"validation-[0-9]+-of-[0-9]+",),
         },
-        note=_REENCODED,
+        notes={"train": _REENCODED},
     ),
     Layout("folders of Kaggle", "folders", _KAGGLE, _FOLDER_NAMES),
     Layout("class folders", "folders", _FOLDERS, _FOLDER_NAMES),
@@ -115,7 +113,7 @@ BOXES = (
         "tfrecord",
         IMAGES[4].places,
         {"train": IMAGES[4].names["train"]},
-        note="boxes relative to the image, rounded to four decimals",
+        notes={"train": "boxes relative to the image, rounded to four decimals"},
     ),
     Layout(
         "annotations of Kaggle",

@@ -51,14 +51,14 @@ class Layout:
         places: Directories below `manual_dir` that are looked into; `.` for itself.
         names: Part of the dataset (`train`, ...) to regular expressions for the names of what
             provides it, the preferred one first.
-        note: What to say of everything found by this row.
+        notes: Part of the dataset to what is worth saying of it in this layout.
     """
 
     name: str
     kind: str
     places: tuple[str, ...]
     names: Mapping[str, tuple[str, ...]]
-    note: str = ""
+    notes: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def require_directory(dataset: str, manual_dir: Path) -> None:
@@ -157,7 +157,8 @@ def find(
         for place in layout.places if part in layout.names else ():
             for directory in tree.directories(place):
                 for paths, problem in _matching(tree, layout, directory, part, what):
-                    each = Found(split, layout.kind, layout.name, paths, what, layout.note, problem)
+                    note = layout.notes.get(part, "")
+                    each = Found(split, layout.kind, layout.name, paths, what, note, problem)
                     found.setdefault(paths, each)
     return tuple(found.values())
 

@@ -46,7 +46,12 @@ def run(request: Request, log: TextIO) -> Report:
     Returns:
         The report.
     """
-    report, checked = gather.check(request.manual_dir, request.asked, add_name=request.add_name)
+    report, checked = gather.check(
+        request.manual_dir,
+        request.asked,
+        add_name=request.add_name,
+        source=request.options.source,
+    )
     problems = list(report.problems)
     hashed = hashes.remembered(checked)
     if request.hash:

@@ -35,11 +35,13 @@ class Counted:
         images: Images, or None where they would take too long to count.
         classes: Wnids that are there; None where they cannot be known, or there are none.
         mean_bytes: Mean bytes of some of the images, or None.
+        total_bytes: About how many bytes all have, where some were looked at, or None.
     """
 
     images: int | None = None
     classes: frozenset[str] | None = None
     mean_bytes: float | None = None
+    total_bytes: int | None = None
 
 
 def in_folder(path: Path) -> Counted:
@@ -50,10 +52,13 @@ def in_folder(path: Path) -> Counted:
     """
     names, folders, sample = _listing(path)
     images = sum(1 for name in names if _IMAGE.fullmatch(name))
-    tars = [match[1] for name in names if name.endswith(".tar") and (match := _CLASS.search(name))]
+    tars = [name for name in names if name.endswith(".tar") and _CLASS.fullmatch(name)]
     classes = [name for name in folders if _CLASS.search(name)]
     if tars:
-        return Counted(None, frozenset(tars))
+        some = tars[:: max(1, len(tars) // _SAMPLED)]
+        mean_tar = sum(os.stat(path / name).st_size for name in some) / len(some)
+        wnids = frozenset(name.removesuffix(".tar") for name in tars)
+        return Counted(None, wnids, total_bytes=int(mean_tar * len(tars)))
     if not classes:
         deeper = [name for name in folders if name == "images"]
         return (
@@ -64,7 +69,9 @@ def in_folder(path: Path) -> Counted:
         means = [mean for _, _, mean in counted if mean]
         return Counted(None, frozenset(classes), _mean(means))
     with ThreadPoolExecutor(_THREADS) as threads:
-        each = list(threads.map(lambda name: _class_folder(path / name), classes))
+        # The sizes of some images are enough for an estimate; a stat each would be a million.
+        sampled = set(classes[:: max(1, len(classes) // _SAMPLED)])
+        each = list(threads.map(lambda name: _class_folder(path / name, name in sampled), classes))
     means = [mean for _, mean in each if mean]
     full = frozenset(name for name, (n, _) in zip(classes, each, strict=True) if n)
     return Counted(images + sum(n for n, _ in each), full, _mean(means))
@@ -156,14 +163,14 @@ def missing_classes(path: Path, counted: Counted, known: Sequence[str]) -> Probl
     )
 
 
-def _class_folder(path: Path) -> tuple[int, float | None]:
-    names, folders, mean = _listing(path)
+def _class_folder(path: Path, sampled: bool) -> tuple[int, float | None]:
+    names, folders, mean = _listing(path, sampled)
     if "images" in folders:  # As in Tiny ImageNet.
-        names, _, mean = _listing(path / "images")
+        names, _, mean = _listing(path / "images", sampled)
     return sum(1 for name in names if _IMAGE.fullmatch(name)), mean
 
 
-def _listing(path: Path) -> tuple[list[str], list[str], float | None]:
+def _listing(path: Path, sampled: bool = True) -> tuple[list[str], list[str], float | None]:
     """Names of files and of folders in a directory, and the mean bytes of some images."""
     files: list[str] = []
     folders: list[str] = []
@@ -175,7 +182,7 @@ def _listing(path: Path) -> tuple[list[str], list[str], float | None]:
                 continue
             files.append(entry.name)
             # Of one image in a class folder, and of some in a folder of many.
-            if len(files) % 1000 == 1 and len(sizes) < _SAMPLED:
+            if sampled and len(files) % 1000 == 1 and len(sizes) < _SAMPLED:
                 sizes.append(entry.stat().st_size)
     return files, sorted(folders), _mean(sizes)
 

@@ -41,6 +41,7 @@ class Checked:
         found: What it is read from, or None where nothing is staged.
         problems: What is wrong with that.
         mean_bytes: Mean bytes of an image, where some were looked at.
+        total_bytes: About how many bytes all images have, where some were looked at.
     """
 
     row: Row
@@ -48,10 +49,15 @@ class Checked:
     found: Found | None = None
     problems: tuple[Problem, ...] = ()
     mean_bytes: float | None = None
+    total_bytes: int | None = None
 
 
 def check(
-    manual_dir: Path, asked: Sequence[tuple[str, str | None]], *, add_name: bool = False
+    manual_dir: Path,
+    asked: Sequence[tuple[str, str | None]],
+    *,
+    add_name: bool = False,
+    source: str | None = None,
 ) -> tuple[Report, list[Checked]]:
     """Checks what is staged.
 
@@ -60,6 +66,7 @@ def check(
         asked: Datasets asked for, each with a configuration or None for all of them; if empty,
             whatever is found.
         add_name: Look for each dataset in the directory of its name below `manual_dir`.
+        source: The kind of source that a build would be asked to take, or None for the preferred.
 
     Returns:
         The report, without what a build needs, and its rows with what is known besides.
@@ -68,7 +75,8 @@ def check(
     wrong_place = explain.not_a_directory(manual_dir)
     if wrong_place is not None:
         return Report(manual_dir, names, (), (wrong_place,), None), []
-    surveyed = [survey(target) for target in all_targets(manual_dir, asked, add_name=add_name)]
+    targets = all_targets(manual_dir, asked, add_name=add_name)
+    surveyed = [survey(target, source=source) for target in targets]
     shown = [each for each in surveyed if each.buildable or _is_missed(each, surveyed)]
     looks = _look_at_all(shown)
     checked = [one for each in shown for one in _rows(each, looks)]
@@ -200,7 +208,7 @@ def _row(
         note=found.note,
     )
     problems_of = _of(target, problems, preferred=preferred)
-    return Checked(row, target, found, problems_of, counted.mean_bytes)
+    return Checked(row, target, found, problems_of, counted.mean_bytes, counted.total_bytes)
 
 
 def _sum(numbers: Sequence[int | None]) -> int | None:

@@ -192,6 +192,8 @@ def _image_bytes(one: Checked, rows: Sequence[Checked]) -> int | None:
         if len(sharing) > 1 and any(known):
             return row.size * (row.images_expected or 0) // sum(known)
         return row.size
+    if one.total_bytes is not None:
+        return one.total_bytes
     images = row.images_found or official.images
     if images is None:
         return official.image_bytes

@@ -114,19 +114,39 @@ def all_targets(
     ]
 
 
-def survey(target: Target, manual_dir: Path | None = None) -> Surveyed:
+def survey(
+    target: Target, manual_dir: Path | None = None, *, source: str | None = None
+) -> Surveyed:
     """Looks at what is staged of a target.
 
     Args:
         target: The target.
         manual_dir: Where to look instead.
+        source: The kind of source that a build would be asked to take, or None for the preferred.
     """
     nothing = Survey(target.name, {})
     try:
         module, _, function = datasets.SURVEYS[target.dataset].partition(":")
         look: Callable[..., Survey] = getattr(importlib.import_module(module), function)
-        return Surveyed(target, look(manual_dir or target.manual_dir, target.config))
+        staged = look(manual_dir or target.manual_dir, target.config)
+        return Surveyed(target, _of_kind(staged, source) if source else staged)
     except StagingError as error:
         return Surveyed(target, dataclasses.replace(nothing, missing={"": (str(error),)}))
     except (ImagenetBuildersError, OSError) as error:
         return Surveyed(target, nothing, error)
+
+
+def _of_kind(staged: Survey, source: str) -> Survey:
+    """The same, with what is of a kind before all else, and without the splits that have none."""
+    found: dict[str, tuple[Found, ...]] = {}
+    missing = dict(staged.missing)
+    for split, sources in staged.found.items():
+        wanted = tuple(one for one in sources if one.kind == source)
+        others = tuple(one for one in sources if one.kind != source)
+        if wanted:
+            found[split] = wanted + others
+        else:
+            missing[split] = (
+                f"something staged as {source}, not only {', '.join(map(str, others))}",
+            )
+    return dataclasses.replace(staged, found=found, missing=missing)

@@ -11,6 +11,7 @@ from imagenet_builders.cli import arguments as arguments_lib
 from imagenet_builders.datasets import BUILDER_MODULES
 from imagenet_builders.errors import OptionError
 from imagenet_builders.options import BuildOptions
+from imagenet_builders.staging.found import KINDS
 
 
 def add_parser(commands: Any) -> None:
@@ -52,6 +53,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--strict", action="store_true", default=None, help="warnings are errors, as in a build"
     )
+    parser.add_argument("--source", choices=KINDS, help="as for a build")
     parser.add_argument("--json", action="store_true", help="print a document for scripts")
     parser.add_argument(
         "--data-dir",
@@ -70,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     given = {
         name: getattr(arguments, name)
-        for name in ("workers", "scratch_dir", "strict")
+        for name in ("workers", "scratch_dir", "strict", "source")
         if getattr(arguments, name) is not None
     }
     options = BuildOptions.from_environment().replace(**given)

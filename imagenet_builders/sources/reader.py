@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import itertools
 import os
 import resource
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from imagenet_builders.errors import SourceError
-from imagenet_builders.sources import slim_tfrecords
-from imagenet_builders.sources.folder_images import unreadable
+from imagenet_builders.sources import slim_tfrecords, whole_files
 from imagenet_builders.sources.rows import WHOLE_FILE, SourceFile
 from imagenet_builders.sources.squashfs import SquashFSImage
 
@@ -158,38 +156,43 @@ class Reader:
                 read.
         """
 
-        def column(name: str) -> Iterable[object]:
+        def column(name: str) -> list[Any]:
             there = name in rows.column_names
-            values: Iterable[object] = rows[name].to_pylist() if there else itertools.repeat(None)
+            values: list[Any] = rows[name].to_pylist() if there else [None] * rows.num_rows
             return values
 
         columns = ("key", "label", "file", "offset", "size", "name")
         extra = ("reference", "record_offset", "record_size")
-        # Not strict: what is not there repeats for ever.
-        for key, label, file, offset, size, name, reference, start, length in zip(
-            *map(column, columns + extra), strict=False
-        ):
-            path = self.files[file].path
-            name = name or key
-            if reference is not None:
-                data = self._read_squashed(file, reference, size, name)
-                path, offset = os.path.join(path, name), 0
-            elif offset == WHOLE_FILE:
-                data = self.read_named(file, name, size)
-                path, offset = os.path.join(path, name), 0
-            elif start is not None:
-                data = slim_tfrecords.read_image(
-                    functools.partial(self.read, file),
-                    path,
-                    key=key,
-                    record_offset=start,
-                    record_size=length,
-                    offset=offset,
-                    size=size,
-                )
-            else:
-                data = self.read(file, offset, size)
-            yield ImageRow(key, label, path, offset, data)
+        each = list(zip(*map(column, columns + extra), strict=True))
+        whole = whole_files.read_ahead(
+            (os.path.join(self.files[file].path, name or key), size)
+            for key, _, file, offset, size, name, reference, _, _ in each
+            if offset == WHOLE_FILE and reference is None
+        )
+        with contextlib.closing(whole):
+            for key, label, file, offset, size, name, reference, start, length in each:
+                path = self.files[file].path
+                name = name or key
+                if offset == WHOLE_FILE:
+                    path, offset = os.path.join(path, name), 0
+                    if reference is None:
+                        data = next(whole)
+                        self.bytes_read += size
+                    else:
+                        data = self._read_squashed(file, reference, size, name)
+                elif start is None:
+                    data = self.read(file, offset, size)
+                else:
+                    data = slim_tfrecords.read_image(
+                        functools.partial(self.read, file),
+                        path,
+                        key=key,
+                        record_offset=start,
+                        record_size=length,
+                        offset=offset,
+                        size=size,
+                    )
+                yield ImageRow(key, label, path, offset, data)
 
     def _read_squashed(self, file: int, reference: int, size: int, name: str) -> bytes:
         """All of a file in a SquashFS image."""
@@ -237,25 +240,8 @@ class Reader:
         Raises:
             SourceError: It cannot be read, or has another size.
         """
-        path = os.path.join(self.files[directory].path, name)
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                # A byte more tells of a file that has grown, without a look at its status.
-                data = os.read(fd, size + 1)
-                while len(data) < size and (more := os.read(fd, size + 1 - len(data))):
-                    data += more
-            finally:
-                os.close(fd)
-        except OSError as error:
-            raise unreadable(path, error) from error
-        if len(data) != size:
-            found = f"more than {size:,}" if len(data) > size else f"{len(data):,}"
-            raise SourceError(
-                f"{path}: the file had {size:,} bytes when it was indexed and has {found} now; "
-                "wait until its copy is complete and build again"
-            )
-        self.bytes_read += len(data)
+        data = whole_files.read_whole(os.path.join(self.files[directory].path, name), size)
+        self.bytes_read += size
         return data
 
     def read(self, file: int, offset: int, size: int) -> bytes:

@@ -26,7 +26,7 @@ _FOLDERS = (".", "ILSVRC2012", "raw-data", "ILSVRC2012/raw-data")
 _KAGGLE = ("ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "ILSVRC2012/ILSVRC/Data/CLS-LOC")
 _KAGGLE_BOXES = tuple(place.replace("Data", "Annotations") for place in _KAGGLE)
 _SQUASHED = r"\.(sqsh|squashfs|sfs|sqfs)"
-_REENCODED = "the 23 of its images that were CMYK or PNG had been encoded anew, as RGB JPEGs, when it was made"
+_REENCODED = "the 23 of its images that were CMYK or PNG had been encoded anew, as RGB JPEGs"
 
 _FOLDER_NAMES = {
     "train": (r"train", r"ILSVRC2012_img_train"),

@@ -1,0 +1,132 @@
+"""Whether the scratch directory is there, may be written to, and has room; asked before any work.
+
+Scratch space is for what a build can make again: indexes, unpacked archives, staged copies.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from pathlib import Path
+
+from imagenet_builders.errors import OptionError
+from imagenet_builders.options import BuildOptions
+
+# Enough to see that it is not full; what more is needed, and what for, is checked when it is known.
+_LEAST_BYTES = 1 << 20
+_PROBE_BYTES = 4096
+
+_REASONS = {
+    errno.ENOSPC: "it is full",
+    errno.EDQUOT: "your quota there is used up",
+    errno.EROFS: "its file system is mounted read-only",
+    errno.EACCES: "you may not write there",
+    errno.EPERM: "that is not allowed there",
+}
+
+
+def check_scratch(options: BuildOptions, data_dir: str | os.PathLike[str]) -> Path:
+    """Makes sure that the scratch directory of a build can be used, and makes it.
+
+    Args:
+        options: How to build.
+        data_dir: Where datasets go.
+
+    Returns:
+        The directory, as `BuildOptions.scratch_for` names it.
+
+    Raises:
+        OptionError: It is missing, is not a directory, is another user's, is full, or may not be
+            written to.
+    """
+    scratch = options.scratch_for(data_dir)
+    chosen = options.scratch_choice()
+    if chosen is None:
+        make_scratch(scratch, "the directory beside the datasets", parents=True)
+    else:
+        _check_chosen(*chosen)
+        make_scratch(scratch, chosen[0])
+    check_room(scratch, _LEAST_BYTES, "for an index")
+    return scratch
+
+
+def make_scratch(directory: Path, name: str, *, parents: bool = False) -> None:
+    """Makes a directory of ours in scratch space, unless it is there, and writes to it to see.
+
+    Args:
+        directory: The directory.
+        name: Who chose where it is, for messages.
+        parents: Whether to make the directories above it too.
+
+    Raises:
+        OptionError: It cannot be made or written to, or is another user's.
+    """
+    try:
+        directory.parent.mkdir(parents=parents, exist_ok=True)
+        # What is there is taken for our own work later, so nobody else may put anything there.
+        directory.mkdir(mode=0o700, exist_ok=True)
+        owner = os.lstat(directory).st_uid
+        with tempfile.TemporaryFile(dir=directory, buffering=0) as probe:
+            probe.write(bytes(_PROBE_BYTES))
+            os.fsync(probe.fileno())
+    except OSError as error:
+        reason = _REASONS.get(error.errno or 0, os.strerror(error.errno or 0))
+        raise OptionError(
+            f"scratch directory {directory} ({name}) cannot be written to: {reason}; choose "
+            "another with --scratch-dir"
+        ) from error
+    if owner != os.getuid():
+        raise OptionError(
+            f"scratch directory {directory} ({name}) belongs to user {owner}, not to you (user "
+            f"{os.getuid()}); choose another with --scratch-dir"
+        )
+
+
+def check_room(directory: Path, needed: int, what_for: str) -> int:
+    """Makes sure that there is room in a directory, as far as its file system tells.
+
+    Args:
+        directory: The directory.
+        needed: Bytes that will be written.
+        what_for: What for, such as `to copy the archives`.
+
+    Returns:
+        Bytes that are free.
+
+    Raises:
+        OptionError: There is too little space, or no file can be made any more.
+    """
+    status = os.statvfs(directory)
+    free = status.f_bavail * status.f_frsize
+    if needed > free:
+        raise OptionError(
+            f"scratch directory {directory} has {size_text(free)} free, but {size_text(needed)} "
+            f"are needed {what_for}; free some, or choose another with --scratch-dir"
+        )
+    # A file system that makes inodes as it needs them says that it has none at all.
+    if status.f_files and not status.f_favail:
+        raise OptionError(
+            f"scratch directory {directory} has room for no more files (inodes); remove some, or "
+            "choose another with --scratch-dir"
+        )
+    return free
+
+
+def size_text(size: int) -> str:
+    """A number of bytes for people."""
+    return f"{size / 1e9:,.1f} GB" if size >= 10**8 else f"{size / 1e6:,.1f} MB"
+
+
+def _check_chosen(name: str, chosen: str) -> None:
+    """The directory chosen must be there, or the one above it: a typo is not to be made real."""
+    directory = Path(chosen).expanduser()
+    if directory.is_dir():
+        return
+    if os.path.lexists(directory):
+        raise OptionError(f"scratch directory {directory} ({name}) is not a directory")
+    if not directory.absolute().parent.is_dir():
+        raise OptionError(
+            f"scratch directory {directory} ({name}) does not exist, nor does "
+            f"{directory.absolute().parent}; make it, or choose another with --scratch-dir"
+        )

@@ -30,8 +30,8 @@ LIST_ENDING = "_files.txt"
 
 _DIRECTORIES = ("folders", "class-tars")
 
-# So many entries of a directory are looked at to see what it holds; it may hold 100,000.
-_PEEK = 64
+# So many entries of a directory are looked at to see what it holds; as a rule the first says it.
+_PEEK = 10_000
 
 _HOLDS = (
     ("folders", re.compile(r"n[0-9]{8}")),
@@ -197,7 +197,7 @@ def _matching(
 def _inside(path: Path) -> Iterator[Path]:
     """A folder, and the one in it where an archive that has one of its own was unpacked."""
     yield path
-    for name in ("test", "val"):
+    for name in ("test", "val", "validation", "train"):
         if os.path.isdir(path / name):
             yield path / name
 

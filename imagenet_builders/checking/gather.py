@@ -109,9 +109,11 @@ def _is_missed(each: Surveyed, surveyed: Sequence[Surveyed]) -> bool:
         return True
     if not each.target.required:
         return False
-    # Of a dataset asked for without a configuration, one is enough.
+    if not each.target.one_of:
+        return True
+    # Of a dataset asked for without a configuration, one is enough; it is missed once.
     others = [one for one in surveyed if one.target.dataset == each.target.dataset]
-    return len(others) == 1 or (others[0] is each and not any(one.buildable for one in others))
+    return others[0] is each and not any(one.buildable for one in others)
 
 
 def _look_at_all(shown: Sequence[Surveyed]) -> dict[Path, Look]:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from building import build, example, records, shards, split_content
 from layouts_corpus import REENCODED, SITES, WITHOUT_TEST, pictures
-from staged_corpus import snapshot
+from staged_corpus import picture, snapshot
 
+from imagenet_builders import labels
 from imagenet_builders.datasets.imagenet2012.imagenet2012_dataset_builder import Builder
 from imagenet_builders.datasets.imagenet2012_dogs import imagenet2012_dogs_dataset_builder as dogs
 from imagenet_builders.datasets.imagenet2012_localization import (
@@ -63,6 +64,31 @@ def test_a_site_gives_the_shards_of_the_official_archives(
         else:
             assert split_content(found, split) == split_content(whole, split)
             assert files(found, split) == files(whole, split)
+
+
+@pytest.mark.parametrize("list_form", [None, "relative"])
+def test_workers_list_many_class_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, list_form: str | None
+):
+    monkeypatch.setattr(
+        "imagenet_builders.datasets.imagenet2012.trees._BATCH_FOLDERS", 7, raising=True
+    )
+    train = {
+        f"{wnid}_{n}.JPEG": picture(f"{n}")
+        for wnid in labels.wnids("imagenet2012")[::50]
+        for n in (5, 40)
+    }
+    layouts_corpus.write(tmp_path / "staged" / "train", layouts_corpus.in_classes(train))
+    if list_form:
+        layouts_corpus.write_list(tmp_path / "staged" / "train", list_form)
+    one = built(Builder, tmp_path / "staged", tmp_path / "one")
+    options = {"options": BuildOptions(workers=2)}
+    two = build(Builder, tmp_path / "staged", tmp_path / "two", builder_options=options)
+    assert files(one, "train") == files(two, "train")
+    content = split_content(one, "train")
+    assert {name: image for name, _, image in content} == train
+    for name, label, _ in content:
+        assert labels.wnids("imagenet2012")[label] == layouts_corpus.wnid_of(name)
 
 
 @pytest.mark.parametrize("kind", ["folders", "squashfs", "webdataset", "tfrecord", "class-tars"])

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from imagenet_builders.checking import archives, hashing, site_lists
-from imagenet_builders.checking.gather import Checked
+from imagenet_builders.checking.gather import Checked, is_file
 from imagenet_builders.checking.hashing import Hashed
 from imagenet_builders.checking.report import (
     BAD,
@@ -101,7 +100,7 @@ def _files(checked: Iterable[Checked]) -> list[Path]:
     files: dict[Path, None] = {}
     for one in checked:
         for path in one.row.paths:
-            if not os.path.isdir(path):
+            if is_file(path, one.row.kind):
                 files[path] = None
             elif one.row.kind == "npz":
                 files |= dict.fromkeys(sorted(path.rglob("*.npz")))

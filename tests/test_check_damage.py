@@ -16,6 +16,7 @@ from checking import stage
 from conftest import DUMMY_DATA
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from layouts_corpus import SITES, pictures
 
 from imagenet_builders.checking import counting, names, site_lists
 from imagenet_builders.staging.checksums import official_archives
@@ -91,6 +92,20 @@ def test_whatever_is_damaged_is_walked_without_a_crash(dataset: str, tmp_path: P
         document = look(directory, "--deep", "--workers", "1", "--data-dir", str(tmp_path / "out"))
         assert document["sources"]
         shutil.rmtree(directory)
+
+
+@pytest.mark.parametrize("site", ["hyak", "timm", "nibi", "kaggle", "class_archives"])
+def test_a_damaged_site_is_walked_without_a_crash(site: str, tmp_path: Path) -> None:
+    chance = random.Random(site)
+    SITES[site](tmp_path / "staged", pictures("imagenet2012"))
+    files = [path for path in sorted((tmp_path / "staged").rglob("*")) if path.is_file()]
+    options = ("imagenet2012", "--deep", "--workers", "1", "--data-dir", str(tmp_path / "out"))
+    for _ in range(8):
+        victim = chance.choice([path for path in files if path.stat().st_size])
+        data = victim.read_bytes()
+        victim.write_bytes(damaged(data, chance))
+        assert look(tmp_path / "staged", *options)["sources"]
+        victim.write_bytes(data)
 
 
 def test_a_damage_that_only_a_walk_can_find_is_found_by_it(tmp_path: Path) -> None:

@@ -47,7 +47,9 @@ def files_to_hash(checked: Sequence[Checked], manual_dir: Path) -> tuple[list[Pa
     Returns:
         The files, each once, and the lists that cannot be read, each with the reason.
     """
-    files = _files(checked)
+    # What a look has found to be damaged need not be read to its end.
+    damaged = {one.path for each in checked for one in each.problems if one.severity == ERROR}
+    files = [path for path in _files(checked) if str(path) not in damaged]
     listed, unreadable = site_lists.listed_hashes(_places(files, manual_dir), files)
     return [path for path in files if _official(path) or path in listed], unreadable
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import gzip
 import io
 import json
 import shutil
 import subprocess
 import tarfile
+import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -237,6 +237,36 @@ def nibi(root: Path, pics: Pictures) -> None:
     write(root / "winter21_whole" / "n00004475", {"n00004475_1.JPEG": b"?"})
 
 
+def nibi_family(root: Path) -> Path:
+    """The whole tree, with all of the family that it has: `root` is the `manual_dir` of all."""
+    nibi(root, pictures("imagenet2012"))
+    shutil.rmtree(root / "tiny-imagenet-200")
+    shutil.rmtree(root / "winter21_whole")
+    for path in (DUMMY / "imagenet2012_dogs").iterdir():
+        shutil.copy(path, root / "ILSVRC2012")
+    _unzip(DUMMY / "tiny_imagenet" / "tiny-imagenet-200.zip", root)
+    for path in (DUMMY / "imagenet2012_downsampled").glob("*_npz.zip"):
+        _unzip(path, root / "DownSampled" / path.stem)
+    # One class of the folders beside the archives of all.
+    archive = DUMMY / "imagenet21k_winter21" / "winter21_whole.tar.gz"
+    winter21 = root / "winter21_whole"
+    with tarfile.open(archive) as outer:
+        for member in outer.getmembers():
+            if member.name.endswith(".tar"):
+                name = member.name.rpartition("/")[2]
+                write(winter21, {f"tars/{name}": outer.extractfile(member).read()})
+    first = min((winter21 / "tars").iterdir())
+    with tarfile.open(first) as inner:
+        contents = {member.name: inner.extractfile(member).read() for member in inner.getmembers()}
+    write(winter21 / first.stem, contents)
+    return root
+
+
+def _unzip(archive: Path, target: Path) -> None:
+    with zipfile.ZipFile(archive) as opened:
+        opened.extractall(target)
+
+
 def nibi_unpacked(root: Path, pics: Pictures) -> None:
     """The same without the archives of images."""
     nibi(root, pics)
@@ -382,7 +412,3 @@ REENCODED = {"slim", "slim_itself", "timm"}
 
 WITHOUT_TEST = {"nci", "nci_flat", "slim", "slim_itself", "timm", "image_folder"}
 """Sites that do not have the test split."""
-
-
-def gunzipped(path: Path) -> bytes:
-    return gzip.decompress(path.read_bytes())

@@ -364,6 +364,40 @@ def test_a_directory_too_high_or_too_low_is_told_the_right_one(tmp_path: Path, b
     assert last == "Nothing can be built."
 
 
+def test_what_is_missed_may_be_near_while_something_else_is_here(ilsvrc: Path) -> None:
+    stage(ilsvrc / "tiny", "tiny_imagenet")
+    document = checked(ilsvrc, "imagenet2012", "tiny_imagenet", status=1)
+    said = problem(document, cause="too high or too low")
+    assert said["found"] == f"none of them, but tiny_imagenet in {ilsvrc / 'tiny'}"
+
+
+def test_a_configuration_asked_for_must_be_there_and_any_is_enough_without(tmp_path: Path) -> None:
+    name = "imagenet2012_downsampled"
+    for part in ("train", "val"):
+        stage(tmp_path, f"{name}/Imagenet8_{part}_npz.zip")
+    assert checked(tmp_path, name, status=0)
+    assert checked(tmp_path, "all", status=0)
+    assert checked(tmp_path, f"{name}/8x8", status=0)
+    for asked in ([f"{name}/8x8", f"{name}/16x16"], ["all", f"{name}/16x16"]):
+        said = problem(checked(tmp_path, *asked, status=1), severity="error")
+        assert said["datasets"] == [f"{name}/16x16"]
+    for file in tmp_path.iterdir():
+        file.unlink()
+    document = checked(tmp_path, name, "tiny_imagenet", status=1)
+    missed = [each["datasets"] for each in document["problems"]]
+    assert missed == [[f"{name}/8x8"], ["tiny_imagenet"]]
+
+
+def test_names_that_would_move_the_cursor_are_escaped(tmp_path: Path) -> None:
+    odd = tmp_path / "a\x1b[2Jb\udcff"
+    stage(odd, "imagenet2012")
+    outcome = check(tmp_path)
+    assert outcome.status == 1
+    assert "\x1b" not in outcome.out
+    assert "a\\x1b[2Jb\\udcff" in outcome.out
+    assert all(line.isprintable() for line in outcome.out.splitlines())
+
+
 def test_directories_named_as_the_datasets_are_told_the_option(tmp_path: Path) -> None:
     stage(tmp_path / "imagenet2012", "imagenet2012")
     stage(tmp_path / "tiny_imagenet", "tiny_imagenet")

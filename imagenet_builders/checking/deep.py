@@ -48,22 +48,20 @@ def index_all(
     Returns:
         The rows with their numbers of images, and the problems.
     """
-    targets: dict[Target, dict[str, Found]] = {}
-    for one in checked:
-        if one.found is not None and one.row.preferred and one.row.part == "images":
-            targets.setdefault(one.target, {})[one.row.split] = one.found
-    counts: dict[str, Mapping[str, int]] = {}
+    jobs = _jobs(checked)
+    counts: dict[str, dict[str, int]] = {}
     problems: list[Problem] = []
     with Workers(options.worker_count) as workers:
         room = Workroom(options.scratch_for(data_dir), options, workers)
-        for target, found in targets.items():
-            announce(target.name)
+        for target, found in jobs:
+            announce(f"{target.name}: {', '.join(found)}")
             with warnings.catch_warnings(record=True) as said:
                 warnings.simplefilter("always", UserWarning)
                 try:
-                    counts[target.name] = _INDEXERS[target.dataset](target, found, room)
+                    counts.setdefault(target.name, {}).update(
+                        _INDEXERS[target.dataset](target, found, room)
+                    )
                 except (ImagenetBuildersError, OSError) as error:
-                    counts[target.name] = {}
                     problems.append(_problem(target, ERROR, str(error), error))
             problems += [
                 _problem(target, WARNING, str(one.message), None)
@@ -75,6 +73,23 @@ def index_all(
     return [_counted(one, counts) for one in checked], problems
 
 
+def _jobs(checked: Sequence[Checked]) -> list[tuple[Target, dict[str, Found]]]:
+    """What is indexed together: a split, or a dataset whose splits stand or fall together."""
+    jobs: dict[tuple[Target, str], dict[str, Found]] = {}
+    bad: set[tuple[Target, str]] = set()
+    for one in checked:
+        if one.found is None or not one.row.preferred:
+            continue
+        job = (one.target, one.row.split if one.row.dataset in _BY_SPLIT else "")
+        if one.row.verdict == BAD:  # Why is known already.
+            bad.add(job)
+        if one.row.part == "images":
+            jobs.setdefault(job, {})[one.row.split] = one.found
+    return [
+        (target, found) for (target, split), found in jobs.items() if (target, split) not in bad
+    ]
+
+
 def _problem(target: Target, severity: str, text: str, error: Exception | None) -> Problem:
     path = target.manual_dir
     if isinstance(error, ArchiveError):
@@ -83,7 +98,7 @@ def _problem(target: Target, severity: str, text: str, error: Exception | None) 
     return Problem(
         severity,
         str(path),
-        "a sound source of every header and name" if severity == ERROR else "nothing odd",
+        "a source with every header and name sound" if severity == ERROR else "",
         text,
         "",
         "see the reason given" if severity == ERROR else "see whether that is meant",
@@ -93,9 +108,9 @@ def _problem(target: Target, severity: str, text: str, error: Exception | None) 
 
 def _counted(one: Checked, counts: Mapping[str, Mapping[str, int]]) -> Checked:
     row = one.row
-    if not row.preferred or row.name not in counts or row.verdict == MISSING:
+    if not row.preferred or row.verdict == MISSING:
         return one
-    number = counts[row.name].get(row.split)
+    number = counts.get(row.name, {}).get(row.split)
     if number is None:
         return dataclasses.replace(one, row=dataclasses.replace(row, verdict=BAD))
     if row.part != "images":
@@ -159,6 +174,8 @@ def _tiny(target: Target, sources: Mapping[str, Found], room: Workroom) -> Mappi
         warnings.warn(warning, stacklevel=1)
     return {each.split: len(each.index) for each in recipes}
 
+
+_BY_SPLIT = frozenset({"imagenet2012", "imagenet2012_downsampled"})
 
 _INDEXERS: Mapping[str, Indexer] = {
     "imagenet2012": _imagenet2012,

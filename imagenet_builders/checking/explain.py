@@ -12,6 +12,7 @@ from imagenet_builders.checking.targets import Surveyed, survey
 from imagenet_builders.staging.checksums import official_archives
 
 _NAMED = 4
+_LOOK = "see whether that is meant"
 
 
 def not_a_directory(manual_dir: Path) -> Problem | None:
@@ -69,8 +70,15 @@ def of_surveys(
     explained: set[Path] = set()
     for each in shown:
         problems += _of_one(each, unusual, explained)
+    problems += [
+        Problem(WARNING, str(each.target.manual_dir), "", warning, "", _LOOK, (each.target.name,))
+        for each in surveyed
+        for warning in each.survey.warnings
+    ]
     if not any(each.buildable for each in surveyed):
         problems += _elsewhere(manual_dir, surveyed, add_name=add_name)
+    elif missed := [each for each in shown if not each.buildable and each.error is None]:
+        problems += _elsewhere(manual_dir, missed, add_name=add_name)
     problems += [
         Problem(
             WARNING,
@@ -101,18 +109,7 @@ def _of_one(each: Surveyed, unusual: Sequence[Unusual], explained: set[Path]) ->
                 (target.name,),
             )
         ]
-    problems = [
-        Problem(
-            WARNING,
-            str(target.manual_dir),
-            "nothing odd",
-            warning,
-            "",
-            "see whether that is meant",
-            (target.name,),
-        )
-        for warning in each.survey.warnings
-    ]
+    problems: list[Problem] = []
     buildable = each.buildable
     for split in target.splits if buildable else ("",):
         if split in buildable:

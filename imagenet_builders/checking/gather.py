@@ -30,6 +30,8 @@ from imagenet_builders.staging.found import Found
 # Files are opened so many at a time: each waits for the storage, not for this machine.
 _THREADS = 16
 
+_FOLDER_KINDS = frozenset({"folders", "class-tars", "npz", "zip"})
+
 
 @dataclasses.dataclass(frozen=True)
 class Checked:
@@ -109,9 +111,16 @@ def _is_missed(each: Surveyed, surveyed: Sequence[Surveyed]) -> bool:
         return True
     if not each.target.required:
         return False
-    # Of a dataset asked for without a configuration, one is enough.
+    if not each.target.one_of:
+        return True
+    # Of a dataset asked for without a configuration, one is enough; it is missed once.
     others = [one for one in surveyed if one.target.dataset == each.target.dataset]
-    return len(others) == 1 or (others[0] is each and not any(one.buildable for one in others))
+    return others[0] is each and not any(one.buildable for one in others)
+
+
+def is_file(path: Path, kind: str) -> bool:
+    """Whether what is read is a file; of most kinds that is known without asking the storage."""
+    return kind not in _FOLDER_KINDS or not os.path.isdir(path)
 
 
 def _look_at_all(shown: Sequence[Surveyed]) -> dict[Path, Look]:
@@ -122,7 +131,7 @@ def _look_at_all(shown: Sequence[Surveyed]) -> dict[Path, Look]:
             for one in found:
                 for path in one.paths:
                     kinds.setdefault(path, one.kind)
-    files = [path for path in kinds if not os.path.isdir(path)]
+    files = [path for path in kinds if is_file(path, kinds[path])]
     with ThreadPoolExecutor(_THREADS) as threads:
         looks = threads.map(
             lambda path: archives.look(path, kinds[path], official_archives().get(path.name)), files

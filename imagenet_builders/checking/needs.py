@@ -139,7 +139,10 @@ def shortages(needs: Needs, *, chosen: bool) -> list[Problem]:
             )
     for option, place in [("--data-dir", needs.output), ("--scratch-dir", needs.scratch)]:
         there = _existing(place.path)
-        if not os.access(there, os.W_OK | os.X_OK):
+        if os.path.exists(place.path) and not os.path.isdir(place.path):
+            action = f"choose another with {option}"
+            problems.append(Problem(severity, str(place.path), "a directory", "a file", "", action))
+        elif not os.access(there, os.W_OK | os.X_OK):
             problems.append(
                 Problem(
                     severity,

@@ -50,7 +50,7 @@ def text(report: Report, *, colour: bool = False) -> str:
     Returns:
         Lines of at most 100 columns, except where a path alone is longer.
     """
-    lines = [str(report.manual_dir), ""]
+    lines = [_printable(str(report.manual_dir)), ""]
     lines += _table(report, colour=colour)
     problems = report.problems
     errors = sum(problem.severity == ERROR for problem in problems)
@@ -61,7 +61,12 @@ def text(report: Report, *, colour: bool = False) -> str:
     if report.needs is not None:
         lines += ["", *_needs(report.needs)]
     lines += ["", _conclusion(report, colour=colour)]
-    return "\n".join(lines) + "\n"
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _printable(words: str) -> str:
+    """The same without what a name of a file may hold, such as what moves a terminal's cursor."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in words)
 
 
 def document(report: Report) -> dict[str, Any]:
@@ -148,7 +153,7 @@ def _table(report: Report, *, colour: bool) -> Iterator[str]:
         yield line
         if row.note:
             yield from textwrap.wrap(
-                row.note, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6
+                _printable(row.note), WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6
             )
 
 
@@ -167,7 +172,7 @@ def _below(place: Path | None, manual_dir: Path) -> str:
     if place is None or place == manual_dir:
         return ""
     shown = place.relative_to(manual_dir) if place.is_relative_to(manual_dir) else place
-    return f" in {shown}"
+    return _printable(f" in {shown}")
 
 
 def _cells(row: Row, place: Path | None) -> tuple[str, ...]:
@@ -193,7 +198,7 @@ def _source(row: Row, place: Path | None) -> str:
     if not row.paths or place is None:
         return "-"
     first = row.paths[0]
-    shown = str(first.relative_to(place))
+    shown = _printable(str(first.relative_to(place)))
     if row.kind in _FOLDERS:
         shown += "/"
     more = len(row.paths) - 1
@@ -217,9 +222,10 @@ def _shortened(path: str, width: int) -> str:
 def _problem(number: int, problem: Problem, *, colour: bool) -> Iterator[str]:
     painted = _painted(problem.severity, _RED if problem.severity == ERROR else _YELLOW, colour)
     whom = f" ({', '.join(problem.datasets)})" if problem.datasets else ""
-    head = f"{number}. {problem.severity}: {problem.path}{whom}"
+    path = _printable(problem.path)
+    head = f"{number}. {problem.severity}: {path}{whom}"
     if len(head) > WIDTH:
-        head = f"{number}. {problem.severity}: {problem.path}"
+        head = f"{number}. {problem.severity}: {path}"
     yield head.replace(problem.severity, painted, 1)
     for what, words in (
         ("expected", problem.expected),
@@ -229,7 +235,7 @@ def _problem(number: int, problem: Problem, *, colour: bool) -> Iterator[str]:
     ):
         if words:
             yield from textwrap.wrap(
-                words,
+                _printable(words),
                 WIDTH,
                 initial_indent=f"   {what:<10}",
                 subsequent_indent=" " * 13,
@@ -249,7 +255,7 @@ def _needs(needs: Needs) -> Iterator[str]:
         there = f"; there: {', '.join(room)}" if room else ""
         files = f" in {place.files:,} files" if what == "datasets" else ""
         yield f"  {what:<9} {gigabytes(place.needed)}{files}{there}"
-        yield f"            in {place.path}"
+        yield f"            in {_printable(str(place.path))}"
     if needs.unknown:
         yield f"  not counted, for nobody knows its size: {', '.join(needs.unknown)}"
 

@@ -35,12 +35,14 @@ class Target:
         config: The configuration, or None where there are none.
         manual_dir: Where it is looked for.
         required: Whether it was asked for by name, so that it is an error if it is not there.
+        one_of: Whether any other configuration of the dataset would do as well.
     """
 
     dataset: str
     config: str | None
     manual_dir: Path
     required: bool
+    one_of: bool = False
 
     @property
     def name(self) -> str:
@@ -103,15 +105,25 @@ def all_targets(
 
     Args:
         manual_dir: Where to look.
-        asked: Datasets asked for, each with a configuration or None for all; all if empty.
+        asked: Datasets asked for, each with a configuration or None for any; `all` stands for those
+            not named besides, which need not be there, and so does nothing.
         add_name: Look for each dataset in the directory of its name below `manual_dir`.
     """
-    wanted = list(asked) or [(name, None) for name in datasets.BUILDER_MODULES]
-    return [
-        Target(name, each, manual_dir / name if add_name else manual_dir, bool(asked))
-        for name, config in wanted
-        for each in ([config] if config else configs_of(name))
-    ]
+    named = [each for each in asked if each[0] != "all"]
+    targets: dict[tuple[str, str | None], Target] = {}
+    for name, config in named:
+        where = manual_dir / name if add_name else manual_dir
+        configs = [config] if config else configs_of(name)
+        for each in configs:
+            target = Target(name, each, where, required=True, one_of=len(configs) > 1)
+            # By its configuration is more than by its name alone.
+            if (name, each) not in targets or not target.one_of:
+                targets[name, each] = target
+    for name in datasets.BUILDER_MODULES if len(named) < len(asked) or not asked else ():
+        where = manual_dir / name if add_name else manual_dir
+        for each in configs_of(name):
+            targets.setdefault((name, each), Target(name, each, where, required=False))
+    return list(targets.values())
 
 
 def survey(

@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     request = command.Request(
         Path(arguments.manual_dir),
-        tuple(each for each in arguments.datasets if each[0] != "all"),
+        tuple(arguments.datasets),
         add_name=arguments.add_name_to_manual_dir,
         hash=arguments.hash,
         deep=arguments.deep,

@@ -7,6 +7,7 @@ left its own files in, is not what it is taken for.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -225,6 +226,22 @@ def _entries(directory: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
             return list(entries)
     except OSError as error:
         raise unreadable(os.fspath(directory), error) from error
+
+
+@contextlib.contextmanager
+def saying_why(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turns the system's error that something may not be read into `unreadable`.
+
+    Args:
+        path: What is read, in case the system does not say what may not be.
+
+    Raises:
+        SourceError: Something may not be read.
+    """
+    try:
+        yield
+    except PermissionError as error:
+        raise unreadable(os.fspath(error.filename or path), error) from error
 
 
 def unreadable(path: str, error: OSError) -> SourceError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -91,6 +92,17 @@ def _alone(file: Path) -> Iterator[None]:
 
 def _load(file: Path) -> dict[str, dict[str, Any]]:
     """All that is remembered; nothing where the file is not there, or is not ours."""
+    try:
+        status = os.stat(file)
+    except OSError:
+        return {}
+    return dict(_parsed(file, status.st_ino, status.st_size, status.st_mtime_ns))
+
+
+@functools.lru_cache(maxsize=1)
+def _parsed(file: Path, *identity: int) -> dict[str, dict[str, Any]]:
+    """The same, once for each state of the file: a thousand files may be asked for."""
+    del identity
     try:
         with open(file, "rb") as stream:
             if os.fstat(stream.fileno()).st_uid != os.getuid():

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from imagenet_builders.errors import SourceError, StagingError
 from imagenet_builders.sources import slim_tfrecords, webdataset
-from imagenet_builders.sources.folder_images import unreadable
+from imagenet_builders.sources.folder_images import saying_why, unreadable
 from imagenet_builders.sources.shard_sets import ShardSet
 from imagenet_builders.staging.found import Found
 
@@ -30,8 +30,8 @@ LIST_ENDING = "_files.txt"
 
 _DIRECTORIES = ("folders", "class-tars")
 
-# So many entries of a directory are looked at to see what it holds; it may hold 100,000.
-_PEEK = 64
+# So many entries of a directory are looked at to see what it holds; as a rule the first says it.
+_PEEK = 10_000
 
 _HOLDS = (
     ("folders", re.compile(r"n[0-9]{8}")),
@@ -63,7 +63,9 @@ class Layout:
 
 def require_directory(dataset: str, manual_dir: Path) -> None:
     """Raises StagingError where `manual_dir` is not a directory."""
-    if not manual_dir.is_dir():
+    with saying_why(manual_dir):
+        is_directory = manual_dir.is_dir()
+    if not is_directory:
         what = "is a file" if manual_dir.exists() else "does not exist"
         raise StagingError(
             f"manual_dir {manual_dir} {what}; it must be the directory that holds the archives "
@@ -104,7 +106,7 @@ class Tree:
                 directory / entry.name
                 for directory in found
                 for entry in self.entries(directory)
-                if entry.name.lower() == part.lower() and entry.is_dir()
+                if entry.name.lower() == part.lower() and _is(entry, os.DirEntry.is_dir)
             ]
         return found
 
@@ -179,9 +181,9 @@ def _matching(
         for entry in filter(lambda entry: is_named(entry.name), tree.entries(directory)):
             path = directory / entry.name
             if layout.kind not in _DIRECTORIES:
-                if entry.is_file():
+                if _is(entry, os.DirEntry.is_file):
                     yield (path,), ""
-            elif entry.is_dir():
+            elif _is(entry, os.DirEntry.is_dir):
                 wanted = ("xml", "folders") if what == "boxes" else (layout.kind,)
                 try:
                     folder = next((each for each in _inside(path) if peek(each) in wanted), None)
@@ -194,10 +196,18 @@ def _matching(
                     yield (folder, *_lists_of(tree, directory, entry.name, part)), ""
 
 
+def _is(entry: os.DirEntry[str], what: Callable[[os.DirEntry[str]], bool]) -> bool:
+    """Whether an entry is a file, or a directory; yes where only reading it will tell."""
+    try:
+        return what(entry)
+    except OSError:
+        return True
+
+
 def _inside(path: Path) -> Iterator[Path]:
     """A folder, and the one in it where an archive that has one of its own was unpacked."""
     yield path
-    for name in ("test", "val"):
+    for name in ("test", "val", "validation", "train"):
         if os.path.isdir(path / name):
             yield path / name
 

@@ -112,5 +112,7 @@ class Naming:
 
 def official_name(name: str) -> str:
     """The official name of an image that a site may have spelled otherwise: it ends in `.JPEG`."""
+    if name.endswith(".JPEG"):
+        return name
     stem, dot, ending = name.rpartition(".")
     return f"{stem}.JPEG" if _ENDING.fullmatch(dot + ending) else name

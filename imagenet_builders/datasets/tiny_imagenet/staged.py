@@ -102,8 +102,7 @@ def survey(manual_dir: Path, config: str | None = None) -> Survey:
     places: list[tuple[str, Path]] = []
     if (manual_dir / ARCHIVE).is_file():
         places.append(("zip", manual_dir / ARCHIVE))
-    # Unpacked into a folder that was made for it, the archive's own folder is in one of its name.
-    for folder in (manual_dir / FOLDER / FOLDER, manual_dir / FOLDER, manual_dir):
+    for folder in _folders(manual_dir):
         if (folder / CLASS_LIST).is_file():
             places.append(("folders", folder))
     found = {
@@ -126,6 +125,12 @@ def survey(manual_dir: Path, config: str | None = None) -> Survey:
     )
 
 
+def _folders(manual_dir: Path) -> tuple[Path, ...]:
+    """Where the archive may have been unpacked to."""
+    # Into a folder that was made for it: the archive's own folder is in one of its name then.
+    return manual_dir / FOLDER / FOLDER, manual_dir / FOLDER, manual_dir
+
+
 def open_staged(manual_dir: Path, source: str | None = None) -> tuple[Contents, Found]:
     """Finds Tiny ImageNet: the archive, else the folder, else a folder that is `manual_dir` itself.
 
@@ -144,6 +149,11 @@ def open_staged(manual_dir: Path, source: str | None = None) -> tuple[Contents, 
     found = [each for of_split in staged.found.values() for each in of_split]
     wanted = [each for each in found if source in (None, each.kind)]
     if not found:
+        there = [folder for folder in _folders(manual_dir) if (folder / CLASS_LIST).is_file()]
+        if there:
+            raise StagingError(
+                f"nothing of {NAME} is staged: there is {CLASS_LIST} in {there[0]}, but no image"
+            )
         raise StagingError(
             f"nothing of {NAME} is staged; looked for {manual_dir / ARCHIVE}, for "
             f"{manual_dir / FOLDER} with {CLASS_LIST} in it, and for {manual_dir / CLASS_LIST}"

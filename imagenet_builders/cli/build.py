@@ -13,6 +13,19 @@ from imagenet_builders.datasets import BUILDER_MODULES
 from imagenet_builders.errors import OptionError, StagingError
 from imagenet_builders.options import BAD_IMAGE_POLICIES, CLASS_LISTS, BuildOptions
 
+# Arguments that are options of a build under the same name.
+_OPTIONS = (
+    "workers",
+    "scratch_dir",
+    "bad_images",
+    "strict",
+    "classes",
+    "wait",
+    "allow_fewer_splits",
+    "mode",
+    "group",
+)
+
 
 def add_parser(commands: Any) -> None:
     """Adds the command to the parser."""
@@ -79,15 +92,38 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--max-examples-per-split", type=int, help="build only so many, to try things out"
     )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace a dataset that is there, once the new one is finished",
+    )
+    parser.add_argument(
+        "--allow-fewer-splits",
+        action="store_true",
+        default=None,
+        help="let a dataset that is replaced lose splits that are not staged any more",
+    )
+    parser.add_argument(
+        "--no-wait",
+        dest="wait",
+        action="store_false",
+        default=None,
+        help="fail if another process builds the same dataset, instead of waiting for it",
+    )
+    parser.add_argument(
+        "--mode",
+        type=arguments_lib.mode,
+        help="mode of directories, such as 2775; files get the same without the right to execute "
+        "(default: by the umask)",
+    )
+    parser.add_argument("--group", help="group that the dataset is given to")
     parser.add_argument("--verbose", action="store_true", help="show tracebacks")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Builds what was asked for."""
     given = {
-        name: getattr(arguments, name)
-        for name in ("workers", "scratch_dir", "bad_images", "strict", "classes")
-        if getattr(arguments, name) is not None
+        name: getattr(arguments, name) for name in _OPTIONS if getattr(arguments, name) is not None
     }
     options = BuildOptions.from_environment().replace(**given)
     for name, least in (("num_shards", 1), ("max_examples_per_split", 1)):
@@ -99,6 +135,9 @@ def run(arguments: argparse.Namespace) -> None:
 
     import tensorflow_datasets as tfds
 
+    mode = tfds.GenerateMode.REUSE_DATASET_IF_EXISTS
+    if arguments.overwrite:
+        mode = tfds.GenerateMode.REUSE_CACHE_IF_EXISTS
     limits: dict[str, Any] = {}
     if arguments.max_shard_size is not None:
         limits["max_shard_size"] = arguments.max_shard_size
@@ -111,6 +150,7 @@ def run(arguments: argparse.Namespace) -> None:
             manual_dir=manual_dir / name if arguments.add_name_to_manual_dir else manual_dir,
             num_shards=arguments.num_shards,
             max_examples_per_split=arguments.max_examples_per_split,
+            download_mode=mode,
             **limits,
         )
         before, missing = built, list[str]()
@@ -120,11 +160,10 @@ def run(arguments: argparse.Namespace) -> None:
             builder = cls(
                 data_dir=arguments.data_dir,
                 config=each,
-                file_format=arguments.file_format,
                 options=options,
             )
             try:
-                _build_one(builder, config)
+                _build_one(builder, config, arguments.file_format)
                 built += 1
             except StagingError as error:
                 not_staged.append(error)
@@ -138,15 +177,15 @@ def run(arguments: argparse.Namespace) -> None:
         raise not_staged[0]
 
 
-def _build_one(builder: Any, config: Any) -> None:
-    if builder.data_path.exists():
-        print(f"{builder.info.full_name} is there already: {builder.data_dir}")
-        return
+def _build_one(builder: Any, config: Any, file_format: str | None) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = show_warning
-        builder.download_and_prepare(download_config=config)
-    print(builder.data_dir)
+        builder.download_and_prepare(download_config=config, file_format=file_format)
+    if not builder.results:
+        print(f"{builder.info.full_name} is there already: {builder.data_dir}")
+    else:
+        print(builder.data_dir)
 
 
 def show_warning(message: Warning | str, *_: object, **__: object) -> None:

@@ -1,0 +1,307 @@
+"""Where a dataset is put together before it is published, and what of it is finished.
+
+Beside the directory of the version, `5.1.0`, there are while it is built
+
+* `.5.1.0.building/`: finished shards, under their own names, and those being written;
+* `.5.1.0.marks/`: what is built (`build.json`), and for each finished shard a mark;
+* `.5.1.0.lock`: who builds it.
+
+A shard is finished when it has its name and its mark, is as long as the mark says and has the
+checksum that the mark says. A mark is written when the storage has confirmed the shard, and before
+the shard gets its name. The marks lie beside the shards and not among them, so that publishing is
+one rename.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+
+from imagenet_builders.assembly import durable, lock, publish
+from imagenet_builders.assembly import index as index_lib
+from imagenet_builders.assembly.plan import SplitPlan
+from imagenet_builders.assembly.shards import ShardResult, read_mark
+from imagenet_builders.sources.rows import SourceFile
+
+_BUILD = "build.json"
+_READ_BYTES = 1 << 20
+_DIGEST_ROWS = 100_000
+
+# TensorFlow Datasets' own build writes all the time; one that did not for an hour has ended.
+_INCOMPLETE_DEAD_SECONDS = 3600.0
+
+
+class Workplace:
+    """The place of one dataset; only for whoever holds its lock.
+
+    Args:
+        target: The directory of the version, where it will be published.
+
+    Attributes:
+        directory: Where shards are put together.
+        marks: Where their marks are.
+    """
+
+    def __init__(self, target: Path):
+        self.target = target
+        self.directory = target.with_name(f".{target.name}.building")
+        self.marks = target.with_name(f".{target.name}.marks")
+
+    @property
+    def lock(self) -> Path:
+        """The lock file."""
+        return self.target.with_name(f".{self.target.name}.lock")
+
+    def open(self, description: Mapping[str, Any]) -> str:
+        """Makes the place ready for a build; what an earlier one left stays if it is of use.
+
+        Args:
+            description: What is built, as JSON; shards of any other description are of no use.
+
+        Returns:
+            What there is to say of it, or nothing.
+
+        Raises:
+            TargetError: The directories cannot be made.
+        """
+        before = self._described()
+        said = ""
+        if before != description:
+            finished = len(self._marks())
+            if before and finished:
+                said = (
+                    f"{finished} finished shards of an earlier build in {self.directory} are of no "
+                    f"use and are removed, because {_difference(before, description)}"
+                )
+            self._remove(self.directory, self.marks)
+        for directory in (self.directory, self.marks):
+            with durable.writing(directory):
+                directory.mkdir(exist_ok=True)
+        self._remove_partial()
+        if before != description:
+            durable.write_file(self.marks / _BUILD, json.dumps(description).encode())
+        return said
+
+    def mark_of(self, shard: Path) -> Path:
+        """Where the mark of a shard is."""
+        return self.marks / f"{shard.name}.done"
+
+    def abandon(self) -> int:
+        """Leaves the place to the next build: what is finished stays, the rest is removed.
+
+        Returns:
+            Number of finished shards; if there is none, nothing is left.
+        """
+        finished = len(self._marks())
+        if not finished:
+            self._remove(self.directory, self.marks)
+            return 0
+        self._remove_partial()
+        return finished
+
+    def close(self) -> None:
+        """Removes what a build needs no more when it is published."""
+        self._remove(self.directory, self.marks)
+
+    def remove_debris(self) -> list[str]:
+        """Removes what builds that have ended left beside the dataset.
+
+        Returns:
+            What was removed that was not of this package, in whole sentences.
+        """
+        publish.recover(self.target)
+        lock.clean_up(self.lock)
+        said = []
+        # Source: `_get_incomplete_dir` in TensorFlow Datasets' core/utils/file_utils.py.
+        for left in self.target.parent.glob(f"incomplete.*_{self.target.name}"):
+            age = _age(left)
+            if age > _INCOMPLETE_DEAD_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
+                said.append(
+                    f"removed {left}, left by a build of TensorFlow Datasets that was killed "
+                    f"(nothing in it changed for {age / 3600:.1f} hours)"
+                )
+        return said
+
+    def _described(self) -> Any:
+        try:
+            return json.loads((self.marks / _BUILD).read_bytes())
+        except (OSError, ValueError):
+            return None
+
+    def _marks(self) -> list[Path]:
+        return [
+            mark
+            for mark in self.marks.glob("*.done")
+            if (self.directory / mark.name.removesuffix(".done")).exists()
+        ]
+
+    def _remove_partial(self) -> None:
+        marked = {mark.name.removesuffix(".done") for mark in self._marks()}
+        for path in self.directory.iterdir():
+            if path.name not in marked:
+                self._remove(path)
+        for path in self.marks.iterdir():
+            if path.name != _BUILD and path.name.removesuffix(".done") not in marked:
+                self._remove(path)
+
+    def _remove(self, *paths: Path) -> None:
+        for path in paths:
+            shutil.rmtree(path, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+
+
+def describe(
+    plans: Sequence[SplitPlan],
+    also_read: Sequence[Sequence[SourceFile]],
+    *,
+    dataset: str,
+    file_format: str,
+    version: str,
+    scratch: Path,
+) -> dict[str, Any]:
+    """What a build makes, so that another can tell whether its shards are of use.
+
+    Args:
+        plans: The plans of the splits.
+        also_read: For each, the files that it was made from besides those that its rows point into.
+        dataset: Full name of the dataset.
+        file_format: Name of the file format.
+        version: Version of this package.
+        scratch: Directory of files that were unpacked; when they were is of no interest.
+
+    Returns:
+        A JSON document.
+    """
+    splits = {}
+    for plan, files in zip(plans, also_read, strict=True):
+        digest, sources = plan_digest(plan, files, scratch)
+        splits[plan.split] = {
+            "examples": plan.rows.num_rows,
+            "shards": plan.shard_count,
+            "sources": sources,
+            "plan": digest,
+        }
+    return {
+        "dataset": dataset,
+        "imagenet-builders": version,
+        "file format": file_format,
+        "splits": splits,
+    }
+
+
+def plan_digest(plan: SplitPlan, also_read: Sequence[SourceFile], scratch: Path) -> tuple[str, str]:
+    """Identity of all that decides the shards of a split, and of its source files alone.
+
+    Sources count by name, size and time, wherever they lie: staged to another node's disk, they
+    are the same.
+
+    Args:
+        plan: The plan.
+        also_read: See `describe`.
+        scratch: See `describe`.
+
+    Returns:
+        Two hexadecimal digests.
+    """
+    files = [
+        [os.path.basename(file.path), file.size]
+        + ([] if Path(file.path).is_relative_to(scratch) else [file.mtime_ns])
+        for file in (*plan.files, *also_read)
+    ]
+    sources = hashlib.blake2b(json.dumps(files).encode(), digest_size=16)
+    digest = sources.copy()
+    digest.update(json.dumps([plan.split, plan.ends, str(plan.rows.schema)]).encode())
+    # An Arrow stream, because the same rows can lie in memory in more than one way.
+    for start in range(0, plan.rows.num_rows, _DIGEST_ROWS):
+        digest.update(index_lib.to_bytes(plan.rows.slice(start, _DIGEST_ROWS)))
+    return digest.hexdigest(), sources.hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
+class MarkedShard:
+    """A shard with a mark.
+
+    Attributes:
+        split: Name of the split.
+        number: The shard, counted from 0.
+        path: The shard.
+        mark: Its mark.
+        bad_images: `fail` or `skip`.
+    """
+
+    split: str
+    number: int
+    path: str
+    mark: str
+    bad_images: str
+
+
+def finished_shard(job: MarkedShard, report: Callable[[int, int], None]) -> ShardResult | None:
+    """Reads a shard that an earlier build finished; a job for the workers.
+
+    Args:
+        job: The shard.
+        report: Told of progress.
+
+    Returns:
+        What it holds, or None if it is not finished, or not what its mark says.
+    """
+    result = read_mark(Path(job.mark))
+    if result is None or (result.split, result.number) != (job.split, job.number):
+        return None
+    if job.bad_images == "fail" and any(note.action == "skipped" for note in result.notes):
+        return None
+    checksum = google_crc32c.Checksum()
+    size = 0
+    try:
+        with open(job.path, "rb", buffering=0) as file:
+            while data := file.read(_READ_BYTES):
+                checksum.update(data)
+                size += len(data)
+    except OSError:
+        return None
+    if (size, checksum.hexdigest().decode()) != (result.file_bytes, result.crc32c):
+        return None
+    report(result.examples, result.record_bytes)
+    return result
+
+
+def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """In which way two descriptions are not the same, in words."""
+    for name in ("dataset", "imagenet-builders", "file format"):
+        if before.get(name) != now[name]:
+            return f"its {name} was {before.get(name)!r} and is {now[name]!r}"
+    old, new = before.get("splits", {}), now["splits"]
+    if list(old) != list(new):
+        return f"its splits were {', '.join(old)} and are {', '.join(new)}"
+    for split in new:
+        for name, value in new[split].items():
+            was = old[split].get(name)
+            if was != value:
+                if isinstance(value, int):
+                    return f"split {split} had {was:,} {name} and has {value:,}"
+                if name == "sources":
+                    return f"the files that split {split} is built from have changed"
+                return f"what is in the files that split {split} is built from has changed"
+    return "it was not the same build"
+
+
+def _age(directory: Path) -> float:
+    """Seconds since anything in a directory changed."""
+    times = [0.0]
+    for path in (directory, *directory.rglob("*")):
+        with contextlib.suppress(OSError):
+            times.append(path.stat().st_mtime)
+    return time.time() - max(times)

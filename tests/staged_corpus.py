@@ -35,8 +35,6 @@ DATASET = "imagenet2012/5.1.0"
 ERROR = "imagenet-builders: error: "
 WARNING = "imagenet-builders: warning: "
 NOTE = "imagenet-builders: note: "
-BUILDING = ".5.1.0.building"
-MARKS = ".5.1.0.marks"
 
 TENCH, GOLDFISH, COUGAR = "n01440764", "n01443537", "n02125311"
 CLASSES = (GOLDFISH, TENCH, COUGAR)  # In the order of the archive, which is not the sorted one.
@@ -257,13 +255,13 @@ def assert_nothing_published(data_dir: Path) -> None:
     """Nothing is there that a reader might find, and nothing that the next build has no use for."""
     left = [path.relative_to(data_dir) for path in data_dir.rglob("*") if path.is_file()]
     # The cached index of a split that is sound may stay, and so may finished shards.
-    of_use = {path for path in left if path.parts[0] == ".imagenet_builders"}
-    finished = [path for path in left if BUILDING in path.parts]
-    for path in finished:
-        assert (data_dir / path.parent.with_name(MARKS) / f"{path.name}.done").exists()
-    marks = [path for path in left if MARKS in path.parts]
-    assert bool(marks) == bool(finished)
-    assert sorted(set(left) - of_use) == sorted(finished + marks)
+    of_use = [path for path in left if path.parts[0] == ".imagenet_builders"]
+    finished = [path for path in left if "shards" in path.parts]
+    places = {path.parents[1] for path in finished}
+    marks = [place / "marks" / f"{path.name}.done" for path in finished for place in places]
+    builds = [place / "build.json" for place in places]
+    assert len(places) <= 1
+    assert sorted(left) == sorted([*of_use, *finished, *marks, *builds])
     assert not (data_dir / DATASET).exists()
     assert not list(data_dir.rglob("*incomplete*"))
     assert not list(data_dir.rglob("*.partial"))

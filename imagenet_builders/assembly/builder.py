@@ -19,7 +19,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 import imagenet_builders
-from imagenet_builders.assembly import engine, provenance
+from imagenet_builders.assembly import durable, engine, provenance
 from imagenet_builders.assembly.engine import PlanConfig, SplitRecipe, SplitResult
 from imagenet_builders.assembly.preparation import Preparation
 from imagenet_builders.assembly.records import FlatExample
@@ -176,6 +176,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
                     f"{target} is there already, as {self.info.file_format.value}; build it as "
                     f"{file_format} with --overwrite, or into another --data-dir"
                 )
+            preparation.tidy()
             return
         self.results = []
         with preparation as place:
@@ -200,13 +201,17 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
     def _prepare(self, place: Preparation, download_dir: Any, config: Any) -> None:
         """Writes all files of the dataset into the workplace."""
         manager = self._make_download_manager(download_dir=download_dir, download_config=config)
+        if type(self)._download_and_prepare is not PlannedBuilder._download_and_prepare:
+            # Another way to write, such as TensorFlow Datasets' own: it begins with nothing.
+            place.open({})
         with tfds.core.utils.temporary_assignment(
             self, "_data_dir", os.fspath(place.workplace.directory)
         ):
             self._download_and_prepare(manager, config)
             self.info.download_size = manager.downloaded_size
-            self.info.write_to_directory(self.data_dir)
-            if self.results:
+            with _writing(Path(self.data_dir)):
+                self.info.write_to_directory(self.data_dir)
+            if self.results or config.max_examples_per_split == 0:
                 provenance.write_provenance(
                     place.workplace.directory,
                     dataset=self.info.full_name,
@@ -323,6 +328,19 @@ def _manual_dir(dl_manager: tfds.download.DownloadManager) -> Path:
     except (AssertionError, OSError):
         # TensorFlow Datasets' own words for a directory that is missing or empty.
         return Path(dl_manager._manual_dir)
+
+
+@contextlib.contextmanager
+def _writing(directory: Path) -> Iterator[None]:
+    """As `durable.writing`, also for files that TensorFlow writes."""
+    with durable.writing(directory):
+        try:
+            yield
+        except Exception as error:
+            # Not imported for its name alone: a build may well do without TensorFlow.
+            if not type(error).__module__.startswith("tensorflow."):
+                raise
+            raise OSError(None, str(error)) from error
 
 
 def _plan_config(download_config: tfds.download.DownloadConfig) -> PlanConfig:

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 # Raised whenever the meaning of a row changes, so that an older cached index is not used.
 INDEX_FORMAT = 2
+
+# Writing an index takes seconds, so what is older than this was left by a process that was killed.
+_LEFT_SECONDS = 3600.0
 
 # Some twenty thousand files with long paths.
 _MAX_HEADER_BYTES = 16 << 20
@@ -138,6 +142,7 @@ class IndexCache:
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            self._remove_left()
             with open(partial, "wb") as file:
                 file.write(json.dumps(header).encode() + b"\n")
                 file.write(stream)
@@ -147,6 +152,13 @@ class IndexCache:
                 partial.unlink(missing_ok=True)
             return False
         return True
+
+    def _remove_left(self) -> None:
+        """Removes what processes that were killed have left."""
+        for left in self._directory.glob("*.index.arrow.*.partial"):
+            with contextlib.suppress(OSError):
+                if time.time() - left.stat().st_mtime > _LEFT_SECONDS:
+                    left.unlink()
 
 
 def _digest(files: Sequence[SourceFile], stream: bytes) -> str:

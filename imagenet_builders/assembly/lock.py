@@ -15,6 +15,7 @@ import dataclasses
 import errno
 import json
 import os
+import re
 import secrets
 import socket
 import threading
@@ -96,6 +97,9 @@ class BuildLock:
         wait: Wait for another holder to end, instead of failing.
         announce: Told, once, whom it waits for.
 
+    Attributes:
+        token: Tells this holding of the lock from every other.
+
     Raises:
         BusyError: On entering: another process holds the lock, and `wait` is not set.
         TargetError: On entering: the lock cannot be made.
@@ -109,14 +113,15 @@ class BuildLock:
         self._wait = wait
         self._announce = announce
         self._me = Holder.me()
-        self._mine = path.with_name(f"{path.name}.{self._me.token}")
+        self.token = self._me.token
+        self._mine = path.with_name(f"{path.name}.{self._me.host}-{self._me.pid}-{self.token}")
         self._text = json.dumps(dataclasses.asdict(self._me)).encode()
         self._ended = threading.Event()
         self._beats: threading.Thread | None = None
 
     def __enter__(self) -> Self:
-        durable.write_file(self._mine, self._text)
         try:
+            self._create(self._mine)
             self._acquire()
         except BaseException:
             self._mine.unlink(missing_ok=True)
@@ -254,15 +259,25 @@ class BuildLock:
 def clean_up(path: Path) -> None:
     """Removes what locks of processes that died have left beside the lock file `path`.
 
-    Only for whoever holds the lock.
+    Only for whoever holds the lock. One who waits for it touches its file every second.
     """
+    try:
+        now = path.stat().st_mtime
+    except OSError:
+        return
     for left in path.parent.glob(f"{path.name}.*"):
         holder = _read(left)
         with contextlib.suppress(OSError):
-            if (holder and holder.is_known_dead()) or (
-                time.time() - left.stat().st_mtime > 100 * STALE_SECONDS
-            ):
+            if _is_of_dead(left, holder) or now - left.stat().st_mtime > STALE_SECONDS:
                 left.unlink()
+
+
+def _is_of_dead(path: Path, holder: Holder | None) -> bool:
+    if holder is not None:
+        return holder.is_known_dead()
+    # Killed before it had written anything: the name says who it was.
+    owner = re.fullmatch(r".*\.(.+)-([0-9]+)-[0-9a-f]{16}", path.name)
+    return owner is not None and owner[1] == socket.gethostname() and not _started(int(owner[2]))
 
 
 def _read(path: Path) -> Holder | None:

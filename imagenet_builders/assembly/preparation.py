@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -10,9 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from imagenet_builders.assembly import lock, provenance, publish
+from imagenet_builders.assembly import lock, provenance, publish, workplace
 from imagenet_builders.assembly.workplace import Workplace
-from imagenet_builders.errors import OptionError
+from imagenet_builders.errors import BusyError, OptionError, TargetError
 from imagenet_builders.options import BuildOptions
 
 
@@ -36,16 +37,15 @@ class Preparation:
     def __init__(self, target: Path, options: BuildOptions, name: str, *, overwrite: bool):
         self.target = target
         self.options = options
-        self.workplace = Workplace(target)
         self._name = name
         self._overwrite = overwrite
         self._started = time.monotonic()
         self._replaces = False
         self._published = False
         self._made: list[Path] = []
-        self._lock = lock.BuildLock(
-            self.workplace.lock, what=name, wait=options.wait, announce=_say
-        )
+        self._lock_path = target.with_name(f".{target.name}.lock")
+        self._lock = lock.BuildLock(self._lock_path, what=name, wait=options.wait, announce=_say)
+        self.workplace = Workplace(target, self._lock.token)
 
     @property
     def seconds(self) -> float:
@@ -61,14 +61,22 @@ class Preparation:
         Args:
             max_examples_per_split: How much is wanted.
         """
-        if not (self.target / "dataset_info.json").exists():
-            # A directory without it is no dataset; an empty one is in nobody's way.
-            return False
-        self._replaces = True
-        if self._overwrite:
+        self._replaces = self._overwrite and os.path.lexists(self.target)
+        if self._overwrite or not (self.target / "dataset_info.json").exists():
             return False
         part = provenance.part_of_splits(self.target)
-        return part is None or part == max_examples_per_split
+        self._replaces = part is not None and part != max_examples_per_split
+        return not self._replaces
+
+    def tidy(self) -> None:
+        """Removes what a build left that was killed right after it had published the dataset."""
+        if workplace.is_debris_there(self.target):
+            # Whoever holds the lock now will tidy up itself.
+            with (
+                contextlib.suppress(BusyError, TargetError),
+                lock.BuildLock(self._lock_path, what=self._name, wait=False, announce=_say),
+            ):
+                workplace.remove_debris(self.target, self._lock_path)
 
     def __enter__(self) -> Self:
         options = self.options
@@ -78,8 +86,12 @@ class Preparation:
         except BaseException:
             self._remove_parents()
             raise
-        for sentence in self.workplace.remove_debris():
-            _say(sentence)
+        try:
+            for sentence in workplace.remove_debris(self.target, self._lock_path):
+                _say(sentence)
+        except BaseException as error:
+            self._lock.__exit__(type(error), error, error.__traceback__)
+            raise
         self._started = time.monotonic()
         return self
 
@@ -90,6 +102,8 @@ class Preparation:
         traceback: TracebackType | None,
     ) -> None:
         try:
+            if isinstance(error, TargetError):
+                self._lock.check()
             if self._published or error is None:
                 self.workplace.close()
             else:
@@ -145,8 +159,6 @@ class Preparation:
         if options.mode is not None or options.group is not None:
             everything = [directory, *directory.iterdir()]
             publish.set_access(everything, options.mode, options.group_id())
-        if not (self.target / "dataset_info.json").exists():
-            self._replaces = False
         self._lock.check()
         publish.publish(directory, self.target, replace=self._replaces)
         self._published = True

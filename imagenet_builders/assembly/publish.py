@@ -27,8 +27,8 @@ def publish(finished: Path, target: Path, *, replace: bool) -> None:
 
     Everything in it is flushed first. Where there is a dataset under that name already and it is to
     be replaced, both are exchanged in one step where the file system can do that (on Linux: ext4,
-    xfs, btrfs, tmpfs, Lustre since 2.16; not NFS), else the old one is moved aside, which takes
-    two, and `recover` finishes it if the second is never taken.
+    xfs, btrfs, tmpfs; not NFS), and the old one is then where the finished one was. Elsewhere the
+    old one is moved aside first, and `recover` ends that if this process is killed on the way.
 
     Args:
         finished: The directory, beside `target`.
@@ -40,16 +40,14 @@ def publish(finished: Path, target: Path, *, replace: bool) -> None:
     """
     flush_all(finished)
     identity = _identity(finished)
-    if replace and target.exists():
-        aside = _aside(target)
+    if replace and os.path.lexists(target):
         with durable.writing(target):
-            if _exchange(finished, target):
-                finished.replace(aside)
-            else:
+            if not _exchange(finished, target):
+                aside = _beside(target, "old")
                 target.replace(aside)
                 _rename(finished, target, identity)
         durable.flush(target.parent)
-        shutil.rmtree(aside, ignore_errors=True)
+        recover(target)
         return
     with durable.writing(target):
         _rename(finished, target, identity)
@@ -61,13 +59,28 @@ def recover(target: Path) -> None:
 
     The dataset that it had moved aside comes back if there is no new one, and is removed if there
     is.
+
+    Raises:
+        TargetError: It cannot be given its name back.
     """
     for aside in sorted(target.parent.glob(f".{target.name}.old-*")):
-        if target.exists():
-            shutil.rmtree(aside, ignore_errors=True)
-        else:
-            with durable.writing(target):
+        with durable.writing(target):
+            if os.path.lexists(target):
+                # Under a name that says that it may be there by halves.
+                aside.replace(_beside(target, "removed"))
+            else:
                 aside.replace(target)
+    for removed in target.parent.glob(f".{target.name}.removed-*"):
+        remove(removed)
+
+
+def remove(path: Path) -> None:
+    """Removes a file, a symbolic link or a directory with all that is in it, if it can."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def flush_all(directory: Path) -> None:
@@ -125,8 +138,8 @@ def set_access(paths: Iterable[Path], mode: int | None, group: int | None) -> No
                 os.chmod(path, mode if path.is_dir() else mode & 0o666)
 
 
-def _aside(target: Path) -> Path:
-    return target.with_name(f".{target.name}.old-{secrets.token_hex(4)}")
+def _beside(target: Path, what: str) -> Path:
+    return target.with_name(f".{target.name}.{what}-{secrets.token_hex(4)}")
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -257,20 +257,26 @@ def _run_here(
     function: str, jobs: Iterable[Any], report: Report, prefetch: str | None
 ) -> Iterator[tuple[int, Any]]:
     unfinished: deque[tuple[int, Future[Any]]] = deque()
-    for number, job in enumerate(jobs):
-        if prefetch is not None:
-            with contextlib.suppress(Exception):
-                load_function(prefetch)(job)
-        result = load_function(function)(job, report)
-        if isinstance(result, Future):
-            unfinished.append((number, result))
-        else:
-            yield number, result
-        while unfinished and (len(unfinished) > _UNFINISHED or unfinished[0][1].done()):
+    try:
+        for number, job in enumerate(jobs):
+            if prefetch is not None:
+                with contextlib.suppress(Exception):
+                    load_function(prefetch)(job)
+            result = load_function(function)(job, report)
+            if isinstance(result, Future):
+                unfinished.append((number, result))
+            else:
+                yield number, result
+            while unfinished and (len(unfinished) > _UNFINISHED or unfinished[0][1].done()):
+                first, future = unfinished.popleft()
+                yield first, future.result()
+        while unfinished:
             first, future = unfinished.popleft()
             yield first, future.result()
-    for number, future in unfinished:
-        yield number, future.result()
+    finally:
+        # When this ends, however it does, nothing is at work any more.
+        for _, future in unfinished:
+            future.exception()
 
 
 def _picklable(error: Exception) -> Exception:

@@ -1,15 +1,18 @@
 """Where a dataset is put together before it is published, and what of it is finished.
 
-Beside the directory of the version, `5.1.0`, there are while it is built
+Beside the directory of the version, `5.1.0`, there is `.5.1.0.building-TOKEN` while it is built:
 
-* `.5.1.0.building/`: finished shards, under their own names, and those being written;
-* `.5.1.0.marks/`: what is built (`build.json`), and for each finished shard a mark;
-* `.5.1.0.lock`: who builds it.
+* `shards/`: finished shards, under their own names, and those being written; it is what will be
+  published, by one rename;
+* `marks/`: for each finished shard a mark;
+* `build.json`: what is built.
 
 A shard is finished when it has its name and its mark, is as long as the mark says and has the
 checksum that the mark says. A mark is written when the storage has confirmed the shard, and before
-the shard gets its name. The marks lie beside the shards and not among them, so that publishing is
-one rename.
+the shard gets its name.
+
+The token is that of the lock's holder. Who goes on with what another left gives it another name
+first: a process that was asleep while its lock was taken over then finds its files gone.
 """
 
 from __future__ import annotations
@@ -19,7 +22,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -34,6 +36,8 @@ from imagenet_builders.assembly.shards import ShardResult, read_mark
 from imagenet_builders.sources.rows import SourceFile
 
 _BUILD = "build.json"
+_DONE = ".done"
+_PARTS = ("shards", "marks", _BUILD)
 _READ_BYTES = 1 << 20
 _DIGEST_ROWS = 100_000
 
@@ -42,25 +46,22 @@ _INCOMPLETE_DEAD_SECONDS = 3600.0
 
 
 class Workplace:
-    """The place of one dataset; only for whoever holds its lock.
+    """The place of one build of a dataset; only for whoever holds its lock.
 
     Args:
         target: The directory of the version, where it will be published.
+        token: Tells this build from every other.
 
     Attributes:
+        target: As given.
         directory: Where shards are put together.
-        marks: Where their marks are.
     """
 
-    def __init__(self, target: Path):
+    def __init__(self, target: Path, token: str):
         self.target = target
-        self.directory = target.with_name(f".{target.name}.building")
-        self.marks = target.with_name(f".{target.name}.marks")
-
-    @property
-    def lock(self) -> Path:
-        """The lock file."""
-        return self.target.with_name(f".{self.target.name}.lock")
+        self._place = target.with_name(f"{_place_prefix(target)}{token}")
+        self.directory = self._place / "shards"
+        self._marks = self._place / "marks"
 
     def open(self, description: Mapping[str, Any]) -> str:
         """Makes the place ready for a build; what an earlier one left stays if it is of use.
@@ -74,27 +75,31 @@ class Workplace:
         Raises:
             TargetError: The directories cannot be made.
         """
-        before = self._described()
         said = ""
-        if before != description:
-            finished = len(self._marks())
+        for left in _places(self.target):
+            before = _described(left)
+            if before and before == description and not self._place.exists():
+                with durable.writing(left):
+                    left.rename(self._place)
+                continue
+            finished = len(_finished(left))
             if before and finished:
                 said = (
-                    f"{finished} finished shards of an earlier build in {self.directory} are of no "
-                    f"use and are removed, because {_difference(before, description)}"
+                    f"{finished:,} finished shards of an earlier build are of no use and are "
+                    f"removed, because {_difference(before, description)}"
                 )
-            self._remove(self.directory, self.marks)
-        for directory in (self.directory, self.marks):
+            publish.remove(left)
+        for directory in (self._place, self.directory, self._marks):
             with durable.writing(directory):
                 directory.mkdir(exist_ok=True)
-        self._remove_partial()
-        if before != description:
-            durable.write_file(self.marks / _BUILD, json.dumps(description).encode())
+        self._remove_unfinished()
+        content = {"description": description, "directory": self.directory.stat().st_ino}
+        durable.write_file(self._place / _BUILD, json.dumps(content).encode())
         return said
 
     def mark_of(self, shard: Path) -> Path:
         """Where the mark of a shard is."""
-        return self.marks / f"{shard.name}.done"
+        return self._marks / f"{shard.name}.done"
 
     def abandon(self) -> int:
         """Leaves the place to the next build: what is finished stays, the rest is removed.
@@ -102,64 +107,86 @@ class Workplace:
         Returns:
             Number of finished shards; if there is none, nothing is left.
         """
-        finished = len(self._marks())
-        if not finished:
-            self._remove(self.directory, self.marks)
-            return 0
-        self._remove_partial()
+        finished = len(_finished(self._place))
+        if finished:
+            self._remove_unfinished()
+        else:
+            self.close()
         return finished
 
     def close(self) -> None:
-        """Removes what a build needs no more when it is published."""
-        self._remove(self.directory, self.marks)
+        """Removes the place."""
+        publish.remove(self._place)
 
-    def remove_debris(self) -> list[str]:
-        """Removes what builds that have ended left beside the dataset.
+    def _remove_unfinished(self) -> None:
+        finished = _finished(self._place)
+        for path in [*self.directory.iterdir(), *self._marks.iterdir(), *self._place.iterdir()]:
+            if path.name.removesuffix(_DONE) not in finished and path.name not in _PARTS:
+                publish.remove(path)
 
-        Returns:
-            What was removed that was not of this package, in whole sentences.
-        """
-        publish.recover(self.target)
-        lock.clean_up(self.lock)
-        said = []
-        # Source: `_get_incomplete_dir` in TensorFlow Datasets' core/utils/file_utils.py.
-        for left in self.target.parent.glob(f"incomplete.*_{self.target.name}"):
-            age = _age(left)
-            if age > _INCOMPLETE_DEAD_SECONDS:
-                shutil.rmtree(left, ignore_errors=True)
-                said.append(
-                    f"removed {left}, left by a build of TensorFlow Datasets that was killed "
-                    f"(nothing in it changed for {age / 3600:.1f} hours)"
-                )
-        return said
 
-    def _described(self) -> Any:
-        try:
-            return json.loads((self.marks / _BUILD).read_bytes())
-        except (OSError, ValueError):
-            return None
+def is_debris_there(target: Path) -> bool:
+    """Whether builds of the dataset at `target` that have ended left what is of no use."""
+    beside = [path.name for path in target.parent.glob(f".{target.name}.*")]
+    beside += [path.name for path in target.parent.glob(f"..{target.name}.*")]
+    in_use = {place.name for place in _places(target) if _described(place) is not None}
+    return bool(set(beside) - in_use)
 
-    def _marks(self) -> list[Path]:
-        return [
-            mark
-            for mark in self.marks.glob("*.done")
-            if (self.directory / mark.name.removesuffix(".done")).exists()
-        ]
 
-    def _remove_partial(self) -> None:
-        marked = {mark.name.removesuffix(".done") for mark in self._marks()}
-        for path in self.directory.iterdir():
-            if path.name not in marked:
-                self._remove(path)
-        for path in self.marks.iterdir():
-            if path.name != _BUILD and path.name.removesuffix(".done") not in marked:
-                self._remove(path)
+def remove_debris(target: Path, lock_path: Path) -> list[str]:
+    """Removes what builds that have ended left beside the dataset; for the holder of its lock.
 
-    def _remove(self, *paths: Path) -> None:
-        for path in paths:
-            shutil.rmtree(path, ignore_errors=True)
-            with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
+    What can be gone on with stays.
+
+    Args:
+        target: The directory of the version.
+        lock_path: The lock.
+
+    Returns:
+        What was removed that was not of this package, in whole sentences.
+    """
+    publish.recover(target)
+    lock.clean_up(lock_path)
+    for place in _places(target):
+        if _described(place) is None:
+            publish.remove(place)
+    said = []
+    # Source: `_get_incomplete_dir` in TensorFlow Datasets' core/utils/file_utils.py.
+    for left in target.parent.glob(f"incomplete.*_{target.name}"):
+        age = _age(left)
+        if age > _INCOMPLETE_DEAD_SECONDS:
+            publish.remove(left)
+            said.append(
+                f"removed {left}, left by a build of TensorFlow Datasets that was killed "
+                f"(nothing in it changed for {age / 3600:.1f} hours)"
+            )
+    return said
+
+
+def _place_prefix(target: Path) -> str:
+    return f".{target.name}.building-"
+
+
+def _places(target: Path) -> list[Path]:
+    return sorted(target.parent.glob(f"{_place_prefix(target)}*"))
+
+
+def _described(place: Path) -> Any:
+    """What was built there; None where it is of no use any more."""
+    try:
+        content = json.loads((place / _BUILD).read_bytes())
+        # After publishing by exchange, another directory has this name: that of the old dataset.
+        if (place / "shards").stat().st_ino == content["directory"]:
+            return content["description"]
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return None
+
+
+def _finished(place: Path) -> set[str]:
+    """Names of the shards that have their name and their mark."""
+    marked = {path.name.removesuffix(_DONE) for path in (place / "marks").glob(f"*{_DONE}")}
+    return {name for name in marked if (place / "shards" / name).exists()}
 
 
 def describe(
@@ -281,9 +308,9 @@ def finished_shard(job: MarkedShard, report: Callable[[int, int], None]) -> Shar
 def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """In which way two descriptions are not the same, in words."""
     for name in ("dataset", "imagenet-builders", "file format"):
-        if before.get(name) != now[name]:
-            return f"its {name} was {before.get(name)!r} and is {now[name]!r}"
-    old, new = before.get("splits", {}), now["splits"]
+        if before.get(name) != now.get(name):
+            return f"its {name} was {before.get(name)!r} and is {now.get(name)!r}"
+    old, new = before.get("splits", {}), now.get("splits", {})
     if list(old) != list(new):
         return f"its splits were {', '.join(old)} and are {', '.join(new)}"
     for split in new:

@@ -35,6 +35,10 @@ _DEBRIS = re.compile(
 _CLAIMS_ALL = 0.99
 
 
+# Less than this is read sooner than a process is started.
+_SMALL_BYTES = 16 << 20
+
+
 @dataclasses.dataclass(frozen=True)
 class SplitVerdict:
     """What was read of a split.
@@ -268,7 +272,9 @@ def _run(
         Workers(count) as pool,
     ):
         try:
-            for _, result in pool.run(function, present, report=progress.update):
+            for _, result in pool.run(
+                function, present, report=progress.update, here=size < _SMALL_BYTES
+            ):
                 results[result.split, result.number] = result
         except WorkerError as error:
             problems.add(

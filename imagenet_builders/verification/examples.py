@@ -78,8 +78,8 @@ def check_features(
             yield from _check_boxes(field, feature, known, split)
         elif field.kind == "label":
             least = -1 if field.sequence is None else 0
-            for value in feature.values:
-                if not least <= int(value) < field.classes:
+            for value in map(int, feature.values):
+                if not least <= value < field.classes:
                     yield Finding(
                         f"{field.path} is not a label",
                         f"{least} to {field.classes - 1}",

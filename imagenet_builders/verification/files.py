@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from collections.abc import Iterator
@@ -155,6 +156,8 @@ class RecordFile:
     def _array_record(self) -> Iterator[Record]:
         from array_record.python import array_record_module
 
+        from imagenet_builders.verification import riegeli
+
         if self._whole:
             self.crc = crc_of_file(self._path)
         try:
@@ -162,12 +165,16 @@ class RecordFile:
         except (RuntimeError, ValueError) as error:
             raise FileError(f"not an ArrayRecord file: {_words(error)}") from None
         try:
-            for _ in range(reader.num_records()):
+            records = reader.num_records()
+            riegeli.check_structure(self._path, records)
+            for _ in range(records):
                 yield Record(reader.read(), None)
         except (RuntimeError, ValueError, IndexError) as error:
             raise FileError(f"the rest of the file cannot be read: {_words(error)}") from None
         finally:
-            reader.close()
+            # It says once more what was wrong with the file.
+            with contextlib.suppress(RuntimeError):
+                reader.close()
 
 
 def crc_of_file(path: str) -> int:

@@ -56,9 +56,9 @@ def find(asked: str, data_dir: Path) -> list[Path]:
     root = data_dir / name / config if config else data_dir / name
     found = _under(root, version)
     if not found:
-        what = f"version {version} of it" if version else "a version of it"
+        what = f"no version {version}" if version else "no version"
         raise StagingError(
-            f"{asked} is not built: there is no {what} in {root}; see --data-dir, or build it"
+            f"{asked} is not built: there is {what} in {root}; see --data-dir, or build it"
         )
     return found
 

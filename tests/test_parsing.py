@@ -51,6 +51,7 @@ def test_examples_that_protobuf_serializes_in_any_order_are_parsed_alike():
         (b"\x0a\x80\x00", "a number at byte 1 is too long"),
         (b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "bytes are said to follow"),
         (b"\x0a" + b"\xff" * 20, "a number at byte 1 is too long"),
+        (b"".join(serialize({"n": np.zeros(1 << 21, np.int64)})), "a list of numbers of 2,097,"),
         (b"\x0a\x07\x0a\x05\x0a\x01\xff\x12\x00", "not UTF-8"),
         (b"\x0a\x07\x0a\x05\x0a\x01a\x12\x00", "a feature without a kind at byte 9"),
         (b"\x0a\x09\x0a\x07\x0a\x01a\x12\x02\x22\x00", "an unknown kind at byte 9"),

@@ -187,6 +187,7 @@ def not_a_picture(features: dict[str, Any]) -> None:
 
 
 INFO = "dataset_info.json"
+SHARD = "imagenet2012-train.tfrecord-00000-of-00003"
 
 DAMAGE = {
     "swapped records": (reorder(lambda r: [r[1], r[0], *r[2:]]), "is not in its place"),
@@ -246,6 +247,14 @@ DAMAGE = {
     "a name in the metadata": (edit(INFO, '"imagenet2012"', '"imagenet2013"'), "not those of"),
     "metadata that are no JSON": (edit(INFO, "{", "{{"), "not JSON"),
     "a name twice": (edit(INFO, '"name"', '"name": "x", "name"'), "a name is there twice"),
+    "a pipe for metadata": (
+        lambda d: ((d / INFO).unlink(), os.mkfifo(d / INFO)),
+        "this is not a file",
+    ),
+    "a pipe for a shard": (
+        lambda d: (shards(d, "train")[0].unlink(), os.mkfifo(d / SHARD)),
+        "this shard is not a file",
+    ),
     "no metadata": (lambda d: (d / INFO).unlink(), "this file is missing"),
     "other features": (edit("features.json", '"1000"', '"999"'), "the names of 999 classes"),
     "classes in another order": (

@@ -14,6 +14,10 @@ from typing import NamedTuple
 
 from imagenet_builders.errors import ImagenetBuildersError
 
+# Far more than any example has; a list of Python numbers takes ten times the bytes of the proto.
+_MAX_FEATURES = 1000
+_MAX_LIST_BYTES = 1 << 20
+
 _KINDS = {0x0A: "bytes", 0x12: "float", 0x1A: "int64"}
 
 
@@ -66,6 +70,8 @@ def parse(record: bytes) -> dict[str, Feature]:
         start, value_end = _field(record, key_end, entry_end, 0x12)
         if value_end != entry_end:
             raise ExampleError(f"unknown bytes after a feature, at byte {value_end}")
+        if len(features) == _MAX_FEATURES:
+            raise ExampleError(f"more than {_MAX_FEATURES:,} features")
         features[name] = _feature(record, start, value_end)
         position = entry_end
     return features
@@ -86,9 +92,13 @@ def _feature(record: bytes, position: int, end: int) -> Feature:
         while position < end:
             start, position = _field(record, position, end, 0x0A)
             values.append(record[start:position])
+            if len(values) > _MAX_LIST_BYTES:
+                raise ExampleError(f"more than {_MAX_LIST_BYTES:,} values in a feature")
         return Feature(kind, values)
     if position == end:
         return Feature(kind, list[int]())
+    if end - position > _MAX_LIST_BYTES:
+        raise ExampleError(f"a list of numbers of {end - position:,} bytes, at byte {position}")
     start, packed_end = _field(record, position, end, 0x0A)
     if packed_end != end or start == end:
         raise ExampleError(f"a list of numbers is not packed as it should be, at byte {position}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import stat
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -127,6 +128,9 @@ def verify_dataset(directory: Path, *, workers: int, decode: bool = False) -> Ve
             notes.append(
                 f"{name} is not a dataset of this package, so keys, order and counts are not known"
             )
+    limit = document.get("max_examples_per_split") if isinstance(document, dict) else None
+    if isinstance(limit, int):
+        notes.append(f"it was built to try things out, with at most {limit:,} examples a split")
     if document is None:
         notes.append(
             f"there is no {provenance.FILE_NAME}, so there is nothing to hold the metadata against"
@@ -258,11 +262,15 @@ def _run(
     size = 0
     for job in jobs:
         try:
-            size += os.stat(job.path).st_size
+            found = os.stat(job.path)
         except OSError as error:
             problems.add(Problem(job.path, f"this shard is not there ({error.strerror})"))
-        else:
+            continue
+        if stat.S_ISREG(found.st_mode):
+            size += found.st_size
             present.append(job)
+        else:
+            problems.add(Problem(job.path, "this shard is not a file"))
     results: dict[tuple[str, int], VerifyResult] = {}
     images = sum(job.examples for job in present)
     function = f"{verify_shard.__module__}:{verify_shard.__name__}"

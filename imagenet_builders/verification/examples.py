@@ -85,6 +85,7 @@ def check_features(
                         f"{least} to {field.classes - 1}",
                         f"{value}",
                     )
+                    break
 
 
 def _check_boxes(
@@ -105,6 +106,7 @@ def _check_boxes(
         if not right:
             wanted = "zeros" if flat and split == "test" else "ymin, xmin, ymax, xmax from 0 to 1"
             yield Finding(f"{field.path} is not a box", wanted, str(box))
+            return
 
 
 def check_key(

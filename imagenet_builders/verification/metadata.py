@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
+import stat
 from pathlib import Path
 from typing import Any
 
 from imagenet_builders.errors import ImagenetBuildersError
 
-MAX_METADATA_BYTES = 1 << 28
+MAX_METADATA_BYTES = 1 << 26
 """Bound on a file of metadata; the provenance of 13 million images has at most some megabytes."""
 
 _TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
+_MAX_SHARDS = 100_000
 _PREFIX = "tensorflow_datasets.core.features."
 
 
@@ -105,6 +108,9 @@ def read_json(path: Path) -> Any:
 def read_bytes(path: Path) -> bytes:
     """The content of a file of metadata; raises MetadataError where it cannot be had."""
     try:
+        # Opening a pipe would wait for a writer.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise MetadataError(path, "this is not a file")
         with open(path, "rb") as file:
             data = file.read(MAX_METADATA_BYTES + 1)
     except FileNotFoundError:
@@ -196,6 +202,8 @@ def _split(path: Path, dataset: str, file_format: str, entry: Any) -> SplitInfo:
     name = _text(path, entry, "name")
     template = entry.get("filepathTemplate", _TEMPLATE)
     lengths = tuple(_number(path, length) for length in _list(path, entry, "shardLengths"))
+    if len(lengths) > _MAX_SHARDS:
+        raise MetadataError(path, f"split {name[:60]!a} has more than {_MAX_SHARDS:,} shards")
     if not isinstance(template, str) or "/" in dataset + name + template:
         raise MetadataError(path, "the name of a split or of its files is not as it should be")
     shards = tuple(

@@ -204,7 +204,8 @@ class _Shard:
                     self._problem(finding, record)
             if field.path == "label" and _single(values, int):
                 label = cast("int", values[0])
-                self.labels[label] += 1
+                if -1 <= label < field.classes:
+                    self.labels[label] += 1
         if self.known is None or self.known.key not in features:
             return
         keys = features[self.known.key].values

@@ -13,8 +13,8 @@ from imagenet_builders.images import ImageFacts
 from imagenet_builders.verification.known import Known
 from imagenet_builders.verification.metadata import Field
 
-MAX_DECODED_PIXELS = 1 << 28
-"""A larger image is not decoded but a problem; none of ImageNet has a tenth of it."""
+MAX_DECODED_PIXELS = images.MAX_REPAIRED_PIXELS
+"""A larger image is not decoded but a problem; no image of ImageNet comes near."""
 
 _PROTO_KINDS = {"image": "bytes", "text": "bytes", "label": "int64", "bbox": "float"}
 

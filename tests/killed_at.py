@@ -1,10 +1,10 @@
 """Builds in forks of a process that has imported everything, ended at a chosen point.
 
-A point is the n-th change that a process makes to the file system below a directory (`change`, just
-before it is made; `torn`: a write, after half of it), or the n-th line of Python that it runs in
-this package (`line`). Changes are seen by the interpreter's audit events, and by wrappers around the
-calls of `os` that have none. Nothing but dead processes and damaged files is between two changes,
-so builds killed at every one of them have been killed at every state that a disk can be left in.
+A point is the n-th change that a process makes to the file system below a directory (`change`,
+just before it is made; `torn`: a write, after half of it), or the n-th line of Python that it runs
+in this package (`line`). Changes are seen by the interpreter's audit events, and by wrappers around
+those calls of `os` that have none. Between two changes the disk stays as it is, so builds killed
+before each of them have left a disk in every state that there is.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -79,7 +80,7 @@ class _Watch:
     def __init__(self, below: str, point: Point | None, log: str | None):
         self.below = below
         self.point = point
-        self.log = open(log, "ab", buffering=0) if log else None
+        self.log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND) if log else None
         self.counted = {kind: itertools.count() for kind in ("change", "torn", "line")}
         self.ended = False
 
@@ -115,8 +116,8 @@ class _Watch:
         )
 
     def _change(self, what: str) -> None:
-        if self.log:
-            self.log.write(what.replace("\n", " ").encode() + b"\n")
+        if self.log is not None:
+            _WRITE(self.log, what.replace("\n", " ").encode() + b"\n")
         if self._reached("change"):
             self._end()
 
@@ -184,8 +185,8 @@ def _child(request: dict[str, Any]) -> None:
         fd = os.open(request[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(fd, number)
         os.close(fd)
-    sys.stdout = open(1, "w", closefd=False)
-    sys.stderr = open(2, "w", buffering=1, closefd=False)
+    sys.stdout = os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
     signal.alarm(_LIMIT_SECONDS)
     from imagenet_builders import cli
     from imagenet_builders.assembly import engine, shards, workers
@@ -208,6 +209,8 @@ def _child(request: dict[str, Any]) -> None:
         status = cli.main(request["argv"])
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
     finally:
         sys.settrace(None)
         for executor in (shards._finishers(),):  # As the interpreter does at its end.
@@ -242,8 +245,6 @@ def _serve() -> None:
             try:
                 _child(request)
             except BaseException:
-                import traceback
-
                 traceback.print_exc()
             finally:
                 os._exit(70)
@@ -298,7 +299,7 @@ class Server:
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        traceback: TracebackType | None,
+        trace: TracebackType | None,
     ) -> None:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -334,6 +335,8 @@ class Server:
         """
         number = next(self._numbers)
         out, err, changes = (self._directory / f"{number}.{name}" for name in ("out", "err", "log"))
+        for path in (out, err):
+            path.touch()
         fields = dataclasses.asdict(point) if point else None
         pid = self.ask(
             {

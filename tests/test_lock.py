@@ -29,6 +29,7 @@ SOON = (
     "from imagenet_builders.assembly import lock\n"
     "lock.BEAT_SECONDS, lock.STALE_SECONDS, lock._POLL_SECONDS = 0.1, 1.0, 0.05\n"
 )
+OFTEN = "from imagenet_builders.assembly import lock; lock._POLL_SECONDS = 0.05\n"
 WITHOUT_LINKS = (
     "import errno, os\n"
     "def link(*paths, **options): raise OSError(errno.EPERM, 'Operation not permitted', paths[0])\n"
@@ -56,19 +57,37 @@ def wait_for(what: Callable[[], bool], seconds: float = 30) -> None:
 
 
 class Held:
-    """A build that stands still, with the lock, when it has planned; until it is let go."""
+    """A build that stands still, with the lock, until it is let go.
 
-    def __init__(self, forks: Server, argv: list[str], data_dir: Path, first: str = ""):
-        self._here, self._go = data_dir.with_name("here"), data_dir.with_name("go")
+    Args:
+        forks: Where it runs.
+        argv: Its command line.
+        data_dir: Where it builds.
+        first: What it does first.
+        before: What it will do next: `engine:plan_splits`, `engine:check_space` (the first thing
+            when its place is made) or `publish:flush_all`.
+    """
+
+    def __init__(
+        self,
+        forks: Server,
+        argv: list[str],
+        data_dir: Path,
+        first: str = "",
+        before: str = "engine:plan_splits",
+    ):
+        number = len(list(data_dir.parent.glob("here-*")))
+        self._here, self._go = (data_dir.with_name(f"{name}-{number}") for name in ("here", "go"))
+        module, function = before.split(":")
         stand_still = (
             "import os, time\n"
-            "from imagenet_builders.assembly import engine\n"
-            "plan = engine.plan_splits\n"
+            f"from imagenet_builders.assembly import {module} as module\n"
+            f"then = module.{function}\n"
             "def stand_still(*arguments):\n"
             f"    open({str(self._here)!r}, 'w').close()\n"
             f"    while not os.path.exists({str(self._go)!r}): time.sleep(0.01)\n"
-            "    return plan(*arguments)\n"
-            "engine.plan_splits = stand_still\n"
+            "    return then(*arguments)\n"
+            f"module.{function} = stand_still\n"
         )
         self.running: Running = forks.start(argv, data_dir, first=first + stand_still)
         self.pid = self.running.pid
@@ -150,7 +169,7 @@ def is_running(pid: int) -> bool:
 def test_who_waits_says_for_whom_and_finds_it_done(
     held: Held, forks: Server, small: Path, data_dir: Path, expected: dict
 ) -> None:
-    second = forks.start(build_arguments(small, data_dir, *SHARDS), data_dir, first=SOON)
+    second = forks.start(build_arguments(small, data_dir, *SHARDS), data_dir, first=OFTEN)
     wait_for(lambda: "waiting" in second.err.read_text())
     time.sleep(0.3)
     assert held.end().status == 0
@@ -237,7 +256,7 @@ def test_who_waits_goes_on_when_the_other_is_killed(
     held: Held, forks: Server, small: Path, data_dir: Path, expected: dict
 ) -> None:
     waiting = [
-        forks.start(build_arguments(small, data_dir, *SHARDS), data_dir, first=SOON)
+        forks.start(build_arguments(small, data_dir, *SHARDS), data_dir, first=OFTEN)
         for _ in range(3)
     ]
     wait_for(lambda: all("waiting" in each.err.read_text() for each in waiting))
@@ -330,37 +349,33 @@ def test_a_builder_that_is_slow_keeps_its_lock(
 # --- asleep ----------------------------------------------------------------------------------
 
 
+BEFORE = ["engine:plan_splits", "engine:check_space", "publish:flush_all"]
+
+
 @pytest.mark.parametrize("options", [(), ("--max-examples-per-split", "4")], ids=["same", "other"])
 @pytest.mark.parametrize("awake", ["during", "after"])
+@pytest.mark.parametrize("asleep", BEFORE)
 def test_who_slept_while_another_took_over_publishes_nothing(
-    awake: str, options: tuple[str, ...], forks: Server, small: Path, data_dir: Path, expected: dict
+    asleep: str,
+    awake: str,
+    options: tuple[str, ...],
+    forks: Server,
+    small: Path,
+    data_dir: Path,
+    expected: dict,
 ) -> None:
     """And does no harm to what the other has made by then, be it of the same plan or not."""
-    sleeper = Held(forks, build_arguments(small, data_dir, *SHARDS, *options), data_dir, SOON)
-    os.kill(sleeper.pid, signal.SIGSTOP)
     argv = build_arguments(small, data_dir, *SHARDS)
-    held_too = (
-        f"import os, time; from imagenet_builders.assembly import engine; do = engine.check_space\n"
-        "def stand_still(*arguments):\n"
-        f"    open({str(data_dir / 'here_too')!r}, 'w').close()\n"
-        f"    while not os.path.exists({str(data_dir / 'go_too')!r}): time.sleep(0.01)\n"
-        "    os.remove(os.path.join(os.path.dirname("
-        + repr(str(data_dir / "x"))
-        + "), 'go_too'))\n"
-        "    return do(*arguments)\n"
-        "engine.check_space = stand_still\n"
-    )
+    sleeper = Held(forks, [*argv, *options], data_dir, SOON, asleep)
+    os.kill(sleeper.pid, signal.SIGSTOP)
     try:
-        second = forks.start(argv, data_dir, first=SOON + (held_too if awake == "during" else ""))
         if awake == "during":
-            wait_for((data_dir / "here_too").exists)
-            (data_dir / "here_too").unlink()
+            second = Held(forks, argv, data_dir, SOON, "publish:flush_all")
             os.kill(sleeper.pid, signal.SIGCONT)
             first = sleeper.end()
-            (data_dir / "go_too").touch()
-            assert second.wait().status == 0
+            assert second.end().status == 0
         else:
-            assert second.wait().status == 0
+            assert forks.run(argv, data_dir, first=SOON).status == 0
             os.kill(sleeper.pid, signal.SIGCONT)
             first = sleeper.end()
     finally:
@@ -396,7 +411,7 @@ def test_the_reply_to_a_request_for_the_lock_may_be_lost(
 
 @pytest.mark.parametrize("first", ["", WITHOUT_LINKS], ids=["links", "no_links"])
 def test_there_are_never_two_holders(first: str, forks: Server, quick_path: Path) -> None:
-    """Five processes want the lock again and again, and every other holder dies with it."""
+    """Four processes want the lock again and again, and every other holder dies with it."""
     race = f"""
 import os, random, sys, time
 from pathlib import Path
@@ -405,7 +420,7 @@ from imagenet_builders.assembly import lock
 lock._POLL_SECONDS = 0.001
 path, inside = Path({str(quick_path / "lock")!r}), {str(quick_path / "inside")!r}
 chosen = random.Random(os.getpid())
-for _ in range(30):
+for _ in range(12):
     pid = os.fork()
     if pid == 0:
         held = lock.BuildLock(path, what="it", wait=True, announce=lambda text: None)
@@ -425,9 +440,9 @@ for _ in range(30):
         os._exit(3)
 os._exit(0)
 """
-    started = [forks.start([], quick_path, first=race) for _ in range(5)]
+    started = [forks.start([], quick_path, first=race) for _ in range(4)]
     ended = [each.wait() for each in started]
-    assert [each.status for each in ended] == [0] * 5, ended
+    assert [each.status for each in ended] == [0] * 4, ended
     final = lock.BuildLock(quick_path / "lock", what="it", wait=True, announce=print)
     with final:
         lock.clean_up(quick_path / "lock")

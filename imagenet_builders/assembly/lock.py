@@ -124,7 +124,8 @@ class BuildLock:
             self._create(self._mine)
             self._acquire()
         except BaseException:
-            self._mine.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._mine.unlink()
             raise
         self._beats = threading.Thread(target=self._beat, daemon=True)
         self._beats.start()
@@ -223,21 +224,29 @@ class BuildLock:
         # Named by the lock that it replaces, so that nobody else may replace the same one.
         claim = self._path.with_name(f"{self._path.name}.over-{token}")
         if not self._appear(claim):
-            with contextlib.suppress(OSError):
-                if self._now() - claim.stat().st_mtime > STALE_SECONDS:
-                    claim.unlink()  # Whoever claimed it died on the way.
+            self._remove_dead(claim)
             return False
         try:
             again = _read(self._path)
             if (again.token if again else None) != (holder.token if holder else None):
                 return False
-            os.replace(claim, self._path)
-            os.utime(self._path)
+            with durable.writing(self._path):
+                try:
+                    os.replace(claim, self._path)
+                    os.utime(self._path)
+                except FileNotFoundError:
+                    return False
             return self._is_mine(self._path)
-        except FileNotFoundError:
-            return False
         finally:
             with contextlib.suppress(OSError):
+                claim.unlink()
+
+    def _remove_dead(self, claim: Path) -> None:
+        """Removes a claim whose maker died on the way."""
+        holder = _read(claim)
+        with contextlib.suppress(OSError):
+            age = self._now() - claim.stat().st_mtime
+            if age > STALE_SECONDS or (holder is not None and holder.is_known_dead()):
                 claim.unlink()
 
     def _is_mine(self, path: Path) -> bool:
@@ -252,8 +261,13 @@ class BuildLock:
 
     def _now(self) -> float:
         """The time by the file system's clock."""
-        os.utime(self._mine)
-        return self._mine.stat().st_mtime
+        with durable.writing(self._mine):
+            try:
+                os.utime(self._mine)
+            except FileNotFoundError:
+                # We slept for so long that the holder of the lock has tidied up.
+                self._create(self._mine)
+            return self._mine.stat().st_mtime
 
 
 def clean_up(path: Path) -> None:
@@ -285,7 +299,7 @@ def _read(path: Path) -> Holder | None:
     try:
         with open(path, "rb") as file:
             return Holder(**json.loads(file.read(_MAX_BYTES)))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from imagenet_builders.assembly import lock, provenance, publish, workplace
+from imagenet_builders.assembly import durable, lock, provenance, publish, workplace
 from imagenet_builders.assembly.workplace import Workplace
 from imagenet_builders.errors import BusyError, OptionError, TargetError
 from imagenet_builders.options import BuildOptions
@@ -73,7 +73,7 @@ class Preparation:
         if workplace.is_debris_there(self.target):
             # Whoever holds the lock now will tidy up itself.
             with (
-                contextlib.suppress(BusyError, TargetError),
+                contextlib.suppress(BusyError, TargetError, OSError),
                 lock.BuildLock(self._lock_path, what=self._name, wait=False, announce=_say),
             ):
                 workplace.remove_debris(self.target, self._lock_path)
@@ -137,7 +137,10 @@ class Preparation:
 
     def open(self, description: Mapping[str, Any]) -> None:
         """Makes the workplace ready; says what becomes of an earlier build's work."""
-        said = self.workplace.open(description)
+        # What is there must not be touched if it is another's by now.
+        self._lock.check()
+        with durable.writing(self.workplace.directory):
+            said = self.workplace.open(description)
         if said:
             _say(f"{self._name}: {said}")
 

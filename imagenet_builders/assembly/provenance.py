@@ -125,7 +125,7 @@ def part_of_splits(directory: Path) -> int | None:
 def _read(path: Path) -> dict[str, Any] | None:
     try:
         document = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import hashlib
 import importlib
 import json
 import os
@@ -162,7 +163,7 @@ def _finish(job: ShardJob, partial: Path, result: ShardResult) -> ShardResult:
                     f"{path}: {result.file_bytes:,} bytes were written but the file has {size:,}; "
                     "the target's file system lost some, look at its quota and its log"
                 )
-            durable.write_file(Path(job.mark), json.dumps(dataclasses.asdict(result)).encode())
+            durable.write_file(Path(job.mark), _mark(result))
             partial.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -171,10 +172,19 @@ def _finish(job: ShardJob, partial: Path, result: ShardResult) -> ShardResult:
     return result
 
 
+def _mark(result: ShardResult) -> bytes:
+    """What a finished shard's mark holds: the result, and before it its SHA-256."""
+    text = json.dumps(dataclasses.asdict(result)).encode()
+    return hashlib.sha256(text).hexdigest().encode() + b"\n" + text
+
+
 def read_mark(path: Path) -> ShardResult | None:
-    """What a mark says of its shard; None if there is none, or it cannot be read."""
+    """What a mark says of its shard; None if there is none, or it was damaged."""
     try:
-        content = json.loads(path.read_bytes())
+        digest, _, text = path.read_bytes().partition(b"\n")
+        if digest.decode() != hashlib.sha256(text).hexdigest():
+            return None
+        content = json.loads(text)
         notes = tuple(Note(**note) for note in content.pop("notes"))
         return ShardResult(**content, notes=notes)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):

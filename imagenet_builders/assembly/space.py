@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from imagenet_builders.assembly import durable
 from imagenet_builders.errors import TargetError
 
 # Metadata, markers, and what a file system needs for directories.
@@ -26,7 +27,8 @@ def check_space(directory: Path, size: int, files: int) -> None:
     Raises:
         TargetError: There is too little space, or there are too few inodes.
     """
-    status = os.statvfs(directory)
+    with durable.writing(directory):
+        status = os.statvfs(directory)
     free = status.f_bavail * status.f_frsize
     if size + _MORE_BYTES > free:
         raise TargetError(

@@ -178,7 +178,7 @@ def _described(place: Path) -> Any:
         # After publishing by exchange, another directory has this name: that of the old dataset.
         if (place / "shards").stat().st_ino == content["directory"]:
             return content["description"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass
     return None
 
@@ -305,24 +305,29 @@ def finished_shard(job: MarkedShard, report: Callable[[int, int], None]) -> Shar
     return result
 
 
-def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+def _difference(before: Any, now: Mapping[str, Any]) -> str:
     """In which way two descriptions are not the same, in words."""
+    unknown = "it is not known what it was"
+    if not isinstance(before, Mapping):
+        return unknown
     for name in ("dataset", "imagenet-builders", "file format"):
         if before.get(name) != now.get(name):
             return f"its {name} was {before.get(name)!r} and is {now.get(name)!r}"
-    old, new = before.get("splits", {}), now.get("splits", {})
+    old, new = before.get("splits"), now.get("splits", {})
+    if not isinstance(old, Mapping):
+        return unknown
     if list(old) != list(new):
         return f"its splits were {', '.join(old)} and are {', '.join(new)}"
-    for split in new:
-        for name, value in new[split].items():
-            was = old[split].get(name)
-            if was != value:
-                if isinstance(value, int):
-                    return f"split {split} had {was:,} {name} and has {value:,}"
-                if name == "sources":
-                    return f"the files that split {split} is built from have changed"
-                return f"what is in the files that split {split} is built from has changed"
-    return "it was not the same build"
+    for split, of_split in new.items():
+        was = old[split] if isinstance(old[split], Mapping) else {}
+        for name in ("examples", "shards"):
+            if was.get(name) != of_split[name]:
+                return f"split {split} had {was.get(name)} {name} and has {of_split[name]}"
+        if was.get("sources") != of_split["sources"]:
+            return f"the files that split {split} is built from have changed"
+        if was.get("plan") != of_split["plan"]:
+            return f"what is in the files that split {split} is built from has changed"
+    return unknown
 
 
 def _age(directory: Path) -> float:

@@ -251,6 +251,7 @@ def _run(manual_dir: Path, scratch: str, workers: int) -> Iterator[tuple[str, St
             for line in process.stdout:
                 told = json.loads(line)
                 name = told.pop("stage")
+                sampler.sample()  # A stage may be over before its first.
                 yield name, Stage(**told, peak_bytes=sampler.peak_bytes)
                 sampler.peak_bytes = 0
         finally:

@@ -26,7 +26,7 @@ ShardCounter = Callable[[int, int], int]
 """From the total size of the serialized examples in bytes, and their number, to a shard count."""
 
 # Python's own strings of so many keys exist at a time; those of 13 million would be a gigabyte.
-_KEYS_AT_A_TIME = 1 << 16
+_KEYS_AT_A_TIME = 1 << 14
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +97,8 @@ def plan_split(
     Raises:
         SourceError: Two rows have the same key, or there are no rows.
     """
+    import pyarrow as pa
+
     table = index.table
     if max_examples is not None:
         table = table.slice(0, max_examples)
@@ -114,7 +116,8 @@ def plan_split(
         # The order is stable, so the first of equal keys is the first in the source.
         order = order[np.concatenate(([True], ~same))]
     count = count_shards(int(example_sizes[order].sum()), len(order))
-    return SplitPlan(split, table.take(order), index.files, shard_ends(len(order), count))
+    rows = table.take(number_array(order, pa.int64()))
+    return SplitPlan(split, rows, index.files, shard_ends(len(order), count))
 
 
 def shard_ends(examples: int, shards: int) -> tuple[int, ...]:

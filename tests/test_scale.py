@@ -144,3 +144,12 @@ def test_sizes_of_serialized_examples_do_not_depend_on_their_neighbours():
     for sizes_of in (bytes_value_sizes, int_value_sizes):
         alone = np.concatenate([sizes_of(numbers[i : i + 1]) for i in range(len(numbers))])
         assert sizes_of(numbers).tolist() == alone.tolist()
+
+
+def test_sizes_of_examples_are_the_same_where_they_are_reckoned_in_parts(monkeypatch):
+    from imagenet_builders.datasets.imagenet2012 import examples
+
+    index = index_of(1_000, 30)
+    at_once = examples.example_sizes(index)
+    monkeypatch.setattr(examples, "_ROWS_AT_A_TIME", 7)
+    assert examples.example_sizes(index).tolist() == at_once.tolist()

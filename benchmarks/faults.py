@@ -5,9 +5,9 @@
 A trial builds a small imagenet2012 with random options (workers or none, file format, number of
 shards, over an older dataset or not), and ends it once to three times: at a random change of the
 file system, in the middle of a write, at a random line, or after a random time; by SIGKILL, SIGTERM
-or SIGINT; the build itself, one of its workers, or all. It survives if readers found a whole dataset
-or none at every time, and if the same command then gives the same bytes as a build that nobody
-disturbed, with nothing left beside them.
+or SIGINT; the build itself, one of its workers, or all. It survives if readers found a whole
+dataset or none at every time, and if the same command then gives the same bytes as a build that
+nobody disturbed, with nothing left beside them.
 
 A trial of `--damaged` builds from dummy archives of which one was damaged. It survives if that is
 refused with one sentence, or if verification finds nothing wrong with what was published.
@@ -133,7 +133,7 @@ def _trial(
     sound: dict[str, bytes],
     chosen: random.Random,
 ) -> tuple[list[str], int]:
-    """Builds and is ended, again and again, and at last is not. Gives what is wrong, and the ends."""
+    """One dataset, ended again and again, and at last not; what is wrong, and how many ends."""
     data_dir.mkdir()
     readable = [sound]
     options = way.options

@@ -2,7 +2,8 @@
 
 The command line fills it from its flags; under plain `tfds build` and the Python API it comes from
 the environment (`IMAGENET_BUILDERS_WORKERS`, `IMAGENET_BUILDERS_SCRATCH_DIR`,
-`IMAGENET_BUILDERS_BAD_IMAGES`, `IMAGENET_BUILDERS_STRICT`, `IMAGENET_BUILDERS_CLASSES`).
+`IMAGENET_BUILDERS_BAD_IMAGES`, `IMAGENET_BUILDERS_STRICT`, `IMAGENET_BUILDERS_CLASSES`,
+`IMAGENET_BUILDERS_SOURCE`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from imagenet_builders.errors import OptionError
+from imagenet_builders.staging.found import KINDS
 
 BAD_IMAGE_POLICIES = ("fail", "skip")
 CLASS_LISTS = ("known", "archive")
@@ -43,6 +45,8 @@ class BuildOptions:
             right to execute. None leaves it to the umask.
         group: Name or number of the group that the dataset is given to. None leaves it to the
             system.
+        source: Kind of source to read where a split is staged in more than one way, one of
+            `staging.found.KINDS`. None: the preferred one, archives before folders.
 
     Raises:
         OptionError: A value cannot be used; the message names the option, the value, and what
@@ -58,6 +62,7 @@ class BuildOptions:
     allow_fewer_splits: bool = False
     mode: int | None = None
     group: str | None = None
+    source: str | None = None
 
     def __post_init__(self) -> None:
         if self.workers is not None and not (
@@ -75,6 +80,8 @@ class BuildOptions:
             raise OptionError(
                 f"classes must be one of {', '.join(CLASS_LISTS)}, not {self.classes!r}"
             )
+        if self.source is not None and self.source not in KINDS:
+            raise OptionError(f"source must be one of {', '.join(KINDS)}, not {self.source!r}")
         if self.scratch_dir is not None and not os.fspath(self.scratch_dir):
             raise OptionError("scratch_dir must name a directory, not be empty")
         if self.mode is not None and (self.mode & 0o700 != 0o700 or self.mode > 0o7777):
@@ -126,7 +133,11 @@ class BuildOptions:
             raise OptionError(
                 f"IMAGENET_BUILDERS_WORKERS must be a whole number, not {text!r}"
             ) from None
-        for name, allowed in (("BAD_IMAGES", BAD_IMAGE_POLICIES), ("CLASSES", CLASS_LISTS)):
+        for name, allowed in (
+            ("BAD_IMAGES", BAD_IMAGE_POLICIES),
+            ("CLASSES", CLASS_LISTS),
+            ("SOURCE", KINDS),
+        ):
             value = env.get(f"IMAGENET_BUILDERS_{name}")
             if value and value not in allowed:
                 raise OptionError(
@@ -142,6 +153,7 @@ class BuildOptions:
             allow_fewer_splits=_truth("IMAGENET_BUILDERS_ALLOW_FEWER_SPLITS", env),
             mode=_mode(env),
             group=env.get("IMAGENET_BUILDERS_GROUP") or None,
+            source=env.get("IMAGENET_BUILDERS_SOURCE") or None,
         )
 
     def replace(self, **changes: Any) -> BuildOptions:

@@ -174,7 +174,8 @@ def built_index(found: list[list[tuple[int, float]]]) -> Index:
 
     with Workers(1) as workers:
         room = Workroom(Path("/nonexistent"), BuildOptions(workers=1), workers)
-        index = imagenet2012.index_split("validation", DUMMY / "ILSVRC2012_img_val.tar", room)
+        [found_images] = imagenet2012.survey(DUMMY).found["validation"]
+        index = imagenet2012.index_split(found_images, room)
     index, _ = objects.without_objects(Index(index.table.slice(0, len(found)), index.files))
     boxes = [[value for _, size in one for value in (0.0, 0.0, size, size)] for one in found]
     columns = {"boxes": boxes, "box_labels": [[label for label, _ in one] for one in found]}

@@ -48,6 +48,7 @@ class SplitRecipe:
     example_sizes: Callable[[Index], np.ndarray]
     counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
     also_read: tuple[SourceFile, ...] = ()
+    layout: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,14 +16,14 @@ from types import FrameType
 from typing import NoReturn
 
 import imagenet_builders
-from imagenet_builders.cli import build, show, verify
+from imagenet_builders.cli import build, check, show, verify
 from imagenet_builders.cli.arguments import with_dashes
 from imagenet_builders.errors import ImagenetBuildersError, OptionError
 
 # How a batch system ends a job at its time limit, and a terminal that is closed.
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
-_COMMANDS = (build, show, verify)
+_COMMANDS = (check, build, verify, show)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

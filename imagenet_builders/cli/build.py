@@ -12,6 +12,7 @@ from imagenet_builders.cli import arguments as arguments_lib
 from imagenet_builders.datasets import BUILDER_MODULES
 from imagenet_builders.errors import OptionError, StagingError
 from imagenet_builders.options import BAD_IMAGE_POLICIES, CLASS_LISTS, BuildOptions
+from imagenet_builders.staging.found import KINDS
 
 # Arguments that are options of a build under the same name.
 _OPTIONS = (
@@ -20,6 +21,7 @@ _OPTIONS = (
     "bad_images",
     "strict",
     "classes",
+    "source",
     "wait",
     "allow_fewer_splits",
     "mode",
@@ -79,6 +81,12 @@ def add_parser(commands: Any) -> None:
         "--classes",
         choices=CLASS_LISTS,
         help="class list of imagenet2012_dogs: the known one or the archive's own (default: known)",
+    )
+    parser.add_argument(
+        "--source",
+        choices=KINDS,
+        help="what to read where a split is staged in more than one way (default: archives before "
+        "folders)",
     )
     parser.add_argument(
         "--num-shards", type=int, help="shards of each split (default: TFDS's rule)"

@@ -19,3 +19,13 @@ BUILDER_MODULES: dict[str, str] = {
     "tiny_imagenet": "imagenet_builders.datasets.tiny_imagenet.tiny_imagenet_dataset_builder",
 }
 """Where the builder class of each dataset is; importing one imports TensorFlow Datasets."""
+
+SURVEYS: dict[str, str] = {
+    name: f"imagenet_builders.datasets.{name}.staged:survey" for name in BUILDER_MODULES
+}
+"""What looks at what is staged of each dataset, as `module:function`; it needs no TensorFlow.
+
+`survey(manual_dir: Path, config: str | None = None) -> Survey` raises StagingError only where
+`manual_dir` is not a directory; where nothing is staged, `Survey.found` is empty. `config` is one
+of the dataset's configurations; None is the first of them.
+"""

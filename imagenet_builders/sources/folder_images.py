@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 WNID = re.compile(r"n[0-9]{8}")
 """The name of a class folder."""
 
+# What is said of a file that a program left.
+_LITTER = "it was left by another program, and "
+
+# A folder of more files is looked at by several threads.
+_STATS_AT_A_TIME = 2048
+
 # Network storage answers many at a time as fast as one.
 _THREADS = 8
 
@@ -39,6 +45,7 @@ class ImageFolder:
         label: The class of all images in it, or -1.
         pattern: Regular expression that the whole name of each file matches.
         expected: What the pattern wants, for messages: `images such as n01440764_1.JPEG`.
+        names: The files in it, where a list says that; then the folder is not listed.
     """
 
     directory: SourceFile
@@ -46,6 +53,7 @@ class ImageFolder:
     label: int
     pattern: str
     expected: str
+    names: tuple[str, ...] | None = None
 
 
 def folder_images(folders: Sequence[ImageFolder], report: Callable[[int, int], None]) -> pa.Table:
@@ -64,7 +72,9 @@ def folder_images(folders: Sequence[ImageFolder], report: Callable[[int, int], N
     """
     rows = Rows()
     with ThreadPoolExecutor(_THREADS) as threads:
-        listings = threads.map(lambda folder: list_files(folder.directory.path), folders)
+        listings = threads.map(
+            lambda folder: list_files(folder.directory.path, folder.names), folders
+        )
         for folder, files in zip(folders, listings, strict=True):
             _add_folder(rows, folder, files)
     return rows.table()
@@ -78,19 +88,23 @@ def _add_folder(rows: Rows, folder: ImageFolder, files: list[tuple[str, int]]) -
     for name, size in files:
         if is_expected(name) is None:
             raise SourceError(
-                f"{os.path.join(path, name)!r} does not belong in its folder: only "
-                f"{folder.expected} belong there; remove it, or stage the original archive"
+                f"{os.path.join(path, name)!r} does not belong in its folder: "
+                f"{_LITTER if is_litter(name) else ''}only {folder.expected} belong there; remove "
+                "it, or stage the original archive"
             )
         rows.add(name, folder.label, folder.position, WHOLE_FILE, size)
 
 
-def list_files(directory: str | os.PathLike[str]) -> list[tuple[str, int]]:
+def list_files(
+    directory: str | os.PathLike[str], names: Sequence[str] | None = None
+) -> list[tuple[str, int]]:
     """Names and sizes of the files in a directory that holds nothing but plain files.
 
-    A symbolic link to a plain file is one.
+    A symbolic link to a plain file is one. A size costs a `stat`: no listing has it.
 
     Args:
         directory: The directory.
+        names: The files, where they are known; then it is not listed.
 
     Returns:
         Names with sizes in bytes, sorted by name.
@@ -98,20 +112,56 @@ def list_files(directory: str | os.PathLike[str]) -> list[tuple[str, int]]:
     Raises:
         SourceError: It cannot be read, or something in it is not a plain file.
     """
+    path = os.fspath(directory)
+    known = list_names(path) if names is None else sorted(names)
+    is_listed = names is not None
+    if len(known) <= _STATS_AT_A_TIME:
+        return _with_sizes(path, known, is_listed)
+    parts = [known[at : at + _STATS_AT_A_TIME] for at in range(0, len(known), _STATS_AT_A_TIME)]
+    with ThreadPoolExecutor(_THREADS) as threads:
+        return [
+            each
+            for part in threads.map(lambda p: _with_sizes(path, p, is_listed), parts)
+            for each in part
+        ]
+
+
+def list_names(directory: str | os.PathLike[str]) -> list[str]:
+    """The names of all that is in a directory, sorted.
+
+    Raises:
+        SourceError: It cannot be read.
+    """
+    return sorted(entry.name for entry in _entries(directory))
+
+
+def _with_sizes(directory: str, names: Sequence[str], is_listed: bool) -> list[tuple[str, int]]:
+    """Names of plain files with their sizes."""
     files = []
-    for entry in _entries(directory):
+    for name in names:
+        path = os.path.join(directory, name)
         try:
-            status = entry.stat()
+            status = os.stat(path)
         except OSError as error:
-            raise _unreadable(entry.path, error) from error
+            if is_listed and isinstance(error, FileNotFoundError):
+                raise SourceError(
+                    f"{path!r} is in the list of the folder's files, but is not there; mend the "
+                    "list, or move it away so that the folder is listed"
+                ) from error
+            raise unreadable(path, error) from error
         if not stat.S_ISREG(status.st_mode):
             kind = "a directory" if stat.S_ISDIR(status.st_mode) else "neither file nor directory"
             raise SourceError(
-                f"{entry.path!r} is {kind} where only plain files belong; remove it, or stage the "
+                f"{path!r} is {kind} where only plain files belong; remove it, or stage the "
                 "original archive"
             )
-        files.append((entry.name, status.st_size))
-    return sorted(files)
+        files.append((name, status.st_size))
+    return files
+
+
+def is_litter(name: str) -> bool:
+    """Whether a file is one that programs leave in folders, as their names tell."""
+    return name.startswith(".") or name in ("Thumbs.db", "desktop.ini")
 
 
 def list_folders(directory: str | os.PathLike[str]) -> tuple[list[str], list[str]]:
@@ -151,7 +201,7 @@ def source_files(paths: Iterable[Path]) -> list[SourceFile]:
         try:
             return SourceFile.of(path)
         except OSError as error:
-            raise _unreadable(str(path), error) from error
+            raise unreadable(str(path), error) from error
 
     with ThreadPoolExecutor(_THREADS) as threads:
         return list(threads.map(look, paths))
@@ -174,10 +224,19 @@ def _entries(directory: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
         with os.scandir(directory) as entries:
             return list(entries)
     except OSError as error:
-        raise _unreadable(os.fspath(directory), error) from error
+        raise unreadable(os.fspath(directory), error) from error
 
 
-def _unreadable(path: str, error: OSError) -> SourceError:
+def unreadable(path: str, error: OSError) -> SourceError:
+    """The error that something cannot be read, with the reason that is likely.
+
+    Args:
+        path: What cannot be read.
+        error: What the system says.
+
+    Returns:
+        The error to raise.
+    """
     hint = ""
     if isinstance(error, PermissionError):
         hint = (

@@ -8,20 +8,44 @@ stay open as the limit on open files allows.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import resource
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from imagenet_builders.errors import SourceError
-from imagenet_builders.sources.rows import SourceFile
+from imagenet_builders.sources import slim_tfrecords, whole_files
+from imagenet_builders.sources.rows import WHOLE_FILE, SourceFile
+from imagenet_builders.sources.squashfs import SquashFSImage
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _MIN_OPEN = 16
 # In a process of our own, the limit is raised to this where the system allows it.
 _WANTED_LIMIT = 65_536
+
+
+class ImageRow(NamedTuple):
+    """An image as it was read.
+
+    Attributes:
+        key: The row's key.
+        label: The row's label.
+        path: The file that it is, or is in, for messages.
+        offset: Its first byte there.
+        data: Its bytes.
+    """
+
+    key: str
+    label: int
+    path: str
+    offset: int
+    data: bytes
 
 
 class _Descriptors:
@@ -30,6 +54,8 @@ class _Descriptors:
     def __init__(self, limit: int):
         self._limit = limit
         self._open: OrderedDict[str, int] = OrderedDict()
+        # A split has one; it keeps a descriptor of its own, and what it has unpacked.
+        self.squashed: dict[str, SquashFSImage] = {}
 
     def get(self, path: str) -> tuple[int, bool]:
         """The descriptor of a file, and whether it was opened just now."""
@@ -46,6 +72,9 @@ class _Descriptors:
     def close(self) -> None:
         while self._open:
             os.close(self._open.popitem()[1])
+        for image in self.squashed.values():
+            image.close()
+        self.squashed.clear()
 
 
 class _Kept(threading.local):
@@ -113,6 +142,71 @@ class Reader:
         if _kept is None or self._descriptors is not _kept.descriptors:
             self._descriptors.close()
 
+    def images(self, rows: pa.Table) -> Iterator[ImageRow]:
+        """Reads the images of rows, whatever their files are.
+
+        Args:
+            rows: A part of an index; `row_schema` says which columns matter.
+
+        Yields:
+            The images, in the order of the rows.
+
+        Raises:
+            SourceError: A file is not what it was when it was indexed, is damaged, or cannot be
+                read.
+        """
+
+        def column(name: str) -> list[Any]:
+            there = name in rows.column_names
+            values: list[Any] = rows[name].to_pylist() if there else [None] * rows.num_rows
+            return values
+
+        columns = ("key", "label", "file", "offset", "size", "name")
+        extra = ("reference", "record_offset", "record_size")
+        each = list(zip(*map(column, columns + extra), strict=True))
+        whole = whole_files.read_ahead(
+            (os.path.join(self.files[file].path, name or key), size)
+            for key, _, file, offset, size, name, reference, _, _ in each
+            if offset == WHOLE_FILE and reference is None
+        )
+        with contextlib.closing(whole):
+            for key, label, file, offset, size, name, reference, start, length in each:
+                path = self.files[file].path
+                name = name or key
+                if offset == WHOLE_FILE:
+                    path, offset = os.path.join(path, name), 0
+                    if reference is None:
+                        data = next(whole)
+                        self.bytes_read += size
+                    else:
+                        data = self._read_squashed(file, reference, size, name)
+                elif start is None:
+                    data = self.read(file, offset, size)
+                else:
+                    data = slim_tfrecords.read_image(
+                        functools.partial(self.read, file),
+                        path,
+                        key=key,
+                        record_offset=start,
+                        record_size=length,
+                        offset=offset,
+                        size=size,
+                    )
+                yield ImageRow(key, label, path, offset, data)
+
+    def _read_squashed(self, file: int, reference: int, size: int, name: str) -> bytes:
+        """All of a file in a SquashFS image."""
+        source = self.files[file]
+        image = self._descriptors.squashed.get(source.path)
+        if image is None:
+            image = self._descriptors.squashed[source.path] = SquashFSImage(source.path)
+        if not self._checked[file]:
+            source.check_unchanged(image.fileno())
+            self._checked[file] = 1
+        data = image.read(reference, size, name)
+        self.bytes_read += size
+        return data
+
     def open(self, file: int) -> int:
         """The descriptor of a file, valid until the next call.
 
@@ -132,23 +226,22 @@ class Reader:
             self._checked[file] = 1
         return fd
 
-    def read_named(self, directory: int, name: str) -> bytes:
+    def read_named(self, directory: int, name: str, size: int) -> bytes:
         """All of a file in a directory that is one of `files`.
 
         Args:
             directory: Position of the directory in `files`.
             name: The file's name there.
+            size: Its bytes when it was indexed.
 
         Returns:
             Its bytes.
 
         Raises:
-            OSError: It cannot be read.
+            SourceError: It cannot be read, or has another size.
         """
-        fd = os.open(os.path.join(self.files[directory].path, name), os.O_RDONLY | os.O_CLOEXEC)
-        with open(fd, "rb", buffering=0) as file:
-            data = file.readall()
-        self.bytes_read += len(data)
+        data = whole_files.read_whole(os.path.join(self.files[directory].path, name), size)
+        self.bytes_read += size
         return data
 
     def read(self, file: int, offset: int, size: int) -> bytes:

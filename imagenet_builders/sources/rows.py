@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 WHOLE_FILE = -1
-"""The `offset` of a row that is a file of its own, in a directory among the index's files."""
+"""The `offset` of a row that is a file of its own, in a directory or a SquashFS image."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class SourceFile:
     Attributes:
         path: Absolute path. It may be a directory, for rows that are files in it: such a row's
             `offset` is `WHOLE_FILE`, and the file has the name of the row's key unless the index
-            has a column `name`.
+            has a column `name`. So it is with a SquashFS image, whose rows have a `reference`.
         size: Bytes.
         mtime_ns: Time of last modification, in nanoseconds.
     """
@@ -89,6 +89,11 @@ def row_schema(*extra: tuple[str, Any]) -> pa.Schema:
 
     `key` (string) is the example's key, `label` (int32) its class or -1, `file` (int32) the
     position in `Index.files`, `offset` and `size` (int64) the bytes in that file.
+
+    What a row needs to be read besides, in columns that only some indexes have: `name` (string),
+    the path below `file` of a row that is a file of its own, where it is not the key; `reference`
+    (int64), where that file is in a SquashFS image; `record_offset` and `record_size` (int64), the
+    TFRecord around the bytes, whose checksum is to be looked at.
     """
     import pyarrow as pa
 

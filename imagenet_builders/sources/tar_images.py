@@ -89,15 +89,15 @@ def flat_images(file: SourceFile, position: int, row_of: Callable[[str], tuple[s
         ArchiveError: The archive is damaged, or holds something else than images.
     """
     rows = Rows()
-    with _opened(file) as fd:
+    with opened(file) as fd:
         for member in tar.walk(fd, file.path):
-            name = _file_name(file.path, member)
+            name = file_name(file.path, member)
             if name is None:
                 continue
             try:
                 key, label = row_of(name)
             except ValueError as error:
-                raise _unexpected(file.path, member, str(error)) from None
+                raise unexpected(file.path, member, str(error)) from None
             rows.add(key, label, position, member.offset, member.size)
     return rows
 
@@ -122,21 +122,21 @@ def class_tars(
             one class twice.
     """
     found: dict[str, ClassTar] = {}
-    with _opened(file) as fd:
+    with opened(file) as fd:
         for member in tar.walk(fd, file.path):
-            name = _file_name(file.path, member)
+            name = file_name(file.path, member)
             if name is None:
                 continue
             match = CLASS_TAR.fullmatch(name)
             if match is None:
-                raise _unexpected(
+                raise unexpected(
                     file.path, member, "only class archives such as n01440764.tar belong here"
                 )
             wnid = match[1]
             if not known(wnid):
-                raise _unexpected(file.path, member, why_unknown(wnid))
+                raise unexpected(file.path, member, why_unknown(wnid))
             if wnid in found:
-                raise _unexpected(
+                raise unexpected(
                     file.path,
                     member,
                     f"{wnid} is there twice, first at byte {found[wnid].header_offset:,}",
@@ -159,7 +159,7 @@ def class_images(job: ClassTarsJob, report: Callable[[int, int], None]) -> Rows:
     Raises:
         ArchiveError: A class tar is damaged, empty, or holds something else than its images.
     """
-    with _opened(job.file) as fd, ThreadPoolExecutor(_THREADS) as threads:
+    with opened(job.file) as fd, ThreadPoolExecutor(_THREADS) as threads:
         parts = threads.map(lambda tar_and_label: _class_rows(fd, job, *tar_and_label), job.tars)
         return _joined(parts)
 
@@ -181,7 +181,7 @@ def class_images_of_files(
     """
 
     def rows_of(job: ClassTarsJob) -> Rows:
-        with _opened(job.file) as fd:
+        with opened(job.file) as fd:
             return _joined(_class_rows(fd, job, *each) for each in job.tars)
 
     with ThreadPoolExecutor(_THREADS) as threads:
@@ -194,12 +194,12 @@ def _class_rows(fd: int, job: ClassTarsJob, class_tar: ClassTar, label: int) -> 
     path = job.file.path
     inner, wnid = class_tar.name, class_tar.wnid
     for member in tar.walk(fd, path, start=class_tar.start, end=class_tar.end, inner=inner):
-        name = _file_name(path, member, inner)
+        name = file_name(path, member, inner)
         if name is None:
             continue
         match = CLASS_IMAGE.fullmatch(name)
         if match is None or match[1] != wnid:
-            raise _unexpected(path, member, f"only images such as {wnid}_1.JPEG belong here", inner)
+            raise unexpected(path, member, f"only images such as {wnid}_1.JPEG belong here", inner)
         rows.add(name, label, job.position, member.offset, member.size)
     if not rows:
         raise ArchiveError(
@@ -257,12 +257,12 @@ def tree_images(
     current: str | None = None
     place: Place | None = None
     ahead = 0
-    with _opened(file) as fd:
+    with opened(file) as fd:
         for member in tar.walk(fd, file.path):
             if member.offset >= ahead:
                 ahead = member.offset + _READ_AHEAD
                 _read_ahead(fd, member.offset, 2 * _READ_AHEAD)
-            name = _file_name(file.path, member)
+            name = file_name(file.path, member)
             if name is None:
                 continue
             folder = member.name[: -len(name)]
@@ -270,13 +270,13 @@ def tree_images(
                 try:
                     place = place_of("/".join(p for p in folder.split("/") if p not in ("", ".")))
                 except ValueError as error:
-                    raise _unexpected(file.path, member, str(error)) from None
+                    raise unexpected(file.path, member, str(error)) from None
                 current = folder
             if place is None:
                 continue
             match = CLASS_IMAGE.fullmatch(name)
             if match is None or match[1] != place.wnid:
-                raise _unexpected(
+                raise unexpected(
                     file.path, member, f"only images such as {place.wnid}_1.JPEG belong there"
                 )
             rows = collected.setdefault(place.split, Rows())
@@ -295,8 +295,13 @@ def _read_ahead(fd: int, start: int, size: int) -> None:
 
 
 @contextlib.contextmanager
-def _opened(file: SourceFile) -> Iterator[int]:
-    """Opens a source file, unchanged since it was looked at, for reading here and there."""
+def opened(file: SourceFile) -> Iterator[int]:
+    """Opens a source file, unchanged since it was looked at, for reading here and there.
+
+    Raises:
+        SourceError: It changed.
+        OSError: It cannot be opened.
+    """
     fd = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         file.check_unchanged(fd)
@@ -305,21 +310,31 @@ def _opened(file: SourceFile) -> Iterator[int]:
         os.close(fd)
 
 
-def _file_name(archive: str, member: tar.Member, inner: str | None = None) -> str | None:
-    """The name of a regular file without its directories, or None for a directory."""
+def file_name(archive: str, member: tar.Member, inner: str | None = None) -> str | None:
+    """The name of a regular file without its directories, or None for a directory.
+
+    Args:
+        archive: Path of the archive, for messages.
+        member: A member of it.
+        inner: Name of the inner archive, for messages.
+
+    Raises:
+        ArchiveError: The member is neither, or its path leads out of the archive.
+    """
     if member.kind == "directory":
         return None
     if member.kind != "file":
-        raise _unexpected(archive, member, f"a {member.kind} where only plain files belong", inner)
+        raise unexpected(archive, member, f"a {member.kind} where only plain files belong", inner)
     parts = member.name.split("/")
     if member.name.startswith("/") or ".." in parts:
-        raise _unexpected(archive, member, "a path that leads out of the archive", inner)
+        raise unexpected(archive, member, "a path that leads out of the archive", inner)
     return parts[-1]
 
 
-def _unexpected(
+def unexpected(
     archive: str, member: tar.Member, reason: str, inner: str | None = None
 ) -> ArchiveError:
+    """The error of a member that should not be there, for `reason`."""
     name = member.name if inner is None else f"{inner}/{member.name}"
     return ArchiveError(
         archive,

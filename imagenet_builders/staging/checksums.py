@@ -9,9 +9,15 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from imagenet_builders.errors import SourceError
+
+_ABOUT = re.compile(r"([0-9]+)(\.[0-9]+)? ?([KMGT])B?\b")
+_POWERS = {"K": 1, "M": 2, "G": 3, "T": 4}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +30,13 @@ class OfficialArchive:
         md5: MD5, hexadecimal.
         sha256: SHA-256, hexadecimal.
         images: Number of images inside.
+        more_md5: Other MD5s that are as good (of another release under the same name, ...).
+        more_sha256: The same for SHA-256.
+        size_text: The size as the download page words it, such as `13GB`.
+        members: Number of members.
+        member_md5: Name of a member to its MD5.
+        datasets: The datasets of this package that are made from it.
+        note: What else is worth knowing, a sentence or two.
     """
 
     name: str
@@ -31,21 +44,93 @@ class OfficialArchive:
     md5: str | None
     sha256: str | None
     images: int | None
+    more_md5: tuple[str, ...] = ()
+    more_sha256: tuple[str, ...] = ()
+    size_text: str | None = None
+    members: int | None = None
+    member_md5: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
+    datasets: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def hashes(self) -> dict[str, frozenset[str]]:
+        """Name of an algorithm (`md5`, `sha256`) to all good hashes; without those not known."""
+        known = {
+            "md5": frozenset(filter(None, (self.md5, *self.more_md5))),
+            "sha256": frozenset(filter(None, (self.sha256, *self.more_sha256))),
+        }
+        return {algorithm: values for algorithm, values in known.items() if values}
+
+    def has_size(self, size: int) -> bool | None:
+        """Whether a number of bytes is the official one; None where that cannot be said."""
+        if self.size is not None:
+            return size == self.size
+        match = _ABOUT.match(self.size_text or "")
+        if match is None:
+            return None
+        # Rounded or cut off, and in powers of 1,000 or of 1,024; nobody knows.
+        number, unit = float(match[1] + (match[2] or "")), 10.0 ** -max(0, len(match[2] or "") - 1)
+        power = _POWERS[match[3]]
+        return bool((number - unit / 2) * 1000**power <= size < (number + unit) * 1024**power)
+
+
+@dataclasses.dataclass(frozen=True)
+class OfficialSplit:
+    """A split of the official data; None where a figure is not known.
+
+    Attributes:
+        images: Number of images.
+        image_bytes: About how many bytes they have together, unpacked where they are pixels.
+    """
+
+    images: int | None
+    image_bytes: int | None
 
 
 @functools.cache
 def official_archives() -> dict[str, OfficialArchive]:
     """All official archives, by name."""
+    return {entry["name"]: _archive(entry) for entry in _facts()["archives"]}
+
+
+@functools.cache
+def official_splits() -> dict[tuple[str, str | None, str], OfficialSplit]:
+    """What the official archives hold, by dataset, configuration (or None) and split."""
+    return {
+        (entry["dataset"], entry["config"], entry["split"]): OfficialSplit(
+            entry["images"], entry["image_bytes"]
+        )
+        for entry in _facts()["splits"]
+    }
+
+
+@functools.cache
+def _facts() -> dict[str, Any]:
     package = Path(__file__).parent.parent
     path = package / "checksums" / "archives.json"
     if not path.exists():  # A source checkout, where the file has not been moved into the package.
         path = package.parent / "checksums" / "archives.json"
-    return {
-        entry["name"]: OfficialArchive(
-            entry["name"], entry["bytes"], entry["md5"], entry["sha256"], entry["images"]
-        )
-        for entry in json.loads(path.read_text())["archives"]
-    }
+    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return facts
+
+
+def _archive(entry: Mapping[str, Any]) -> OfficialArchive:
+    md5, *more_md5 = entry["md5"] or [None]
+    sha256, *more_sha256 = entry["sha256"] or [None]
+    return OfficialArchive(
+        entry["name"],
+        entry["bytes"],
+        md5,
+        sha256,
+        entry["images"],
+        tuple(more_md5),
+        tuple(more_sha256),
+        entry["size_text"],
+        (entry["members"] or {}).get("count"),
+        entry.get("member_md5", {}),
+        tuple(entry["datasets"]),
+        entry.get("note", ""),
+    )
 
 
 def check_image_count(path: Path, size: int, images: int) -> None:

@@ -43,18 +43,17 @@ def make_examples(
         BadImageError: An image is bad and the policy is to fail.
         SourceError: A source changed.
     """
-    columns = (rows[name].to_pylist() for name in ("key", "label", "file", "offset", "size"))
-    for key, label, file, offset, size in zip(*columns, strict=True):
+    for row in reader.images(rows):
         image = look_at(
-            reader.read(file, offset, size),
-            key=key,
-            path=reader.files[file].path,
-            offset=offset,
+            row.data,
+            key=row.key,
+            path=row.path,
+            offset=row.offset,
             policy=bad_images,
             notes=notes,
         )
         if image is not None:
-            yield key, {"image": image, "label": label, "file_name": key}
+            yield row.key, {"image": image, "label": row.label, "file_name": row.key}
 
 
 def example_sizes(index: Index) -> np.ndarray:

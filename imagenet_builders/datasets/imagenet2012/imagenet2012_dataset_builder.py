@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,6 +13,7 @@ from imagenet_builders.assembly.engine import SplitRecipe
 from imagenet_builders.assembly.workroom import Workroom
 from imagenet_builders.datasets.access_terms import ACCESS_TERMS
 from imagenet_builders.datasets.imagenet2012 import examples, staged
+from imagenet_builders.staging.choosing import choose, layout_of
 
 
 class Builder(PlannedBuilder, skip_registration=True):  # type: ignore[call-arg]  # As its base.
@@ -27,7 +27,9 @@ class Builder(PlannedBuilder, skip_registration=True):  # type: ignore[call-arg]
         "5.0.0": "New split API (https://tensorflow.org/datasets/splits)",
     }
     MANUAL_DOWNLOAD_INSTRUCTIONS = """\
-    manual_dir should contain any of ILSVRC2012_img_train.tar, ILSVRC2012_img_val.tar and
+    manual_dir should be the directory of a site's copy of ILSVRC2012, in any of the layouts in
+    the README of imagenet_builders, or contain any of ILSVRC2012_img_train.tar,
+    ILSVRC2012_img_val.tar and
     ILSVRC2012_img_test_v10102019.tar (or ILSVRC2012_img_test.tar), the last one together with
     ILSVRC2012_img_test_patch_v10102019.tar if you have it. Each archive gives a split.
     You need to register on https://image-net.org/download-images to get them.
@@ -49,16 +51,13 @@ class Builder(PlannedBuilder, skip_registration=True):  # type: ignore[call-arg]
 
     def split_recipes(self, manual_dir: Path, room: Workroom) -> list[SplitRecipe]:
         """Finds and indexes the splits staged under `manual_dir`; warns of those that are not."""
-        located = staged.locate_splits(manual_dir)
-        for split, paths in located.missing.items():
-            looked_at = " or ".join(map(str, paths))
-            warnings.warn(f"split {split} will be missing: there is no {looked_at}", stacklevel=2)
         return [
             SplitRecipe(
                 split,
-                staged.index_split(split, archive, room),
+                staged.index_split(found, room),
                 f"{examples.__name__}:{examples.make_examples.__name__}",
                 examples.example_sizes,
+                layout=layout_of(found),
             )
-            for split, archive in located.found.items()
+            for split, found in choose(staged.survey(manual_dir), room.options.source).items()
         ]

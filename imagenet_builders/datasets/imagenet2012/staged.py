@@ -1,4 +1,4 @@
-"""Where the splits of imagenet2012 are staged, and the rows in them.
+"""Where the splits of imagenet2012 are staged, and the rows in them, whatever they are staged as.
 
 Labels come from the class in a train image's name and from the number in a validation image's name,
 never from the order of anything: the official validation archive is not sorted, and one directory
@@ -7,86 +7,130 @@ entry in it would shift every label that is taken by position.
 
 from __future__ import annotations
 
-import re
+import dataclasses
+import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imagenet_builders import labels
 from imagenet_builders.assembly.index import Index
 from imagenet_builders.assembly.workers import Workers
 from imagenet_builders.assembly.workroom import Workroom
+from imagenet_builders.datasets.imagenet2012 import trees
+from imagenet_builders.datasets.imagenet2012.naming import Naming
 from imagenet_builders.errors import ArchiveError, SourceError
-from imagenet_builders.sources import tar_images
+from imagenet_builders.sources import slim_tfrecords, tar_images, webdataset
+from imagenet_builders.sources.folder_images import list_folders, source_files, unreadable
 from imagenet_builders.sources.rows import Rows, SourceFile
-from imagenet_builders.sources.tar_images import ClassTar
+from imagenet_builders.sources.tar_images import CLASS_TAR, ClassTar, ClassTarsJob
+from imagenet_builders.staging import layouts
 from imagenet_builders.staging.checksums import check_image_count, official_archives
-from imagenet_builders.staging.locate import Located, locate
+from imagenet_builders.staging.found import Found, Survey
 
-ARCHIVES = {
-    "train": ("ILSVRC2012_img_train.tar",),
-    "validation": ("ILSVRC2012_img_val.tar",),
-    "test": ("ILSVRC2012_img_test_v10102019.tar", "ILSVRC2012_img_test.tar"),
-}
-"""Split to the names of its archive."""
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-TEST_PATCH = "ILSVRC2012_img_test_patch_v10102019.tar"
-"""A few images of the test archive, made anew on 10 October 2019. Source: image-net.org."""
-
-NO_LABEL = -1
-
-_TEST_IMAGES = 100_000
-_NUMBERED = re.compile(r"ILSVRC2012_(val|test)_([0-9]{8})\.JPEG")
+NAME = "imagenet2012"
+SPLITS = ("train", "validation", "test")
 
 # Enough work for a process to be worth starting, little enough for all to be busy to the end.
 _BATCH_BYTES = 1 << 30
 
 
-def locate_splits(manual_dir: Path) -> Located:
-    """Finds the archives of the splits under `manual_dir`.
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """Something staged that is ready to be indexed.
 
-    Raises:
-        StagingError: There is none.
+    Attributes:
+        files: The files of the index.
+        make: Makes its rows.
+        also_read: Files that the rows are made from besides.
+        odd: What is there that does not belong, but does no harm; a sentence, or None.
     """
-    return locate("imagenet2012", manual_dir, ARCHIVES)
+
+    files: tuple[SourceFile, ...]
+    make: Callable[[], pa.Table]
+    also_read: tuple[SourceFile, ...] = ()
+    odd: str | None = None
 
 
-def index_split(split: str, archive: Path, room: Workroom) -> Index:
-    """The rows of a split.
+def survey(manual_dir: Path, config: str | None = None) -> Survey:
+    """All that is staged of the dataset; see `imagenet_builders.datasets.SURVEYS`."""
+    del config
+    return layouts.survey(NAME, manual_dir, {split: split for split in SPLITS}, boxes=False)
+
+
+def index_found(
+    what: Sequence[str],
+    found: Found,
+    naming: Naming,
+    room: Workroom,
+) -> Index:
+    """The rows of what provides the images of a split.
 
     Args:
-        split: `train`, `validation` or `test`.
-        archive: The archive that provides it.
+        what: Names what is indexed, for the cache: dataset, split, and what else decides the rows.
+        found: What provides them.
+        naming: What the names of the images say.
         room: What to index with.
 
     Returns:
-        The rows in the order of the archive; keys are the images' file names.
+        The rows in the order of the source; keys are the images' official file names. The same
+        images have the same keys and labels, whatever they are staged as.
 
     Raises:
-        SourceError: The archive is damaged or is not what its name says.
+        SourceError: It is damaged, is not what its name says, or cannot be read.
     """
-    files = [SourceFile.of(archive)]
-    patch = archive.with_name(TEST_PATCH)
-    if split == "test" and patch.is_file():
-        files.append(SourceFile.of(patch))
+    try:
+        prepared = _PREPARE[found.kind](found, naming, room)
+        if prepared.odd is not None:
+            if room.options.strict:
+                raise SourceError(f"{prepared.odd}; remove it, or build without --strict")
+            warnings.warn(f"{prepared.odd}; it is passed over", stacklevel=4)
+        files = prepared.files
+        index = room.cache.get(
+            [*what, found.kind],
+            [*files, *prepared.also_read],
+            lambda: Index(prepared.make(), files),
+        )
+    except PermissionError as error:
+        raise unreadable(str(error.filename or found.paths[0]), error) from error
+    if found.kind != "tar":
+        _check_complete(found, naming, index, strict=room.options.strict)
+    return index
 
-    def make() -> Index:
-        rows = _INDEXERS[split](files, room.workers)
-        check_image_count(archive, files[0].size, len(rows))
-        return Index(rows.table(), tuple(files))
 
-    return room.cache.get(["imagenet2012", split], files, make)
+def index_split(found: Found, room: Workroom) -> Index:
+    """The rows of a split of imagenet2012; see `index_found`."""
+    return index_found([NAME, found.split], found, Naming(found.split), room)
 
 
-def _index_train(files: list[SourceFile], workers: Workers) -> Rows:
-    [file] = files
-    classes = labels.space("imagenet2012")
+def _of_archive(found: Found, naming: Naming, room: Workroom) -> Prepared:
+    files = tuple(map(SourceFile.of, found.paths))
+
+    def make() -> pa.Table:
+        if naming.is_train:
+            rows = _class_tars_in(files[0], naming, room.workers)
+        else:
+            rows = tar_images.flat_images(files[0], 0, naming.row_of)
+            for position, patch in enumerate(files[1:], start=1):
+                _apply_patch(rows, patch, position, naming.row_of)
+        check_image_count(found.paths[0], files[0].size, len(rows))
+        return rows.table()
+
+    return Prepared(files, make)
+
+
+def _class_tars_in(file: SourceFile, naming: Naming, workers: Workers) -> Rows:
     tars = [
-        (class_tar, classes.id_of(class_tar.wnid))
-        for class_tar in tar_images.class_tars(file, classes.__contains__)
+        (class_tar, naming.label_of(class_tar.wnid))
+        for class_tar in tar_images.class_tars(file, naming.ids.__contains__)
     ]
     rows = index_class_tars(file, tars, workers)
-    _check_class_counts(file, rows)
+    if naming.part == "train":
+        _check_class_counts(file, rows)
     return rows
 
 
@@ -131,30 +175,6 @@ def _check_class_counts(file: SourceFile, rows: Rows) -> None:
             )
 
 
-def _index_validation(files: list[SourceFile], workers: Workers) -> Rows:
-    del workers  # One chain of headers: each says only where the next one is.
-    [file] = files
-    by_number = labels.validation_labels().tolist()
-
-    def row_of(name: str) -> tuple[str, int]:
-        return name, by_number[_number(name, "val", len(by_number)) - 1]
-
-    return tar_images.flat_images(file, 0, row_of)
-
-
-def _index_test(files: list[SourceFile], workers: Workers) -> Rows:
-    del workers
-
-    def row_of(name: str) -> tuple[str, int]:
-        _number(name, "test", _TEST_IMAGES)
-        return name, NO_LABEL
-
-    rows = tar_images.flat_images(files[0], 0, row_of)
-    for position, patch in enumerate(files[1:], start=1):
-        _apply_patch(rows, patch, position, row_of)
-    return rows
-
-
 def _apply_patch(
     rows: Rows, patch: SourceFile, position: int, row_of: Callable[[str], tuple[str, int]]
 ) -> None:
@@ -174,18 +194,108 @@ def _apply_patch(
         rows.files[row], rows.offsets[row], rows.sizes[row] = position, offset, size
 
 
-def _number(name: str, split: str, count: int) -> int:
-    match = _NUMBERED.fullmatch(name)
-    if match is None or match[1] != split:
-        raise ValueError(f"only images such as ILSVRC2012_{split}_00000001.JPEG belong here")
-    number = int(match[2])
-    if not 1 <= number <= count:
-        raise ValueError(f"the images are numbered from 1 to {count:,}")
-    return number
+def _of_class_tars(found: Found, naming: Naming, room: Workroom) -> Prepared:
+    root = found.paths[0]
+    folders, others = list_folders(root)
+    names = [name for name in others if CLASS_TAR.fullmatch(name)]
+    rest = folders + [name for name in others if not CLASS_TAR.fullmatch(name)]
+    wnids = [name.removesuffix(".tar") for name in names]
+    files = tuple(source_files(root / name for name in names))
+
+    def make() -> pa.Table:
+        import pyarrow as pa
+
+        try:
+            jobs = tar_images.files_in_batches(
+                [
+                    ClassTarsJob(
+                        file,
+                        position,
+                        ((ClassTar(None, wnid, 0, file.size, 0), naming.label_of(wnid)),),
+                    )
+                    for position, (file, wnid) in enumerate(zip(files, wnids, strict=True))
+                ],
+                _BATCH_BYTES,
+            )
+        except ValueError as error:
+            raise SourceError(
+                f"{root}: {error}; remove it, or stage the original archive"
+            ) from None
+        batches = list(jobs)
+        run = "imagenet_builders.sources.tar_images:class_images_of_files"
+        parts = dict(room.workers.run(run, batches, here=len(batches) == 1))
+        return pa.concat_tables([parts[number] for number in range(len(batches))])
+
+    return Prepared(files, make, odd=trees.what_is_passed_over(root, rest, "class archives"))
 
 
-_INDEXERS: dict[str, Callable[[list[SourceFile], Workers], Rows]] = {
-    "train": _index_train,
-    "validation": _index_validation,
-    "test": _index_test,
+def _of_folders(found: Found, naming: Naming, room: Workroom) -> Prepared:
+    root, *lists = found.paths
+    folders = trees.folders(root, lists[0] if lists else None, naming)
+    files = tuple(source_files(folders.paths))
+    return Prepared(
+        files,
+        lambda: trees.folder_rows(folders, files, naming, room),
+        tuple(source_files(lists)),
+        trees.what_is_passed_over(root, folders.passed_over, "class folders"),
+    )
+
+
+def _of_squashfs(found: Found, naming: Naming, room: Workroom) -> Prepared:
+    del room  # A chain of directories, each known from the one before.
+    file = SourceFile.of(found.paths[0])
+    return Prepared((file,), lambda: trees.squashed_rows(file, naming))
+
+
+def _of_webdataset(found: Found, naming: Naming, room: Workroom) -> Prepared:
+    files = tuple(source_files(found.paths))
+    return Prepared(files, lambda: webdataset.index_shards(naming.part, files, room.workers))
+
+
+def _of_tfrecords(found: Found, naming: Naming, room: Workroom) -> Prepared:
+    files = tuple(source_files(found.paths))
+    return Prepared(files, lambda: slim_tfrecords.index_shards(naming.part, files, room.workers))
+
+
+_PREPARE: Mapping[str, Callable[[Found, Naming, Workroom], Prepared]] = {
+    "tar": _of_archive,
+    "class-tars": _of_class_tars,
+    "folders": _of_folders,
+    "squashfs": _of_squashfs,
+    "webdataset": _of_webdataset,
+    "tfrecord": _of_tfrecords,
 }
+
+
+def _check_complete(found: Found, naming: Naming, index: Index, *, strict: bool) -> None:
+    """Compares the numbers of images with the official ones: of a copy nobody knows the size.
+
+    Raises:
+        SourceError: They differ, and `strict` is set.
+    """
+    import numpy as np
+
+    classes = ""
+    if naming.part == "train":
+        official = list(labels.train_counts().values())
+        numbers = np.bincount(index.table["label"].to_numpy(), minlength=len(official))
+        odd = np.flatnonzero(numbers != official).tolist()
+        if not odd:
+            return
+        expected = sum(official)
+        few = ", ".join(
+            f"{labels.wnids(NAME)[label]} has {numbers[label]:,} of {official[label]:,}"
+            for label in odd[:3]
+        )
+        classes = f"; {len(odd):,} classes differ: {few}{', ...' if len(odd) > 3 else ''}"
+    elif naming.count in (None, len(index)):
+        return
+    else:
+        expected = naming.count or 0
+    text = (
+        f"{found}: expected the official {expected:,} images of {found.split}, found "
+        f"{len(index):,}{classes}"
+    )
+    if strict:
+        raise SourceError(f"{text}; copy all of it, or build without --strict")
+    warnings.warn(text, stacklevel=5)

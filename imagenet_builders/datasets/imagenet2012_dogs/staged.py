@@ -10,29 +10,33 @@ from pathlib import Path
 
 from imagenet_builders import labels
 from imagenet_builders.assembly.engine import SplitRecipe
-from imagenet_builders.assembly.index import Index
 from imagenet_builders.assembly.workroom import Workroom
 from imagenet_builders.datasets.imagenet2012 import staged as imagenet2012
+from imagenet_builders.datasets.imagenet2012 import trees
+from imagenet_builders.datasets.imagenet2012.naming import Naming
 from imagenet_builders.datasets.imagenet2012_localization import objects
 from imagenet_builders.datasets.imagenet2012_localization import staged as localization
 from imagenet_builders.errors import SourceError
 from imagenet_builders.sources import tar_images
 from imagenet_builders.sources.box_archives import Annotated
+from imagenet_builders.sources.folder_images import list_folders
 from imagenet_builders.sources.rows import SourceFile
-from imagenet_builders.sources.tar_images import ClassTar
-from imagenet_builders.staging.locate import locate
+from imagenet_builders.sources.tar_images import CLASS_TAR
+from imagenet_builders.staging import layouts
+from imagenet_builders.staging.choosing import choose, choose_boxes
+from imagenet_builders.staging.found import Found, Survey
 
 NAME = "imagenet2012_dogs"
-
-IMAGES = "ILSVRC2012_img_train_t3.tar"
-"""The archive of the images: a tar of one tar a class."""
-
-BOXES = tuple(f"ILSVRC2012_bbox_train_dogs{end}" for end in (".tar.gz", ".tgz", ".tar"))
-"""Names of the archive of the boxes."""
 
 # The inside of the archive of boxes is not documented anywhere; Stanford Dogs, which has the same
 # classes, names its annotations without an ending.
 _XML = re.compile(r"((n[0-9]{8})_[0-9]+)(?:\.xml)?")
+
+
+def survey(manual_dir: Path, config: str | None = None) -> Survey:
+    """All that is staged of the dataset; see `imagenet_builders.datasets.SURVEYS`."""
+    del config
+    return layouts.survey(NAME, manual_dir, {"train": "train_t3"}, boxes=True)
 
 
 def published_classes(directory: Path) -> tuple[str, ...] | None:
@@ -61,22 +65,38 @@ def recipes(manual_dir: Path, room: Workroom) -> tuple[list[SplitRecipe], tuple[
         StagingError: The images are not there.
         SourceError: An archive is damaged, or has other classes than it should.
     """
-    archive = locate(NAME, manual_dir, {"train": (IMAGES,)}).found["train"]
-    file = SourceFile.of(archive)
-    tars = tar_images.class_tars(file, lambda wnid: True)
-    classes = tuple(sorted(class_tar.wnid for class_tar in tars))
+    staged = survey(manual_dir)
+    images = choose(staged, room.options.source)["train"]
+    classes = _classes_in(images)
     if room.options.classes == "known":
-        _check_classes(archive, classes)
+        _check_classes(images.paths[0], classes)
         classes = labels.wnids("dogs")
-    index = _index_images(file, tars, classes, room)
-    boxes = next((path for name in BOXES if (path := manual_dir / name).is_file()), None)
-    if boxes is not None:
+    ids = {wnid: label for label, wnid in enumerate(classes)}
+    digest = hashlib.sha256("\n".join(classes).encode()).hexdigest()[:8]
+    what = [NAME, "train", digest]
+    index = imagenet2012.index_found(what, images, Naming("train_t3", ids), room)
+    if "train" in staged.boxes:
+        boxes = choose_boxes(staged, "train", images)
         annotations = localization.index_boxes([NAME], boxes, image_of, classes, room)
-        return [localization.boxed("train", index, annotations)], classes
-    looked_at = " or ".join(str(manual_dir / name) for name in BOXES)
+        return [localization.boxed(images, index, boxes, annotations)], classes
+    looked_at = " or ".join(staged.missing["train boxes"])
     warnings.warn(f"no image will have boxes: there is no {looked_at}", stacklevel=3)
     indexed, counts = objects.without_objects(index)
-    return [localization.recipe("train", indexed, counts, ())], classes
+    return [localization.recipe(images, indexed, counts, (), None)], classes
+
+
+def _classes_in(images: Found) -> tuple[str, ...]:
+    """The classes that images are staged of, sorted."""
+    root = images.paths[0]
+    if images.kind == "tar":
+        tars = tar_images.class_tars(SourceFile.of(root), lambda wnid: True)
+        return tuple(sorted(class_tar.wnid for class_tar in tars))
+    if images.kind == "squashfs":
+        return trees.squashed_classes(root)
+    folders, others = list_folders(root)
+    if images.kind == "folders":
+        return tuple(folders)
+    return tuple(match[1] for name in others if (match := CLASS_TAR.fullmatch(name)))
 
 
 def image_of(name: str, ids: dict[str, int]) -> Annotated:
@@ -106,17 +126,3 @@ def _check_classes(archive: Path, found: Sequence[str]) -> None:
         f"{' and '.join(differences)}; if this is the official archive, the list that this package "
         "knows is wrong: build with --classes archive to take the archive's own"
     )
-
-
-def _index_images(
-    file: SourceFile, tars: Sequence[ClassTar], classes: Sequence[str], room: Workroom
-) -> Index:
-    ids = {wnid: label for label, wnid in enumerate(classes)}
-    digest = hashlib.sha256("\n".join(classes).encode()).hexdigest()[:8]
-
-    def make() -> Index:
-        labelled = [(class_tar, ids[class_tar.wnid]) for class_tar in tars]
-        rows = imagenet2012.index_class_tars(file, labelled, room.workers)
-        return Index(rows.table(), (file,))
-
-    return room.cache.get([NAME, "train", digest], [file], make)

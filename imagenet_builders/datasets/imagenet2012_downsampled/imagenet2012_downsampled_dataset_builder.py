@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,6 +16,7 @@ from imagenet_builders.assembly.workroom import Workroom
 from imagenet_builders.datasets.access_terms import ACCESS_TERMS
 from imagenet_builders.datasets.imagenet2012_downsampled import batches, examples, staged
 from imagenet_builders.datasets.imagenet2012_downsampled.unpacked import Unpacked
+from imagenet_builders.staging.choosing import choose, layout_of
 
 
 @dataclasses.dataclass(eq=False)
@@ -71,12 +71,10 @@ class Builder(PlannedBuilder):
     def split_recipes(self, manual_dir: Path, room: Workroom) -> list[SplitRecipe]:
         """Finds and indexes the splits staged under `manual_dir`; warns of those that are not."""
         size = self.builder_config.size
-        located = staged.locate_splits(size, manual_dir)
-        for split, reason in located.missing.items():
-            warnings.warn(f"split {split} will be missing: {reason}", stacklevel=2)
+        chosen = choose(staged.survey(manual_dir, f"{size}x{size}"), room.options.source)
         unpacked = Unpacked(f"{self.name}/{self.builder_config.name}", room)
         self._unpacked = unpacked
-        found = {split: staged.find_batches(split, paths) for split, paths in located.found.items()}
+        found = {split: staged.find_batches(split, one.paths) for split, one in chosen.items()}
         recipes = []
         for split, files in found.items():
             index = batches.index_split(size, split, files, room, unpacked)
@@ -88,6 +86,7 @@ class Builder(PlannedBuilder):
                     f"{examples.__name__}:{examples.make_examples.__name__}",
                     examples.example_sizes,
                     also_read=tuple(file for file in read if file not in index.files),
+                    layout=layout_of(chosen[split]),
                 )
             )
         return recipes

@@ -8,15 +8,17 @@ sizes are known. What else is staged, other sizes among it, is left alone.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
-from imagenet_builders.errors import ArchiveError, SourceError, StagingError
+from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.sources import zip_members
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.sources.zip_members import ZipMember
+from imagenet_builders.staging.found import Found, Survey
+from imagenet_builders.staging.locate import Tree, require_directory
 
 NAME = "imagenet2012_downsampled"
 SIZES = (8, 16, 32, 64)
@@ -25,21 +27,11 @@ SIZES = (8, 16, 32, 64)
 TRAIN_BATCHES = 10
 """Files of the train split. Source: Imagenet32_Scripts, image2numpy_imagenet_train.py."""
 
+# Nibi's tree has them in a folder of their own.
+_PLACES = (".", "DownSampled")
+
 _BATCH = re.compile(r"train_data_batch_([1-9][0-9]?)\.npz")
 _VALIDATION = "val_data.npz"
-
-
-@dataclasses.dataclass(frozen=True)
-class Located:
-    """What was found.
-
-    Attributes:
-        found: Split to the archives and folders that provide it together.
-        missing: Split to what was looked for and is not there, as text.
-    """
-
-    found: Mapping[str, tuple[Path, ...]]
-    missing: Mapping[str, str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,43 +51,35 @@ class Batch:
     member: ZipMember | None
 
 
-def locate_splits(size: int, manual_dir: Path) -> Located:
-    """Finds what provides the splits of a configuration.
-
-    Args:
-        size: One of `SIZES`.
-        manual_dir: Where to look.
-
-    Returns:
-        What was found and what was not.
-
-    Raises:
-        StagingError: `manual_dir` is not a directory, or nothing was found; the message lists all
-            that was looked for.
-    """
-    if not manual_dir.is_dir():
-        what = "is a file" if manual_dir.exists() else "does not exist"
-        raise StagingError(
-            f"manual_dir {manual_dir} {what}; it must be the directory that holds the archives "
-            f"of {NAME}"
-        )
-    found: dict[str, tuple[Path, ...]] = {}
-    missing: dict[str, str] = {}
+def survey(manual_dir: Path, config: str | None = None) -> Survey:
+    """All that is staged of the dataset; see `imagenet_builders.datasets.SURVEYS`."""
+    size = int((config or f"{SIZES[0]}x{SIZES[0]}").partition("x")[0])
+    require_directory(NAME, manual_dir)
+    tree = Tree(manual_dir)
+    places = [directory for place in _PLACES for directory in tree.directories(place)]
+    found: dict[str, tuple[Found, ...]] = {}
+    missing: dict[str, tuple[str, ...]] = {}
     for split, ways in _ways(size).items():
-        tried = [[_first(manual_dir, stem) for stem in way] for way in ways]
-        for paths in tried:
+        there: dict[tuple[Path, ...], Found] = {}
+        for directory, way, kind in itertools.product(places, ways, ("zip", "npz", "")):
+            paths = tuple(_first(directory, stem, kind) for stem in way)
             whole = tuple(path for path in paths if path is not None)
             if len(whole) == len(paths):
-                found[split] = whole
-                break
+                there.setdefault(whole, _as_found(split, whole))
+        if there:
+            found[split] = tuple(there.values())
         else:
-            missing[split] = _wanting(manual_dir, ways, tried)
-    if not found:
-        raise StagingError(
-            f"nothing of {NAME}/{size}x{size} is staged, and at least one split is needed: "
-            + "; ".join(f"{split}: {what}" for split, what in missing.items())
-        )
-    return Located(found, missing)
+            missing[split] = tuple(_wanting(place, ways) for place in places[:1])
+            missing[split] += tuple(
+                sentence for place in places[1:] if (sentence := _half(place, ways))
+            )
+    return Survey(f"{NAME}/{size}x{size}", found, missing=missing, warnings=tuple(tree.warnings))
+
+
+def _as_found(split: str, paths: tuple[Path, ...]) -> Found:
+    is_archive = any(path.suffix == ".zip" for path in paths)
+    kind, layout = ("zip", "authors' archives") if is_archive else ("npz", "unpacked archives")
+    return Found(split, kind, layout, paths)
 
 
 def find_batches(split: str, paths: tuple[Path, ...]) -> list[Batch]:
@@ -139,25 +123,35 @@ def _ways(size: int) -> dict[str, list[list[str]]]:
     return {"train": train, "validation": [[f"Imagenet{size}_val_npz"]]}
 
 
-def _first(manual_dir: Path, stem: str) -> Path | None:
-    archive, folder = manual_dir / f"{stem}.zip", manual_dir / stem
-    if archive.is_file():
+def _first(directory: Path, stem: str, kind: str) -> Path | None:
+    """The archive or the folder of a name; `zip` or `npz` wants the one or the other."""
+    archive, folder = directory / f"{stem}.zip", directory / stem
+    if kind != "npz" and archive.is_file():
         return archive
-    return folder if folder.is_dir() else None
+    return folder if kind != "zip" and folder.is_dir() else None
 
 
-def _wanting(manual_dir: Path, ways: list[list[str]], tried: list[list[Path | None]]) -> str:
-    """What is not there, as text."""
-    for way, paths in zip(ways, tried, strict=True):
+def _half(directory: Path, ways: list[list[str]]) -> str:
+    """What to say where one of two parts is there, or an empty string."""
+    for way in ways:
+        paths = [_first(directory, stem, "") for stem in way]
         if any(paths):
             lacking = [stem for stem, path in zip(way, paths, strict=True) if path is None]
             there = [str(path) for path in paths if path is not None]
             return (
-                f"there is {', '.join(there)} but no {_either(manual_dir, lacking[0])}, and both "
+                f"there is {', '.join(there)} but no {_either(directory, lacking[0])}, and both "
                 "parts are needed"
             )
-    looked_for = (" and ".join(_either(manual_dir, stem) for stem in way) for way in ways)
-    pickled = [manual_dir / f"{stem.removesuffix('_npz')}.zip" for way in ways for stem in way]
+    return ""
+
+
+def _wanting(directory: Path, ways: list[list[str]]) -> str:
+    """What is not there, as text."""
+    half = _half(directory, ways)
+    if half:
+        return half
+    looked_for = (" and ".join(_either(directory, stem) for stem in way) for way in ways)
+    pickled = [directory / f"{stem.removesuffix('_npz')}.zip" for way in ways for stem in way]
     hint = "".join(
         f"; {path} is the version in pickles, which is not read because that could run any code"
         for path in pickled

@@ -41,19 +41,18 @@ def make_examples(
         BadImageError: An image is bad and the policy is to fail.
         SourceError: A source changed.
     """
-    columns = (rows[name].to_pylist() for name in ("key", "label", "file", "offset", "size"))
-    each = zip(*columns, objects.flat_objects(rows), strict=True)
-    for key, label, file, offset, size, found in each:
+    for row, found in zip(reader.images(rows), objects.flat_objects(rows), strict=True):
         image = look_at(
-            reader.read(file, offset, size),
-            key=key,
-            path=reader.files[file].path,
-            offset=offset,
+            row.data,
+            key=row.key,
+            path=row.path,
+            offset=row.offset,
             policy=bad_images,
             notes=notes,
         )
         if image is not None:
-            yield key, {"image": image, "label": label, "file_name": key} | found
+            own: FlatExample = {"image": image, "label": row.label, "file_name": row.key}
+            yield row.key, {**own, **found}
 
 
 def example_sizes(index: Index) -> np.ndarray:

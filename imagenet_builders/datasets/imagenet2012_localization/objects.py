@@ -40,7 +40,9 @@ def with_objects(index: Index, boxes: pa.Table) -> tuple[Index, dict[str, int]]:
     found = pc.index_in(keys, value_set=boxes["key"].combine_chunks())
     # An image without annotation takes the row behind the last one, whose lists are empty.
     row = found.fill_null(boxes.num_rows)
-    table = index.table.select(row_schema().names)
+    # Records that have boxes bring columns of the same names.
+    own = set(boxes.column_names) - set(row_schema().names)
+    table = index.table.select([name for name in index.table.column_names if name not in own])
     for name in ("boxes", "box_labels"):
         column = boxes[name].combine_chunks()
         column = pa.concat_arrays([column, pa.array([[]], column.type)])

@@ -75,7 +75,14 @@ class Builder(PlannedBuilder):
         self._scratch = staged.spill_directory(self.builder_config.name, room)
         archive = (found.unpacked[1],) if found.unpacked else ()
         return [
-            SplitRecipe(split, index, make_examples, example_sizes, also_read=archive)
+            SplitRecipe(
+                split,
+                index,
+                make_examples,
+                example_sizes,
+                also_read=archive,
+                layout=found.layout,
+            )
             for split, index in found.indexes.items()
         ]
 

@@ -85,12 +85,12 @@ def locate(config: str, manual_dir: Path) -> list[Source]:
     if not found:
         raise StagingError(
             f"nothing of imagenet21k_winter21/{config} is staged in {manual_dir}; "
-            f"looked for {_LOOKED_FOR[config]}"
+            f"looked for {LOOKED_FOR[config]}"
         )
     return found
 
 
-_LOOKED_FOR = {
+LOOKED_FOR = {
     "whole": "class tars such as n01440764.tar in ./tars, ./winter21_whole, ./winter21_whole/tars "
     "or the directory itself; winter21_whole.tar; winter21_whole.tar.gz; class folders such as "
     "n01440764 in ./winter21_whole or the directory itself",

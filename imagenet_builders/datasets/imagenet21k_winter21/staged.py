@@ -21,11 +21,14 @@ from imagenet_builders.datasets.imagenet21k_winter21.classes import (
     why_unknown,
 )
 from imagenet_builders.datasets.imagenet21k_winter21.locate import SMALL_CLASSES, SPLIT_FOLDERS
-from imagenet_builders.errors import ArchiveError, SourceError
+from imagenet_builders.errors import ArchiveError, SourceError, StagingError
 from imagenet_builders.sources import folder_images, gzip_spill, tar_images
 from imagenet_builders.sources.folder_images import ImageFolder, source_files
 from imagenet_builders.sources.rows import SourceFile, row_schema
 from imagenet_builders.sources.tar_images import ClassTar, ClassTarsJob, Place
+from imagenet_builders.staging.choosing import nothing_staged
+from imagenet_builders.staging.found import Found, Survey
+from imagenet_builders.staging.locate import require_directory
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,6 +36,13 @@ if TYPE_CHECKING:
 NAME = "imagenet21k_winter21"
 SPLITS = {"whole": ("train",), "p": ("train", "validation")}
 """Splits of each configuration."""
+
+_KINDS = {
+    locate.CLASS_TARS: ("class-tars", "class archives"),
+    locate.TAR: ("tar", "official archive, decompressed"),
+    locate.GZIP: ("tar.gz", "official archive"),
+    locate.FOLDERS: ("folders", "class folders"),
+}
 
 # Enough work for a process to be worth starting, little enough for all to be busy to the end.
 _BATCH_BYTES = 1 << 30
@@ -45,12 +55,51 @@ class Staged:
 
     Attributes:
         indexes: The rows of each split that has any.
+        layout: What they were made from, in words.
         unpacked: Path of the plain file in scratch that a gzip archive was unpacked to, and the
             archive; None where there was nothing to unpack.
     """
 
     indexes: dict[str, Index]
+    layout: str = ""
     unpacked: tuple[str, SourceFile] | None = None
+
+
+def survey(manual_dir: Path, config: str | None = None) -> Survey:
+    """All that is staged of the dataset; see `imagenet_builders.datasets.SURVEYS`."""
+    config = config or "whole"
+    full_name = f"{NAME}/{config}"
+    try:
+        sources = locate.locate(config, manual_dir)
+    except StagingError:
+        require_directory(NAME, manual_dir)
+        looked_for = tuple(locate.LOOKED_FOR[config].split("; "))
+        return Survey(full_name, {}, missing=dict.fromkeys(SPLITS[config], looked_for))
+    except SourceError as error:
+        return Survey(full_name, {}, warnings=(str(error),))
+    return Survey(
+        full_name,
+        {
+            split: each
+            for split in SPLITS[config]
+            if (each := tuple(filter(None, (_as_found(config, one, split) for one in sources))))
+        },
+    )
+
+
+def _as_found(config: str, source: locate.Source, split: str) -> Found | None:
+    """What a source is to a split, or None if it has nothing of it."""
+    if source.kind == locate.FOLDERS and config == "p":
+        folders = {SPLIT_FOLDERS[name] for name in source.classes}
+        if split not in folders:
+            return None
+    kind, layout = _KINDS[source.kind]
+    note = ""
+    if source.classes and not source.is_complete(config):
+        known = len(classes_of(config).wnids)
+        there = min(map(len, source.classes.values()))
+        note = f"only {there:,} of the {known:,} classes are there"
+    return Found(split, kind, layout, (source.path,), note=note)
 
 
 def spill_directory(config: str, room: Workroom) -> Path:
@@ -75,7 +124,12 @@ def find(config: str, manual_dir: Path, room: Workroom) -> Staged:
             strict, a class is not there.
         OptionError: There is no room to unpack an archive.
     """
-    source, *others = locate.locate(config, manual_dir)
+    sources = locate.locate(config, manual_dir)
+    wanted = [one for one in sources if room.options.source in (None, _KINDS[one.kind][0])]
+    if not wanted:
+        raise nothing_staged(survey(manual_dir, config), room.options.source)
+    source = wanted[0]
+    others = [one for one in sources if one is not source]
     if others:
         warnings.warn(
             f"{NAME}/{config} is staged more than once: {source} is used, and not "
@@ -104,7 +158,8 @@ def find(config: str, manual_dir: Path, room: Workroom) -> Staged:
         strict=room.options.strict,
     )
     _check_disjoint(indexes)
-    return dataclasses.replace(staged, indexes=indexes)
+    kind, layout = _KINDS[source.kind]
+    return dataclasses.replace(staged, indexes=indexes, layout=f"{layout} ({kind})")
 
 
 def _of_gzip(config: str, archive: Path, room: Workroom) -> Staged:
@@ -127,7 +182,7 @@ def _of_gzip(config: str, archive: Path, room: Workroom) -> Staged:
             member=error.member,
             offset=error.offset,
         ) from error
-    return Staged(indexes, (SourceFile.of(plain).path, SourceFile.of(archive)))
+    return Staged(indexes, unpacked=(SourceFile.of(plain).path, SourceFile.of(archive)))
 
 
 def _of_tar(config: str, archive: Path, cache: IndexCache, workers: Workers) -> dict[str, Index]:

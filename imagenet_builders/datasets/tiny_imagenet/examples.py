@@ -18,7 +18,7 @@ from imagenet_builders.assembly.records import (
 )
 from imagenet_builders.assembly.shards import Note
 from imagenet_builders.boxes.tiny import SIDE
-from imagenet_builders.errors import BadImageError, SourceError
+from imagenet_builders.errors import BadImageError
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.sources.rows import WHOLE_FILE
 
@@ -53,13 +53,8 @@ def make_examples(
         path = reader.files[file].path
         problem = None
         if offset == WHOLE_FILE:
-            data = reader.read_named(file, key)
+            data = reader.read_named(file, key, size)
             path, offset = os.path.join(path, key), 0
-            if len(data) != size:
-                raise SourceError(
-                    f"{path}: the file had {size:,} bytes when it was indexed and has "
-                    f"{len(data):,} now; wait until its copy is complete and build again"
-                )
         else:
             data = reader.read(file, offset, packed or size)
             try:

@@ -30,6 +30,9 @@ from imagenet_builders.datasets.tiny_imagenet.contents import (
 from imagenet_builders.errors import SourceError, StagingError
 from imagenet_builders.sources.rows import row_schema
 from imagenet_builders.staging.checksums import official_archives
+from imagenet_builders.staging.choosing import layout_of, nothing_staged, say
+from imagenet_builders.staging.found import Found, Survey
+from imagenet_builders.staging.locate import require_directory
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -67,7 +70,7 @@ def recipes(manual_dir: Path, room: Workroom) -> tuple[list[SplitRecipe], str | 
         StagingError: Nothing is staged.
         SourceError: What is staged is damaged, or not all of it is there and `strict` is set.
     """
-    contents = open_staged(manual_dir)
+    contents, found = open_staged(manual_dir, room.options.source)
     indexes = {split: index_split(split, contents, room) for split in SPLITS}
     if not any(map(len, indexes.values())):
         raise StagingError(
@@ -84,6 +87,7 @@ def recipes(manual_dir: Path, room: Workroom) -> tuple[list[SplitRecipe], str | 
             examples.example_sizes,
             counts=_counts(index),
             also_read=tuple(contents.text_sources(split)),
+            layout=layout_of(found),
         )
         for split, index in indexes.items()
         if len(index)
@@ -91,37 +95,78 @@ def recipes(manual_dir: Path, room: Workroom) -> tuple[list[SplitRecipe], str | 
     return made, missing
 
 
-def open_staged(manual_dir: Path) -> Contents:
+def survey(manual_dir: Path, config: str | None = None) -> Survey:
+    """All that is staged of the dataset; see `imagenet_builders.datasets.SURVEYS`."""
+    del config
+    require_directory(NAME, manual_dir)
+    places: list[tuple[str, Path]] = []
+    if (manual_dir / ARCHIVE).is_file():
+        places.append(("zip", manual_dir / ARCHIVE))
+    for folder in _folders(manual_dir):
+        if (folder / CLASS_LIST).is_file():
+            places.append(("folders", folder))
+    found = {
+        split: tuple(
+            Found(split, kind, "official archive" if kind == "zip" else "unpacked archive", (path,))
+            for kind, path in places
+            if kind == "zip" or (path / directory).is_dir()
+        )
+        for split, directory in SPLITS.items()
+    }
+    looked_for = (
+        str(manual_dir / ARCHIVE),
+        f"{manual_dir / FOLDER} with {CLASS_LIST} in it",
+        str(manual_dir / CLASS_LIST),
+    )
+    return Survey(
+        NAME,
+        {split: each for split, each in found.items() if each},
+        missing={split: looked_for for split, each in found.items() if not each},
+    )
+
+
+def _folders(manual_dir: Path) -> tuple[Path, ...]:
+    """Where the archive may have been unpacked to."""
+    # Into a folder that was made for it: the archive's own folder is in one of its name then.
+    return manual_dir / FOLDER / FOLDER, manual_dir / FOLDER, manual_dir
+
+
+def open_staged(manual_dir: Path, source: str | None = None) -> tuple[Contents, Found]:
     """Finds Tiny ImageNet: the archive, else the folder, else a folder that is `manual_dir` itself.
 
     Args:
         manual_dir: Where to look.
+        source: `zip` or `folders` for the one or the other, or None.
 
     Returns:
-        What is staged.
+        What is staged, and the same as `survey` has it, for any of its splits.
 
     Raises:
         StagingError: Nothing is; the message lists all that was looked for.
         SourceError: The folder holds something that does not belong.
     """
-    if not manual_dir.is_dir():
-        what = "is a file" if manual_dir.exists() else "does not exist"
+    staged = survey(manual_dir)
+    found = [each for of_split in staged.found.values() for each in of_split]
+    wanted = [each for each in found if source in (None, each.kind)]
+    if not found:
+        there = [folder for folder in _folders(manual_dir) if (folder / CLASS_LIST).is_file()]
+        if there:
+            raise StagingError(
+                f"nothing of {NAME} is staged: there is {CLASS_LIST} in {there[0]}, but no image"
+            )
         raise StagingError(
-            f"manual_dir {manual_dir} {what}; it must be the directory that holds {ARCHIVE} or "
-            f"{FOLDER}"
+            f"nothing of {NAME} is staged; looked for {manual_dir / ARCHIVE}, for "
+            f"{manual_dir / FOLDER} with {CLASS_LIST} in it, and for {manual_dir / CLASS_LIST}"
         )
+    if not wanted:
+        raise nothing_staged(staged, source)
+    others = {each.paths: each for each in found if each.paths != wanted[0].paths}
+    if others:
+        say(NAME, wanted[0], (wanted[0], *others.values()))
     label_of = labels.space(NAME).id_of
-    archive = manual_dir / ARCHIVE
-    if archive.is_file():
-        return Archive(archive, label_of)
-    # Unpacked into a folder that was made for it, the archive's own folder is in one of its name.
-    for folder in (manual_dir / FOLDER / FOLDER, manual_dir / FOLDER, manual_dir):
-        if (folder / CLASS_LIST).is_file():
-            return Folder(folder, label_of)
-    raise StagingError(
-        f"nothing of {NAME} is staged; looked for {archive}, for {manual_dir / FOLDER} with "
-        f"{CLASS_LIST} in it, and for {manual_dir / CLASS_LIST}"
-    )
+    path = wanted[0].paths[0]
+    is_archive = wanted[0].kind == "zip"
+    return (Archive if is_archive else Folder)(path, label_of), wanted[0]
 
 
 def index_split(split: str, contents: Contents, room: Workroom) -> Index:

@@ -1,0 +1,110 @@
+"""The whole of a check, in its order: look, hash, index, compare with the room there is."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import TextIO
+
+from imagenet_builders.checking import gather, hashes, hashing, needs
+from imagenet_builders.checking.report import ERROR, WARNING, Problem, Report
+from imagenet_builders.options import BuildOptions
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What to check.
+
+    Attributes:
+        manual_dir: Where it is staged.
+        asked: Datasets asked for, each with a configuration or None for all; empty for whatever
+            is found.
+        add_name: Look for each dataset in the directory of its name below `manual_dir`.
+        hash: Read the archives and compare their hashes.
+        deep: Walk every header and name.
+        data_dir: Where datasets would go; None for TFDS's default.
+        options: As for a build.
+    """
+
+    manual_dir: Path
+    asked: tuple[tuple[str, str | None], ...] = ()
+    add_name: bool = False
+    hash: bool = False
+    deep: bool = False
+    data_dir: Path | None = None
+    options: BuildOptions = dataclasses.field(default_factory=BuildOptions)
+
+
+def run(request: Request, log: TextIO) -> Report:
+    """Checks.
+
+    Args:
+        request: What to check.
+        log: Where progress goes.
+
+    Returns:
+        The report.
+    """
+    report, checked = gather.check(
+        request.manual_dir,
+        request.asked,
+        add_name=request.add_name,
+        source=request.options.source,
+    )
+    problems = list(report.problems)
+    hashed = hashes.remembered(checked)
+    if request.hash:
+        files, unreadable = hashes.files_to_hash(checked, request.manual_dir)
+        hashed |= _hash(files, request.options.worker_count, log)
+        problems += [_unreadable_list(each) for each in unreadable]
+    checked, more = hashes.judge_all(checked, hashed, request.manual_dir)
+    problems += more
+    data_dir = request.data_dir or needs.default_data_dir()
+    if request.deep and checked:
+        from imagenet_builders.checking import deep
+
+        checked, more = deep.index_all(
+            checked,
+            data_dir,
+            request.options,
+            lambda name: print(f"walking {name}", file=log, flush=True),
+        )
+        problems += more
+    needed = needs.needs_of(checked, data_dir, request.options)
+    if needed is not None:
+        chosen = request.data_dir is not None or bool(os.environ.get("TFDS_DATA_DIR"))
+        problems += needs.shortages(needed, chosen=chosen)
+    if request.options.strict:
+        problems = [dataclasses.replace(problem, severity=ERROR) for problem in problems]
+    return dataclasses.replace(
+        report,
+        rows=tuple(one.row for one in checked),
+        problems=gather.merged(problems),
+        needs=needed,
+    )
+
+
+def _hash(files: list[Path], threads: int, log: TextIO) -> dict[Path, hashing.Hashed]:
+    """Hashes files, with a bar on a terminal or a line a minute."""
+    from imagenet_builders.assembly.progress import Progress
+
+    known = {path for path in files if hashing.remembered(path) is not None}
+    size = sum(hashing.size_of(path) for path in files if path not in known)
+    with Progress("hashing", images=0, size=size, stream=log) as progress:
+        found = hashing.hash_files(
+            files, threads=threads, report=lambda done: progress.update(0, done)
+        )
+        return {hashed.path: hashed for hashed in found}
+
+
+def _unreadable_list(said: str) -> Problem:
+    path, _, reason = said.partition(": ")
+    return Problem(
+        WARNING,
+        path,
+        "a list of hashes",
+        reason,
+        "",
+        "give yourself the permission to read it, or remove it",
+    )

@@ -1,0 +1,136 @@
+"""Rows of the annotations in folders of VOC XML files: an archive of them that someone unpacked.
+
+Every file is opened once, many at a time, by as many processes as there are; no archive would cost
+as much. Files lie in the folder, or in class folders in it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imagenet_builders.boxes import voc
+from imagenet_builders.errors import SourceError
+from imagenet_builders.sources.box_archives import Annotated, Xml, XmlBatch, parse_batch
+from imagenet_builders.sources.folder_images import (
+    list_folders,
+    list_names,
+    source_files,
+    unreadable,
+)
+from imagenet_builders.sources.rows import SourceFile
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_BATCH_FILES = 4096
+
+# Network storage answers many at a time as fast as one.
+_THREADS = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class FilesJob:
+    """Some annotations to be read and parsed.
+
+    Attributes:
+        root: The folder of all annotations.
+        files: Path of each below it, and what its name says of its image.
+        labels: Wnid to label, of all classes of the dataset.
+    """
+
+    root: str
+    files: tuple[tuple[str, Annotated], ...]
+    labels: Mapping[str, int]
+
+
+def folders_of(root: Path) -> tuple[SourceFile, ...]:
+    """The folders that annotations lie in: the class folders in a folder, or itself.
+
+    Raises:
+        SourceError: It cannot be read.
+    """
+    classes, _ = list_folders(root)
+    return tuple(source_files([root / wnid for wnid in classes] or [root]))
+
+
+def file_batches(
+    root: Path,
+    folders: Sequence[SourceFile],
+    image_of: Callable[[str], Annotated],
+    labels: Mapping[str, int],
+) -> Iterator[FilesJob]:
+    """The annotations in folders, in batches.
+
+    Args:
+        root: The folder of all annotations.
+        folders: The folders that they lie in.
+        image_of: Gives an annotation's image from its name; raises ValueError with the reason for
+            a name that should not be there.
+        labels: Wnid to label, of all classes of the dataset.
+
+    Yields:
+        The batches, folder by folder, in each by name.
+
+    Raises:
+        SourceError: A folder cannot be read, or holds something else.
+    """
+    batch: list[tuple[str, Annotated]] = []
+    with ThreadPoolExecutor(_THREADS) as threads:
+        listings = threads.map(lambda folder: list_names(folder.path), folders)
+        for folder, names in zip(folders, listings, strict=True):
+            for name in names:
+                path = os.path.join(folder.path, name)
+                try:
+                    image = image_of(name)
+                except ValueError as error:
+                    raise SourceError(
+                        f"{path!r} does not belong in its folder: {error}; remove it, or stage "
+                        "the original archive"
+                    ) from None
+                batch.append((os.path.relpath(path, root), image))
+                if len(batch) >= _BATCH_FILES:
+                    yield FilesJob(str(root), tuple(batch), labels)
+                    batch = []
+    if batch:
+        yield FilesJob(str(root), tuple(batch), labels)
+
+
+def parse_files(job: FilesJob, report: Callable[[int, int], None]) -> pa.Table:
+    """The rows of some annotations; a job for the workers.
+
+    Args:
+        job: Which.
+        report: Not used; the signature is that of every job of the workers.
+
+    Returns:
+        A table of `box_archives.box_schema()`, a row an annotation, in their order.
+
+    Raises:
+        SourceError: An annotation cannot be read, or is none.
+    """
+
+    def read(file: tuple[str, Annotated]) -> Xml:
+        name, image = file
+        path = os.path.join(job.root, name)
+        try:
+            # Not blocking: of a pipe without a writer, opening would never end.
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            with open(fd, "rb") as opened:
+                data = opened.read(voc.MAX_BYTES + 1) or b""
+        except OSError as error:
+            raise unreadable(path, error) from error
+        if len(data) > voc.MAX_BYTES:
+            raise SourceError(
+                f"{path}: expected an annotation of at most {voc.MAX_BYTES:,} bytes, found more; "
+                "check what it is"
+            )
+        return Xml(name, image, 0, data)
+
+    with ThreadPoolExecutor(_THREADS) as threads:
+        files = tuple(threads.map(read, job.files))
+    return parse_batch(XmlBatch(job.root, files, job.labels), report)

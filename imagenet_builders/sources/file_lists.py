@@ -1,0 +1,77 @@
+"""Lists of the files in a folder, which sites put beside it to spare the listing of the folder.
+
+Nobody says what a line looks like, so it is read leniently: a path, relative to whatever it may be
+or absolute, of which only the name and the directory before it count. Blank lines, lines of class
+folders, and the headings of `ls -R` are passed over; any other line must be that of an image.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from imagenet_builders.errors import SourceError
+from imagenet_builders.sources.folder_images import WNID, unreadable
+
+MAX_BYTES = 1 << 30
+"""Bound on a list; that of 1,281,167 images with long paths has some 0.1 GB."""
+
+_QUOTES = "'\""
+_TOTAL = re.compile(r"total [0-9]+")
+_MAX_SHOWN = 100
+
+
+def read_list(path: Path, is_image: Callable[[str], bool]) -> list[tuple[str | None, str]]:
+    """The images in a list.
+
+    Args:
+        path: The list.
+        is_image: Whether a name is that of an image.
+
+    Returns:
+        For each line, in order, the class folder that the image is in, or None where the line does
+        not say it; and the image's file name.
+
+    Raises:
+        SourceError: It cannot be read, is no text, too large, or has a line that is not an image's.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise unreadable(str(path), error) from error
+    if len(data) > MAX_BYTES:
+        raise SourceError(f"{path}: expected a list of at most {MAX_BYTES:,} bytes, found more")
+    try:
+        lines = data.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path}: expected a list of files as text, found {error}") from None
+    found: list[tuple[str | None, str]] = []
+    heading: str | None = None
+    for number, line in enumerate(lines, start=1):
+        text = line.strip().strip(_QUOTES)
+        if text.endswith(":"):
+            heading = text[:-1].rstrip("/").rpartition("/")[2]
+            continue
+        before, slash, name = text.rstrip("/").rpartition("/")
+        if is_image(name):
+            folder = before.rpartition("/")[2] if slash else heading
+            found.append((folder if folder and WNID.fullmatch(folder) else None, name))
+        elif not _means_nothing(name):
+            raise SourceError(
+                f"{path}: expected the path of an image in line {number:,}, found "
+                f"{text[:_MAX_SHOWN]!r}; mend the list, or move it away so that the folder is "
+                "listed"
+            )
+    if not found:
+        raise SourceError(f"{path}: there is no image in this list; move it away, or mend it")
+    return found
+
+
+def _means_nothing(name: str) -> bool:
+    return (
+        name in ("", ".", "..", "train", "val", "validation", "test")
+        or WNID.fullmatch(name) is not None
+        or _TOTAL.fullmatch(name) is not None
+    )

@@ -1,0 +1,387 @@
+"""Rows of ImageNet as TFRecords of TensorFlow's slim: `train-00000-of-01024` and its like.
+
+Each record is a `tf.train.Example` with the image, its file name, its class (1 to 1,000 in the
+order of the wnids) and its boxes. A row points to the image where it lies within the record; its
+key is the file name and its label that of the name, which `image/class/label` less one and
+`image/class/synset` must agree with.
+
+What is around the image is read, the image is not; so of the two checksums of a record, that of its
+length is checked here, and that of its data by `read_image` when the image is read for a build.
+Index files for DALI, such as those in an `idx_dir`, say nothing that is not in the records.
+
+    sets = shard_sets(os.listdir(directory))        # {"train": ShardSet, "validation": ShardSet}
+    files = source_files(directory / name for name in sets["train"].names)
+    table = index_shards("train", files, workers)   # columns of slim_schema()
+    indexed, counts = with_objects(Index(table, tuple(files)), box_table(table))
+
+The boxes are relative already, rounded to four decimals. A box of no extent is left out, as
+elsewhere. Images of CMYK and PNG were encoded anew by slim.
+
+Source: `research/slim/datasets/build_imagenet_data.py` and `process_bounding_boxes.py` of
+tensorflow/models.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from imagenet_builders import labels
+from imagenet_builders.boxes import voc
+from imagenet_builders.errors import ArchiveError
+from imagenet_builders.sources import shard_sets as sets
+from imagenet_builders.sources import tfrecord
+from imagenet_builders.sources.example_proto import DamageError, Features, Kind, Window
+from imagenet_builders.sources.rows import Rows, SourceFile, number_array, row_schema
+from imagenet_builders.sources.shard_sets import Runner, ShardSet, ShardsJob
+from imagenet_builders.sources.tar_images import opened
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SHARD = re.compile(r"(train|validation)-([0-9]{5,})-of-([0-9]{5,})")
+"""The name of a shard; its groups are the split, the number, and how many there are."""
+
+_FILENAME = b"image/filename"
+_ENCODED = b"image/encoded"
+_FORMAT = b"image/format"
+_SYNSET = b"image/class/synset"
+_LABEL = b"image/class/label"
+_CORNERS = tuple(b"image/object/bbox/" + name for name in (b"xmin", b"ymin", b"xmax", b"ymax"))
+_BOX_LABELS = b"image/object/bbox/label"
+_WANTED = {
+    _FILENAME: Kind.TEXT,
+    _ENCODED: Kind.PLACE,
+    _FORMAT: Kind.TEXT,
+    _SYNSET: Kind.TEXT,
+    _LABEL: Kind.INTS,
+    **dict.fromkeys(_CORNERS, Kind.FLOATS),
+    _BOX_LABELS: Kind.INTS,
+}
+
+_CLASSES = 1000
+
+# Records lie far apart, and cold storage answers several at a time as fast as one.
+_THREADS = 4
+
+_AGAIN = "the file was damaged, copy it again"
+
+
+class _Collected:
+    """Rows of records, with what `slim_schema` adds to them."""
+
+    def __init__(self) -> None:
+        self.rows = Rows()
+        self.record_offsets = array("q")
+        self.record_sizes = array("q")
+        self.corners = array("f")
+        self.box_labels = array("i")
+        self.boxes_so_far = array("i", [0])
+        self.odd = {name: array("i") for name in ("swapped", "clamped", "empty")}
+
+    def table(self) -> pa.Table:
+        import numpy as np
+        import pyarrow as pa
+
+        def numbers(values: array[int] | array[float], kind: pa.DataType) -> pa.Array:
+            return number_array(np.frombuffer(values, values.typecode), kind)
+
+        ends = np.frombuffer(self.boxes_so_far, np.int32)
+        table = self.rows.table()
+        lists = (
+            (ends * 4, numbers(self.corners, pa.float32())),
+            (ends, numbers(self.box_labels, pa.int32())),
+        )
+        columns = [
+            *table.columns,
+            numbers(self.record_offsets, pa.int64()),
+            numbers(self.record_sizes, pa.int64()),
+            *(pa.ListArray.from_arrays(number_array(e, pa.int32()), v) for e, v in lists),
+            *(numbers(column, pa.int32()) for column in self.odd.values()),
+        ]
+        return pa.Table.from_arrays(columns, schema=slim_schema())
+
+
+def shard_sets(names: Iterable[str]) -> dict[str, ShardSet]:
+    """The sets of shards among the names in a directory.
+
+    Args:
+        names: File names; those that are not of shards are passed over.
+
+    Returns:
+        Split (`train`, `validation`) to its shards.
+
+    >>> shard_sets(["train-00001-of-00002", "idx_dir"])["train"].problem
+    'expected 2 shards, found 1: train-00000-of-00002 is missing; copy the missing files'
+    """
+    found: dict[str, list[tuple[int, str]]] = {}
+    counts: dict[str, set[str]] = {}
+    for name in names:
+        match = SHARD.fullmatch(name)
+        if match is not None:
+            found.setdefault(match[1], []).append((int(match[2]), name))
+            counts.setdefault(match[1], set()).add(match[3])
+    result = {}
+    for split, numbers in found.items():
+        first, *others = sorted(counts[split])
+        if others:
+            ordered = tuple(name for _, name in sorted(numbers))
+            problem = f"some are of {int(first):,} and others of {int(others[0]):,}; keep one set"
+            result[split] = ShardSet(ordered, problem)
+            continue
+        name_of = functools.partial(_shard_name, split, first)
+        result[split] = sets.numbered_set(numbers, name_of, int(first))
+    return result
+
+
+def _shard_name(split: str, count: str, number: int) -> str:
+    return f"{split}-{number:05}-of-{count}"
+
+
+def slim_schema() -> pa.Schema:
+    """The columns of the rows of records.
+
+    Beside those of every index: `record_offset` and `record_size` (int64), the record with its
+    frame; `boxes` (list of float32: ymin, xmin, ymax, xmax of each box in turn, relative),
+    `box_labels` (list of int32, one a box); how many of the boxes were `swapped` or `clamped`, and
+    how many `empty` ones were left out (int32).
+    """
+    import pyarrow as pa
+
+    return row_schema(
+        ("record_offset", pa.int64()),
+        ("record_size", pa.int64()),
+        ("boxes", pa.list_(pa.float32())),
+        ("box_labels", pa.list_(pa.int32())),
+        *((name, pa.int32()) for name in ("swapped", "clamped", "empty")),
+    )
+
+
+def box_table(table: pa.Table) -> pa.Table:
+    """The boxes in records as annotations of their images.
+
+    Args:
+        table: A table of `slim_schema()`.
+
+    Returns:
+        A table of `box_archives.box_schema()`, of the images that had any box. Its file, offset and
+        size are those of the image.
+    """
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from imagenet_builders.sources.box_archives import box_schema
+
+    had_any = pc.greater(pc.add(pc.list_value_length(table["box_labels"]), table["empty"]), 0)
+    table = table.filter(had_any)
+    for field in box_schema():
+        if field.name not in table.column_names:
+            zeros = number_array(np.zeros(table.num_rows, np.int32), pa.int32())
+            table = table.append_column(field, zeros.cast(field.type))
+    return table.select(box_schema().names)
+
+
+def index_shards(split: str, files: Sequence[SourceFile], workers: Runner) -> pa.Table:
+    """The rows of a split.
+
+    Args:
+        split: `train` or `validation`.
+        files: All its shards, in the order of `ShardSet.names`; the files of the index.
+        workers: Who reads them.
+
+    Returns:
+        A table of `slim_schema()`, in the order of the shards and of each shard.
+
+    Raises:
+        SourceError: A shard is missing, changed, or cannot be opened.
+        ArchiveError: A shard is damaged or empty, a record is not one of slim, or its label is not
+            that of the image's name.
+    """
+    import numpy as np
+
+    sets.check_complete(split, files, shard_sets)
+    table = sets.run(f"{__name__}:{shards_table.__name__}", split, files, workers)
+    _check_even(split, files, np.bincount(table["file"].to_numpy(), minlength=len(files)).tolist())
+    return table
+
+
+def shards_table(job: ShardsJob, report: Callable[[int, int], None]) -> pa.Table:
+    """The rows of some shards; a job for the workers.
+
+    Args:
+        job: Which.
+        report: Not used; the signature is that of every job of the workers.
+
+    Returns:
+        A table of `slim_schema()`, in the order of the job and of each shard.
+
+    Raises:
+        SourceError: As `index_shards`.
+    """
+    import pyarrow as pa
+
+    label_of = sets.labels_by_name(job.split)
+    with ThreadPoolExecutor(_THREADS) as threads:
+        parts = threads.map(lambda shard: _shard_rows(shard[0], shard[1], label_of), job.shards)
+        return pa.concat_tables([part.table() for part in parts])
+
+
+def read_image(
+    read: Callable[[int, int], bytes],
+    path: str,
+    *,
+    key: str,
+    record_offset: int,
+    record_size: int,
+    offset: int,
+    size: int,
+) -> bytes:
+    """The bytes of an image, from a record whose checksum is right.
+
+    Args:
+        read: Gives bytes of the file by offset and size, as `Reader.read` of one file does.
+        path: The file, for messages.
+        key: The row's key.
+        record_offset: The row's `record_offset`.
+        record_size: The row's `record_size`.
+        offset: The row's `offset`.
+        size: The row's `size`.
+
+    Returns:
+        The image.
+
+    Raises:
+        ArchiveError: The checksum is wrong.
+        SourceError: The file ends before the record, or changed.
+    """
+    record = read(record_offset, record_size)
+    problem = tfrecord.data_problem(record)
+    if problem is not None:
+        raise ArchiveError(path, f"{problem}; {_AGAIN}", member=key, offset=record_offset)
+    start = offset - record_offset
+    return record[start : start + size]
+
+
+def _shard_rows(position: int, file: SourceFile, label_of: Callable[[str], int]) -> _Collected:
+    """The rows of one shard."""
+    collected = _Collected()
+    features = Features(_WANTED, repeating=frozenset((_FORMAT, _SYNSET, _LABEL)))
+    at = number = 0
+    with opened(file) as fd:
+        window = Window(fd, file.size)
+        try:
+            while at < file.size:
+                end = tfrecord.record_end(window, at, file.size)
+                found = features.read(window, at + tfrecord.HEAD_BYTES, end - tfrecord.TAIL_BYTES)
+                _add(collected, position, found, label_of)
+                collected.record_offsets.append(at)
+                collected.record_sizes.append(end - at)
+                at, number = end, number + 1
+        except (DamageError, OSError) as error:
+            problem = error if isinstance(error, DamageError) else f"it could not be read ({error})"
+            raise ArchiveError(
+                file.path, f"{problem}; {_AGAIN}", member=f"record {number}", offset=at
+            ) from None
+    if not number:
+        raise ArchiveError(file.path, f"expected records of images, found an empty file; {_AGAIN}")
+    return collected
+
+
+def _add(
+    collected: _Collected, position: int, found: dict[bytes, Any], label_of: Callable[[str], int]
+) -> None:
+    """Adds the row of an example, once its features agree."""
+    for feature in (_FILENAME, _ENCODED, _LABEL):
+        if feature not in found:
+            raise DamageError(f"expected the feature {feature.decode()!r}, found none")
+    key = found[_FILENAME].rpartition(b"/")[2].decode("latin-1")
+    stem, _, extension = key.partition(".")
+    try:
+        if extension != "JPEG":
+            raise ValueError("only names that end in .JPEG belong here")
+        label = label_of(stem)
+    except ValueError as error:
+        raise DamageError(f"expected the name of an image, found {key[:80]!r}: {error}") from None
+    _check_class(found, key, label)
+    offset, size = found[_ENCODED]
+    collected.rows.add(key, label, position, offset, size)
+    boxes = _boxes(found, key, label)
+    collected.corners.extend(boxes.corners)
+    collected.box_labels.extend(map(int, boxes.names))
+    collected.boxes_so_far.append(len(collected.box_labels))
+    for name, column in collected.odd.items():
+        column.append(getattr(boxes, name))
+
+
+def _check_class(found: dict[bytes, Any], key: str, label: int) -> None:
+    """Checks that everything that says the class says that of the name."""
+    if found[_LABEL] != (label + 1,):
+        raise DamageError(
+            f"expected class {label + 1} (of 1 to {_CLASSES:,}), that of the name {key}, "
+            f"found {_listed(found[_LABEL])}"
+        )
+    wnid = labels.wnids("imagenet2012")[label]
+    if found.get(_SYNSET, wnid.encode()) != wnid.encode():
+        synset = found[_SYNSET].decode("latin-1")
+        raise DamageError(
+            f"expected the synset {wnid}, that of the name {key}, found {synset[:80]!r}"
+        )
+    kind = found.get(_FORMAT, b"JPEG").decode("latin-1")
+    if kind.upper() != "JPEG":
+        raise DamageError(f"expected the format JPEG of {key}, found {kind[:80]!r}")
+
+
+def _boxes(found: dict[bytes, Any], key: str, label: int) -> voc.Boxes:
+    """The boxes of an image, each with its label for a name."""
+    xmin, ymin, xmax, ymax = (found.get(name, ()) for name in _CORNERS)
+    own = (label + 1,) * len(xmin)
+    box_labels = found.get(_BOX_LABELS, own)
+    if not len(xmin) == len(ymin) == len(xmax) == len(ymax) == len(box_labels):
+        raise DamageError(f"expected as many of each side and label of the boxes of {key}")
+    if not xmin:
+        return _NO_BOXES
+    if not all(map(math.isfinite, xmin + ymin + xmax + ymax)):
+        raise DamageError(f"expected boxes of {key} relative to it, found what is not a number")
+    if not all(1 <= number <= _CLASSES for number in box_labels):
+        raise DamageError(
+            f"expected classes from 1 to {_CLASSES:,} of the boxes of {key}, "
+            f"found {_listed(box_labels)}"
+        )
+    names = (str(number - 1) for number in box_labels)
+    objects = map(voc.VocObject, names, xmin, ymin, xmax, ymax)
+    return voc.relative(voc.Annotation(1.0, 1.0, tuple(objects)))
+
+
+def _check_even(split: str, files: Sequence[SourceFile], counts: Sequence[int]) -> None:
+    """Refuses a shard that ends at a record's end, but earlier than it should.
+
+    Nothing within it tells. But all shards of slim have the same number of images, give or take
+    one; and where all images of the split are there, nothing is missing however they are shared.
+    """
+    official = sets.official_images(split)
+    most = max(counts)
+    if sum(counts) == official or most - min(counts) <= 1:
+        return
+    short = [position for position, count in enumerate(counts) if count < most - 1]
+    file, more = files[short[0]], len(short) - 1
+    raise ArchiveError(
+        file.path,
+        f"expected {most:,} records as in other shards of the split, found {counts[short[0]]:,}"
+        + (f" (and {more:,} more shards are as short)" if more else "")
+        + f", and in all {sum(counts):,} images where ImageNet has {official:,}; the file was cut "
+        "off at a record's end, copy it again",
+        offset=file.size,
+    )
+
+
+def _listed(numbers: tuple[int, ...]) -> str:
+    return ", ".join(map(str, numbers[:5])) or "none"
+
+
+_NO_BOXES = voc.Boxes(array("f"), (), 0, 0, 0)

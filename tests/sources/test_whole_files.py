@@ -1,0 +1,64 @@
+"""Files are read ahead in their order, each once; what is wrong is said when it is their turn."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from imagenet_builders.errors import SourceError
+from imagenet_builders.sources.whole_files import read_ahead
+
+
+def files_in(directory: Path, count: int, size: int = 100) -> list[tuple[str, int]]:
+    found = []
+    for number in range(count):
+        path = directory / f"{number}.JPEG"
+        path.write_bytes(bytes([number % 256]) * (size + number))
+        found.append((str(path), size + number))
+    return found
+
+
+def test_all_come_in_their_order(tmp_path: Path):
+    files = files_in(tmp_path, 150)
+    assert list(read_ahead(files)) == [Path(path).read_bytes() for path, _ in files]
+    assert list(read_ahead([])) == []
+
+
+def test_files_before_one_that_is_gone_are_given(tmp_path: Path):
+    files = files_in(tmp_path, 100)
+    Path(files[61][0]).unlink()
+    read = read_ahead(files)
+    assert len([next(read) for _ in range(61)]) == 61
+    with pytest.raises(SourceError, match=r"61\.JPEG' cannot be read: No such file"):
+        next(read)
+
+
+@pytest.mark.parametrize(("change", "said"), [(b"longer", "more than 100"), (None, "has 99 now")])
+def test_a_file_of_another_size_is_an_error(tmp_path: Path, change: bytes | None, said: str):
+    [(path, size)] = files_in(tmp_path, 1)
+    data = Path(path).read_bytes()
+    Path(path).write_bytes(data + change if change else data[:-1])
+    with pytest.raises(SourceError, match=said):
+        list(read_ahead([(path, size)]))
+
+
+def test_little_is_read_ahead_and_nothing_after_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    files = files_in(tmp_path, 20, size=3 << 20)
+    opened: list[str] = []
+    really_open = os.open
+
+    def counted(path: str, *arguments: int) -> int:
+        opened.append(path)
+        return really_open(path, *arguments)
+
+    monkeypatch.setattr(os, "open", counted)
+    read = read_ahead(files)
+    next(read)
+    read.close()
+    assert len(opened) <= 16, "45 MB and a share"
+    assert not [each for each in threading.enumerate() if "ThreadPool" in each.name]

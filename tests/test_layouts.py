@@ -1,0 +1,156 @@
+"""Any site's layout gives the dataset that the official archives give, byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import layouts_corpus
+import numpy as np
+import pytest
+from building import build, example, records, shards, split_content
+from layouts_corpus import REENCODED, SITES, WITHOUT_TEST, pictures
+from staged_corpus import snapshot
+
+from imagenet_builders.datasets.imagenet2012.imagenet2012_dataset_builder import Builder
+from imagenet_builders.datasets.imagenet2012_dogs import imagenet2012_dogs_dataset_builder as dogs
+from imagenet_builders.datasets.imagenet2012_localization import (
+    imagenet2012_localization_dataset_builder as localization,
+)
+from imagenet_builders.options import BuildOptions
+
+# Copies of a few images are not the whole of ImageNet, and are said not to be.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def built(builder: type, manual_dir: Path, data_dir: Path, source: str | None = None) -> Path:
+    """Builds, and sees that nothing was written to what is staged."""
+    before = snapshot(manual_dir)
+    options = BuildOptions(workers=1, source=source)
+    directory = build(builder, manual_dir, data_dir, builder_options={"options": options})
+    assert snapshot(manual_dir) == before
+    return directory
+
+
+def files(directory: Path, split: str) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in shards(directory, split)}
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, type], Path]:
+    """What the official archives of a dataset give; built once."""
+    known: dict[str, Path] = {}
+
+    def get(dataset: str, builder: type) -> Path:
+        if dataset not in known:
+            official = pictures(dataset).official
+            known[dataset] = built(builder, official, tmp_path_factory.mktemp(dataset))
+        return known[dataset]
+
+    return get
+
+
+@pytest.mark.parametrize("site", SITES)
+def test_a_site_gives_the_shards_of_the_official_archives(
+    site: str, reference: Callable[[str, type], Path], tmp_path: Path
+):
+    SITES[site](tmp_path / "staged", pictures("imagenet2012"))
+    found = built(Builder, tmp_path / "staged", tmp_path / "built")
+    whole = reference("imagenet2012", Builder)
+    for split in ("train", "validation", "test"):
+        if split == "test" and site in WITHOUT_TEST:
+            assert shards(found, split) == []
+        else:
+            assert split_content(found, split) == split_content(whole, split)
+            assert files(found, split) == files(whole, split)
+
+
+@pytest.mark.parametrize("kind", ["folders", "squashfs", "webdataset", "tfrecord", "class-tars"])
+def test_any_kind_may_be_asked_for(
+    kind: str,
+    reference: Callable[[str, type], Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+):
+    stages = {
+        "folders": layouts_corpus.image_folder,
+        "squashfs": layouts_corpus.hyak,
+        "webdataset": layouts_corpus.timm,
+        "tfrecord": layouts_corpus.slim,
+        "class-tars": layouts_corpus.class_archives,
+    }
+    layouts_corpus.official(tmp_path / "staged" / "ILSVRC2012", pictures("imagenet2012"))
+    stages[kind](tmp_path / "other", pictures("imagenet2012"))
+    for path in (tmp_path / "other").iterdir():
+        path.rename(tmp_path / "staged" / path.name)
+    found = built(Builder, tmp_path / "staged", tmp_path / "built", source=kind)
+    assert files(found, "train") == files(reference("imagenet2012", Builder), "train")
+    said = capsys.readouterr().err
+    [line] = [line for line in said.splitlines() if line.startswith("train: from ")]
+    chosen, _, others = line.partition("; also there: ")
+    assert f", {kind})" in chosen
+    assert "ILSVRC2012_img_train.tar (official archives, tar)" in others
+
+
+@pytest.mark.parametrize(
+    "site", ["nibi", "nibi_unpacked", "nci", "nci_flat", "hyak", "kaggle", "class_archives"]
+)
+def test_boxes_are_found_with_the_images(
+    site: str, reference: Callable[[str, type], Path], tmp_path: Path
+):
+    SITES[site](tmp_path / "staged", pictures("imagenet2012_localization"))
+    found = built(localization.Builder, tmp_path / "staged", tmp_path / "built")
+    whole = reference("imagenet2012_localization", localization.Builder)
+    for split in ("train", "validation"):
+        assert files(found, split) == files(whole, split)
+
+
+def boxes_by_name(directory: Path) -> dict[str, np.ndarray]:
+    found = {}
+    for shard in shards(directory, "train"):
+        for record in records(shard):
+            feature = example(record).features.feature
+            [name] = feature["file_name"].bytes_list.value
+            values = feature["objects/bbox"].float_list.value
+            found[name.decode()] = np.array(values, np.float32).reshape(-1, 4)
+    return found
+
+
+def test_boxes_in_the_records_of_slim_come_along(
+    reference: Callable[[str, type], Path], tmp_path: Path
+):
+    pics = pictures("imagenet2012_localization")
+    whole = reference("imagenet2012_localization", localization.Builder)
+    expected = boxes_by_name(whole)
+    boxes = {name: [tuple(box) for box in each.tolist()] for name, each in expected.items()}
+    layouts_corpus.slim(tmp_path / "staged", pics, boxes)
+    found = built(localization.Builder, tmp_path / "staged", tmp_path / "built")
+    assert split_content(found, "train") == split_content(whole, "train")
+    given = boxes_by_name(found)
+    assert given.keys() == expected.keys()
+    for name, each in expected.items():
+        np.testing.assert_allclose(given[name], each, rtol=0, atol=5.1e-5)
+
+
+@pytest.mark.parametrize("site", ["nibi", "nibi_unpacked", "hyak", "class_archives"])
+def test_dogs_are_found_too(site: str, reference: Callable[[str, type], Path], tmp_path: Path):
+    SITES[site](tmp_path / "staged", pictures("imagenet2012_dogs"))
+    found = built(dogs.Builder, tmp_path / "staged", tmp_path / "built")
+    assert files(found, "train") == files(reference("imagenet2012_dogs", dogs.Builder), "train")
+
+
+@pytest.mark.parametrize("site", sorted(REENCODED))
+def test_recipes_say_that_images_were_encoded_anew(site: str, tmp_path: Path):
+    from imagenet_builders.assembly.workers import Workers
+    from imagenet_builders.assembly.workroom import Workroom
+
+    SITES[site](tmp_path / "staged", pictures("imagenet2012"))
+    options = BuildOptions(workers=1)
+    with Workers(1) as workers:
+        room = Workroom(tmp_path / "scratch", options, workers)
+        builder = Builder(data_dir=tmp_path / "built", options=options)
+        recipes = builder.split_recipes(tmp_path / "staged", room)
+    assert [recipe.split for recipe in recipes] == ["train", "validation"]
+    train, validation = recipes
+    assert "had been encoded anew, as RGB JPEGs" in train.layout
+    assert "encoded anew" not in validation.layout  # None of them is CMYK or PNG.

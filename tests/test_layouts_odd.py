@@ -1,0 +1,322 @@
+"""What is missing, odd or damaged in a site's copy: a sentence that says where and what to do."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import layouts_corpus
+import pytest
+from layouts_corpus import in_classes, write
+from staged_corpus import (  # noqa: F401  # A fixture is used by its name.
+    COUGAR,
+    TENCH,
+    Outcome,
+    assert_nothing_published,
+    build,
+    build_as_nobody,
+    open_path,
+    picture,
+    provenance,
+    staged,
+    val_name,
+)
+
+TRAIN = {name: picture(name) for name in (f"{TENCH}_7.JPEG", f"{TENCH}_2.JPEG", f"{COUGAR}_3.JPEG")}
+# Their classes: n01751748 (65) for 1, n09193705 (970) for 2, n02105855 (230) for 3.
+VALIDATION = {val_name(n): picture(val_name(n)) for n in (1, 2, 3)}
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    """Class folders for train and validation."""
+    write(tmp_path / "staged" / "train", in_classes(TRAIN))
+    write(tmp_path / "staged" / "validation", in_classes(VALIDATION))
+    return tmp_path / "staged"
+
+
+def refused(manual_dir: Path, *options: str) -> str:
+    """The sentence with which a build is refused, after which nothing is left."""
+    data_dir = manual_dir.parent / "built"
+    outcome = build(manual_dir, data_dir, *options)
+    assert_nothing_published(data_dir)
+    return sentence_of(outcome)
+
+
+def sentence_of(outcome: Outcome) -> str:
+    assert outcome.status == 1, outcome
+    assert "Traceback" not in outcome.err
+    [sentence] = [line for line in outcome.err.splitlines() if ": error: " in line]
+    assert sentence.isprintable()
+    return sentence
+
+
+def built(manual_dir: Path, *options: str) -> Outcome:
+    outcome = build(manual_dir, manual_dir.parent / "built", *options)
+    assert outcome.status == 0, outcome.err
+    return outcome
+
+
+def choices(outcome: Outcome) -> dict[str, str]:
+    """What is said of the source of each split."""
+    lines = [line for line in outcome.err.splitlines() if ": from " in line]
+    return dict(line.split(": from ", 1) for line in lines)
+
+
+# --- folders --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("train/n01440764/notes.txt", "only images such as n01440764_1.JPEG belong there"),
+        ("train/n01440764/n02125311_8.JPEG", "only images such as n01440764_1.JPEG belong there"),
+        ("train/n01440764/more/n01440764_9.JPEG", "is a directory where only plain files belong"),
+        ("train/n01440764/._n01440764_7.JPEG", "it was left by another program"),
+        ("train/n01440764/.DS_Store", "it was left by another program"),
+        ("validation/n01751748/Thumbs.db", "it was left by another program"),
+        ("train/n00000001/n00000001_1.JPEG", "n00000001 is not a class of this dataset"),
+        (
+            "validation/n02105855/ILSVRC2012_val_00000004.JPEG",
+            "expected an image of the folder's class n02105855, found one of n04263257",
+        ),
+        ("validation/n02105855/ILSVRC2012_val_00050001.JPEG", "numbered from 1 to 50,000"),
+        ("validation/n02105855/n02105855_1.JPEG", "only images such as ILSVRC2012_val_00000001"),
+    ],
+)
+def test_what_does_not_belong_in_a_class_folder_is_named(folders: Path, path: str, said: str):
+    write(folders, {path: b""})
+    sentence = refused(folders)
+    assert said in sentence
+    place = path if "more" not in path and "n00000001" not in path else path.rpartition("/")[0]
+    assert str(folders / place) in sentence
+
+
+def test_what_lies_beside_class_folders_is_passed_over_or_refused(folders: Path):
+    write(folders, {"train/.DS_Store": b"", "train/README": b""})
+    sentence = refused(folders, "--strict")
+    assert f"{folders}/train holds what is not one of its class folders: '.DS_Store', 'README'" in (
+        sentence
+    )
+    warnings = built(folders).err
+    assert "class folders: '.DS_Store', 'README'; it is passed over" in warnings
+
+
+def test_an_empty_class_folder_is_refused(folders: Path):
+    (folders / "train" / "n01443537").mkdir()
+    assert f"{folders}/train/n01443537: there is no image in this folder" in refused(folders)
+
+
+def test_an_image_that_is_there_twice_is_refused_with_both_places(folders: Path):
+    write(folders / "train" / TENCH, {f"{TENCH}_2.jpg": picture("another")})
+    sentence = refused(folders)
+    assert f"'{folders}/train/{TENCH}/{TENCH}_2.jpg'" in sentence
+    assert f"the image {TENCH}_2.JPEG is there twice" in sentence
+    assert f"'{folders}/train/{TENCH}/{TENCH}_2.JPEG'" in sentence
+
+
+def test_a_copy_that_is_not_whole_is_said_to_be_so(folders: Path):
+    sentence = refused(folders, "--strict")
+    assert "expected the official 1,281,167 images of train, found 3" in sentence
+    assert f"{TENCH} has 2 of 1,300" in sentence
+    outcome = built(folders)
+    assert "expected the official 1,281,167 images of train, found 3" in outcome.err
+    assert "expected the official 50,000 images of validation, found 3" in outcome.err
+
+
+def test_links_case_and_other_endings_do_not_matter(folders: Path, tmp_path: Path):
+    other = tmp_path / "other"
+    other.mkdir()
+    tree = other / "ilsvrc2012"
+    tree.mkdir()
+    (tree / "VAL").symlink_to(folders / "validation")
+    write(
+        tree / "Train",
+        {
+            f"{TENCH}/{TENCH}_7.jpg": TRAIN[f"{TENCH}_7.JPEG"],
+            f"{TENCH}/{TENCH}_2.JPG": TRAIN[f"{TENCH}_2.JPEG"],
+            f"{COUGAR}/{COUGAR}_3.png": TRAIN[f"{COUGAR}_3.JPEG"],
+        },
+    )
+    built(folders)
+    outcome = build(other, tmp_path / "built_other")
+    assert outcome.status == 0, outcome.err
+    version = "imagenet2012/5.1.0"
+    shards = sorted((tmp_path / "built" / version).glob("*.tfrecord-*"))
+    assert len(shards) == 2
+    for shard in shards:
+        same = tmp_path / "built_other" / version / shard.name
+        assert same.read_bytes() == shard.read_bytes()
+
+
+def test_a_damaged_image_is_named_by_its_own_path(folders: Path):
+    path = folders / "train" / TENCH / f"{TENCH}_2.JPEG"
+    path.write_bytes(path.read_bytes()[:-100])
+    assert f"{path}, member '{TENCH}_2.JPEG', at byte 0: " in refused(folders)
+    built(folders, "--bad-images", "skip")
+    [skipped] = provenance(folders.parent / "built")["train"]["skipped"]
+    assert (skipped["key"], skipped["path"]) == (path.name, str(path))
+
+
+@pytest.mark.parametrize("what", ["train", f"train/{TENCH}", f"train/{TENCH}/{TENCH}_2.JPEG"])
+def test_what_may_not_be_read_is_named_with_the_likely_reason(open_path: Path, what: str):  # noqa: F811
+    manual_dir = write(open_path / "staged" / "train", in_classes(TRAIN)).parent
+    (manual_dir / what).chmod(0)
+    data_dir = open_path / "built"
+    data_dir.mkdir(mode=0o777)
+    data_dir.chmod(0o777)
+    try:
+        sentence = sentence_of(build_as_nobody(open_path, manual_dir, data_dir))
+    finally:
+        (manual_dir / what).chmod(0o755)
+    assert f"{manual_dir / what}' cannot be read: Permission denied" in sentence
+    assert "only the first 16 of your groups may count" in sentence
+
+
+# --- lists ----------------------------------------------------------------------------------------
+
+
+def test_a_list_decides_what_is_in_a_folder(folders: Path):
+    layouts_corpus.write_list(folders / "train", "relative")
+    write(folders / "train" / TENCH, {f"{TENCH}_99.JPEG": picture("not listed"), ".DS_Store": b""})
+    built(folders)
+    assert provenance(folders.parent / "built")["train"]["examples"] == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            b"train/n01440764/n01440764_5.JPEG\n",
+            "n01440764_5.JPEG' is in the list of the folder's",
+        ),
+        (b"n01440764/n01440764_7.JPE", "the path of an image in line 1, found 'n01440764/n0"),
+        (b"\n \nREADME\n", "the path of an image in line 3, found 'README'"),
+        (b"\xff\xfe\x00", "expected a list of files as text"),
+        (b"\n./\n", "there is no image in this list"),
+        (b"n02125311/n01440764_7.JPEG", "n02125311/n01440764_7.JPEG' is in the list"),
+    ],
+)
+def test_a_list_that_is_not_of_the_images_is_refused(folders: Path, text: bytes, said: str):
+    (folders / "train_files.txt").write_bytes(text)
+    sentence = refused(folders)
+    assert said in sentence
+    assert str(folders / "train") in sentence
+
+
+def test_a_list_without_the_class_folders_of_validation_is_not_used(folders: Path):
+    layouts_corpus.write_list(folders / "validation", "names")
+    outcome = built(folders)
+    assert "does not say in which class folders" in outcome.err
+    assert provenance(folders.parent / "built")["validation"]["examples"] == 3
+
+
+# --- shards, SquashFS, class archives -------------------------------------------------------------
+
+
+def test_a_missing_shard_is_named(tmp_path: Path):
+    layouts_corpus.write_webdataset(tmp_path / "staged", "train", TRAIN, 3, 4)
+    (tmp_path / "staged" / "imagenet1k-train-0001.tar").unlink()
+    assert "imagenet1k-train-0001.tar is missing" in refused(tmp_path / "staged")
+
+
+def test_folders_are_read_where_a_shard_is_missing(folders: Path):
+    layouts_corpus.write_tfrecords(folders, "train", TRAIN, 2)
+    (folders / "train-00001-of-00002").unlink()
+    chosen = choices(built(folders))["train"]
+    assert chosen.startswith(f"{folders}/train (class folders, folders)")
+    assert "train-00001-of-00002 is missing" in chosen
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut"])
+def test_a_damaged_record_is_an_error_when_its_image_is_read(tmp_path: Path, damage: str):
+    layouts_corpus.write_tfrecords(tmp_path / "staged", "train", TRAIN, 1)
+    path = tmp_path / "staged" / "train-00000-of-00001"
+    data = bytearray(path.read_bytes())
+    if damage == "flipped":
+        data[data.index(b"\xff\xd8\xff") + 300] ^= 1
+    path.write_bytes(data[:-10] if damage == "cut" else data)
+    sentence = refused(tmp_path / "staged")
+    assert str(path) in sentence
+    assert "copy it again" in sentence
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"n01440764/.DS_Store": b""}, "only images such as n01440764_1.JPEG belong here"),
+        ({"n02125311/n01440764_1.JPEG": b""}, "found one of n01440764, as its name says"),
+        ({"n00000001/n00000001_1.JPEG": b""}, "n00000001 is not a class of this dataset"),
+    ],
+)
+def test_what_does_not_belong_in_a_squashfs_image_is_named(
+    tmp_path: Path, files: dict[str, bytes], said: str
+):
+    (tmp_path / "staged").mkdir()
+    layouts_corpus.write_squashfs(tmp_path / "staged" / "train.sqsh", in_classes(TRAIN) | files)
+    sentence = refused(tmp_path / "staged")
+    assert said in sentence
+    [member] = files
+    assert f"{tmp_path}/staged/train.sqsh, member {member!r}" in sentence
+
+
+def test_a_link_in_a_squashfs_image_is_refused(tmp_path: Path):
+    source = write(tmp_path / "source", in_classes(TRAIN))
+    (source / TENCH / f"{TENCH}_8.JPEG").symlink_to("/etc/passwd")
+    (tmp_path / "staged").mkdir()
+    command = ["mksquashfs", source, tmp_path / "staged" / "train.sqsh", "-quiet", "-no-progress"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    assert "a symlink where only plain files belong" in refused(tmp_path / "staged")
+
+
+def test_class_archives_beside_what_they_unpack_to_are_read(tmp_path: Path):
+    layouts_corpus.write_class_tars(tmp_path / "staged" / "train", TRAIN)
+    write(tmp_path / "staged" / "train", {"checksums.md5": b""})
+    outcome = built(tmp_path / "staged")
+    assert "holds what is not one of its class archives: 'checksums.md5'" in outcome.err
+    assert provenance(tmp_path / "built")["train"]["examples"] == 3
+
+
+# --- the choice -----------------------------------------------------------------------------------
+
+
+def test_archives_are_preferred_to_folders_and_said_to_be(folders: Path):
+    staged().write(folders)
+    outcome = built(folders)
+    assert choices(outcome) == {
+        "train": f"{folders}/ILSVRC2012_img_train.tar (official archives, tar); also there: "
+        f"{folders}/train (class folders, folders)",
+        "validation": f"{folders}/ILSVRC2012_img_val.tar (official archives, tar); also there: "
+        f"{folders}/validation (class folders, folders)",
+    }
+
+
+def test_a_kind_that_is_not_staged_is_refused_with_those_that_are(folders: Path):
+    staged().write(folders)
+    sentence = refused(folders, "--source", "squashfs")
+    assert "is staged as squashfs, only as folders, tar" in sentence
+
+
+def test_a_split_that_is_not_staged_as_the_kind_asked_for_is_said_to_be_missing(folders: Path):
+    staged().write(folders)
+    outcome = built(folders, "--source", "folders")
+    assert set(provenance(folders.parent / "built")) == {"train", "validation"}
+    assert "split test will be missing: it is not staged as folders, only as" in outcome.err
+
+
+def test_the_source_may_be_asked_for_in_the_environment(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+):
+    staged().write(folders)
+    monkeypatch.setenv("IMAGENET_BUILDERS_SOURCE", "folders")
+    built(folders)
+    assert provenance(folders.parent / "built")["train"]["examples"] == 3
+    monkeypatch.setenv("IMAGENET_BUILDERS_SOURCE", "floppies")
+    outcome = build(folders, folders.parent / "again")
+    assert outcome.status != 0
+    assert "IMAGENET_BUILDERS_SOURCE must be one of tar, tar.gz, class-tars, " in outcome.err
+
+
+def test_tiny_imagenet_is_not_taken_for_imagenet(tmp_path: Path):
+    write(tmp_path / "staged", {"wnids.txt": b"", f"train/{TENCH}/images/{TENCH}_0.JPEG": b"?"})
+    assert "nothing of imagenet2012 is staged" in refused(tmp_path / "staged")

@@ -317,7 +317,7 @@ def test_a_scratch_directory_too_small_for_what_must_be_unpacked(
     argv = ["build", "imagenet21k_winter21/whole", "--manual-dir", str(manual_dir)]
     argv += ["--data-dir", str(data_dir)]
     ended = forks.run([*argv, "--scratch-dir", str(scratch)], data_dir)
-    assert ended.status == 1
+    assert ended.status == 2
     assert "Traceback" not in ended.err
     [sentence] = [line for line in ended.err.splitlines() if line.startswith(ERROR)]
     assert str(scratch) in sentence

@@ -40,6 +40,7 @@ class SplitRecipe:
         counts: What else is worth knowing of all that is staged of the split, as names with
             underscores and numbers; told at the end of a build and kept in `provenance.json`.
         also_read: Files that the index was made from besides those that its rows point into.
+        layout: How it is staged, in words; kept in `provenance.json`.
     """
 
     split: str
@@ -64,6 +65,7 @@ class SplitResult:
         notes: Images repaired or skipped, in the order of the records.
         files: The files read.
         counts: As in the split's recipe.
+        layout: As in the split's recipe.
     """
 
     split: str
@@ -74,6 +76,7 @@ class SplitResult:
     notes: tuple[Note, ...]
     files: tuple[SourceFile, ...]
     counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    layout: str = ""
 
     @property
     def examples(self) -> int:
@@ -247,6 +250,7 @@ def _collect(plan: SplitPlan, recipe: SplitRecipe, results: Sequence[ShardResult
         notes=tuple(note for shard in shards for note in shard.notes),
         files=plan.files + recipe.also_read,
         counts=recipe.counts,
+        layout=recipe.layout,
     )
     if result.examples == 0:
         raise SourceError(

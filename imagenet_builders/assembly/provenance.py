@@ -20,6 +20,8 @@ import imagenet_builders
 from imagenet_builders.assembly import durable
 from imagenet_builders.assembly.engine import SplitResult
 from imagenet_builders.options import BuildOptions
+from imagenet_builders.sources.rows import SourceFile
+from imagenet_builders.staging import hash_cache
 
 FILE_NAME = "provenance.json"
 
@@ -72,7 +74,8 @@ def write_provenance(
                 "shard_bytes": list(result.shard_bytes),
                 "shard_crc32c": list(result.shard_crc32c),
                 "plan": plans[result.split],
-                "sources": [dataclasses.asdict(file) for file in result.files],
+                "layout": result.layout,
+                "sources": [_source(file) for file in result.files],
                 "repaired": [_note(note) for note in result.notes if note.action == "repaired"],
                 "skipped": [_note(note) for note in result.notes if note.action == "skipped"],
                 "counts": dict(result.counts),
@@ -89,6 +92,12 @@ def write_provenance(
     path = directory / FILE_NAME
     durable.write_file(path, (json.dumps(document, indent=1) + "\n").encode())
     return path
+
+
+def _source(file: SourceFile) -> dict[str, Any]:
+    """A file that was read, with its hashes if `check --hash` has made them."""
+    hashes = hash_cache.known_hashes(file.path, file.size, file.mtime_ns)
+    return dataclasses.asdict(file) | hashes
 
 
 def digest_of(document: Mapping[str, Any]) -> str:

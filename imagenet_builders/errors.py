@@ -72,6 +72,14 @@ class BadImageError(ArchiveError):
     """
 
 
+class TargetError(ImagenetBuildersError):
+    """A dataset cannot be written: no space, no permission, an error of the file system, ..."""
+
+
+class BusyError(ImagenetBuildersError):
+    """Another process builds the same dataset at this moment."""
+
+
 class WorkerError(ImagenetBuildersError):
     """A worker process ended without a result (killed, out of memory, ...)."""
 

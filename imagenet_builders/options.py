@@ -48,6 +48,12 @@ class BuildOptions:
             otherwise they are named in a warning.
         classes: Where the class list of `imagenet2012_dogs` comes from: `known`, the list in this
             package, or `archive`, whatever classes the archive holds.
+        wait: Wait when another process builds the same dataset; otherwise that is an error.
+        allow_fewer_splits: A dataset that is replaced may have splits that the new one has not.
+        mode: Mode of the directories of the dataset, such as 0o2775; files get the same without the
+            right to execute. None leaves it to the umask.
+        group: Name or number of the group that the dataset is given to. None leaves it to the
+            system.
         source: Kind of source to read where a split is staged in more than one way, one of
             `staging.found.KINDS`. None: the preferred one, archives before folders.
         stage: Copy the archives that are read to the scratch directory first.
@@ -62,6 +68,10 @@ class BuildOptions:
     bad_images: str = "fail"
     strict: bool = False
     classes: str = "known"
+    wait: bool = True
+    allow_fewer_splits: bool = False
+    mode: int | None = None
+    group: str | None = None
     source: str | None = None
     stage: bool = False
 
@@ -86,11 +96,33 @@ class BuildOptions:
         if self.scratch_dir is not None and not os.fspath(self.scratch_dir):
             raise OptionError("scratch_dir must name a directory, not be empty")
         require_local("scratch_dir", self.scratch_dir)
+        if self.mode is not None and (self.mode & 0o700 != 0o700 or self.mode > 0o7777):
+            raise OptionError(
+                f"mode must let its owner read, write and enter, such as 2775, not {self.mode:o}"
+            )
+        self.group_id()  # So that it is found out now whether there is such a group.
 
     @property
     def worker_count(self) -> int:
         """Number of worker processes, with the default filled in."""
         return self.workers or usable_cpus()
+
+    def group_id(self) -> int | None:
+        """Number of the group, or None.
+
+        Raises:
+            OptionError: There is no such group.
+        """
+        import grp
+
+        if self.group is None:
+            return None
+        try:
+            if self.group.isdigit():
+                return int(self.group)
+            return grp.getgrnam(self.group).gr_gid
+        except KeyError:
+            raise OptionError(f"group must be one of this system, not {self.group!r}") from None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> BuildOptions:
@@ -129,6 +161,10 @@ class BuildOptions:
             bad_images=env.get("IMAGENET_BUILDERS_BAD_IMAGES") or "fail",
             strict=_truth("IMAGENET_BUILDERS_STRICT", env),
             classes=env.get("IMAGENET_BUILDERS_CLASSES") or "known",
+            wait=not _truth("IMAGENET_BUILDERS_NO_WAIT", env),
+            allow_fewer_splits=_truth("IMAGENET_BUILDERS_ALLOW_FEWER_SPLITS", env),
+            mode=_mode(env),
+            group=env.get("IMAGENET_BUILDERS_GROUP") or None,
             source=env.get("IMAGENET_BUILDERS_SOURCE") or None,
             stage=_truth("IMAGENET_BUILDERS_STAGE", env),
         )
@@ -183,6 +219,16 @@ def _truth(name: str, env: Mapping[str, str]) -> bool:
     if text not in _TRUTHS:
         raise OptionError(f"{name} must be 1 or 0, not {text!r}")
     return _TRUTHS[text]
+
+
+def _mode(env: Mapping[str, str]) -> int | None:
+    text = env.get("IMAGENET_BUILDERS_MODE", "").strip()
+    try:
+        return int(text, 8) if text else None
+    except ValueError:
+        raise OptionError(
+            f"IMAGENET_BUILDERS_MODE must be a mode such as 2775, not {text!r}"
+        ) from None
 
 
 def usable_cpus() -> int:

@@ -81,8 +81,12 @@ def test_too_little_space_is_told_before_anything_is_unpacked(
 def test_a_full_disk_leaves_nothing_half_unpacked(manual: Path, monkeypatch: pytest.MonkeyPatch):
     make_downsampled(manual, 8)
 
-    def full(self: Path, target: Path) -> None:
-        raise OSError(28, "No space left on device")
+    replace = Path.replace
+
+    def full(self: Path, target: Path) -> Path:
+        if ".unpacked" in str(target):
+            raise OSError(28, "No space left on device")
+        return replace(self, target)
 
     monkeypatch.setattr(unpacked.Path, "replace", full)
     assert "no space is left" in str(refused(manual, kind=OptionError))

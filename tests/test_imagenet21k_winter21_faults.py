@@ -242,7 +242,9 @@ def test_reading_ahead_copes_with_rows_that_are_files(tmp_path: Path):
     rows.add("n01440764_2.JPEG", 0, 1, 10, 20)
     files = (SourceFile.of(tmp_path), SourceFile.of(tmp_path / "a.tar"))
     prefetch(
-        ShardJob("train", 0, "", "tfrecord", "", index_lib.to_bytes(rows.table()), files, "fail")
+        ShardJob(
+            "train", 0, "", "tfrecord", "", index_lib.to_bytes(rows.table()), files, "fail", ""
+        )
     )
 
 

@@ -163,13 +163,13 @@ def test_a_scratch_directory_that_cannot_be_used_is_done_without(
 
 def change_before_writing(monkeypatch: pytest.MonkeyPatch, change) -> None:
     """Lets something happen between the indexing of the sources and the writing of shards."""
-    build_splits = builder_module.engine.build_splits
+    write_splits = builder_module.engine.write_splits
 
     def changed_first(*arguments, **options):
         change()
-        return build_splits(*arguments, **options)
+        return write_splits(*arguments, **options)
 
-    monkeypatch.setattr(builder_module.engine, "build_splits", changed_first)
+    monkeypatch.setattr(builder_module.engine, "write_splits", changed_first)
 
 
 def test_an_archive_that_changes_after_it_was_indexed_is_an_error(

@@ -135,9 +135,13 @@ class MemorySampler(threading.Thread):
         pause = SAMPLE_EVERY_SECONDS
         while not self._ended.wait(pause):
             started = time.thread_time()
-            self.peak_bytes = max(self.peak_bytes, self._sum())
+            self.sample()
             spent = time.thread_time() - started
             pause = max(SAMPLE_EVERY_SECONDS, spent / SAMPLING_SHARE)
+
+    def sample(self) -> None:
+        """Takes one sample, now."""
+        self.peak_bytes = max(self.peak_bytes, self._sum())
 
     def stop(self) -> None:
         """Ends the thread."""

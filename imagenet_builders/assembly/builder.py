@@ -9,25 +9,32 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import os
 import sys
-import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import tensorflow_datasets as tfds
 
-from imagenet_builders.assembly import engine, provenance
+import imagenet_builders
+from imagenet_builders.assembly import durable, engine, provenance
 from imagenet_builders.assembly.engine import PlanConfig, SplitRecipe, SplitResult
+from imagenet_builders.assembly.preparation import Preparation
 from imagenet_builders.assembly.records import FlatExample
 from imagenet_builders.assembly.shards import load_function
+from imagenet_builders.assembly.staged_sources import as_original, staged_sources
+from imagenet_builders.assembly.summary import summary
 from imagenet_builders.assembly.workers import Workers
+from imagenet_builders.assembly.workplace import describe
 from imagenet_builders.assembly.workroom import Workroom
 from imagenet_builders.assembly.writers import FILE_FORMATS
 from imagenet_builders.errors import OptionError
-from imagenet_builders.options import BuildOptions
+from imagenet_builders.options import BuildOptions, require_local
+from imagenet_builders.scratch import check_scratch
 from imagenet_builders.sources.reader import Reader
+from imagenet_builders.staging.copying import StagedCopy
 
 
 class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no types.
@@ -42,12 +49,22 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
     """
 
     def __init__(self, *, options: BuildOptions | None = None, **kwargs: Any):
-        # First, because `_info` may depend on it.
+        # First, because `_info` may depend on them.
         self._options = options
+        self._new_info: tfds.core.DatasetInfo | None = None
+        self._format_given = kwargs.get("file_format")
         super().__init__(**kwargs)
         self._original_state["options"] = options
         self.results: list[SplitResult] = []
-        """What the last build of this object wrote, split by split."""
+        """What the last build of this object wrote, split by split; empty if it was there."""
+        self._plans: dict[str, str] = {}
+        self._place: Preparation | None = None
+        self._copy = StagedCopy()
+
+    @property
+    def info(self) -> tfds.core.DatasetInfo:
+        """The `tfds.core.DatasetInfo`: of what is built now, or else of what is there."""
+        return self._new_info or super().info
 
     @abc.abstractmethod
     def split_recipes(self, manual_dir: Path, room: Workroom) -> list[SplitRecipe]:
@@ -99,46 +116,196 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         """
         return dict(example)
 
-    def built(self, room: Workroom) -> None:
-        """Called once the splits are written; a dataset that used scratch space frees it here.
+    def results_as_staged(self, results: list[SplitResult]) -> list[SplitResult]:
+        """The results, naming what is staged; for a dataset that unpacked it to build from that.
 
         Args:
-            room: As given to `split_recipes`.
+            results: As written.
+
+        Returns:
+            As `provenance.json` tells them.
         """
+        return results
+
+    def published(self) -> None:
+        """Called once the dataset is published; one that used scratch space frees it here."""
+
+    def ended(self) -> None:
+        """Called when a build has ended, however it did; a dataset gives up its locks here."""
+
+    def download_and_prepare(
+        self,
+        *,
+        download_dir: str | os.PathLike[str] | None = None,
+        download_config: tfds.download.DownloadConfig | None = None,
+        file_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Builds and publishes the dataset, unless it is there already.
+
+        An interrupted build is continued. Readers see the dataset when it is whole, and until then
+        the one that was there before.
+
+        Args:
+            download_dir: Not used; nothing is downloaded.
+            download_config: `manual_dir`, number of shards, what to do with a dataset that is there
+                (`download_mode`), ...
+            file_format: `tfrecord` or `array_record`.
+            **kwargs: Not used.
+
+        Raises:
+            ImagenetBuildersError: What is staged is missing or damaged, the target cannot be
+                written, another process builds the same, or an option cannot be used.
+        """
+        config = download_config or tfds.download.DownloadConfig()
+        if config.download_mode == tfds.GenerateMode.UPDATE_DATASET_INFO:
+            super().download_and_prepare(download_config=config)
+            return
+        self.assert_is_not_blocked()
+        self._check_version()
+        options = self.build_options
+        require_local("data_dir", self.data_dir)
+        require_local("manual_dir", config.manual_dir)
+        target = Path(self.data_dir)
+        preparation = Preparation(
+            target, options, self.info.full_name, overwrite=config.download_mode.overwrite_dataset
+        )
+        limit = config.max_examples_per_split
+        if preparation.is_there(limit):
+            if file_format and file_format != self.info.file_format.value:
+                raise OptionError(
+                    f"{target} is there already, as {self.info.file_format.value}; build it as "
+                    f"{file_format} with --overwrite, or into another --data-dir"
+                )
+            preparation.tidy()
+            return
+        self.results = []
+        with preparation as place:
+            if preparation.is_there(limit):  # Another process has just built it.
+                self._restore(target)
+                return
+            # What was read of a dataset that will be replaced binds nobody.
+            self._new_info = self._info()
+            self._new_info.set_file_format(file_format or self._format_given)
+            self._place = place
+            try:
+                self._prepare(place, download_dir, config)
+                place.publish()
+                self.info.update_data_dir(os.fspath(target))
+                self.published()
+                self._copy.remove()
+            except BaseException as error:
+                self._copy.tell_kept(error)
+                raise
+            finally:
+                self._place = None
+                self._copy.close()
+                self.ended()
+        self._restore(target)
+        print(summary(self.info.full_name, self.results, preparation.seconds), file=sys.stderr)
+
+    def _prepare(self, place: Preparation, download_dir: Any, config: Any) -> None:
+        """Writes all files of the dataset into the workplace."""
+        manager = self._make_download_manager(download_dir=download_dir, download_config=config)
+        if type(self)._download_and_prepare is not PlannedBuilder._download_and_prepare:
+            # Another way to write, such as TensorFlow Datasets' own: it begins with nothing.
+            place.open({})
+        with tfds.core.utils.temporary_assignment(
+            self, "_data_dir", os.fspath(place.workplace.directory)
+        ):
+            self._download_and_prepare(manager, config)
+            self.info.download_size = manager.downloaded_size
+            with _writing(Path(self.data_dir)):
+                self.info.write_to_directory(self.data_dir)
+            if self.results or config.max_examples_per_split == 0:
+                provenance.write_provenance(
+                    place.workplace.directory,
+                    dataset=self.info.full_name,
+                    results=self.results,
+                    options=place.options,
+                    plans=self._plans,
+                    max_examples_per_split=config.max_examples_per_split,
+                    seconds=place.seconds,
+                )
 
     def _download_and_prepare(
         self,
         dl_manager: tfds.download.DownloadManager,
         download_config: tfds.download.DownloadConfig,
     ) -> None:
-        """Plans and writes all splits; TensorFlow Datasets then publishes the directory."""
+        """Plans all splits and writes their shards."""
+        place = self._place
+        if place is None:
+            raise RuntimeError("only download_and_prepare calls this")
         if download_config.max_examples_per_split == 0:
+            place.workplace.open({})
             return
-        started = time.monotonic()
-        options = self.build_options
+        options = place.options
         file_format = self.info.file_format.value
         if file_format not in FILE_FORMATS:
             raise OptionError(
                 f"file_format must be one of {', '.join(FILE_FORMATS)}, not {file_format!r}"
             )
+        scratch = check_scratch(options, self.data_dir_root)
+        self._copy = staged_sources(self.info, _manual_dir(dl_manager), scratch, options)
         with Workers(options.worker_count) as workers:
-            room = Workroom(options.scratch_for(self.data_dir_root), options, workers)
-            self.results = engine.build_splits(
-                self.split_recipes(_manual_dir(dl_manager), room),
+            room = Workroom(scratch, options, workers)
+            recipes = self.split_recipes(self._copy.manual_dir, room)
+            place.check_splits(recipe.split for recipe in recipes)
+            plans = engine.plan_splits(recipes, _plan_config(download_config))
+            description = describe(
+                plans,
+                [recipe.also_read for recipe in recipes],
+                dataset=self.info.full_name,
+                file_format=file_format,
+                version=imagenet_builders.__version__,
+                scratch=scratch,
+            )
+            place.open(description)
+            results = engine.write_splits(
+                recipes,
+                plans,
                 name=self.info.full_name,
                 shard_path=self._shard_path,
                 file_format=file_format,
-                config=_plan_config(download_config),
+                workplace=place.workplace,
                 options=options,
                 workers=workers,
             )
-            self.built(room)
+        self.results = as_original(self.results_as_staged(results), self._copy)
+        self._plans = {split: each["plan"] for split, each in description["splits"].items()}
         self.info.set_splits(tfds.core.SplitDict(map(self._split_info, self.results)))
-        provenance.write_provenance(
-            Path(self.data_path), dataset=self.info.full_name, results=self.results, options=options
-        )
-        seconds = time.monotonic() - started
-        print(summary(self.info.full_name, self.results, seconds), file=sys.stderr)
+
+    def _check_version(self) -> None:
+        """Only the newest version can be built; older ones can be read."""
+        if str(self.version) not in {str(self.canonical_version), str(max(self.versions))}:
+            raise OptionError(
+                f"{self.info.full_name} is an old version: it can be read where it was built, but "
+                f"only {self.canonical_version} can be built"
+            )
+
+    def _restore(self, target: Path) -> None:
+        """Takes over what the published dataset says of itself."""
+        self.info.read_from_directory(os.fspath(target))
+
+    def as_dataset(self, *args: Any, **kwargs: Any) -> Any:
+        """As in TensorFlow Datasets; warns of a dataset that is only a part, built to try."""
+        self._warn_of_a_part()
+        return super().as_dataset(*args, **kwargs)
+
+    def as_data_source(self, *args: Any, **kwargs: Any) -> Any:
+        """As in TensorFlow Datasets; warns of a dataset that is only a part, built to try."""
+        self._warn_of_a_part()
+        return super().as_data_source(*args, **kwargs)
+
+    def _warn_of_a_part(self) -> None:
+        limit = provenance.part_of_splits(Path(self.data_dir))
+        if limit is not None:
+            warnings.warn(
+                f"{self.data_dir} holds at most {limit:,} examples of each split: it was built "
+                "with max_examples_per_split, to try things out; build it without to replace it",
+                stacklevel=3,
+            )
 
     def _shard_path(self, split: str, shard: int, shards: int) -> Path:
         template = self._get_filename_template(split_name=split)
@@ -160,40 +327,6 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
                 Path(directory).rmdir()
         return manager
 
-    def _log_download_bytes(self) -> None:
-        """Says nothing: TensorFlow Datasets would speak of a download of unknown size."""
-
-    def _log_download_done(self) -> None:
-        """Says nothing: the summary has said it."""
-
-
-def summary(name: str, results: Sequence[SplitResult], seconds: float) -> str:
-    """The closing words of a build, a line a split and one for all of it.
-
-    Args:
-        name: What was built.
-        results: The splits.
-        seconds: How long it took.
-
-    Returns:
-        Some lines of text.
-    """
-    lines = [f"{name}:"]
-    for result in results:
-        actions = [note.action for note in result.notes]
-        lines.append(
-            f"  {result.split:<12}{result.examples:>12,} images "
-            f"({actions.count('repaired')} repaired, {actions.count('skipped')} skipped), "
-            f"{len(result.shard_lengths):,} shards, {result.file_bytes / 1e9:.3f} GB"
-        )
-        counts = [f"{n:,} {what.replace('_', ' ')}" for what, n in result.counts.items() if n]
-        if counts:
-            lines.append(f"  {'':<12}{'':>12} {', '.join(counts)}")
-    size = sum(result.file_bytes for result in results) / 1e9
-    rate = size / seconds if seconds else 0.0
-    lines.append(f"  {size:.3f} GB in {seconds:.1f} s, {rate:.2f} GB/s")
-    return "\n".join(lines)
-
 
 def _manual_dir(dl_manager: tfds.download.DownloadManager) -> Path:
     """Where the archives are; whether anything is there is for the dataset to say, in its words."""
@@ -202,6 +335,19 @@ def _manual_dir(dl_manager: tfds.download.DownloadManager) -> Path:
     except (AssertionError, OSError):
         # TensorFlow Datasets' own words for a directory that is missing or empty.
         return Path(dl_manager._manual_dir)
+
+
+@contextlib.contextmanager
+def _writing(directory: Path) -> Iterator[None]:
+    """As `durable.writing`, also for files that TensorFlow writes."""
+    with durable.writing(directory):
+        try:
+            yield
+        except Exception as error:
+            # Not imported for its name alone: a build may well do without TensorFlow.
+            if not type(error).__module__.startswith("tensorflow."):
+                raise
+            raise OSError(None, str(error)) from error
 
 
 def _plan_config(download_config: tfds.download.DownloadConfig) -> PlanConfig:

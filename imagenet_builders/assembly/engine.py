@@ -1,4 +1,4 @@
-"""The build of a dataset's splits: index all, plan all, write all shards from one queue."""
+"""The build of a dataset's splits: plan all, then write all shards from one queue."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from imagenet_builders.assembly.index import Index
 from imagenet_builders.assembly.plan import ShardCounter, SplitPlan, plan_split
 from imagenet_builders.assembly.progress import Progress
 from imagenet_builders.assembly.shards import Note, ShardJob, ShardResult
+from imagenet_builders.assembly.space import check_space
 from imagenet_builders.assembly.workers import Workers
+from imagenet_builders.assembly.workplace import MarkedShard, Workplace
 from imagenet_builders.errors import SourceError
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.sources.rows import SourceFile
@@ -20,8 +22,10 @@ from imagenet_builders.sources.rows import SourceFile
 if TYPE_CHECKING:
     import numpy as np
 
-# Less than this is written here: starting a process takes as long.
 _SMALL_BYTES = 32 << 20
+
+# The shard itself and its mark.
+_FILES_A_SHARD = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +40,7 @@ class SplitRecipe:
         counts: What else is worth knowing of all that is staged of the split, as names with
             underscores and numbers; told at the end of a build and kept in `provenance.json`.
         also_read: Files that the index was made from besides those that its rows point into.
+        layout: How it is staged, in words; kept in `provenance.json`.
     """
 
     split: str
@@ -55,24 +60,33 @@ class SplitResult:
         split: Name of the split.
         shard_lengths: Number of examples in each shard.
         record_bytes: Bytes of the serialized examples, without frames.
-        file_bytes: Bytes of the shards.
+        shard_bytes: Bytes of each shard.
+        shard_crc32c: CRC-32C of each shard's file, 8 hexadecimal digits.
         notes: Images repaired or skipped, in the order of the records.
         files: The files read.
         counts: As in the split's recipe.
+        layout: As in the split's recipe.
     """
 
     split: str
     shard_lengths: tuple[int, ...]
     record_bytes: int
-    file_bytes: int
+    shard_bytes: tuple[int, ...]
+    shard_crc32c: tuple[str, ...]
     notes: tuple[Note, ...]
     files: tuple[SourceFile, ...]
     counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    layout: str = ""
 
     @property
     def examples(self) -> int:
         """Number of examples."""
         return sum(self.shard_lengths)
+
+    @property
+    def file_bytes(self) -> int:
+        """Bytes of the shards."""
+        return sum(self.shard_bytes)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -90,35 +104,20 @@ class PlanConfig:
     ignore_duplicates: bool = False
 
 
-def build_splits(
-    recipes: Sequence[SplitRecipe],
-    *,
-    name: str,
-    shard_path: Callable[[str, int, int], Path],
-    file_format: str,
-    config: PlanConfig,
-    options: BuildOptions,
-    workers: Workers,
-) -> list[SplitResult]:
-    """Plans the splits and writes all their shards.
+def plan_splits(recipes: Sequence[SplitRecipe], config: PlanConfig) -> list[SplitPlan]:
+    """Plans the splits.
 
     Args:
         recipes: The splits.
-        name: What is built, for the progress bar.
-        shard_path: From split, shard and number of shards to the file.
-        file_format: Name of the file format.
         config: How to plan.
-        options: How to write.
-        workers: Who writes.
 
     Returns:
-        What was built, in the order of `recipes`.
+        A plan for each recipe.
 
     Raises:
-        ImagenetBuildersError: A source is damaged, or an image is and the policy is to fail.
-        OSError: A file cannot be read or written.
+        SourceError: A split has no rows, or the same key twice.
     """
-    plans = [
+    return [
         plan_split(
             recipe.split,
             recipe.index,
@@ -129,22 +128,75 @@ def build_splits(
         )
         for recipe in recipes
     ]
-    # Made one by one: together, the jobs hold all rows once more.
-    jobs = (
-        _shard_job(plan, recipe, number, shard_path, file_format, options)
-        for plan, recipe in zip(plans, recipes, strict=True)
+
+
+def write_splits(
+    recipes: Sequence[SplitRecipe],
+    plans: Sequence[SplitPlan],
+    *,
+    name: str,
+    shard_path: Callable[[str, int, int], Path],
+    file_format: str,
+    workplace: Workplace,
+    options: BuildOptions,
+    workers: Workers,
+) -> list[SplitResult]:
+    """Writes all shards of the splits that are not finished.
+
+    Args:
+        recipes: The splits.
+        plans: Their plans.
+        name: What is built, for the progress bar.
+        shard_path: From split, shard and number of shards to the file.
+        file_format: Name of the file format.
+        workplace: Where finished shards and their marks are; it is open.
+        options: How to write.
+        workers: Who writes.
+
+    Returns:
+        What was built, in the order of `recipes`.
+
+    Raises:
+        ImagenetBuildersError: A source is damaged, or an image is and the policy is to fail; or a
+            shard cannot be written.
+        OSError: A file cannot be read.
+    """
+    todo = [
+        _Shard(which, number, path, workplace.mark_of(path))
+        for which, plan in enumerate(plans)
         for number in range(plan.shard_count)
-    )
+        for path in [shard_path(plan.split, number, plan.shard_count)]
+    ]
     images = sum(plan.rows.num_rows for plan in plans)
-    size = sum(plan.rows["size"].to_numpy().sum() for plan in plans)
+    size = int(sum(plan.rows["size"].to_numpy().sum() for plan in plans))
+    # Less than this is written here: starting a process takes as long.
+    here = size < _SMALL_BYTES
     results: list[ShardResult] = []
-    with Progress(name, images=images, size=int(size)) as progress:
+    with Progress(name, images=images, size=size) as progress:
+        marked = [shard for shard in todo if shard.mark.exists()]
+        for position, result in workers.run(
+            "imagenet_builders.assembly.workplace:finished_shard",
+            [_marked_job(plans[shard.which], shard, options) for shard in marked],
+            report=progress.update,
+            here=here,
+        ):
+            if result is not None:
+                todo.remove(marked[position])
+                results.append(result)
+        if results:
+            progress.say(f"{name}: {len(results):,} shards are finished already")
+        check_space(
+            workplace.directory,
+            size * len(todo) // (len(todo) + len(results)),
+            _FILES_A_SHARD * len(todo),
+        )
+        # Made one by one: together, the jobs hold all rows once more.
         for _, result in workers.run(
             "imagenet_builders.assembly.shards:write_shard",
-            jobs,
+            (_shard_job(plans[s.which], recipes[s.which], s, file_format, options) for s in todo),
             report=progress.update,
             prefetch="imagenet_builders.assembly.shards:prefetch",
-            here=size < _SMALL_BYTES,
+            here=here,
         ):
             results.append(result)
     for plan in plans:
@@ -153,24 +205,36 @@ def build_splits(
     return [_collect(plan, recipe, results) for plan, recipe in zip(plans, recipes, strict=True)]
 
 
+@dataclasses.dataclass(frozen=True)
+class _Shard:
+    """A shard to be made: which plan, which shard of it, its file and its mark."""
+
+    which: int
+    number: int
+    path: Path
+    mark: Path
+
+
+def _marked_job(plan: SplitPlan, shard: _Shard, options: BuildOptions) -> MarkedShard:
+    return MarkedShard(
+        plan.split, shard.number, str(shard.path), str(shard.mark), options.bad_images
+    )
+
+
 def _shard_job(
-    plan: SplitPlan,
-    recipe: SplitRecipe,
-    number: int,
-    shard_path: Callable[[str, int, int], Path],
-    file_format: str,
-    options: BuildOptions,
+    plan: SplitPlan, recipe: SplitRecipe, shard: _Shard, file_format: str, options: BuildOptions
 ) -> ShardJob:
-    rows, files = plan.shard(number)
+    rows, files = plan.shard(shard.number)
     return ShardJob(
         split=plan.split,
-        number=number,
-        path=str(shard_path(plan.split, number, plan.shard_count)),
+        number=shard.number,
+        path=str(shard.path),
         file_format=file_format,
         examples=recipe.examples,
         rows=index_lib.to_bytes(rows),
         files=files,
         bad_images=options.bad_images,
+        mark=str(shard.mark),
     )
 
 
@@ -181,10 +245,12 @@ def _collect(plan: SplitPlan, recipe: SplitRecipe, results: Sequence[ShardResult
         split=plan.split,
         shard_lengths=tuple(shard.examples for shard in shards),
         record_bytes=sum(shard.record_bytes for shard in shards),
-        file_bytes=sum(shard.file_bytes for shard in shards),
+        shard_bytes=tuple(shard.file_bytes for shard in shards),
+        shard_crc32c=tuple(shard.crc32c for shard in shards),
         notes=tuple(note for shard in shards for note in shard.notes),
         files=plan.files + recipe.also_read,
         counts=recipe.counts,
+        layout=recipe.layout,
     )
     if result.examples == 0:
         raise SourceError(

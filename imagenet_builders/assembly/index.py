@@ -5,23 +5,32 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import io
 import json
 import os
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from imagenet_builders.errors import SourceError
 from imagenet_builders.sources.rows import SourceFile
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from _typeshed import ReadableBuffer
 
 # Raised whenever the meaning of a row changes, so that an older cached index is not used.
 INDEX_FORMAT = 2
 
+# Writing an index takes seconds, so what is older than this was left by a process that was killed.
+_LEFT_SECONDS = 3600.0
+
 # Some twenty thousand files with long paths.
 _MAX_HEADER_BYTES = 16 << 20
+
+# Of the digest that a kept index is checked with.
+_DIGITS = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,7 +127,9 @@ class IndexCache:
                 header = json.loads(file.readline(_MAX_HEADER_BYTES))
                 stream = file.read()
             files = tuple(SourceFile(*entry) for entry in header["files"])
-            if header["digest"] != _digest(files, stream):
+            digest = _digest_of(files)
+            digest.update(stream)
+            if header["digest"] != digest.hexdigest()[:_DIGITS]:
                 return None
         except (OSError, KeyError, TypeError, ValueError):
             return None
@@ -130,17 +141,24 @@ class IndexCache:
         Returns:
             Whether it was kept.
         """
-        stream = to_bytes(index.table)
-        header = {
-            "files": [dataclasses.astuple(file) for file in index.files],
-            "digest": _digest(index.files, stream),
-        }
+        files = [dataclasses.astuple(file) for file in index.files]
+        import pyarrow as pa
+
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            self._remove_left()
             with open(partial, "wb") as file:
+                # As long as it will be; what it says is known once all of the rows are written.
+                header = {"files": files, "digest": "0" * _DIGITS}
                 file.write(json.dumps(header).encode() + b"\n")
-                file.write(stream)
+                sink = _Digesting(file, _digest_of(index.files))
+                with pa.ipc.new_stream(pa.PythonFile(sink, "w"), index.table.schema) as writer:
+                    # One piece, so that it is one again when it is loaded.
+                    writer.write_table(index.table.combine_chunks())
+                header["digest"] = sink.digest.hexdigest()[:_DIGITS]
+                file.seek(0)
+                file.write(json.dumps(header).encode() + b"\n")
             partial.replace(path)
         except OSError:
             with contextlib.suppress(OSError):
@@ -148,9 +166,32 @@ class IndexCache:
             return False
         return True
 
+    def _remove_left(self) -> None:
+        """Removes what processes that were killed have left."""
+        for left in self._directory.glob("*.index.arrow.*.partial"):
+            with contextlib.suppress(OSError):
+                if time.time() - left.stat().st_mtime > _LEFT_SECONDS:
+                    left.unlink()
 
-def _digest(files: Sequence[SourceFile], stream: bytes) -> str:
-    """Identity of all that a kept index holds, so that a damaged one is not used."""
-    digest = hashlib.blake2b(json.dumps([dataclasses.astuple(file) for file in files]).encode())
-    digest.update(stream)
-    return digest.hexdigest()[:32]
+
+class _Digesting(io.RawIOBase):
+    """Writes to a file what it is given, and makes the digest of it.
+
+    Held in memory as a whole first, the stream of 13 million rows would be there three times.
+    """
+
+    def __init__(self, file: IO[bytes], digest: hashlib.blake2b):
+        self.digest = digest
+        self._file = file
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: ReadableBuffer) -> int:
+        self.digest.update(data)
+        return self._file.write(data)
+
+
+def _digest_of(files: Sequence[SourceFile]) -> hashlib.blake2b:
+    """Begins the digest of all that a kept index holds, so that a damaged one is not used."""
+    return hashlib.blake2b(json.dumps([dataclasses.astuple(file) for file in files]).encode())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -16,13 +17,16 @@ import numpy as np
 
 from imagenet_builders.assembly.index import Index
 from imagenet_builders.errors import ArchiveError, SourceError
-from imagenet_builders.sources.rows import SourceFile, number_array
+from imagenet_builders.sources.rows import SourceFile, SourceFiles, number_array
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 ShardCounter = Callable[[int, int], int]
 """From the total size of the serialized examples in bytes, and their number, to a shard count."""
+
+# Python's own strings of so many keys exist at a time; those of 13 million would be a gigabyte.
+_KEYS_AT_A_TIME = 1 << 14
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +50,7 @@ class SplitPlan:
         """Number of shards."""
         return len(self.ends)
 
-    def shard(self, number: int) -> tuple[pa.Table, tuple[SourceFile, ...]]:
+    def shard(self, number: int) -> tuple[pa.Table, SourceFiles]:
         """The rows of one shard and just the files that they point into.
 
         Args:
@@ -64,7 +68,7 @@ class SplitPlan:
         rows = rows.set_column(
             rows.schema.get_field_index("file"), rows.schema.field("file"), column
         )
-        return rows, tuple(self.files[int(which)] for which in used)
+        return rows, SourceFiles(self.files[which] for which in used.tolist())
 
 
 def plan_split(
@@ -93,6 +97,8 @@ def plan_split(
     Raises:
         SourceError: Two rows have the same key, or there are no rows.
     """
+    import pyarrow as pa
+
     table = index.table
     if max_examples is not None:
         table = table.slice(0, max_examples)
@@ -102,17 +108,16 @@ def plan_split(
         raise SourceError(
             f"{paths}: there is no image of split {split!r} in it; copy the archive again"
         )
-    high, low = _hash_keys(split, table["key"].to_pylist())
-    order = np.lexsort((low, high))
-    same = (high[order][1:] == high[order][:-1]) & (low[order][1:] == low[order][:-1])
+    order, same = _hash_order(split, table["key"])
     if same.any():
         if not ignore_duplicates:
             position = int(np.flatnonzero(same)[0])
             raise _duplicate(index, int(order[position]), int(order[position + 1]))
-        # lexsort is stable, so the first of equal keys is the first in the source.
+        # The order is stable, so the first of equal keys is the first in the source.
         order = order[np.concatenate(([True], ~same))]
     count = count_shards(int(example_sizes[order].sum()), len(order))
-    return SplitPlan(split, table.take(order), index.files, shard_ends(len(order), count))
+    rows = table.take(number_array(order, pa.int64()))
+    return SplitPlan(split, rows, index.files, shard_ends(len(order), count))
 
 
 def shard_ends(examples: int, shards: int) -> tuple[int, ...]:
@@ -141,16 +146,45 @@ def shard_ends(examples: int, shards: int) -> tuple[int, ...]:
     return tuple(round(examples * shard / shards) for shard in range(1, shards + 1))
 
 
-def _hash_keys(salt: str, keys: list[str]) -> tuple[np.ndarray, np.ndarray]:
+def _hash_order(salt: str, keys: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the keys in the order of their hashes, and which of them equal the one before.
+
+    Args:
+        salt: Goes before each key.
+        keys: Strings.
+
+    Returns:
+        The positions, shape (keys,), equal hashes in the order of the keys; and a boolean, shape
+        (keys - 1,): whether the hash at the next place is the same.
+    """
+    high, low = _hash_keys(salt, keys)
+    # First into buckets of about a thousand by the first bits, then each of them: that takes time
+    # in proportion to the rows, where sorting millions at once misses the CPU's caches.
+    bits = min(16, max(1, len(keys).bit_length() - 10))
+    bucket = (high >> np.uint64(64 - bits)).astype(np.uint16)
+    order = np.argsort(bucket, kind="stable")
+    high, low = high[order], low[order]
+    ends = np.cumsum(np.bincount(bucket, minlength=1 << bits)).tolist()
+    for start, end in itertools.pairwise([0, *ends]):
+        within = np.lexsort((low[start:end], high[start:end]))
+        for column in (order, high, low):
+            column[start:end] = column[start:end][within]
+    return order, (high[1:] == high[:-1]) & (low[1:] == low[:-1])
+
+
+def _hash_keys(salt: str, keys: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
     """The upper and lower half of each key's hash."""
     salted = hashlib.md5(salt.encode(), usedforsecurity=False)
-    digests = bytearray()
-    for key in keys:
-        digest = salted.copy()
-        digest.update(key.encode())
-        digests += digest.digest()
-    halves = np.frombuffer(bytes(digests), dtype=">u8").reshape(-1, 2)
-    return halves[:, 0].astype(np.uint64), halves[:, 1].astype(np.uint64)
+    halves = np.empty((2, len(keys)), dtype=np.uint64)
+    for start in range(0, len(keys), _KEYS_AT_A_TIME):
+        digests = []
+        for key in keys.slice(start, _KEYS_AT_A_TIME).to_pylist():
+            digest = salted.copy()
+            digest.update(key.encode())
+            digests.append(digest.digest())
+        some = np.frombuffer(b"".join(digests), dtype=">u8").reshape(-1, 2)
+        halves[:, start : start + len(some)] = some.T
+    return halves[0], halves[1]
 
 
 def _duplicate(index: Index, first: int, second: int) -> ArchiveError:

@@ -70,6 +70,13 @@ class Progress:
             self._last_line = now
             print(self.line(now - self._started), file=self._stream, flush=True)
 
+    def say(self, text: str) -> None:
+        """Prints a line between what the bar shows."""
+        if self._bar is not None:
+            self._bar.write(text, file=self._stream)
+        else:
+            print(text, file=self._stream, flush=True)
+
     def line(self, seconds: float) -> str:
         """The state after so many seconds, as a line for a log."""
         rate = self._done_size / seconds if seconds > 0 else 0.0

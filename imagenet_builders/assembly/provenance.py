@@ -6,37 +6,60 @@ It lies beside `dataset_info.json`; readers of the dataset need not know of it.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib.metadata
 import json
 import platform
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import imagenet_builders
+from imagenet_builders.assembly import durable
 from imagenet_builders.assembly.engine import SplitResult
 from imagenet_builders.options import BuildOptions
+from imagenet_builders.sources.rows import SourceFile
+from imagenet_builders.staging import hash_cache
 
 FILE_NAME = "provenance.json"
 
+_SHARD = re.compile(r"-[0-9]{5,}-of-[0-9]{5,}$")
+
 
 def write_provenance(
-    directory: Path, *, dataset: str, results: Sequence[SplitResult], options: BuildOptions
+    directory: Path,
+    *,
+    dataset: str,
+    results: Sequence[SplitResult],
+    options: BuildOptions,
+    plans: Mapping[str, str],
+    max_examples_per_split: int | None,
+    seconds: float,
 ) -> Path:
-    """Writes the provenance of a dataset.
+    """Writes the provenance of a dataset, the last of its files.
 
     Args:
-        directory: Directory of the dataset's shards.
+        directory: Directory of the dataset, with all its other files.
         dataset: Full name of the dataset, with its version.
         results: What was built.
         options: How it was built.
+        plans: Split to the digest of its plan.
+        max_examples_per_split: The limit that makes it a part of the dataset, or None.
+        seconds: How long it took.
 
     Returns:
         The path of the file.
+
+    Raises:
+        TargetError: It cannot be written.
     """
-    document = {
+    document: dict[str, Any] = {
         "dataset": dataset,
         "built": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "seconds": round(seconds, 1),
+        "max_examples_per_split": max_examples_per_split,
         "bad_images": options.bad_images,
         "versions": {
             "imagenet-builders": imagenet_builders.__version__,
@@ -48,17 +71,72 @@ def write_provenance(
                 "examples": result.examples,
                 "bytes": result.record_bytes,
                 "shards": len(result.shard_lengths),
-                "sources": [dataclasses.asdict(file) for file in result.files],
+                "shard_bytes": list(result.shard_bytes),
+                "shard_crc32c": list(result.shard_crc32c),
+                "plan": plans[result.split],
+                "layout": result.layout,
+                "sources": [_source(file) for file in result.files],
                 "repaired": [_note(note) for note in result.notes if note.action == "repaired"],
                 "skipped": [_note(note) for note in result.notes if note.action == "skipped"],
                 "counts": dict(result.counts),
             }
             for result in results
         },
+        "files": {
+            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(directory.iterdir())
+            if not _SHARD.search(path.name)
+        },
     }
+    document["self"] = digest_of(document)
     path = directory / FILE_NAME
-    path.write_text(json.dumps(document, indent=1) + "\n")
+    durable.write_file(path, (json.dumps(document, indent=1) + "\n").encode())
     return path
+
+
+def _source(file: SourceFile) -> dict[str, Any]:
+    """A file that was read, with its hashes if `check --hash` has made them."""
+    hashes = hash_cache.known_hashes(file.path, file.size, file.mtime_ns)
+    return dataclasses.asdict(file) | hashes
+
+
+def digest_of(document: Mapping[str, Any]) -> str:
+    """SHA-256 of a provenance document without its own digest, whatever its layout on disk."""
+    content = {name: value for name, value in document.items() if name != "self"}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_provenance(directory: Path) -> dict[str, Any] | None:
+    """The provenance of a published dataset.
+
+    Args:
+        directory: Directory of the dataset.
+
+    Returns:
+        The document; None if there is none or it cannot be read.
+    """
+    return _read(directory / FILE_NAME)
+
+
+def read_info(directory: Path) -> dict[str, Any]:
+    """What `dataset_info.json` of a published dataset says; empty if it cannot be read."""
+    return _read(directory / "dataset_info.json") or {}
+
+
+def part_of_splits(directory: Path) -> int | None:
+    """The `max_examples_per_split` with which a published dataset was built, if it was."""
+    document = read_provenance(directory) or {}
+    limit = document.get("max_examples_per_split")
+    return limit if isinstance(limit, int) else None
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
 
 
 def _note(note: object) -> dict[str, object]:

@@ -165,7 +165,8 @@ _SMALL_VARINTS = [bytes([number]) for number in range(0x80)]
 
 def _varint_sizes(numbers: np.ndarray) -> np.ndarray:
     sizes = np.ones_like(numbers)
-    for bits in range(7, 63, 7):
+    largest = int(numbers.max(initial=0))
+    for bits in range(7, min(63, largest.bit_length()), 7):
         sizes += numbers >= (1 << bits)
     return np.where(numbers < 0, 10, sizes)
 

@@ -6,16 +6,21 @@ written in any order by any number of processes. `write_shard` gives the same by
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
+import hashlib
 import importlib
+import json
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from imagenet_builders.assembly import durable, writers
 from imagenet_builders.assembly import index as index_lib
-from imagenet_builders.assembly import writers
-from imagenet_builders.errors import SourceError
+from imagenet_builders.errors import SourceError, TargetError
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.sources.rows import WHOLE_FILE, SourceFile
 
@@ -27,6 +32,9 @@ _REPORT_EVERY = 8 << 20
 
 # Ranges closer to each other than this are asked for as one.
 _ADVICE_GAP = 64 << 10
+
+# Shards that the storage is asked to confirm at the same time.
+_FINISHED_AT_ONCE = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +52,7 @@ class ShardJob:
         rows: The rows, as an Arrow stream.
         files: The files that the rows point into.
         bad_images: `fail` or `skip`.
+        mark: Path of the mark that says that the shard is finished, and what is in it.
     """
 
     split: str
@@ -54,6 +63,7 @@ class ShardJob:
     rows: bytes
     files: tuple[SourceFile, ...]
     bad_images: str
+    mark: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +95,7 @@ class ShardResult:
         examples: Number of records.
         record_bytes: Bytes of the serialized examples, without frames.
         file_bytes: Bytes of the file.
+        crc32c: CRC-32C of the file, 8 hexadecimal digits.
         notes: Images repaired or skipped.
     """
 
@@ -93,46 +104,96 @@ class ShardResult:
     examples: int
     record_bytes: int
     file_bytes: int
+    crc32c: str
     notes: tuple[Note, ...]
 
 
-def write_shard(job: ShardJob, report: Report) -> ShardResult:
-    """Writes one shard under a temporary name, checks its length and gives it its name.
+def write_shard(job: ShardJob, report: Report) -> Future[ShardResult]:
+    """Writes one shard under a temporary name.
+
+    When it is written, another thread has the storage confirm it, writes its mark and gives it its
+    name, so that the next shard can be written meanwhile.
 
     Args:
         job: What to write.
         report: Told of progress.
 
     Returns:
-        What was written.
+        What was written, once it is finished.
 
     Raises:
         SourceError: A source is damaged or has changed.
-        OSError: The shard cannot be written.
+        TargetError: The shard cannot be written; the future may hold one too.
     """
     rows = index_lib.from_bytes(job.rows)
     make_examples = load_function(job.examples)
     notes: list[Note] = []
     path = Path(job.path)
-    partial = path.with_name(f"{path.name}.partial")
+    partial = durable.partial_path(path)
     try:
         with Reader(job.files) as reader:
             examples = make_examples(rows, reader, job.bad_images, notes)
             counted = _reporting(examples, reader, report)
             written = writers.write_records(partial, job.file_format, counted)
-        size = partial.stat().st_size
-        if written.file_bytes is not None and size != written.file_bytes:
-            raise SourceError(
-                f"{path}: {written.file_bytes:,} bytes were written but the file has {size:,}; "
-                "the target's file system lost some, look at its quota and its log"
-            )
-        partial.replace(path)
     except BaseException:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise
-    return ShardResult(
-        job.split, job.number, written.examples, written.record_bytes, size, tuple(notes)
+    result = ShardResult(
+        job.split,
+        job.number,
+        written.examples,
+        written.record_bytes,
+        written.file_bytes,
+        written.crc32c,
+        tuple(notes),
     )
+    return _finishers().submit(_finish, job, partial, result)
+
+
+def _finish(job: ShardJob, partial: Path, result: ShardResult) -> ShardResult:
+    """Makes a shard that is written a finished one."""
+    path = Path(job.path)
+    try:
+        durable.flush(partial)
+        with durable.writing(path):
+            size = partial.stat().st_size
+            if size != result.file_bytes:
+                raise TargetError(
+                    f"{path}: {result.file_bytes:,} bytes were written but the file has {size:,}; "
+                    "the target's file system lost some, look at its quota and its log"
+                )
+            durable.write_file(Path(job.mark), _mark(result))
+            partial.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
+    return result
+
+
+def _mark(result: ShardResult) -> bytes:
+    """What a finished shard's mark holds: the result, and before it its SHA-256."""
+    text = json.dumps(dataclasses.asdict(result)).encode()
+    return hashlib.sha256(text).hexdigest().encode() + b"\n" + text
+
+
+def read_mark(path: Path) -> ShardResult | None:
+    """What a mark says of its shard; None if there is none, or it was damaged."""
+    try:
+        digest, _, text = path.read_bytes().partition(b"\n")
+        if digest.decode() != hashlib.sha256(text).hexdigest():
+            return None
+        content = json.loads(text)
+        notes = tuple(Note(**note) for note in content.pop("notes"))
+        return ShardResult(**content, notes=notes)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+@functools.cache
+def _finishers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_FINISHED_AT_ONCE, thread_name_prefix="finish-shards")
 
 
 def prefetch(job: ShardJob) -> None:
@@ -179,10 +240,26 @@ def _merged(ranges: Iterator[tuple[int, int, int]]) -> Iterator[tuple[int, int, 
 def _reporting(examples: Iterator[Any], reader: Reader, report: Report) -> Iterator[Any]:
     """Passes examples on, telling of progress every few megabytes."""
     images = told = 0
-    for _, example in examples:
+    for example in _read(examples, reader):
         yield example
         images += 1
         if reader.bytes_read - told >= _REPORT_EVERY:
             report(images, reader.bytes_read - told)
             images, told = 0, reader.bytes_read
     report(images, reader.bytes_read - told)
+
+
+def _read(examples: Iterator[Any], reader: Reader) -> Iterator[Any]:
+    """Passes examples on; says of an error of the system that it came from reading."""
+    while True:
+        try:
+            _, example = next(examples)
+        except StopIteration:
+            return
+        except OSError as error:
+            path = error.filename or ", ".join(file.path for file in reader.files[:3])
+            raise SourceError(
+                f"{path}: cannot be read: {error.strerror or error}; see whether its file system "
+                "is well and whether you may read it, then run the same command again"
+            ) from error
+        yield example

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from imagenet_builders.assembly.engine import SplitResult
 from imagenet_builders.assembly.progress import Progress
@@ -25,14 +26,11 @@ from imagenet_builders.staging.found import Survey
 from imagenet_builders.staging.to_copy import files_to_copy
 
 
-def staged_sources(
-    dataset: str, config: str | None, manual_dir: Path, scratch: Path, options: BuildOptions
-) -> StagedCopy:
+def staged_sources(info: Any, manual_dir: Path, scratch: Path, options: BuildOptions) -> StagedCopy:
     """Where a build reads its archives: a copy of them in scratch space, if that was asked for.
 
     Args:
-        dataset: Name of the dataset.
-        config: Its configuration, or None.
+        info: The `tfds.core.DatasetInfo` of what is built.
         manual_dir: Where the archives are.
         scratch: The scratch directory of the build.
         options: How to build.
@@ -46,12 +44,13 @@ def staged_sources(
         SourceError: A source cannot be read, or changed meanwhile.
     """
     if not options.stage:
-        return StagedCopy(manual_dir, manual_dir)
-    name = f"{dataset}/{config}" if config else dataset
-    to_copy = files_to_copy(_survey(dataset)(manual_dir, config), manual_dir, options.source)
+        return StagedCopy(manual_dir)
+    config: str | None = info.config_name or None
+    name = f"{info.name}/{config}" if config else info.name
+    to_copy = files_to_copy(_survey(info.name)(manual_dir, config), manual_dir, options.source)
     if not to_copy.files:
         _say(f"{name}: there is nothing that --stage would copy; it is built from {manual_dir}")
-        return StagedCopy(manual_dir, manual_dir)
+        return StagedCopy(manual_dir)
     started = time.monotonic()
     with contextlib.ExitStack() as stack:
         progress: list[Progress] = []

@@ -10,13 +10,16 @@ A worker that loses its parent ends at once, whatever it is doing.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import queue
 import signal
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from multiprocessing.connection import Connection, Pipe, wait
 from types import TracebackType
 from typing import Any, Self, cast
@@ -29,6 +32,9 @@ Report = Callable[[int, int], None]
 
 # One job being done and one waiting, so that a worker need not ask, and can read ahead.
 _JOBS_AT_A_WORKER = 2
+
+# So many results may be futures still when a worker begins another job.
+_UNFINISHED = 2
 
 _STARTUP = (
     "import sys; sys.path[:] = sys.argv[2:]; "
@@ -85,7 +91,8 @@ class Workers:
         """Runs a function over jobs.
 
         Args:
-            function: `module:function`, called with a job and a `Report`.
+            function: `module:function`, called with a job and a `Report`. What it returns may be
+                a `Future`: then the worker goes on with its next job meanwhile.
             jobs: The jobs, made one by one as they are given out; like the results, they are
                 pickled.
             report: Called with what each job reports of its progress.
@@ -120,18 +127,23 @@ class Workers:
         for _ in range(_JOBS_AT_A_WORKER):
             for connection in self._connections:
                 self._give(connection, function, prefetch, waiting, given)
-        while any(given.values()):
-            for ready in wait([c for c in self._connections if given[c]]):
+        owed = dict.fromkeys(self._connections, 0)
+        while busy := [c for c in self._connections if given[c] or owed[c]]:
+            for ready in wait(busy):
                 connection = cast("Connection", ready)
                 kind, content = self._receive(connection)
-                if kind == "progress":
-                    report(*content)
-                    continue
-                if kind == "error":
-                    raise content
-                given[connection] -= 1
-                self._give(connection, function, prefetch, waiting, given)
-                yield content
+                match kind:
+                    case "progress":
+                        report(*content)
+                    case "error":
+                        raise content
+                    case "free":
+                        given[connection] -= 1
+                        owed[connection] += 1
+                        self._give(connection, function, prefetch, waiting, given)
+                    case "result":
+                        owed[connection] -= 1
+                        yield content
 
     def _start(self) -> None:
         while len(self._processes) < self._count:
@@ -186,24 +198,44 @@ def worker_main(fd: int) -> None:
     connection = Connection(fd)
     jobs: queue.SimpleQueue[tuple[str, str | None, int, Any]] = queue.SimpleQueue()
     threading.Thread(target=_take_jobs, args=(connection, jobs), daemon=True).start()
+    unfinished: deque[Future[Any]] = deque()
     while True:
         function, _, number, job = jobs.get()
         try:
             result = load_function(function)(job, lambda *done: _send(connection, "progress", done))
         except Exception as error:
             _send(connection, "error", _picklable(error))
+            continue
+        _send(connection, "free", None)
+        if isinstance(result, Future):
+            result.add_done_callback(functools.partial(_send_finished, connection, number))
+            unfinished.append(result)
+            if len(unfinished) > _UNFINISHED:
+                unfinished.popleft().exception()
         else:
             _send(connection, "result", (number, result))
 
 
+def _send_finished(connection: Connection, number: int, future: Future[Any]) -> None:
+    error = future.exception()
+    if error is None:
+        _send(connection, "result", (number, future.result()))
+    else:
+        _send(connection, "error", _picklable(cast("Exception", error)))
+
+
+_sending = threading.Lock()
+
+
 def _send(connection: Connection, kind: str, content: Any) -> None:
     """Tells the parent; a worker whose parent does not listen any more has nothing left to do."""
-    try:
-        connection.send((kind, content))
-    except (BrokenPipeError, ConnectionResetError):
-        os._exit(1)
-    except Exception as error:  # It cannot be pickled.
-        connection.send(("error", _picklable(error)))
+    with _sending:
+        try:
+            connection.send((kind, content))
+        except (BrokenPipeError, ConnectionResetError):
+            os._exit(1)
+        except Exception as error:  # It cannot be pickled.
+            connection.send(("error", _picklable(error)))
 
 
 def _take_jobs(connection: Connection, jobs: queue.SimpleQueue[Any]) -> None:
@@ -224,11 +256,27 @@ def _take_jobs(connection: Connection, jobs: queue.SimpleQueue[Any]) -> None:
 def _run_here(
     function: str, jobs: Iterable[Any], report: Report, prefetch: str | None
 ) -> Iterator[tuple[int, Any]]:
-    for number, job in enumerate(jobs):
-        if prefetch is not None:
-            with contextlib.suppress(Exception):
-                load_function(prefetch)(job)
-        yield number, load_function(function)(job, report)
+    unfinished: deque[tuple[int, Future[Any]]] = deque()
+    try:
+        for number, job in enumerate(jobs):
+            if prefetch is not None:
+                with contextlib.suppress(Exception):
+                    load_function(prefetch)(job)
+            result = load_function(function)(job, report)
+            if isinstance(result, Future):
+                unfinished.append((number, result))
+            else:
+                yield number, result
+            while unfinished and (len(unfinished) > _UNFINISHED or unfinished[0][1].done()):
+                first, future = unfinished.popleft()
+                yield first, future.result()
+        while unfinished:
+            first, future = unfinished.popleft()
+            yield first, future.result()
+    finally:
+        # When this ends, however it does, nothing is at work any more.
+        for _, future in unfinished:
+            future.exception()
 
 
 def _picklable(error: Exception) -> Exception:

@@ -16,14 +16,14 @@ from types import FrameType
 from typing import NoReturn
 
 import imagenet_builders
-from imagenet_builders.cli import build, check, show
+from imagenet_builders.cli import build, check, show, verify
 from imagenet_builders.cli.arguments import with_dashes
 from imagenet_builders.errors import ImagenetBuildersError, OptionError
 
 # How a batch system ends a job at its time limit, and a terminal that is closed.
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
-_COMMANDS = (check, build, show)
+_COMMANDS = (check, build, verify, show)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,13 +40,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     before = {number: signal.signal(number, _terminate) for number in _ENDINGS}
     try:
         status: int | None = arguments.run(arguments)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("imagenet-builders: interrupted; nothing was published", file=sys.stderr)
+        _print_notes(error)
         return 130
+    except SystemExit as error:
+        _print_notes(error)
+        raise
     except (ImagenetBuildersError, OSError) as error:
         if arguments.verbose:
             traceback.print_exc()
         print(f"imagenet-builders: error: {_sentence(error)}", file=sys.stderr)
+        _print_notes(error)
         return 2 if isinstance(error, OptionError) else 1
     finally:
         for number, handler in before.items():
@@ -73,6 +78,11 @@ def _sentence(error: Exception) -> str:
         names = [name for name in (error.filename, error.filename2) if name is not None]
         return ": ".join([*map(str, names), error.strerror])
     return str(error)
+
+
+def _print_notes(error: BaseException) -> None:
+    for note in getattr(error, "__notes__", []):
+        print(f"imagenet-builders: note: {note}", file=sys.stderr)
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:

@@ -59,3 +59,11 @@ def size(text: str) -> int:
     if number == 0:
         raise argparse.ArgumentTypeError("a shard cannot have a size of 0")
     return number
+
+
+def mode(text: str) -> int:
+    """Access rights, as chmod takes them in octal (a `type` of argparse)."""
+    try:
+        return int(text, 8)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a mode such as 2775") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -11,8 +12,23 @@ from typing import Any
 from imagenet_builders.cli import arguments as arguments_lib
 from imagenet_builders.datasets import BUILDER_MODULES
 from imagenet_builders.errors import OptionError, StagingError
-from imagenet_builders.options import BAD_IMAGE_POLICIES, CLASS_LISTS, BuildOptions
+from imagenet_builders.options import BAD_IMAGE_POLICIES, CLASS_LISTS, BuildOptions, require_local
 from imagenet_builders.staging.found import KINDS
+
+# Arguments that are options of a build under the same name.
+_OPTIONS = (
+    "workers",
+    "scratch_dir",
+    "bad_images",
+    "strict",
+    "classes",
+    "source",
+    "stage",
+    "wait",
+    "allow_fewer_splits",
+    "mode",
+    "group",
+)
 
 
 def add_parser(commands: Any) -> None:
@@ -49,8 +65,15 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--scratch-dir",
-        help="where the index is kept between builds (default: $SLURM_TMPDIR, then $TMPDIR, then "
-        "beside the datasets)",
+        help="where the index is kept between builds, and archives are unpacked or copied to "
+        "(default: $SLURM_TMPDIR, then $TMPDIR, then beside the datasets)",
+    )
+    parser.add_argument(
+        "--stage",
+        action="store_true",
+        default=None,
+        help="copy the archives to the scratch directory first, for file systems that are slow at "
+        "random reads (see `check --speed`)",
     )
     parser.add_argument(
         "--bad-images",
@@ -86,17 +109,42 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--max-examples-per-split", type=int, help="build only so many, to try things out"
     )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace a dataset that is there, once the new one is finished",
+    )
+    parser.add_argument(
+        "--allow-fewer-splits",
+        action="store_true",
+        default=None,
+        help="let a dataset that is replaced lose splits that are not staged any more",
+    )
+    parser.add_argument(
+        "--no-wait",
+        dest="wait",
+        action="store_false",
+        default=None,
+        help="fail if another process builds the same dataset, instead of waiting for it",
+    )
+    parser.add_argument(
+        "--mode",
+        type=arguments_lib.mode,
+        help="mode of directories, such as 2775; files get the same without the right to execute "
+        "(default: by the umask)",
+    )
+    parser.add_argument("--group", help="group that the dataset is given to")
     parser.add_argument("--verbose", action="store_true", help="show tracebacks")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Builds what was asked for."""
     given = {
-        name: getattr(arguments, name)
-        for name in ("workers", "scratch_dir", "bad_images", "strict", "classes", "source")
-        if getattr(arguments, name) is not None
+        name: getattr(arguments, name) for name in _OPTIONS if getattr(arguments, name) is not None
     }
     options = BuildOptions.from_environment().replace(**given)
+    require_local("manual_dir", arguments.manual_dir)
+    require_local("data_dir", arguments.data_dir or os.environ.get("TFDS_DATA_DIR"))
     for name, least in (("num_shards", 1), ("max_examples_per_split", 1)):
         value = getattr(arguments, name)
         if value is not None and value < least:
@@ -106,6 +154,9 @@ def run(arguments: argparse.Namespace) -> None:
 
     import tensorflow_datasets as tfds
 
+    mode = tfds.GenerateMode.REUSE_DATASET_IF_EXISTS
+    if arguments.overwrite:
+        mode = tfds.GenerateMode.REUSE_CACHE_IF_EXISTS
     limits: dict[str, Any] = {}
     if arguments.max_shard_size is not None:
         limits["max_shard_size"] = arguments.max_shard_size
@@ -118,6 +169,7 @@ def run(arguments: argparse.Namespace) -> None:
             manual_dir=manual_dir / name if arguments.add_name_to_manual_dir else manual_dir,
             num_shards=arguments.num_shards,
             max_examples_per_split=arguments.max_examples_per_split,
+            download_mode=mode,
             **limits,
         )
         before, missing = built, list[str]()
@@ -127,11 +179,10 @@ def run(arguments: argparse.Namespace) -> None:
             builder = cls(
                 data_dir=arguments.data_dir,
                 config=each,
-                file_format=arguments.file_format,
                 options=options,
             )
             try:
-                _build_one(builder, config)
+                _build_one(builder, config, arguments.file_format)
                 built += 1
             except StagingError as error:
                 not_staged.append(error)
@@ -145,15 +196,15 @@ def run(arguments: argparse.Namespace) -> None:
         raise not_staged[0]
 
 
-def _build_one(builder: Any, config: Any) -> None:
-    if builder.data_path.exists():
-        print(f"{builder.info.full_name} is there already: {builder.data_dir}")
-        return
+def _build_one(builder: Any, config: Any, file_format: str | None) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = show_warning
-        builder.download_and_prepare(download_config=config)
-    print(builder.data_dir)
+        builder.download_and_prepare(download_config=config, file_format=file_format)
+    if not builder.results:
+        print(f"{builder.info.full_name} is there already: {builder.data_dir}")
+    else:
+        print(builder.data_dir)
 
 
 def show_warning(message: Warning | str, *_: object, **__: object) -> None:

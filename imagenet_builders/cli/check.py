@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from imagenet_builders.cli import arguments as arguments_lib
 from imagenet_builders.datasets import BUILDER_MODULES
 from imagenet_builders.errors import OptionError
-from imagenet_builders.options import BuildOptions
+from imagenet_builders.options import BuildOptions, require_local
 from imagenet_builders.staging.found import KINDS
 
 
@@ -76,6 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
         if getattr(arguments, name) is not None
     }
     options = BuildOptions.from_environment().replace(**given)
+    require_local("manual_dir", arguments.manual_dir)
+    require_local("data_dir", arguments.data_dir or os.environ.get("TFDS_DATA_DIR"))
     for name, config in arguments.datasets:
         _check_config(name, config)
     from imagenet_builders.checking import command, rendering

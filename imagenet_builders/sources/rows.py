@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import zlib
 from typing import TYPE_CHECKING, Any
 
 from imagenet_builders.errors import SourceError
@@ -57,6 +58,30 @@ class SourceFile:
                 f"{self.path}: the file changed after it was indexed ({self.size:,} bytes then, "
                 f"{status.st_size:,} now); wait until its copy is complete and build again"
             )
+
+
+class SourceFiles(tuple[SourceFile, ...]):
+    """Source files that are small when pickled, at some 25 bytes a file.
+
+    A shard of ImageNet-21k points into thousands of class tars. Pickled one by one, with the same
+    long directory each, they are more than the shard's rows.
+    """
+
+    __slots__ = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How it is pickled: all paths as one text, deflated."""
+        paths = "\0".join(file.path for file in self).encode(errors="surrogateescape")
+        sizes = [file.size for file in self]
+        mtimes = [file.mtime_ns for file in self]
+        return _source_files, (zlib.compress(paths, 1), sizes, mtimes)
+
+
+def _source_files(paths: bytes, sizes: list[int], mtimes: list[int]) -> SourceFiles:
+    """What `SourceFiles` becomes once it is unpickled."""
+    # Of no files there is no path, where splitting finds an empty one.
+    names = zlib.decompress(paths).decode(errors="surrogateescape").split("\0") if sizes else []
+    return SourceFiles(map(SourceFile, names, sizes, mtimes))
 
 
 def row_schema(*extra: tuple[str, Any]) -> pa.Schema:

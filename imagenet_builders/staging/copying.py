@@ -24,7 +24,7 @@ from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.staging.to_copy import ToCopy
 
 _READ_BYTES = 8 << 20
-# So much is asked for ahead of what is copied: network file systems read ahead little by themselves.
+# Asked for ahead of what is copied: network file systems read ahead little by themselves.
 _AHEAD_BYTES = 4 * _READ_BYTES
 _PARTIAL = ".partial"
 _REMOVED = ".removed"
@@ -42,14 +42,14 @@ class StagedCopy:
 
     Attributes:
         manual_dir: What to build from: it has the archives under the same names.
-        original: What it is a copy of.
+        original: What it is a copy of, if it is one.
         size: Bytes of the archives in it.
         place: The directory to be removed when the dataset is built; None where nothing was copied.
         lock: Descriptor of the lock that keeps others away, or None.
     """
 
-    manual_dir: Path
-    original: Path
+    manual_dir: Path = Path()
+    original: Path = Path()
     size: int = 0
     place: Path | None = None
     lock: int | None = None
@@ -65,6 +65,14 @@ class StagedCopy:
         """Removes the copy; to be called before `close`."""
         if self.place is not None:
             _remove_place(self.place)
+
+    def tell_kept(self, error: BaseException) -> None:
+        """Adds to the error with which a build ended that the copy is kept."""
+        if self.place is not None:
+            error.add_note(
+                f"the copies of {size_text(self.size)} are kept in {self.place}; run the same "
+                "command again to build from them"
+            )
 
     def close(self) -> None:
         """Lets others use the copy, which stays for the next build unless it was removed."""
@@ -108,7 +116,7 @@ def staged_copy(
             the copy.
     """
     if not to_copy.files:
-        return StagedCopy(manual_dir, manual_dir)
+        return StagedCopy(manual_dir)
     report = report or CopyReport()
     digest = hashlib.sha256(os.path.abspath(manual_dir).encode(errors="surrogateescape"))
     stage = stage_directory(scratch)

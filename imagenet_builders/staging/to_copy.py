@@ -1,4 +1,4 @@
-"""Which files a build would read of what is staged, so that `--stage` copies these and no others."""
+"""Which of the files that are staged a build would read: what `--stage` copies."""
 
 from __future__ import annotations
 

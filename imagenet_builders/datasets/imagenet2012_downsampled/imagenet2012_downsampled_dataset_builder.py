@@ -91,20 +91,12 @@ class Builder(PlannedBuilder):
             )
         return recipes
 
-    def built(self, room: Workroom) -> None:
+    def published(self) -> None:
         """Removes what was unpacked."""
-        del room
         if self._unpacked is not None:
             self._unpacked.remove()
 
-    def _download_and_prepare(
-        self,
-        dl_manager: tfds.download.DownloadManager,
-        download_config: tfds.download.DownloadConfig,
-    ) -> None:
-        """Builds; if that fails, what was unpacked stays for the next run, but is not locked."""
-        try:
-            super()._download_and_prepare(dl_manager, download_config)
-        finally:
-            if self._unpacked is not None:
-                self._unpacked.close()
+    def ended(self) -> None:
+        """What was unpacked stays for the next run, but is not locked."""
+        if self._unpacked is not None:
+            self._unpacked.close()

@@ -48,6 +48,7 @@ class Builder(PlannedBuilder):
     """
 
     _unpacked: tuple[str, SourceFile] | None = None
+    _scratch: Path
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
@@ -71,17 +72,30 @@ class Builder(PlannedBuilder):
         found = staged.find(self.builder_config.name, manual_dir, room)
         self._unpacked = found.unpacked
         make_examples = f"{examples.__name__}:{examples.make_examples.__name__}"
+        self._scratch = staged.spill_directory(self.builder_config.name, room)
+        archive = (found.unpacked[1],) if found.unpacked else ()
         return [
-            SplitRecipe(split, index, make_examples, example_sizes, layout=found.layout)
+            SplitRecipe(
+                split,
+                index,
+                make_examples,
+                example_sizes,
+                also_read=archive,
+                layout=found.layout,
+            )
             for split, index in found.indexes.items()
         ]
 
-    def built(self, room: Workroom) -> None:
-        """Frees the scratch space, and lets the provenance name what was staged instead of it."""
+    def results_as_staged(self, results: list[SplitResult]) -> list[SplitResult]:
+        """The results, naming the archive and not what it was unpacked to."""
         if self._unpacked is None:
-            return
-        shutil.rmtree(staged.spill_directory(self.builder_config.name, room), ignore_errors=True)
-        self.results = [_as_staged(result, *self._unpacked) for result in self.results]
+            return results
+        return [_as_staged(result, *self._unpacked) for result in results]
+
+    def published(self) -> None:
+        """Frees the scratch space."""
+        if self._unpacked is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
 
 
 def _as_staged(result: SplitResult, plain: str, archive: SourceFile) -> SplitResult:
@@ -90,5 +104,5 @@ def _as_staged(result: SplitResult, plain: str, archive: SourceFile) -> SplitRes
         dataclasses.replace(note, path=f"{archive.path}, unpacked") if note.path == plain else note
         for note in result.notes
     )
-    files = tuple(archive if file.path == plain else file for file in result.files)
+    files = tuple(file for file in result.files if file.path != plain)
     return dataclasses.replace(result, notes=notes, files=files)

@@ -288,7 +288,12 @@ def _tables(workers: Workers, function: Callable[..., pa.Table], jobs: list[Any]
         return row_schema().empty_table()
     reference = f"{function.__module__}:{function.__name__}"
     parts = dict(workers.run(reference, jobs, here=len(jobs) == 1))
-    return pa.concat_tables([parts[number] for number in range(len(jobs))])
+    # In one piece, which the plan takes rows from faster than from a thousand.
+    table = pa.concat_tables([parts[number] for number in range(len(jobs))]).combine_chunks()
+    parts.clear()
+    # The pieces of 13 million rows are 0.6 GB, which the plan finds a use for.
+    pa.default_memory_pool().release_unused()
+    return table
 
 
 def _labels(config: str, root: Path, wnids: list[str]) -> list[int]:

@@ -1,0 +1,96 @@
+"""Files that are whole or not there: temporary names, flushing, and what a failure to write means.
+
+A name ending in `PARTIAL_SUFFIX` is a file that somebody is writing, or was writing when it ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from imagenet_builders.errors import TargetError
+
+PARTIAL_SUFFIX = ".partial"
+
+_REASONS = {
+    errno.ENOSPC: "the file system is full; free some space",
+    errno.EDQUOT: "your quota there is used up; free some space, or ask for more",
+    errno.EIO: "the storage reported an error; see whether it is well",
+    errno.EFBIG: "the file is larger than this process may write; raise `ulimit -f`",
+    errno.EROFS: "the file system is mounted read-only; choose another directory",
+    errno.EACCES: "you may not write there; ask its owner, or choose another directory",
+    errno.EPERM: "that is not allowed there; ask its owner, or choose another directory",
+    errno.ESTALE: "the network file system has lost the file; see whether its server is well",
+    errno.ENOENT: "its directory was removed while it was written; see who did that",
+    errno.EMFILE: "too many files are open; raise `ulimit -n`",
+}
+
+
+def partial_path(path: Path) -> Path:
+    """A temporary name beside `path` that no other process of any machine uses."""
+    owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+    return path.with_name(f".{path.name}.{owner}{PARTIAL_SUFFIX}")
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Writes a small file under a temporary name, flushes it, and gives it its name.
+
+    Raises:
+        TargetError: It cannot be written; what was there before is as it was.
+    """
+    partial = partial_path(path)
+    with writing(path):
+        try:
+            fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            try:
+                while data:
+                    data = data[os.write(fd, data) :]
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+            partial.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
+            raise
+
+
+def flush(path: Path) -> None:
+    """Has the storage keep a file, or the entries of a directory.
+
+    Raises:
+        TargetError: The storage could not.
+    """
+    with writing(path):
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        except OSError as error:
+            # Some network file systems cannot flush a directory, and need not.
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP) or not path.is_dir():
+                raise
+        finally:
+            os.close(fd)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Makes of an OSError in the block a TargetError about `path`, with what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise target_error(path, error) from error
+
+
+def target_error(path: Path, error: OSError) -> TargetError:
+    """The sentence for a file or directory that could not be written."""
+    reason = _REASONS.get(error.errno or 0, "see whether its file system is well")
+    return TargetError(
+        f"{path} cannot be written: {error.strerror or error}; {reason}, then run the same "
+        "command again"
+    )

@@ -1,0 +1,179 @@
+"""The frame of a build: one builder at a time, what is there already, what stays when it fails."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from imagenet_builders.assembly import durable, lock, provenance, publish, workplace
+from imagenet_builders.assembly.workplace import Workplace
+from imagenet_builders.errors import BusyError, OptionError, TargetError
+from imagenet_builders.options import BuildOptions
+
+
+class Preparation:
+    """A build of one dataset from its lock to its publication; a context manager.
+
+    Inside of the block, nobody else builds the same. However the block ends, what is finished
+    stays for the next build, and nothing else.
+
+    Args:
+        target: The directory of the version.
+        options: How to build.
+        name: Full name of the dataset, for messages.
+        overwrite: Replace a dataset that is there.
+
+    Attributes:
+        workplace: Where the dataset is put together.
+        options: As given.
+    """
+
+    def __init__(self, target: Path, options: BuildOptions, name: str, *, overwrite: bool):
+        self.target = target
+        self.options = options
+        self._name = name
+        self._overwrite = overwrite
+        self._started = time.monotonic()
+        self._replaces = False
+        self._published = False
+        self._made: list[Path] = []
+        self._lock_path = target.with_name(f".{target.name}.lock")
+        self._lock = lock.BuildLock(self._lock_path, what=name, wait=options.wait, announce=_say)
+        self.workplace = Workplace(target, self._lock.token)
+
+    @property
+    def seconds(self) -> float:
+        """How long it took so far."""
+        return time.monotonic() - self._started
+
+    def is_there(self, max_examples_per_split: int | None) -> bool:
+        """Whether there is nothing to do.
+
+        A dataset that is only a part of the splits, built to try things out, counts for nothing
+        when all or another part is wanted: it will be replaced.
+
+        Args:
+            max_examples_per_split: How much is wanted.
+        """
+        self._replaces = self._overwrite and os.path.lexists(self.target)
+        if self._overwrite or not (self.target / "dataset_info.json").exists():
+            return False
+        part = provenance.part_of_splits(self.target)
+        self._replaces = part is not None and part != max_examples_per_split
+        return not self._replaces
+
+    def tidy(self) -> None:
+        """Removes what a build left that was killed right after it had published the dataset."""
+        if workplace.is_debris_there(self.target):
+            # Whoever holds the lock now will tidy up itself.
+            with (
+                contextlib.suppress(BusyError, TargetError, OSError),
+                lock.BuildLock(self._lock_path, what=self._name, wait=False, announce=_say),
+            ):
+                workplace.remove_debris(self.target, self._lock_path)
+
+    def __enter__(self) -> Self:
+        options = self.options
+        self._made = publish.make_parents(self.target.parent, options.mode, options.group_id())
+        try:
+            self._lock.__enter__()
+        except BaseException:
+            self._remove_parents()
+            raise
+        try:
+            for sentence in workplace.remove_debris(self.target, self._lock_path):
+                _say(sentence)
+        except BaseException as error:
+            self._lock.__exit__(type(error), error, error.__traceback__)
+            raise
+        self._started = time.monotonic()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if isinstance(error, TargetError):
+                self._lock.check()
+            if self._published or error is None:
+                self.workplace.close()
+            else:
+                kept = self.workplace.abandon()
+                if kept:
+                    error.add_note(
+                        f"{kept:,} finished shards of {self._name} are kept in "
+                        f"{self.workplace.directory}; run the same command again to continue"
+                    )
+        finally:
+            self._lock.__exit__(kind, error, traceback)
+            self._remove_parents()
+
+    def check_splits(self, splits: Iterable[str]) -> None:
+        """Makes sure that a dataset that is replaced loses no split by mistake.
+
+        Raises:
+            OptionError: It would.
+        """
+        if not self._replaces or self.options.allow_fewer_splits:
+            return
+        document = provenance.read_info(self.target)
+        before = {split["name"] for split in document.get("splits", [])}
+        lost = sorted(before - set(splits))
+        if lost:
+            raise OptionError(
+                f"{self.target} has the splits {', '.join(sorted(before))}, but what is staged now "
+                f"is without {', '.join(lost)}; stage that too, or build with "
+                "--allow-fewer-splits if it is to go"
+            )
+
+    def open(self, description: Mapping[str, Any]) -> None:
+        """Makes the workplace ready; says what becomes of an earlier build's work."""
+        # What is there must not be touched if it is another's by now.
+        self._lock.check()
+        with durable.writing(self.workplace.directory):
+            said = self.workplace.open(description)
+        if said:
+            _say(f"{self._name}: {said}")
+
+    def publish(self) -> None:
+        """Gives the finished dataset its name.
+
+        Raises:
+            BusyError: Another process has taken over the lock.
+            TargetError: It cannot be done.
+        """
+        directory = self.workplace.directory
+        options = self.options
+        # TensorFlow writes some files with modes of its own.
+        umask = os.umask(0o077)
+        os.umask(umask)
+        for path in directory.iterdir():
+            if options.mode is None:
+                publish.set_access([path], 0o777 & ~umask, None)
+        if options.mode is not None or options.group is not None:
+            everything = [directory, *directory.iterdir()]
+            publish.set_access(everything, options.mode, options.group_id())
+        self._lock.check()
+        publish.publish(directory, self.target, replace=self._replaces)
+        self._published = True
+
+    def _remove_parents(self) -> None:
+        """Removes the directories that were made for nothing."""
+        for path in self._made:
+            try:
+                path.rmdir()
+            except OSError:
+                return
+
+
+def _say(text: str) -> None:
+    print(f"imagenet-builders: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,1 @@
+"""Verification of built datasets: everything in them is read and held against what it should be."""

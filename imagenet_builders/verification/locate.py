@@ -1,0 +1,83 @@
+"""Which directories of built datasets a name or a path means."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from imagenet_builders.datasets import BUILDER_MODULES
+from imagenet_builders.errors import OptionError, StagingError
+
+_VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
+_NAME = re.compile(r"([A-Za-z0-9_]+)(?:/([A-Za-z0-9_.+-]+))?(?::([0-9]+\.[0-9]+\.[0-9]+))?")
+INFO = "dataset_info.json"
+
+
+def default_data_dir() -> Path:
+    """Where TensorFlow Datasets has its datasets by default."""
+    return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+
+
+def find(asked: str, data_dir: Path) -> list[Path]:
+    """The directories of the datasets that are meant.
+
+    Args:
+        asked: `NAME`, `NAME/CONFIG`, either with `:VERSION`, the path of a directory, or `all`.
+        data_dir: Where datasets are.
+
+    Returns:
+        The directory of the newest version, or the one asked for, of each configuration.
+
+    Raises:
+        OptionError: It is neither a name nor a directory.
+        StagingError: There is no such dataset.
+    """
+    path = Path(asked)
+    if path.is_dir() and (path.is_absolute() or asked.startswith(".") or (path / INFO).is_file()):
+        return [path.absolute()]
+    if asked == "all":
+        found = [
+            each
+            for name in sorted(BUILDER_MODULES)
+            if (data_dir / name).is_dir()
+            for each in _under(data_dir / name, None)
+        ]
+        if not found:
+            raise StagingError(f"{data_dir}: there is no dataset of this package")
+        return found
+    match = _NAME.fullmatch(asked)
+    if match is None:
+        raise OptionError(
+            f"{asked!r} is neither a dataset (NAME, NAME/CONFIG, NAME:VERSION) nor the directory "
+            "of one"
+        )
+    name, config, version = match.groups()
+    root = data_dir / name / config if config else data_dir / name
+    found = _under(root, version)
+    if not found:
+        what = f"no version {version}" if version else "no version"
+        raise StagingError(
+            f"{asked} is not built: there is {what} in {root}; see --data-dir, or build it"
+        )
+    return found
+
+
+def _under(root: Path, version: str | None) -> list[Path]:
+    """Versions right in a directory, or else in the directories of its configurations."""
+    here = _newest(root, version)
+    if here is not None:
+        return [here]
+    below = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    return [found for path in below if (found := _newest(path, version)) is not None]
+
+
+def _newest(directory: Path, version: str | None) -> Path | None:
+    if not directory.is_dir():
+        return None
+    versions = [
+        path for path in directory.iterdir() if _VERSION.fullmatch(path.name) and path.is_dir()
+    ]
+    if version is not None:
+        versions = [path for path in versions if path.name == version]
+    return max(versions, key=lambda path: [*map(int, path.name.split("."))], default=None)

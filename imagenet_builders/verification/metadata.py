@@ -1,0 +1,284 @@
+"""A dataset's own description, `dataset_info.json` and `features.json`, read strictly."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import stat
+from pathlib import Path
+from typing import Any
+
+from imagenet_builders.errors import ImagenetBuildersError
+
+MAX_METADATA_BYTES = 1 << 26
+"""Bound on a file of metadata; the provenance of 13 million images has at most some megabytes."""
+
+_TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
+_MAX_SHARDS = 100_000
+_PREFIX = "tensorflow_datasets.core.features."
+
+
+class MetadataError(ImagenetBuildersError):
+    """A file of metadata is missing, damaged, or says what cannot be.
+
+    Attributes:
+        path: The file.
+        what: What is wrong.
+    """
+
+    def __init__(self, path: Path, what: str):
+        super().__init__(f"{path}: {what}")
+        self.path, self.what = str(path), what
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """One feature of the serialized examples.
+
+    Attributes:
+        path: Its name there, such as `objects/bbox`.
+        kind: `image`, `label`, `text` or `bbox`.
+        sequence: Name of the sequence that it is in, or None.
+        classes: Number of classes of a label.
+        encoding: `jpeg` or `png`, for an image, or None where either may be.
+        shape: Height, width and channels of an image; None where any may be.
+    """
+
+    path: str
+    kind: str
+    sequence: str | None = None
+    classes: int = 0
+    encoding: str | None = None
+    shape: tuple[int | None, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitInfo:
+    """What the metadata say of a split.
+
+    Attributes:
+        name: Its name.
+        record_bytes: Bytes of all its records.
+        lengths: Number of records of each shard.
+        shards: File name of each shard.
+    """
+
+    name: str
+    record_bytes: int
+    lengths: tuple[int, ...]
+    shards: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """What the metadata say of a dataset.
+
+    Attributes:
+        name: Its name.
+        config: Its configuration, or None.
+        version: Its version.
+        file_format: `tfrecord` or `array_record`.
+        splits: Its splits.
+        fields: The features of its examples.
+        labels: Feature path of each label to the names of the classes; empty without a file.
+        label_files: Name of each file of class names.
+    """
+
+    name: str
+    config: str | None
+    version: str
+    file_format: str
+    splits: tuple[SplitInfo, ...]
+    fields: tuple[Field, ...]
+    labels: dict[str, tuple[str, ...]]
+    label_files: tuple[str, ...]
+
+
+def read_json(path: Path) -> Any:
+    """A JSON document in which no name is there twice.
+
+    Raises:
+        MetadataError: There is no such document.
+    """
+    return parse_json(path, read_bytes(path))
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file of metadata; raises MetadataError where it cannot be had."""
+    try:
+        # Opening a pipe would wait for a writer.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise MetadataError(path, "this is not a file")
+        with open(path, "rb") as file:
+            data = file.read(MAX_METADATA_BYTES + 1)
+    except FileNotFoundError:
+        raise MetadataError(path, "this file is missing") from None
+    except OSError as error:
+        raise MetadataError(path, f"this file cannot be read ({error.strerror})") from None
+    if len(data) > MAX_METADATA_BYTES:
+        raise MetadataError(path, f"this file has more than {MAX_METADATA_BYTES:,} bytes")
+    return data
+
+
+def parse_json(path: Path, data: bytes) -> Any:
+    """The JSON document in some bytes; see `read_json`."""
+    try:
+        return json.loads(
+            data.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant
+        )
+    except RecursionError:
+        raise MetadataError(path, "not JSON: it is nested too deeply") from None
+    except ValueError as error:
+        raise MetadataError(path, f"not JSON as it should be: {error}") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise ValueError("a name is there twice in an object")
+    return document
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number")
+
+
+def describe(directory: Path) -> Description:
+    """Reads what a dataset says of itself.
+
+    Args:
+        directory: The directory of its version.
+
+    Returns:
+        The description.
+
+    Raises:
+        MetadataError: A file is missing or damaged.
+    """
+    path = directory / "dataset_info.json"
+    info = _mapping(path, read_json(path), "the document")
+    name = _text(path, info, "name")
+    file_format = _text(path, info, "fileFormat") if "fileFormat" in info else "tfrecord"
+    if file_format not in ("tfrecord", "array_record"):
+        raise MetadataError(path, f"the file format {file_format!a} cannot be verified")
+    splits = tuple(_split(path, name, file_format, entry) for entry in _list(path, info, "splits"))
+    if len({split.name for split in splits}) != len(splits):
+        raise MetadataError(path, "a split is there twice")
+    if not splits:
+        raise MetadataError(path, "it names no split, so nothing was built here")
+    features_path = directory / "features.json"
+    fields = tuple(_fields(features_path, read_json(features_path), "", None))
+    labels, files = {}, []
+    for field in fields:
+        if field.kind != "label":
+            continue
+        file = directory / f"{field.path.replace('/', '-')}.labels.txt"
+        if file.exists():  # A label without names has none.
+            text = read_bytes(file).decode("utf-8", "replace")
+            labels[field.path] = tuple(text.removesuffix("\n").split("\n"))
+            files.append(file.name)
+            if len(labels[field.path]) != field.classes:
+                raise MetadataError(
+                    file,
+                    f"expected the names of {field.classes:,} classes, as features.json says, "
+                    f"found {len(labels[field.path]):,}",
+                )
+    return Description(
+        name,
+        _text(path, info, "configName") if "configName" in info else None,
+        _text(path, info, "version"),
+        file_format,
+        splits,
+        fields,
+        labels,
+        tuple(files),
+    )
+
+
+def _split(path: Path, dataset: str, file_format: str, entry: Any) -> SplitInfo:
+    entry = _mapping(path, entry, "a split")
+    name = _text(path, entry, "name")
+    template = entry.get("filepathTemplate", _TEMPLATE)
+    lengths = tuple(_number(path, length) for length in _list(path, entry, "shardLengths"))
+    if len(lengths) > _MAX_SHARDS:
+        raise MetadataError(path, f"split {name[:60]!a} has more than {_MAX_SHARDS:,} shards")
+    if not isinstance(template, str) or "/" in dataset + name + template:
+        raise MetadataError(path, "the name of a split or of its files is not as it should be")
+    shards = tuple(
+        template.replace("{DATASET}", dataset)
+        .replace("{SPLIT}", name)
+        .replace("{FILEFORMAT}", file_format)
+        .replace("{SHARD_X_OF_Y}", f"{number:05}-of-{len(lengths):05}")
+        for number in range(len(lengths))
+    )
+    if len(set(shards)) != len(shards):
+        raise MetadataError(path, f"the template {template[:80]!a} names several shards alike")
+    return SplitInfo(name, _number(path, entry.get("numBytes", "0")), lengths, shards)
+
+
+def _fields(path: Path, document: Any, name: str, sequence: str | None) -> list[Field]:
+    feature = _mapping(path, document, f"feature {name!a}")
+    kind = str(feature.get("pythonClassName", "")).removeprefix(_PREFIX)
+    if kind == "features_dict.FeaturesDict":
+        inner = _mapping(path, feature.get("featuresDict"), "featuresDict").get("features")
+        inner = _mapping(path, inner, "features")
+        return [
+            field
+            for each, value in inner.items()
+            for field in _fields(path, value, f"{name}/{each}" if name else each, sequence)
+        ]
+    if kind == "sequence_feature.Sequence" and sequence is None:
+        content = _mapping(path, feature.get("sequence"), "sequence")
+        if content.get("length") == "-1":
+            return _fields(path, content.get("feature"), name, name)
+    if kind == "text_feature.Text":
+        return [Field(name, "text", sequence)]
+    if kind == "bounding_boxes.BBoxFeature":
+        box = _mapping(path, feature.get("boundingBox", {}), "boundingBox")
+        if box.get("bboxFormat", "REL_YXYX") == "REL_YXYX":
+            return [Field(name, "bbox", sequence)]
+    if kind == "class_label_feature.ClassLabel":
+        label = _mapping(path, feature.get("classLabel"), "classLabel")
+        return [Field(name, "label", sequence, classes=_number(path, label.get("numClasses")))]
+    if kind == "image_feature.Image":
+        image = _mapping(path, feature.get("image"), "image")
+        shape = _mapping(path, image.get("shape", {}), "shape").get("dimensions", [])
+        encoding = image.get("encodingFormat") or None
+        if (
+            isinstance(shape, list)
+            and len(shape) in (0, 3)
+            and encoding in (None, "jpeg", "png")
+            and image.get("dtype", "uint8") == "uint8"
+        ):
+            sizes = (None if size == "-1" else _number(path, size) for size in shape)
+            return [Field(name, "image", sequence, encoding=encoding, shape=tuple(sizes))]
+    raise MetadataError(path, f"a feature {name[:60]!a} of this kind ({kind[:80]!a}) is not known")
+
+
+def _mapping(path: Path, value: Any, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise MetadataError(path, f"{what} should be an object in braces")
+    return value
+
+
+def _list(path: Path, document: dict[str, Any], name: str) -> list[Any]:
+    value = document.get(name, [])
+    if not isinstance(value, list):
+        raise MetadataError(path, f"{name!r} should be a list")
+    return value
+
+
+def _text(path: Path, document: dict[str, Any], name: str) -> str:
+    value = document.get(name)
+    if not isinstance(value, str) or not value:
+        raise MetadataError(path, f"{name!r} should be a text")
+    return value
+
+
+def _number(path: Path, value: Any) -> int:
+    """A number as protobuf's JSON writes it, in quotes."""
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value):
+        return int(value)
+    raise MetadataError(path, f"expected a number in quotes, found {str(value)[:40]!a}")

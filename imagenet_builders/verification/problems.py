@@ -1,0 +1,71 @@
+"""What is wrong with a dataset: problems as sentences, collected without bound on their number."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+REBUILD = "build the dataset again"
+
+SHOWN = 20
+"""So many problems are kept of each shard, and of a dataset; the others are counted."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """Something that is wrong.
+
+    Attributes:
+        path: The file or directory.
+        what: What is wrong, in words.
+        record: The record in the file, counted from 0, or None.
+        offset: Byte offset in the file, or None.
+        expected: What should be there, or None.
+        found: What is there, or None.
+        advice: What to do.
+    """
+
+    path: str
+    what: str
+    record: int | None = None
+    offset: int | None = None
+    expected: str | None = None
+    found: str | None = None
+    advice: str = REBUILD
+
+    @property
+    def sentence(self) -> str:
+        """All of it in one sentence, without control characters."""
+        where = self.path
+        if self.record is not None:
+            where += f", record {self.record:,}"
+        if self.offset is not None:
+            where += f", at byte {self.offset:,}"
+        text = f"{where}: {self.what}"
+        if self.expected is not None:
+            text += f"; expected {self.expected}"
+            text += f", found {self.found}" if self.found is not None else ""
+        elif self.found is not None:
+            text += f"; found {self.found}"
+        text += f"; {self.advice}"
+        return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
+class Problems:
+    """A list of problems that keeps the first `SHOWN` and counts all."""
+
+    def __init__(self) -> None:
+        self.kept: list[Problem] = []
+        self.count = 0
+
+    def add(self, problem: Problem) -> None:
+        """Adds a problem."""
+        self.count += 1
+        if len(self.kept) < SHOWN:
+            self.kept.append(problem)
+
+    def extend(self, problems: Iterable[Problem], count: int) -> None:
+        """Adds the kept ones of `count` problems."""
+        room = SHOWN - len(self.kept)
+        self.kept += list(problems)[:room]
+        self.count += count

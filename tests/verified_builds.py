@@ -1,0 +1,84 @@
+"""Built datasets for the tests of verification, their provenance with checksums, and damage."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+from building import shards
+
+from imagenet_builders.assembly import records as framing
+from imagenet_builders.assembly.parsing import parse
+from imagenet_builders.assembly.records import serialize
+from imagenet_builders.verification.dataset import Verdict, verify_dataset
+from imagenet_builders.verification.provenance import FILE_NAME, own_digest
+
+
+def verified(directory: Path, *, decode: bool = False) -> Verdict:
+    return verify_dataset(directory, workers=1, decode=decode)
+
+
+def said(verdict: Verdict) -> str:
+    return "\n".join(problem.sentence for problem in verdict.problems)
+
+
+def copy(directory: Path, target: Path) -> Path:
+    """A copy of a dataset below another data_dir, with the directories of its name."""
+    copied = target / directory.parent.name / directory.name
+    shutil.copytree(directory, copied)
+    return copied
+
+
+def seal(directory: Path) -> None:
+    """Gives the provenance checksums of all files and of itself."""
+    path = directory / FILE_NAME
+    document = json.loads(path.read_text())
+    belong = set()
+    for split, entry in document["splits"].items():
+        files = shards(directory, split)
+        belong |= {file.name for file in files}
+        contents = [file.read_bytes() for file in files]
+        entry["shard_crc32c"] = [f"{google_crc32c.value(data):08x}" for data in contents]
+        entry["shard_bytes"] = [len(data) for data in contents]
+    document["files"] = {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(directory.iterdir())
+        if file.name not in belong | {FILE_NAME}
+    }
+    document.pop("self", None)
+    document["self"] = own_digest(document)
+    path.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def read_frames(shard: Path) -> list[bytes]:
+    """The records of a TFRecord file."""
+    data, found = shard.read_bytes(), []
+    while data:
+        (length,) = struct.unpack_from("<Q", data)
+        found.append(data[12 : 12 + length])
+        data = data[16 + length :]
+    return found
+
+
+def write_frames(shard: Path, contents: list[bytes]) -> None:
+    """Writes records with checksums that are right."""
+    data = b""
+    for record in contents:
+        before, after, _ = framing.frame([record])
+        data += before + record + after
+    shard.write_bytes(data)
+
+
+def changed(record: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
+    """A record with other features."""
+    values: dict[str, Any] = {}
+    for name, feature in parse(record).items():
+        values[name] = feature.values[0]
+    change(values)
+    return b"".join(serialize(values))

@@ -18,7 +18,7 @@ _LEAST_BYTES = 1 << 20
 _PROBE_BYTES = 4096
 
 _REASONS = {
-    errno.ENOSPC: "it is full",
+    errno.ENOSPC: "no space, or no file (inode), is left there",
     errno.EDQUOT: "your quota there is used up",
     errno.EROFS: "its file system is mounted read-only",
     errno.EACCES: "you may not write there",
@@ -95,7 +95,7 @@ def check_room(directory: Path, needed: int, what_for: str) -> int:
         Bytes that are free.
 
     Raises:
-        OptionError: There is too little space, or no file can be made any more.
+        OptionError: There is too little space.
     """
     status = os.statvfs(directory)
     free = status.f_bavail * status.f_frsize
@@ -103,12 +103,6 @@ def check_room(directory: Path, needed: int, what_for: str) -> int:
         raise OptionError(
             f"scratch directory {directory} has {size_text(free)} free, but {size_text(needed)} "
             f"are needed {what_for}; free some, or choose another with --scratch-dir"
-        )
-    # A file system that makes inodes as it needs them says that it has none at all.
-    if status.f_files and not status.f_favail:
-        raise OptionError(
-            f"scratch directory {directory} has room for no more files (inodes); remove some, or "
-            "choose another with --scratch-dir"
         )
     return free
 

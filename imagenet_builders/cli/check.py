@@ -52,6 +52,12 @@ def add_parser(commands: Any) -> None:
         help="walk every header and name, as a build does first; the index is kept for it",
     )
     parser.add_argument(
+        "--speed",
+        action="store_true",
+        help="measure for about three seconds how fast the largest archive is read, at random and "
+        "in order, and say whether to build with --stage",
+    )
+    parser.add_argument(
         "--strict", action="store_true", default=None, help="warnings are errors, as in a build"
     )
     parser.add_argument("--source", choices=KINDS, help="as for a build")
@@ -89,6 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
         add_name=arguments.add_name_to_manual_dir,
         hash=arguments.hash,
         deep=arguments.deep,
+        speed=arguments.speed,
         data_dir=Path(arguments.data_dir).expanduser() if arguments.data_dir else None,
         options=options,
     )

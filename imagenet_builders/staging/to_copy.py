@@ -46,7 +46,8 @@ def files_to_copy(survey: Survey, manual_dir: Path, source: str | None) -> ToCop
 
     Raises:
         OptionError: Some of it is staged as folders of small files.
-        SourceError: A directory cannot be read, or what would be read is not whole.
+        SourceError: What would be read is not whole.
+        OSError: A directory cannot be read.
     """
     files: dict[Path, None] = {}
     stand_ins: dict[Path, bool] = {}
@@ -58,20 +59,41 @@ def files_to_copy(survey: Survey, manual_dir: Path, source: str | None) -> ToCop
                 "pack them into an archive (tar, SquashFS), name an archive with --source if "
                 "there is one, or build without --stage"
             )
-        if found.kind == "tar.gz" and found.part == "images":
-            continue
-        for path in found.paths:
-            if not path.is_dir():
-                files[path] = None
-            elif found.kind == "class-tars":
-                for entry in _entries(path):
-                    if CLASS_TAR.fullmatch(entry.name):
-                        files[path / entry.name] = None
-                    elif path != manual_dir:  # There, it is other datasets' business.
-                        stand_ins[path / entry.name] = entry.is_dir()
-            else:
-                files |= dict.fromkeys(_npz_files(path))
-    return ToCopy(tuple(files), tuple(stand_ins.items()))
+        files |= dict.fromkeys(archives_of(found))
+        root = found.paths[0]
+        if found.kind == "class-tars" and root != manual_dir:  # There, it is others' business.
+            with os.scandir(root) as entries:
+                stand_ins |= {root / entry.name: entry.is_dir() for entry in entries}
+    return ToCopy(
+        tuple(files), tuple(sorted((p, d) for p, d in stand_ins.items() if p not in files))
+    )
+
+
+def archives_of(found: Found) -> list[Path]:
+    """The archives that are read at random where something is built from.
+
+    Args:
+        found: What it is built from.
+
+    Returns:
+        The files; none for folders of small files, and for an archive that is unpacked.
+
+    Raises:
+        OSError: A directory cannot be read.
+    """
+    if found.kind == "folders" or (found.kind == "tar.gz" and found.part == "images"):
+        return []
+    files = []
+    for path in found.paths:
+        if not path.is_dir():
+            files.append(path)
+        elif found.kind == "class-tars":
+            with os.scandir(path) as entries:
+                names = sorted(entry.name for entry in entries if CLASS_TAR.fullmatch(entry.name))
+            files += [path / name for name in names]
+        else:
+            files += _npz_files(path)
+    return files
 
 
 def _taken(survey: Survey, source: str | None) -> Iterator[Found]:
@@ -84,11 +106,6 @@ def _taken(survey: Survey, source: str | None) -> Iterator[Found]:
         yield images
         if boxes is not None and (annotations := preferred(boxes, None)) is not None:
             yield annotations
-
-
-def _entries(directory: Path) -> list[os.DirEntry[str]]:
-    with os.scandir(directory) as entries:
-        return sorted(entries, key=lambda entry: entry.name)
 
 
 def _npz_files(directory: Path) -> Iterator[Path]:

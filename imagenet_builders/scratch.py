@@ -5,6 +5,7 @@ Scratch space is for what a build can make again: indexes, unpacked archives, st
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import tempfile
@@ -16,6 +17,7 @@ from imagenet_builders.options import BuildOptions
 # Enough to see that it is not full; what more is needed, and what for, is checked when it is known.
 _LEAST_BYTES = 1 << 20
 _PROBE_BYTES = 4096
+_TRIES = 100
 
 _REASONS = {
     errno.ENOSPC: "no space, or no file (inode), is left there",
@@ -64,12 +66,7 @@ def make_scratch(directory: Path, name: str, *, parents: bool = False) -> None:
     """
     try:
         directory.parent.mkdir(parents=parents, exist_ok=True)
-        # What is there is taken for our own work later, so nobody else may put anything there.
-        directory.mkdir(mode=0o700, exist_ok=True)
-        owner = os.lstat(directory).st_uid
-        with tempfile.TemporaryFile(dir=directory, buffering=0) as probe:
-            probe.write(bytes(_PROBE_BYTES))
-            os.fsync(probe.fileno())
+        owner = _made(directory)
     except OSError as error:
         reason = _REASONS.get(error.errno or 0, os.strerror(error.errno or 0))
         raise OptionError(
@@ -81,6 +78,24 @@ def make_scratch(directory: Path, name: str, *, parents: bool = False) -> None:
             f"scratch directory {directory} ({name}) belongs to user {owner}, not to you (user "
             f"{os.getuid()}); choose another with --scratch-dir"
         )
+
+
+def _made(directory: Path) -> int:
+    """Makes a directory and writes to it; returns its owner."""
+    for left in reversed(range(_TRIES)):
+        try:
+            # What is there is taken for our own work later, so nobody else may put anything there.
+            with contextlib.suppress(FileExistsError):
+                directory.mkdir(mode=0o700)
+            owner = os.lstat(directory).st_uid
+            with tempfile.TemporaryFile(dir=directory, buffering=0) as probe:
+                probe.write(bytes(_PROBE_BYTES))
+                os.fsync(probe.fileno())
+            return owner
+        except FileNotFoundError:  # Another build has just removed it, as it was empty.
+            if not left:
+                raise
+    raise AssertionError
 
 
 def check_room(directory: Path, needed: int, what_for: str) -> int:

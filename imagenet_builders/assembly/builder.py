@@ -272,7 +272,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
                 options=options,
                 workers=workers,
             )
-        self.results = as_original(self.results_as_staged(results), self._copy)
+        self.results = as_original(self.results_as_staged(results), self._copy, scratch)
         self._plans = {split: each["plan"] for split, each in description["splits"].items()}
         self.info.set_splits(tfds.core.SplitDict(map(self._split_info, self.results)))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -69,21 +70,28 @@ def staged_sources(info: Any, manual_dir: Path, scratch: Path, options: BuildOpt
     return copy
 
 
-def as_original(results: Iterable[SplitResult], copy: StagedCopy) -> list[SplitResult]:
-    """Results that name the original archives and not the copies that were read.
+def as_original(
+    results: Iterable[SplitResult], copy: StagedCopy, scratch: Path
+) -> list[SplitResult]:
+    """Results that name the original archives, not the copies and unpacked files that were read.
 
     Args:
         results: What was built.
         copy: What it was built from.
+        scratch: The scratch directory of the build. The archives that the files in it were unpacked
+            from are among the files of a result.
 
     Returns:
-        The results as they would be without `--stage`.
+        The results as they would be had all been read in place.
     """
+    unpacked = os.path.join(os.path.abspath(scratch), "")
     return [
         dataclasses.replace(
             result,
             files=tuple(
-                dataclasses.replace(file, path=copy.original_of(file.path)) for file in result.files
+                dataclasses.replace(file, path=copy.original_of(file.path))
+                for file in result.files
+                if not file.path.startswith(unpacked)
             ),
             notes=tuple(
                 dataclasses.replace(note, path=copy.original_of(note.path)) for note in result.notes

@@ -14,6 +14,7 @@ import fcntl
 import hashlib
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -121,10 +122,9 @@ def staged_copy(
     digest = hashlib.sha256(os.path.abspath(manual_dir).encode(errors="surrogateescape"))
     stage = stage_directory(scratch)
     place = stage / f"{name.replace('/', '-')}-{digest.hexdigest()[:12]}"
-    make_scratch(stage, "for copies, by --stage", parents=True)
+    lock = _locked(place)
     for left in stage.glob(f"*{_REMOVED}"):
         shutil.rmtree(left, ignore_errors=True)
-    lock = _locked(place)
     try:
         copy = StagedCopy(place / _FILES, manual_dir, 0, place, lock)
         size = _copy_all(manual_dir, to_copy, place, report)
@@ -326,7 +326,7 @@ def _remove(path: Path) -> None:
 
 def _remove_place(place: Path) -> None:
     """Removes a directory of copies, which at once has its name no more: another may be made."""
-    removed = place.with_name(f"{place.name}.{os.getpid()}{_REMOVED}")
+    removed = place.with_name(f"{place.name}.{secrets.token_hex(4)}{_REMOVED}")
     with contextlib.suppress(OSError):
         place.rename(removed)
         shutil.rmtree(removed, ignore_errors=True)
@@ -335,13 +335,15 @@ def _remove_place(place: Path) -> None:
 
 def _locked(place: Path) -> int:
     """Makes the directory of a copy, and keeps others from it where its file system has locks."""
+    make_scratch(place.parent, "for copies, by --stage", parents=True)
     while True:
         path = place / _LOCK
         try:
-            place.mkdir(mode=0o700, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                place.mkdir(mode=0o700)
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except FileNotFoundError:  # Another build has just removed it.
-            place.parent.mkdir(mode=0o700, exist_ok=True)
+            make_scratch(place.parent, "for copies, by --stage", parents=True)
             continue
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

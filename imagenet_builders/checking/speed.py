@@ -29,7 +29,6 @@ from imagenet_builders.staging.to_copy import archives_of
 _IMAGE_BYTES = 28 * 4096
 _PAGE = 4096
 _IN_ORDER_BYTES = 8 << 20
-_AHEAD_BYTES = 4 * _IN_ORDER_BYTES
 _THREADS = 8
 _SECONDS = 1.3
 _MAX_BYTES = 1 << 30
@@ -238,8 +237,6 @@ def _read_in_order(path: Path, end: int) -> float:
         started = time.monotonic()
         done = begin
         while done < end and time.monotonic() - started < _SECONDS:
-            ahead = min(_AHEAD_BYTES, end - done)
-            os.posix_fadvise(fd, done, ahead, os.POSIX_FADV_WILLNEED)
             count = os.preadv(fd, [memoryview(buffer)[: end - done]], done)
             if not count:
                 break

@@ -65,6 +65,7 @@ def command(manual_dir: Path, *options: str) -> Callable[[Path], list[str]]:
 # --- killed ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_killed_before_any_change_of_the_file_system(
     forks: Server, small: Path, expected: dict, quick_path: Path
 ) -> None:
@@ -118,6 +119,7 @@ def test_ended_at_random_lines(
     trials.assert_survived()
 
 
+@pytest.mark.slow
 def test_killed_while_a_dataset_is_replaced(
     forks: Server, small: Path, expected: dict, quick_path: Path
 ) -> None:

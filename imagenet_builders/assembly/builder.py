@@ -19,6 +19,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from imagenet_builders.assembly import engine, provenance
+from imagenet_builders.assembly.choose_workers import make_workers, shared_scratch
 from imagenet_builders.assembly.engine import PlanConfig, SplitRecipe, SplitResult
 from imagenet_builders.assembly.records import FlatExample
 from imagenet_builders.assembly.shards import load_function
@@ -121,8 +122,10 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
             raise OptionError(
                 f"file_format must be one of {', '.join(FILE_FORMATS)}, not {file_format!r}"
             )
-        with Workers(options.worker_count) as workers:
-            room = Workroom(options.scratch_for(self.data_dir_root), options, workers)
+        exchange = Path(self.data_path) / ".beam"
+        with make_workers(options, download_config, exchange) as workers:
+            scratch = shared_scratch(options, download_config, Path(self.data_dir_root))
+            room = Workroom(scratch, options, workers)
             self.results = engine.build_splits(
                 self.split_recipes(_manual_dir(dl_manager), room),
                 name=self.info.full_name,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # Beam knows this runner only by its full name.
 _FULL_NAMES = {"daskrunner": "apache_beam.runners.dask.dask_runner.DaskRunner"}
 
-_LOCAL_RUNNERS = ("DirectRunner", "SwitchingDirectRunner", "FnApiRunner")
+_LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner")
 
 # Their job servers, which are not Python, have options that Beam's Python side does not know.
 _RUNNERS_WITH_SERVERS = ("FlinkRunner", "SparkRunner", "PortableRunner", "PrismRunner")
@@ -130,6 +130,7 @@ def check(runner: Any, options: PipelineOptions | None, *, workers: int) -> Beam
         runner = runner or options.view_as(StandardOptions).runner or "DirectRunner"
     new_runner = _runner_maker(runner)
     name = type(new_runner()).__name__
+    name = "DirectRunner" if name == "SwitchingDirectRunner" else name  # Beam's own alias.
     _check_names(options, name)
     # Work items are named functions: nothing of the program that runs is to be shipped.
     options.view_as(SetupOptions).save_main_session = False
@@ -156,7 +157,9 @@ def package_version() -> str:
 
 def _pipeline_options(flags: list[str]) -> PipelineOptions:
     try:
-        from apache_beam.options.pipeline_options import PipelineOptions
+        # Importing Beam warns of optional parts that are not installed.
+        with _silent():
+            from apache_beam.options.pipeline_options import PipelineOptions
     except ImportError as error:
         raise OptionError(
             f"beam_options were given, but Apache Beam cannot be imported ({error}); "
@@ -209,15 +212,22 @@ def _check_names(options: PipelineOptions, runner: str) -> None:
 def _refusing() -> Iterator[None]:
     """Beam parses options with argparse, which prints its usage and exits: one error instead."""
     said = io.StringIO()
-    disabled = logging.root.manager.disable
-    # Unknown options are logged, each time.
-    logging.disable(logging.WARNING)
     try:
-        with contextlib.redirect_stderr(said):
+        # Unknown options are logged, each time.
+        with _silent(), contextlib.redirect_stderr(said):
             yield
     except SystemExit:
         reason = (said.getvalue().splitlines() or [""])[-1].partition("error: ")[2]
         raise OptionError(f"beam_options cannot be used: {reason}") from None
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Nothing is logged but errors."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
     finally:
         logging.disable(disabled)
 
@@ -237,7 +247,7 @@ def _set_direct_defaults(options: PipelineOptions, workers: int) -> None:
     if not _given(options, "direct_num_workers"):
         options.view_as(DirectOptions).direct_num_workers = workers
     if not _given(options, "default_sdk_harness_log_level"):
-        options.view_as(WorkerOptions).default_sdk_harness_log_level = "WARNING"
+        options.view_as(WorkerOptions).default_sdk_harness_log_level = "ERROR"
     # Beam 2.77 first tries to download another runner, Prism, for all pipelines but those that say
     # this; there are no triggers in ours.
     options.view_as(TypeOptions).allow_unsafe_triggers = True

@@ -27,7 +27,8 @@ def watched(tell: Callable[[str], None]) -> Iterator[None]:
     def hook(arguments: threading.ExceptHookArgs) -> None:
         if "Worker subprocess exited" in str(arguments.exc_value):
             tell(str(arguments.exc_value))
-        else:
+        # The threads that talked to the process end with this.
+        elif arguments.exc_type.__name__ != "RpcError":
             before(arguments)
 
     threading.excepthook = hook

@@ -13,6 +13,7 @@ import itertools
 import os
 import secrets
 import shutil
+import sys
 import threading
 import time
 from collections import Counter
@@ -66,6 +67,19 @@ class BeamWorkers(Workers):
 
     def _stop(self) -> None:
         shutil.rmtree(self._exchange, ignore_errors=True)
+        for line in self._summary():
+            print(line, file=sys.stderr)
+
+    def _summary(self) -> Iterator[str]:
+        """Who did what, a line a function: a cluster of which only a part works is found so."""
+        for function in dict.fromkeys(function for function, _, _ in self.done_by):
+            done = {key[1:]: n for key, n in self.done_by.items() if key[0] == function}
+            hosts = sorted({host for host, _ in done})
+            named = ", ".join(hosts[:4]) + (", ..." if len(hosts) > 4 else "")
+            yield (
+                f"{self._settings.name}: {function.rpartition(':')[2]}: {sum(done.values()):,} "
+                f"work items done by {len(done):,} processes on {len(hosts):,} machines ({named})"
+            )
 
     def run(
         self,
@@ -218,6 +232,7 @@ class _Pipeline(threading.Thread):
         with contextlib.suppress(Exception):
             if self._result is not None:
                 self._result.cancel()
-        self.join(_PATIENCE)
+        if self.died is None:
+            self.join(_PATIENCE)
         if self.is_alive() and self._settings.is_local:
             beam_processes.end()

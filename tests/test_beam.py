@@ -22,7 +22,7 @@ from pathlib import Path
 import jobs_for_workers as jobs
 import psutil
 import pytest
-from building import built_by_cli, environment, run, run_cli, shards
+from building import built_by_cli, environment, run, shards
 from makers import ilsvrc2012_large
 
 from imagenet_builders.assembly import beam_items, beam_options
@@ -45,30 +45,18 @@ def workers(tmp_path: Path) -> Iterator[BeamWorkers]:
     assert not (tmp_path / "exchange").exists()
 
 
-@pytest.fixture
-def jobs_can_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Worker processes of Beam have the environment of this one, not its `sys.path`."""
-    monkeypatch.setenv("PYTHONPATH", environment(PYTHONPATH_TESTS="")["PYTHONPATH"])
-    monkeypatch.setenv(
-        "PYTHONPATH", os.pathsep.join([str(Path(jobs.__file__).parent), os.environ["PYTHONPATH"]])
-    )
-
-
 # --- lists of jobs ---------------------------------------------------------------------------
 
 
 def test_each_job_gives_its_result_at_its_position_and_progress_adds_up(
-    workers: BeamWorkers, caplog: pytest.LogCaptureFixture
+    workers: BeamWorkers,
 ) -> None:
     told: list[tuple[int, int]] = []
-    with caplog.at_level(logging.INFO):
-        results = dict(
-            workers.run("jobs_for_workers:count", range(9), report=lambda *done: told.append(done))
-        )
+    results = dict(
+        workers.run("jobs_for_workers:count", range(9), report=lambda *done: told.append(done))
+    )
     assert results == {number: number for number in range(9)}
     assert sorted(told) == [(number, 100 * number) for number in range(9)]
-    # Left to itself, Beam's DirectRunner first downloads another runner.
-    assert "prism" not in caplog.text.lower()
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -187,9 +175,7 @@ def test_a_machine_that_does_not_see_the_directory_says_so(tmp_path: Path) -> No
 # --- worker processes of this machine --------------------------------------------------------
 
 
-def test_a_worker_process_that_is_killed_is_an_error_and_no_hang(
-    tmp_path: Path, jobs_can_be_imported: None
-) -> None:
+def test_a_worker_process_that_is_killed_is_an_error_and_no_hang(tmp_path: Path) -> None:
     """Beam itself waits for ever."""
     with (
         beam_workers(tmp_path / "exchange", PROCESSES) as workers,
@@ -197,6 +183,25 @@ def test_a_worker_process_that_is_killed_is_an_error_and_no_hang(
     ):
         list(workers.run("jobs_for_workers:kill_itself", [signal.SIGKILL] * 2))
     assert psutil.wait_procs(psutil.Process().children(recursive=True), timeout=10)[1] == []
+
+
+def test_the_direct_runner_does_not_reach_for_the_network(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Left to itself, Beam's DirectRunner first downloads another runner."""
+    import apache_beam as beam
+
+    settings = beam_options.check(None, beam_options.parse(IN_MEMORY), workers=1)
+    with caplog.at_level(logging.INFO):
+        pipeline = beam.Pipeline(runner=settings.new_runner(), options=settings.options_for(1))
+        _ = (
+            pipeline
+            | beam.Create([put_job(tmp_path, 0, "jobs_for_workers:square", None, 3)])
+            | beam.Map(run_item)
+        )
+        pipeline.run().wait_until_finish()
+    assert get_outcome(tmp_path, 0).result == 9
+    assert "prism" not in caplog.text.lower()
 
 
 # --- builds ----------------------------------------------------------------------------------
@@ -227,18 +232,23 @@ def assert_same(found: dict[str, bytes], expected: dict[str, bytes]) -> None:
     assert [name for name in sorted(expected) if found[name] != expected[name]] == []
 
 
+# An index of so little is otherwise made in one piece.
+SMALL_BATCHES = """
+import sys
+from imagenet_builders.datasets.imagenet2012 import staged
+from imagenet_builders.cli import main
+
+staged._BATCH_BYTES = 1 << 20
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 def test_processes_of_beam_write_the_same_bytes(
     manual_dir: Path, local: dict[str, bytes], tmp_path: Path
 ) -> None:
-    done = run_cli(
-        "build",
-        "imagenet2012",
-        f"--manual-dir={manual_dir}",
-        f"--data-dir={tmp_path}",
-        "--num-shards=8",
-        "--workers=2",
-        f"--beam-options={PROCESSES}",
-    )
+    arguments = ["build", "imagenet2012", f"--manual-dir={manual_dir}", f"--data-dir={tmp_path}"]
+    arguments += ["--num-shards=8", "--workers=2", f"--beam-options={PROCESSES}"]
+    done = run([sys.executable, "-c", SMALL_BATCHES, *arguments])
     assert_same(content(Path(done.stdout.splitlines()[-1])), local)
     assert "DirectRunner: write_shard: 24 work items done by 2 processes" in done.stderr
     # Also the index was made by work items.
@@ -269,11 +279,11 @@ import sys
 from imagenet_builders.assembly import beam_workers
 from imagenet_builders.cli import main
 
-class Doubled(beam_workers._Pipeline):
-    def __init__(self, settings, items):
-        super().__init__(settings, items * 2)
+class Doubled(beam_workers.Pipeline):
+    def __init__(self, settings, directory, items):
+        super().__init__(settings, directory, items * 2)
 
-beam_workers._Pipeline = Doubled
+beam_workers.Pipeline = Doubled
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -323,7 +333,7 @@ def test_a_build_that_is_told_to_end_leaves_no_process(manual_dir: Path, tmp_pat
         command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     deadline = time.monotonic() + 60
-    while not (children := workers_of(build.pid)):
+    while len(children := workers_of(build.pid)) < 2:
         assert build.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -361,7 +371,7 @@ def free_port() -> int:
         ("runner=DirectRunner,direct_running_mode=threads", "invalid choice: 'threads'"),
         ("runner=DaskRunner", "needs dask_client_address=tcp://host:port"),
         ("runner=DaskRunner,dask_client_address=tcp://127.0.0.1:PORT", "does not answer"),
-        ("runner=DaskRunner,dask_scheduler_file=/no/such/file", "does not answer"),
+        ("runner=DaskRunner,dask_scheduler_file=/no/such/file", "file=/no/such/file is not there"),
         ("runner=PortableRunner,job_endpoint=127.0.0.1:PORT", "nothing answers at job_endpoint"),
     ],
 )

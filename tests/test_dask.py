@@ -117,12 +117,24 @@ def arguments(manual_dir: Path, data_dir: Path, *options: str) -> list[str]:
     return ["build", "imagenet2012", *where, f"--num-shards={SHARDS}", *options]
 
 
+# An index of so little is otherwise made in one piece.
+SMALL_BATCHES = """
+import sys
+from imagenet_builders.datasets.imagenet2012 import staged
+from imagenet_builders.cli import main
+
+staged._BATCH_BYTES = 1 << 20
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 def test_both_workers_write_shards_and_the_bytes_are_those_of_a_local_build(
     cluster: Cluster, manual_dir: Path, local: dict[str, bytes], tmp_path: Path
 ) -> None:
     wait_for_two(cluster)
     # `dask_npartitions` is not given: without it, one worker would be given everything.
-    done = run_cli(*arguments(manual_dir, tmp_path / "data", cluster.options))
+    build = arguments(manual_dir, tmp_path / "data", cluster.options)
+    done = run([sys.executable, "-c", SMALL_BATCHES, *build])
     assert_same(content(tmp_path / "data/imagenet2012/5.1.0"), local)
     assert f"DaskRunner: write_shard: {3 * SHARDS} work items done by 2 processes" in done.stderr
     assert "DaskRunner: class_images: " in done.stderr

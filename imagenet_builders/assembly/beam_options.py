@@ -13,7 +13,7 @@ import io
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import imagenet_builders
@@ -46,18 +46,22 @@ class BeamSettings:
 
     Attributes:
         name: The runner's class name.
-        new_runner: Makes the runner for one pipeline.
+        runner: The runner's full name, or a runner.
         options: Beam's pipeline options, with defaults filled in.
     """
 
     name: str
-    new_runner: Callable[[], Any]
+    runner: Any
     options: PipelineOptions
 
     @property
     def is_local(self) -> bool:
         """Whether all workers are on this machine."""
         return self.name in _LOCAL_RUNNERS
+
+    def new_runner(self) -> Any:
+        """The runner for a pipeline."""
+        return _runner(self.runner)
 
     def options_for(self, items: int) -> PipelineOptions:
         """The options for a pipeline of so many work items."""
@@ -128,8 +132,9 @@ def check(runner: Any, options: PipelineOptions | None, *, workers: int) -> Beam
 
     with _refusing():
         runner = runner or options.view_as(StandardOptions).runner or "DirectRunner"
-    new_runner = _runner_maker(runner)
-    name = type(new_runner()).__name__
+    if isinstance(runner, str):
+        runner = _FULL_NAMES.get(runner.lower(), runner)
+    name = type(_runner(runner)).__name__
     name = "DirectRunner" if name == "SwitchingDirectRunner" else name  # Beam's own alias.
     _check_names(options, name)
     # Work items are named functions: nothing of the program that runs is to be shipped.
@@ -139,15 +144,7 @@ def check(runner: Any, options: PipelineOptions | None, *, workers: int) -> Beam
     if name == "DaskRunner":
         _check_dask(options)
     _check_endpoints(options)
-    return BeamSettings(name, new_runner, options)
-
-
-def close_result(result: Any) -> None:
-    """Lets go of what a runner's result holds on to: Dask's keeps its connection open."""
-    client = getattr(result, "client", None)
-    if client is not None:
-        with contextlib.suppress(Exception):
-            client.close()
+    return BeamSettings(name, runner, options)
 
 
 def package_version() -> str:
@@ -168,18 +165,14 @@ def _pipeline_options(flags: list[str]) -> PipelineOptions:
     return PipelineOptions(flags)
 
 
-def _runner_maker(runner: Any) -> Callable[[], Any]:
+def _runner(runner: Any) -> Any:
+    """A runner by its name, or one that the caller made."""
     if not isinstance(runner, str):
-        return lambda: runner
+        return runner
     from apache_beam.runners.runner import create_runner
 
-    name = _FULL_NAMES.get(runner.lower(), runner)
-
-    def make() -> Any:
-        return create_runner(name)
-
     try:
-        make()
+        return create_runner(runner)
     except ValueError as error:
         known = str(error).partition("Valid values are ")[2].partition(" or the")[0]
         raise OptionError(
@@ -187,12 +180,11 @@ def _runner_maker(runner: Any) -> Callable[[], Any]:
             f"not {runner!r}"
         ) from None
     except Exception as error:
-        extra = "imagenet-builders[dask]" if "dask" in name.lower() else "what it needs"
+        extra = "imagenet-builders[dask]" if "dask" in runner.lower() else "what it needs"
         raise OptionError(
             f"Beam's runner {runner!r} cannot be imported ({type(error).__name__}: {error}); "
             f"install {extra}, or name another runner"
         ) from None
-    return make
 
 
 def _check_names(options: PipelineOptions, runner: str) -> None:
@@ -269,6 +261,12 @@ def _check_dask(options: PipelineOptions) -> None:
         raise OptionError(
             "the DaskRunner needs dask_client_address=tcp://host:port or dask_scheduler_file=FILE "
             "among the beam_options; for workers on this machine alone take the DirectRunner"
+        )
+    file = given.get("scheduler_file")
+    if file and not os.path.isfile(file):  # Dask would wait for it.
+        raise OptionError(
+            f"dask_scheduler_file={file} is not there; start the scheduler with `dask scheduler "
+            f"--scheduler-file {file}`, or correct the option"
         )
     given = {k: v for k, v in given.items() if k not in ("npartitions", "partition_size")}
     try:

@@ -14,23 +14,21 @@ import os
 import secrets
 import shutil
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from imagenet_builders.assembly import beam_processes
 from imagenet_builders.assembly.beam_items import (
     STOP,
     Item,
     Outcome,
     get_outcome,
     put_job,
-    run_item,
 )
-from imagenet_builders.assembly.beam_options import BeamSettings, close_result
+from imagenet_builders.assembly.beam_options import BeamSettings
+from imagenet_builders.assembly.beam_pipeline import Pipeline
 from imagenet_builders.assembly.workers import Report, Workers, _run_here
 from imagenet_builders.errors import WorkerError
 
@@ -40,8 +38,8 @@ _LOOK_EVERY = 0.5  # Seconds between two looks for new results.
 # older listing of a directory, by default for up to a minute.
 _SHOWN_AFTER = 90.0
 
-# For so many seconds, jobs being done are waited for after an error.
-_PATIENCE = 5.0
+# For so many seconds after all results are there, the runner may tidy up.
+_PATIENCE = 10.0
 
 
 class BeamWorkers(Workers):
@@ -136,30 +134,20 @@ class BeamWorkers(Workers):
     ) -> Generator[tuple[int, Outcome], None, None]:
         """Runs the pipeline, and yields outcomes as they appear; ends the pipeline on an error."""
         missing = set(range(len(items)))
-        pipeline = _Pipeline(self._settings, items)
-        pipeline.start()
-        failed = False
+        pipeline = Pipeline(self._settings, directory, items)
         try:
             deadline = None
             while missing:
-                running = pipeline.is_alive()  # Asked before looking: the last look sees all.
+                running = pipeline.is_running()  # Asked before looking: the last look sees all.
                 found = _found(directory, missing)
                 for number in found:
                     missing.remove(number)
-                    outcome = get_outcome(directory, number)
-                    failed = failed or outcome.error is not None
-                    yield number, outcome
-                if pipeline.died is not None:
-                    raise WorkerError(
-                        f"a worker process of Beam's {self._settings.name} died (out of memory? "
-                        f"ask for more, or for fewer workers): {pipeline.died}; run the same "
-                        "command again"
-                    )
+                    yield number, get_outcome(directory, number)
                 if running:
-                    pipeline.join(_LOOK_EVERY)
+                    pipeline.wait(_LOOK_EVERY)
                 elif missing and not found:
                     if pipeline.error is not None:
-                        raise WorkerError(self._settings.failure(pipeline.error)) from None
+                        raise WorkerError(pipeline.error)
                     deadline = deadline or time.monotonic() + _SHOWN_AFTER
                     if time.monotonic() > deadline:
                         raise WorkerError(
@@ -169,14 +157,12 @@ class BeamWorkers(Workers):
                             "machine and all workers mount under the same path"
                         )
                     time.sleep(_LOOK_EVERY)
+            pipeline.wait(_PATIENCE)
         finally:
-            if missing or failed:
-                # Items that have not begun end at once when they find it.
-                with contextlib.suppress(OSError):
-                    (directory / STOP).touch()
-                pipeline.end()
-            else:
-                pipeline.join()
+            # Items that have not begun end at once when they find it.
+            with contextlib.suppress(OSError):
+                (directory / STOP).touch()
+            pipeline.end()
 
 
 def _found(directory: Path, missing: set[int]) -> list[int]:
@@ -184,55 +170,3 @@ def _found(directory: Path, missing: set[int]) -> list[int]:
     names = os.listdir(directory)
     done = {int(name.removesuffix(".outcome")) for name in names if name.endswith(".outcome")}
     return sorted(done & missing)
-
-
-class _Pipeline(threading.Thread):
-    """A pipeline being run; with some runners, `Pipeline.run` returns only when all is done.
-
-    Attributes:
-        error: What it ended with, if it was an error.
-        died: What was said of a worker process of this machine that died.
-    """
-
-    def __init__(self, settings: BeamSettings, items: list[Item]):
-        super().__init__(name="beam pipeline", daemon=True)
-        self._settings = settings
-        self._items = items
-        self._result: Any = None
-        self.error: BaseException | None = None
-        self.died: str | None = None
-
-    def run(self) -> None:
-        import apache_beam as beam
-
-        try:
-            pipeline = beam.Pipeline(
-                runner=self._settings.new_runner(),
-                options=self._settings.options_for(len(self._items)),
-            )
-            (
-                pipeline
-                | "Jobs" >> beam.Create(self._items)
-                | "Spread" >> beam.Reshuffle()
-                | "Run" >> beam.Map(run_item)
-            )
-            with beam_processes.watched(self._note_death):
-                self._result = pipeline.run()
-                self._result.wait_until_finish()
-        except BaseException as error:  # What is cancelled is not an `Exception`.
-            self.error = error
-        finally:
-            close_result(self._result)
-
-    def _note_death(self, said: str) -> None:
-        self.died = said
-
-    def end(self) -> None:
-        """Asks the runner to give up, waits a little, and ends the processes of this machine."""
-        with contextlib.suppress(Exception):
-            if self._result is not None:
-                self._result.cancel()
-        if self.died is None:
-            self.join(_PATIENCE)
-        if self.is_alive() and self._settings.is_local:
-            beam_processes.end()

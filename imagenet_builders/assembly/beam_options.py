@@ -271,9 +271,7 @@ def _check_dask(options: PipelineOptions) -> None:
     given = {k: v for k, v in given.items() if k not in ("npartitions", "partition_size")}
     try:
         with _quiet("distributed"):
-            client = Client(  # type: ignore[no-untyped-call]
-                **{"timeout": _CONNECT_SECONDS, **given}
-            )
+            client = Client(**{"timeout": _CONNECT_SECONDS, **given})
     except Exception as error:
         raise OptionError(
             f"the Dask scheduler at {where} does not answer ({_brief(error)}); start it with "

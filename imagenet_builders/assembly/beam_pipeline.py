@@ -9,6 +9,7 @@ the DirectRunner's workers.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import pickle
 import signal
@@ -90,6 +91,8 @@ class Pipeline:
 
 def pipeline_main() -> None:
     """What the process does: take the pipeline from its input, run it, and end with its input."""
+    # Beam warns of optional parts that are not installed, and of each runner's options in turn.
+    logging.disable(logging.WARNING)
     settings, directory, items = pickle.load(sys.stdin.buffer)
     results: list[Any] = []
     threading.Thread(target=_end_with_input, args=[results], daemon=True).start()

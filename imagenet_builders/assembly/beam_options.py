@@ -12,6 +12,7 @@ import dataclasses
 import io
 import logging
 import os
+import pickle
 import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -53,11 +54,6 @@ class BeamSettings:
     name: str
     runner: Any
     options: PipelineOptions
-
-    @property
-    def is_local(self) -> bool:
-        """Whether all workers are on this machine."""
-        return self.name in _LOCAL_RUNNERS
 
     def new_runner(self) -> Any:
         """The runner for a pipeline."""
@@ -168,6 +164,13 @@ def _pipeline_options(flags: list[str]) -> PipelineOptions:
 def _runner(runner: Any) -> Any:
     """A runner by its name, or one that the caller made."""
     if not isinstance(runner, str):
+        try:
+            pickle.dumps(runner)  # It travels to the process that runs the pipeline.
+        except Exception as error:
+            raise OptionError(
+                f"beam_runner {type(runner).__name__} cannot be pickled ({_brief(error)}); give "
+                "the name of its class instead"
+            ) from None
         return runner
     from apache_beam.runners.runner import create_runner
 

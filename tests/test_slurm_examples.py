@@ -1,7 +1,8 @@
 """The batch scripts in `examples/slurm`, run as Slurm runs them.
 
-Slurm is not there in most places where tests run: `srun` and `scontrol` are stand-ins, which start
-a command once for each task and write down what they were asked for.
+Slurm is not there in most places where tests run: there, `srun` and `scontrol` are stand-ins, which
+start a command once for each task and write down what they were asked for. Where Debian's packages
+of it are installed, the scripts run in a real allocation of two nodes as well.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import slurm_cluster
 from building import ROOT, built_by_cli, environment
 from makers import ilsvrc2012_large
 
@@ -43,17 +46,21 @@ COMMANDS = {
 }
 
 
+def commands(directory: Path, *names: str) -> str:
+    """A search path on which these commands come first."""
+    directory.mkdir()
+    for name in names:
+        (directory / name).write_text(f"#!/bin/bash\n{COMMANDS[name]}")
+        (directory / name).chmod(0o755)
+    return os.pathsep.join([str(directory), os.environ["PATH"]])
+
+
 @pytest.fixture
 def job(tmp_path: Path) -> dict[str, str]:
     """The environment of a job of two nodes."""
-    commands = tmp_path / "bin"
-    commands.mkdir()
-    for name, script in COMMANDS.items():
-        (commands / name).write_text(f"#!/bin/bash\n{script}")
-        (commands / name).chmod(0o755)
     (tmp_path / "disk").mkdir()
     return environment(
-        PATH=os.pathsep.join([str(commands), os.environ["PATH"]]),
+        PATH=commands(tmp_path / "bin", *COMMANDS),
         SLURM_JOB_ID="17",
         SLURM_JOB_NUM_NODES="2",
         SLURM_CPUS_PER_TASK="1",
@@ -134,6 +141,46 @@ def test_a_job_builds_the_same_bytes_and_goes_on_after_the_time_limit(
 def assert_nothing_left(tmp_path: Path) -> None:
     assert not list((tmp_path / "data").glob(".dask-*"))
     assert not list((tmp_path / "disk").glob("imagenet-builders-*"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not slurm_cluster.is_installed(), reason="Slurm is not installed, or not root")
+def test_in_a_real_allocation_of_two_nodes_and_queued_again(
+    manual_dir: Path, local: dict[str, bytes], tmp_path: Path
+) -> None:
+    [script] = [path for path in SCRIPTS if "dask" in path.name]
+    data_dir, log = tmp_path / "data", tmp_path / "job.log"
+    with slurm_cluster.slurm() as variables:
+        path = commands(tmp_path / "bin", "dask", "imagenet-builders")
+        env = environment(PATH=path) | variables
+        submit = ["sbatch", "--parsable", "--nodes=2", "--cpus-per-task=1", f"--output={log}"]
+        job = slurm(env, *submit, script, "imagenet2012", manual_dir, data_dir, "--num-shards=4")
+        wait_until(lambda: list(data_dir.rglob("*write_shard*")), log)
+        slurm(env, "scancel", "--batch", "--signal=USR1", job)
+        wait_until(lambda: slurm(env, "squeue", "--noheader", "--format=%T") == "PENDING", log)
+        assert not (data_dir / "imagenet2012/5.1.0").exists()
+        assert not list(data_dir.glob(".dask-*"))
+        # Slurm would wait for two minutes.
+        slurm(env, "scontrol", "update", f"JobId={job}", "StartTime=now")
+        wait_until(lambda: not slurm(env, "squeue", "--noheader"), log)
+        assert "JobState=COMPLETED" in slurm(env, "scontrol", "show", "job", job)
+    found = content(data_dir / "imagenet2012/5.1.0")
+    assert sorted(found) == sorted(local)
+    assert [name for name in sorted(local) if found[name] != local[name]] == []
+    assert "write_shard: 12 work items done by " in log.read_text()
+
+
+def slurm(env: dict[str, str], *command: str | Path) -> str:
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def wait_until(condition: Callable[[], object], log: Path) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)

@@ -243,6 +243,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 def test_processes_of_beam_write_the_same_bytes(
     manual_dir: Path, local: dict[str, bytes], tmp_path: Path
 ) -> None:
@@ -255,6 +256,7 @@ def test_processes_of_beam_write_the_same_bytes(
     assert "DirectRunner: class_images:" in done.stderr
 
 
+@pytest.mark.slow
 def test_tfds_own_command_builds_with_beam(
     manual_dir: Path, local: dict[str, bytes], tmp_path: Path
 ) -> None:

@@ -74,9 +74,11 @@ class BeamWorkers(Workers):
             done = {key[1:]: n for key, n in self.done_by.items() if key[0] == function}
             hosts = sorted({host for host, _ in done})
             named = ", ".join(hosts[:4]) + (", ..." if len(hosts) > 4 else "")
+            processes = f"{len(done):,} process" + ("es" if len(done) > 1 else "")
+            machines = f"{len(hosts):,} machine" + ("s" if len(hosts) > 1 else "")
             yield (
                 f"{self._settings.name}: {function.rpartition(':')[2]}: {sum(done.values()):,} "
-                f"work items done by {len(done):,} processes on {len(hosts):,} machines ({named})"
+                f"work items done by {processes} on {machines} ({named})"
             )
 
     def run(

@@ -19,7 +19,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from imagenet_builders.assembly import engine, provenance
-from imagenet_builders.assembly.choose_workers import make_workers, shared_scratch
+from imagenet_builders.assembly.choose_workers import as_workers_see, make_workers, shared_scratch
 from imagenet_builders.assembly.engine import PlanConfig, SplitRecipe, SplitResult
 from imagenet_builders.assembly.records import FlatExample
 from imagenet_builders.assembly.shards import load_function
@@ -123,11 +123,12 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
                 f"file_format must be one of {', '.join(FILE_FORMATS)}, not {file_format!r}"
             )
         exchange = Path(self.data_path) / ".beam"
+        manual_dir = as_workers_see(_manual_dir(dl_manager), download_config)
         with make_workers(options, download_config, exchange) as workers:
             scratch = shared_scratch(options, download_config, Path(self.data_dir_root))
             room = Workroom(scratch, options, workers)
             self.results = engine.build_splits(
-                self.split_recipes(_manual_dir(dl_manager), room),
+                self.split_recipes(manual_dir, room),
                 name=self.info.full_name,
                 shard_path=self._shard_path,
                 file_format=file_format,
@@ -145,7 +146,8 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
 
     def _shard_path(self, split: str, shard: int, shards: int) -> Path:
         template = self._get_filename_template(split_name=split)
-        return Path(template.sharded_filepath(shard_index=shard, num_shards=shards))
+        # Absolute, because a worker on another machine is in another directory.
+        return Path(template.sharded_filepath(shard_index=shard, num_shards=shards)).absolute()
 
     def _split_info(self, result: SplitResult) -> tfds.core.SplitInfo:
         return tfds.core.SplitInfo(

@@ -32,7 +32,7 @@ def make_workers(options: BuildOptions, download_config: Any, exchange: Path) ->
     settings = beam_options.check(
         download_config.beam_runner, download_config.beam_options, workers=options.worker_count
     )
-    return BeamWorkers(settings, exchange)
+    return BeamWorkers(settings, as_workers_see(exchange, download_config))
 
 
 def uses_beam(download_config: Any) -> bool:
@@ -55,5 +55,10 @@ def shared_scratch(options: BuildOptions, download_config: Any, data_dir: Path) 
         The directory, which may not exist.
     """
     if uses_beam(download_config) and options.scratch_dir is None:
-        return data_dir / ".imagenet_builders"
-    return options.scratch_for(data_dir)
+        return as_workers_see(data_dir / ".imagenet_builders", download_config)
+    return as_workers_see(options.scratch_for(data_dir), download_config)
+
+
+def as_workers_see(path: Path, download_config: Any) -> Path:
+    """The path, absolute with Beam: a worker on another machine is in another directory."""
+    return path.absolute() if uses_beam(download_config) else path

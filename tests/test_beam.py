@@ -22,13 +22,14 @@ from pathlib import Path
 import jobs_for_workers as jobs
 import psutil
 import pytest
-from building import built_by_cli, environment, run, shards
+from building import build, built_by_cli, environment, run, shards
 from makers import ilsvrc2012_large
 
 from imagenet_builders.assembly import beam_items, beam_options
 from imagenet_builders.assembly.beam_items import get_outcome, put_job, run_item
 from imagenet_builders.assembly.beam_workers import BeamWorkers
-from imagenet_builders.errors import BadImageError, WorkerError
+from imagenet_builders.datasets.imagenet2012.imagenet2012_dataset_builder import Builder
+from imagenet_builders.errors import BadImageError, OptionError, WorkerError
 
 IN_MEMORY = "runner=DirectRunner,direct_running_mode=in_memory,direct_num_workers=1"
 PROCESSES = "runner=DirectRunner"
@@ -276,6 +277,23 @@ def test_tfds_own_command_builds_with_beam(
     assert "DirectRunner: write_shard: 24 work items done by 2 processes" in done.stderr
 
 
+def test_the_python_interface_takes_a_runner_and_its_options(
+    manual_dir: Path, local: dict[str, bytes], tmp_path: Path
+) -> None:
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.runners.direct.direct_runner import DirectRunner
+
+    directory = build(
+        Builder,
+        manual_dir,
+        tmp_path,
+        num_shards=8,
+        beam_runner=DirectRunner(),
+        beam_options=PipelineOptions(["--direct_running_mode=in_memory"]),
+    )
+    assert_same(content(directory), local)
+
+
 DOUBLED = """
 import sys
 from imagenet_builders.assembly import beam_workers
@@ -327,28 +345,37 @@ def test_an_error_of_a_work_item_is_the_same_sentence(manual_dir: Path, tmp_path
     assert not (tmp_path / "data/imagenet2012/5.1.0").exists()
 
 
-def test_a_build_that_is_told_to_end_leaves_no_process(manual_dir: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_build_that_ends_early_leaves_no_process(
+    manual_dir: Path, tmp_path: Path, number: signal.Signals
+) -> None:
     command = [sys.executable, "-m", "imagenet_builders.cli", "build", "imagenet2012"]
     command += [f"--manual-dir={manual_dir}", f"--data-dir={tmp_path}"]
     command += ["--num-shards=8", f"--beam-options={PROCESSES}"]
-    build = subprocess.Popen(
+    process = subprocess.Popen(
         command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     deadline = time.monotonic() + 60
-    while len(children := workers_of(build.pid)) < 2:
-        assert build.poll() is None
+    while len(children := beam_processes_of(process.pid)) < 3:
+        assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    build.terminate()
-    build.communicate(timeout=60)
-    assert build.returncode == 128 + signal.SIGTERM
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode == (-9 if number is signal.SIGKILL else 128 + number)
     assert psutil.wait_procs(children, timeout=10)[1] == []
     assert not (tmp_path / "imagenet2012/5.1.0").exists()
 
 
-def workers_of(pid: int) -> list[psutil.Process]:
+def beam_processes_of(pid: int) -> list[psutil.Process]:
+    """The process that runs the pipeline and those that it started, once these are workers."""
+    names = ("beam_pipeline", "apache_beam.runners.worker.sdk_worker_main")
     found = psutil.Process(pid).children(recursive=True)
-    return [p for p in found if "apache_beam.runners.worker.sdk_worker_main" in p.cmdline()]
+    return [
+        p
+        for p in found
+        if p.cmdline()[0] != "/bin/sh" and any(n in str(p.cmdline()) for n in names)
+    ]
 
 
 # --- options that cannot be used -------------------------------------------------------------
@@ -397,11 +424,6 @@ def test_a_bad_option_is_one_sentence_before_any_work(
 
 
 def test_tfds_download_config_with_a_bad_runner_is_refused(tmp_path: Path, manual_dir: Path):
-    from building import build
-
-    from imagenet_builders.datasets.imagenet2012.imagenet2012_dataset_builder import Builder
-    from imagenet_builders.errors import OptionError
-
     with pytest.raises(OptionError, match="runner must be one of DaskRunner"):
         build(Builder, manual_dir, tmp_path, beam_runner="TrainRunner")
     assert not (tmp_path / "imagenet2012/5.1.0").exists()

@@ -20,6 +20,7 @@ import tensorflow_datasets as tfds
 
 import imagenet_builders
 from imagenet_builders.assembly import durable, engine, provenance
+from imagenet_builders.assembly.choose_workers import as_workers_see, make_workers, shared_scratch
 from imagenet_builders.assembly.engine import PlanConfig, SplitRecipe, SplitResult
 from imagenet_builders.assembly.preparation import Preparation
 from imagenet_builders.assembly.records import FlatExample
@@ -240,10 +241,11 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
             raise OptionError(
                 f"file_format must be one of {', '.join(FILE_FORMATS)}, not {file_format!r}"
             )
-        scratch = options.scratch_for(self.data_dir_root)
-        with Workers(options.worker_count) as workers:
+        scratch = shared_scratch(options, download_config, Path(self.data_dir_root))
+        manual_dir = as_workers_see(_manual_dir(dl_manager), download_config)
+        with make_workers(options, download_config, place.exchange) as workers:
             room = Workroom(scratch, options, workers)
-            recipes = self.split_recipes(_manual_dir(dl_manager), room)
+            recipes = self.split_recipes(manual_dir, room)
             place.check_splits(recipe.split for recipe in recipes)
             plans = engine.plan_splits(recipes, _plan_config(download_config))
             description = describe(
@@ -302,7 +304,8 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
 
     def _shard_path(self, split: str, shard: int, shards: int) -> Path:
         template = self._get_filename_template(split_name=split)
-        return Path(template.sharded_filepath(shard_index=shard, num_shards=shards))
+        # Absolute, because a worker on another machine is in another directory.
+        return Path(template.sharded_filepath(shard_index=shard, num_shards=shards)).absolute()
 
     def _split_info(self, result: SplitResult) -> tfds.core.SplitInfo:
         return tfds.core.SplitInfo(

@@ -31,6 +31,7 @@ class Preparation:
 
     Attributes:
         workplace: Where the dataset is put together.
+        exchange: Where workers on other machines may exchange what they need.
         options: As given.
     """
 
@@ -46,6 +47,7 @@ class Preparation:
         self._lock_path = target.with_name(f".{target.name}.lock")
         self._lock = lock.BuildLock(self._lock_path, what=name, wait=options.wait, announce=_say)
         self.workplace = Workplace(target, self._lock.token)
+        self.exchange = workplace.exchange_of(target, self._lock.token)
 
     @property
     def seconds(self) -> float:

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import gzip
 import io
 import json
 import shutil
 import subprocess
 import tarfile
+import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+import pytest
 from building import ROOT
 from makers import archives
 
 from imagenet_builders import images, labels
 
 DUMMY = ROOT / "dummy_data"
-Files = Mapping[str, bytes]
+Files = Mapping[str, bytes | Path]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,11 +109,14 @@ def by_class(files: Files) -> dict[str, dict[str, bytes]]:
 
 
 def write(root: Path, files: Files) -> Path:
-    """Writes files by their paths below a folder."""
+    """Writes files by their paths below a folder; a path instead of bytes makes a link to it."""
     for name, data in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        if isinstance(data, Path):
+            path.symlink_to(data)
+        else:
+            path.write_bytes(data)
     return root
 
 
@@ -123,6 +127,8 @@ def write_class_tars(root: Path, files: Files) -> None:
 
 def write_squashfs(image: Path, files: Files, *options: str) -> None:
     """An image of a folder, by mksquashfs."""
+    if shutil.which("mksquashfs") is None:
+        pytest.skip("makes real images: install mksquashfs (apt install squashfs-tools)")
     source = write(image.with_name(f"{image.name}.source"), files)
     command = ["mksquashfs", str(source), str(image), "-quiet", "-no-progress", *options]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=60)
@@ -235,6 +241,36 @@ def nibi(root: Path, pics: Pictures) -> None:
         root / "tiny-imagenet-200", {"wnids.txt": b"", "train/n01443537/n01443537_boxes.txt": b""}
     )
     write(root / "winter21_whole" / "n00004475", {"n00004475_1.JPEG": b"?"})
+
+
+def nibi_family(root: Path) -> Path:
+    """The whole tree, with all of the family that it has: `root` is the `manual_dir` of all."""
+    nibi(root, pictures("imagenet2012"))
+    shutil.rmtree(root / "tiny-imagenet-200")
+    shutil.rmtree(root / "winter21_whole")
+    for path in (DUMMY / "imagenet2012_dogs").iterdir():
+        shutil.copy(path, root / "ILSVRC2012")
+    _unzip(DUMMY / "tiny_imagenet" / "tiny-imagenet-200.zip", root)
+    for path in (DUMMY / "imagenet2012_downsampled").glob("*_npz.zip"):
+        _unzip(path, root / "DownSampled" / path.stem)
+    # One class of the folders beside the archives of all.
+    archive = DUMMY / "imagenet21k_winter21" / "winter21_whole.tar.gz"
+    winter21 = root / "winter21_whole"
+    with tarfile.open(archive) as outer:
+        for member in outer.getmembers():
+            if member.name.endswith(".tar"):
+                name = member.name.rpartition("/")[2]
+                write(winter21, {f"tars/{name}": outer.extractfile(member).read()})
+    first = min((winter21 / "tars").iterdir())
+    with tarfile.open(first) as inner:
+        contents = {member.name: inner.extractfile(member).read() for member in inner.getmembers()}
+    write(winter21 / first.stem, contents)
+    return root
+
+
+def _unzip(archive: Path, target: Path) -> None:
+    with zipfile.ZipFile(archive) as opened:
+        opened.extractall(target)
 
 
 def nibi_unpacked(root: Path, pics: Pictures) -> None:
@@ -382,7 +418,3 @@ REENCODED = {"slim", "slim_itself", "timm"}
 
 WITHOUT_TEST = {"nci", "nci_flat", "slim", "slim_itself", "timm", "image_folder"}
 """Sites that do not have the test split."""
-
-
-def gunzipped(path: Path) -> bytes:
-    return gzip.decompress(path.read_bytes())

@@ -6,6 +6,8 @@ import json
 import os
 import random
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from checking import stage
 from conftest import DUMMY_DATA
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from layouts_corpus import SITES, pictures
 
 from imagenet_builders.checking import counting, names, site_lists
 from imagenet_builders.staging.checksums import official_archives
@@ -91,6 +94,20 @@ def test_whatever_is_damaged_is_walked_without_a_crash(dataset: str, tmp_path: P
         shutil.rmtree(directory)
 
 
+@pytest.mark.parametrize("site", ["hyak", "timm", "nibi", "kaggle", "class_archives"])
+def test_a_damaged_site_is_walked_without_a_crash(site: str, tmp_path: Path) -> None:
+    chance = random.Random(site)
+    SITES[site](tmp_path / "staged", pictures("imagenet2012"))
+    files = [path for path in sorted((tmp_path / "staged").rglob("*")) if path.is_file()]
+    options = ("imagenet2012", "--deep", "--workers", "1", "--data-dir", str(tmp_path / "out"))
+    for _ in range(8):
+        victim = chance.choice([path for path in files if path.stat().st_size])
+        data = victim.read_bytes()
+        victim.write_bytes(damaged(data, chance))
+        assert look(tmp_path / "staged", *options)["sources"]
+        victim.write_bytes(data)
+
+
 def test_a_damage_that_only_a_walk_can_find_is_found_by_it(tmp_path: Path) -> None:
     directory = stage(tmp_path / "staged", "imagenet2012")
     archive = directory / corpus.VAL
@@ -104,6 +121,35 @@ def test_a_damage_that_only_a_walk_can_find_is_found_by_it(tmp_path: Path) -> No
     [error] = [each for each in document["problems"] if each["severity"] == "error"]
     assert error["path"] == str(archive)
     assert f"at byte {offset:,}" in error["found"]
+
+
+def test_a_split_that_is_damaged_does_not_keep_the_others_from_being_walked(tmp_path: Path) -> None:
+    directory = stage(tmp_path / "staged", "imagenet2012")
+    os.truncate(directory / corpus.TRAIN, 100_000)
+    document = look(directory, "imagenet2012", "--deep", "--data-dir", str(tmp_path / "out"))
+    found = {row["split"]: (row["verdict"], row["images_found"]) for row in document["sources"]}
+    assert found == {"train": ("bad", None), "validation": ("odd", 12), "test": ("odd", 6)}
+    # It is said once: what a look has found needs no walk.
+    assert len([each for each in document["problems"] if each["severity"] == "error"]) == 1
+
+
+def test_a_walk_needs_no_tensorflow(tmp_path: Path) -> None:
+    code = (
+        "import sys; from imagenet_builders.cli import main\n"
+        "status = main(['check', *sys.argv[1:]])\n"
+        "heavy = {'tensorflow', 'tensorflow_datasets', 'apache_beam'}\n"
+        "print('imported:', *sorted(heavy & {*sys.modules}))\n"
+        "sys.exit(status)"
+    )
+    options = ["--add-name-to-manual-dir", "--deep", "--data-dir", str(tmp_path), "--workers", "1"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(DUMMY_DATA), *options],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "imported:"
 
 
 def test_a_clean_walk_leaves_the_index_that_a_build_takes(

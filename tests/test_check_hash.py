@@ -218,6 +218,13 @@ def test_unpacked_npz_files_are_compared_one_by_one(
     assert row(document, "validation")["verdict"] == "official"
 
 
+def test_what_is_damaged_is_not_read_to_its_end(ilsvrc: Path) -> None:
+    os.truncate(ilsvrc / TRAIN, 100_000)
+    document = checked(ilsvrc, "--hash", status=1)
+    assert row(document, "train")["hashes"] == {}
+    assert row(document, "validation")["hashes"]
+
+
 def test_progress_goes_to_where_it_is_no_harm(ilsvrc: Path) -> None:
     outcome = check(ilsvrc, "--hash")
     assert outcome.status == 0

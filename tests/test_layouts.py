@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from building import build, example, records, shards, split_content
 from layouts_corpus import REENCODED, SITES, WITHOUT_TEST, pictures
-from staged_corpus import snapshot
+from staged_corpus import picture, run, snapshot
 
+from imagenet_builders import labels
 from imagenet_builders.datasets.imagenet2012.imagenet2012_dataset_builder import Builder
 from imagenet_builders.datasets.imagenet2012_dogs import imagenet2012_dogs_dataset_builder as dogs
 from imagenet_builders.datasets.imagenet2012_localization import (
@@ -63,6 +64,31 @@ def test_a_site_gives_the_shards_of_the_official_archives(
         else:
             assert split_content(found, split) == split_content(whole, split)
             assert files(found, split) == files(whole, split)
+
+
+@pytest.mark.parametrize("list_form", [None, "relative"])
+def test_workers_list_many_class_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, list_form: str | None
+):
+    monkeypatch.setattr(
+        "imagenet_builders.datasets.imagenet2012.trees._BATCH_FOLDERS", 7, raising=True
+    )
+    train = {
+        f"{wnid}_{n}.JPEG": picture(f"{n}")
+        for wnid in labels.wnids("imagenet2012")[::50]
+        for n in (5, 40)
+    }
+    layouts_corpus.write(tmp_path / "staged" / "train", layouts_corpus.in_classes(train))
+    if list_form:
+        layouts_corpus.write_list(tmp_path / "staged" / "train", list_form)
+    one = built(Builder, tmp_path / "staged", tmp_path / "one")
+    options = {"options": BuildOptions(workers=2)}
+    two = build(Builder, tmp_path / "staged", tmp_path / "two", builder_options=options)
+    assert files(one, "train") == files(two, "train")
+    content = split_content(one, "train")
+    assert {name: image for name, _, image in content} == train
+    for name, label, _ in content:
+        assert labels.wnids("imagenet2012")[label] == layouts_corpus.wnid_of(name)
 
 
 @pytest.mark.parametrize("kind", ["folders", "squashfs", "webdataset", "tfrecord", "class-tars"])
@@ -154,3 +180,29 @@ def test_recipes_say_that_images_were_encoded_anew(site: str, tmp_path: Path):
     train, validation = recipes
     assert "had been encoded anew, as RGB JPEGs" in train.layout
     assert "encoded anew" not in validation.layout  # None of them is CMYK or PNG.
+
+
+def test_all_of_nibis_tree_is_built_at_once(tmp_path: Path):
+    staged = layouts_corpus.nibi_family(tmp_path / "staged")
+    before = snapshot(staged)
+    arguments = ["--data-dir", str(tmp_path / "nibi"), "--workers", "1"]
+    outcome = run("build", "all", "--manual-dir", str(staged), *arguments)
+    assert outcome.status == 0, outcome.err
+    assert snapshot(staged) == before
+    assert "the class tars in " in outcome.err, "and not the class folders, said in a warning"
+    official = ["--manual-dir", str(layouts_corpus.DUMMY), "--add-name-to-manual-dir"]
+    arguments = ["--data-dir", str(tmp_path / "official"), "--workers", "1"]
+    assert run("build", "all", *official, *arguments).status == 0
+    found = {path.relative_to(tmp_path / "nibi"): path for path in (tmp_path / "nibi").rglob("*")}
+    shards_found = {name: path for name, path in found.items() if ".tfrecord-" in name.name}
+    # Localization's archives of boxes, and ImageNet-21K-P, are not there.
+    assert {name.parts[0] for name in shards_found} == {
+        "imagenet2012",
+        "imagenet2012_dogs",
+        "imagenet2012_downsampled",
+        "imagenet21k_winter21",
+        "tiny_imagenet",
+    }
+    assert len(shards_found) == 3 + 1 + 2 * 4 + 1 + 3
+    for name, path in shards_found.items():
+        assert path.read_bytes() == (tmp_path / "official" / name).read_bytes(), name

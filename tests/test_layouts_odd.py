@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import layouts_corpus
@@ -18,6 +17,7 @@ from staged_corpus import (  # noqa: F401  # A fixture is used by its name.
     open_path,
     picture,
     provenance,
+    run,
     staged,
     val_name,
 )
@@ -173,6 +173,33 @@ def test_what_may_not_be_read_is_named_with_the_likely_reason(open_path: Path, w
     assert "only the first 16 of your groups may count" in sentence
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["train.sqsh", "imagenet1k-train-0000.tar", "train-00000-of-00001", f"train/{TENCH}.tar"],
+)
+def test_archives_that_may_not_be_read_are_named_with_the_likely_reason(
+    open_path: Path,  # noqa: F811
+    name: str,
+):
+    manual_dir = open_path / "staged"
+    manual_dir.mkdir()
+    if name.endswith(".sqsh"):
+        layouts_corpus.write_squashfs(manual_dir / name, in_classes(TRAIN))
+    elif name.startswith("imagenet1k"):
+        layouts_corpus.write_webdataset(manual_dir, "train", TRAIN, 1, 4)
+    elif name.endswith(".tar"):
+        layouts_corpus.write_class_tars(manual_dir / "train", TRAIN)
+    else:
+        layouts_corpus.write_tfrecords(manual_dir, "train", TRAIN, 1)
+    (manual_dir / name).chmod(0)
+    (open_path / "built").mkdir()
+    (open_path / "built").chmod(0o777)
+    sentence = sentence_of(build_as_nobody(open_path, manual_dir, open_path / "built"))
+    assert str(manual_dir / name) in sentence
+    assert "Permission denied" in sentence
+    assert "only the first 16 of your groups may count" in sentence
+
+
 # --- lists ----------------------------------------------------------------------------------------
 
 
@@ -261,11 +288,9 @@ def test_what_does_not_belong_in_a_squashfs_image_is_named(
 
 
 def test_a_link_in_a_squashfs_image_is_refused(tmp_path: Path):
-    source = write(tmp_path / "source", in_classes(TRAIN))
-    (source / TENCH / f"{TENCH}_8.JPEG").symlink_to("/etc/passwd")
     (tmp_path / "staged").mkdir()
-    command = ["mksquashfs", source, tmp_path / "staged" / "train.sqsh", "-quiet", "-no-progress"]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    link = {f"{TENCH}/{TENCH}_8.JPEG": Path("/etc/passwd")}
+    layouts_corpus.write_squashfs(tmp_path / "staged" / "train.sqsh", in_classes(TRAIN) | link)
     assert "a symlink where only plain files belong" in refused(tmp_path / "staged")
 
 
@@ -320,3 +345,28 @@ def test_the_source_may_be_asked_for_in_the_environment(
 def test_tiny_imagenet_is_not_taken_for_imagenet(tmp_path: Path):
     write(tmp_path / "staged", {"wnids.txt": b"", f"train/{TENCH}/images/{TENCH}_0.JPEG": b"?"})
     assert "nothing of imagenet2012 is staged" in refused(tmp_path / "staged")
+
+
+# --- boxes in folders -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"n01440764/notes.txt": b""}, "only annotations such as n01440764_18.xml belong here"),
+        ({"n01440764/n01440764_99.xml": b"<annotation>"}, "this is not an annotation that can be"),
+        ({"n01440764/n01440764_99.xml": b"x" * (2 << 20)}, "expected an annotation of at most"),
+        ({"n01440764/n01440764_99.xml": b""}, "this is not an annotation that can be read"),
+    ],
+)
+def test_what_is_no_annotation_is_named(tmp_path: Path, change: dict[str, bytes], said: str):
+    layouts_corpus.kaggle(tmp_path / "staged", layouts_corpus.pictures("imagenet2012_localization"))
+    notes = tmp_path / "staged" / "ILSVRC" / "Annotations" / "CLS-LOC" / "train"
+    write(notes, change)
+    where = ["--manual-dir", str(tmp_path / "staged"), "--data-dir", str(tmp_path / "built")]
+    sentence = sentence_of(run("build", "imagenet2012_localization", *where))
+    assert said in sentence
+    assert str(notes) in sentence
+    [name] = change
+    assert name in sentence
+    assert not list((tmp_path / "built").rglob("*.tfrecord-*"))

@@ -89,6 +89,8 @@ def _hash(files: list[Path], threads: int, log: TextIO) -> dict[Path, hashing.Ha
     """Hashes files, with a bar on a terminal or a line a minute."""
     from imagenet_builders.assembly.progress import Progress
 
+    if not files:
+        return {}
     known = {path for path in files if hashing.remembered(path) is not None}
     size = sum(hashing.size_of(path) for path in files if path not in known)
     with Progress("hashing", images=0, size=size, stream=log) as progress:

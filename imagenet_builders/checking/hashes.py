@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from imagenet_builders.checking import archives, hashing, site_lists
-from imagenet_builders.checking.gather import Checked
+from imagenet_builders.checking.gather import Checked, is_file
 from imagenet_builders.checking.hashing import Hashed
 from imagenet_builders.checking.report import (
     BAD,
@@ -21,7 +20,7 @@ from imagenet_builders.checking.report import (
     Problem,
 )
 from imagenet_builders.checking.site_lists import Listed
-from imagenet_builders.staging.checksums import OfficialArchive, official_archives
+from imagenet_builders.staging.checksums import OfficialArchive, official_archive
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +47,9 @@ def files_to_hash(checked: Sequence[Checked], manual_dir: Path) -> tuple[list[Pa
     Returns:
         The files, each once, and the lists that cannot be read, each with the reason.
     """
-    files = _files(checked)
+    # What a look has found to be damaged need not be read to its end.
+    damaged = {one.path for each in checked for one in each.problems if one.severity == ERROR}
+    files = [path for path in _files(checked) if str(path) not in damaged]
     listed, unreadable = site_lists.listed_hashes(_places(files, manual_dir), files)
     return [path for path in files if _official(path) or path in listed], unreadable
 
@@ -101,7 +102,7 @@ def _files(checked: Iterable[Checked]) -> list[Path]:
     files: dict[Path, None] = {}
     for one in checked:
         for path in one.row.paths:
-            if not os.path.isdir(path):
+            if is_file(path, one.row.kind):
                 files[path] = None
             elif one.row.kind == "npz":
                 files |= dict.fromkeys(sorted(path.rglob("*.npz")))
@@ -117,11 +118,11 @@ def _places(files: Iterable[Path], manual_dir: Path) -> list[Path]:
 
 def _official(path: Path) -> OfficialArchive | None:
     """What is known of the file, which may be a member of an official archive, unpacked."""
-    known = official_archives()
-    if path.name in known:
-        return known[path.name]
+    itself = official_archive(path.name)
+    if itself is not None:
+        return itself
     for folder in path.parents[:2]:
-        archive = known.get(f"{folder.name}.zip")
+        archive = official_archive(f"{folder.name}.zip")
         if archive is not None and path.name in archive.member_md5:
             return OfficialArchive(path.name, None, archive.member_md5[path.name], None, None)
     return None

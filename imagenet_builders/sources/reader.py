@@ -18,12 +18,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from imagenet_builders.errors import SourceError
-from imagenet_builders.sources import slim_tfrecords, whole_files
+from imagenet_builders.sources import whole_files
 from imagenet_builders.sources.rows import WHOLE_FILE, SourceFile
-from imagenet_builders.sources.squashfs import SquashFSImage
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from imagenet_builders.sources.squashfs import SquashFSImage
 
 _MIN_OPEN = 16
 # In a process of our own, the limit is raised to this where the system allows it.
@@ -161,6 +162,8 @@ class Reader:
             values: list[Any] = rows[name].to_pylist() if there else [None] * rows.num_rows
             return values
 
+        if "record_offset" in rows.column_names:
+            from imagenet_builders.sources import slim_tfrecords
         columns = ("key", "label", "file", "offset", "size", "name")
         extra = ("reference", "record_offset", "record_size")
         each = list(zip(*map(column, columns + extra), strict=True))
@@ -199,6 +202,8 @@ class Reader:
         source = self.files[file]
         image = self._descriptors.squashed.get(source.path)
         if image is None:
+            from imagenet_builders.sources.squashfs import SquashFSImage
+
             image = self._descriptors.squashed[source.path] = SquashFSImage(source.path)
         if not self._checked[file]:
             source.check_unchanged(image.fileno())

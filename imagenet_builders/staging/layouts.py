@@ -12,6 +12,7 @@ challenge; torchvision's ImageNet; `download_imagenet.sh` of tensorflow/models.
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from pathlib import Path
 
@@ -179,6 +180,6 @@ def _completed(found: Found) -> Found:
         return dataclasses.replace(found, kind="tar")
     if (found.split, found.kind) == ("test", "tar"):
         patch = path.with_name(TEST_PATCH)
-        if patch.is_file():
+        if os.path.isfile(patch):
             return dataclasses.replace(found, paths=(path, patch))
     return found

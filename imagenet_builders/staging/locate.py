@@ -16,7 +16,7 @@ from pathlib import Path
 
 from imagenet_builders.errors import SourceError, StagingError
 from imagenet_builders.sources import slim_tfrecords, webdataset
-from imagenet_builders.sources.folder_images import unreadable
+from imagenet_builders.sources.folder_images import saying_why, unreadable
 from imagenet_builders.sources.shard_sets import ShardSet
 from imagenet_builders.staging.found import Found
 
@@ -63,7 +63,9 @@ class Layout:
 
 def require_directory(dataset: str, manual_dir: Path) -> None:
     """Raises StagingError where `manual_dir` is not a directory."""
-    if not manual_dir.is_dir():
+    with saying_why(manual_dir):
+        is_directory = manual_dir.is_dir()
+    if not is_directory:
         what = "is a file" if manual_dir.exists() else "does not exist"
         raise StagingError(
             f"manual_dir {manual_dir} {what}; it must be the directory that holds the archives "
@@ -104,7 +106,7 @@ class Tree:
                 directory / entry.name
                 for directory in found
                 for entry in self.entries(directory)
-                if entry.name.lower() == part.lower() and entry.is_dir()
+                if entry.name.lower() == part.lower() and _is(entry, os.DirEntry.is_dir)
             ]
         return found
 
@@ -179,9 +181,9 @@ def _matching(
         for entry in filter(lambda entry: is_named(entry.name), tree.entries(directory)):
             path = directory / entry.name
             if layout.kind not in _DIRECTORIES:
-                if entry.is_file():
+                if _is(entry, os.DirEntry.is_file):
                     yield (path,), ""
-            elif entry.is_dir():
+            elif _is(entry, os.DirEntry.is_dir):
                 wanted = ("xml", "folders") if what == "boxes" else (layout.kind,)
                 try:
                     folder = next((each for each in _inside(path) if peek(each) in wanted), None)
@@ -192,6 +194,14 @@ def _matching(
                     yield (folder,), ""
                 elif folder is not None:
                     yield (folder, *_lists_of(tree, directory, entry.name, part)), ""
+
+
+def _is(entry: os.DirEntry[str], what: Callable[[os.DirEntry[str]], bool]) -> bool:
+    """Whether an entry is a file, or a directory; yes where only reading it will tell."""
+    try:
+        return what(entry)
+    except OSError:
+        return True
 
 
 def _inside(path: Path) -> Iterator[Path]:

@@ -22,7 +22,7 @@ from imagenet_builders.datasets.imagenet2012 import trees
 from imagenet_builders.datasets.imagenet2012.naming import Naming
 from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.sources import slim_tfrecords, tar_images, webdataset
-from imagenet_builders.sources.folder_images import list_folders, source_files, unreadable
+from imagenet_builders.sources.folder_images import list_folders, saying_why, source_files
 from imagenet_builders.sources.rows import Rows, SourceFile
 from imagenet_builders.sources.tar_images import CLASS_TAR, ClassTar, ClassTarsJob
 from imagenet_builders.staging import layouts
@@ -83,7 +83,7 @@ def index_found(
     Raises:
         SourceError: It is damaged, is not what its name says, or cannot be read.
     """
-    try:
+    with saying_why(found.paths[0]):
         prepared = _PREPARE[found.kind](found, naming, room)
         if prepared.odd is not None:
             if room.options.strict:
@@ -95,8 +95,6 @@ def index_found(
             [*files, *prepared.also_read],
             lambda: Index(prepared.make(), files),
         )
-    except PermissionError as error:
-        raise unreadable(str(error.filename or found.paths[0]), error) from error
     if found.kind != "tar":
         _check_complete(found, naming, index, strict=room.options.strict)
     return index

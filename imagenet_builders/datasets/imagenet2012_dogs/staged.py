@@ -19,7 +19,7 @@ from imagenet_builders.datasets.imagenet2012_localization import staged as local
 from imagenet_builders.errors import SourceError
 from imagenet_builders.sources import tar_images
 from imagenet_builders.sources.box_archives import Annotated
-from imagenet_builders.sources.folder_images import list_folders
+from imagenet_builders.sources.folder_images import list_folders, saying_why
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.sources.tar_images import CLASS_TAR
 from imagenet_builders.staging import layouts
@@ -67,7 +67,8 @@ def recipes(manual_dir: Path, room: Workroom) -> tuple[list[SplitRecipe], tuple[
     """
     staged = survey(manual_dir)
     images = choose(staged, room.options.source)["train"]
-    classes = _classes_in(images)
+    with saying_why(images.paths[0]):
+        classes = _classes_in(images)
     if room.options.classes == "known":
         _check_classes(images.paths[0], classes)
         classes = labels.wnids("dogs")

@@ -23,6 +23,7 @@ from imagenet_builders.datasets.imagenet2012_localization import examples, objec
 from imagenet_builders.errors import SourceError, StagingError
 from imagenet_builders.sources import box_archives, box_folders, slim_tfrecords
 from imagenet_builders.sources.box_archives import Annotated
+from imagenet_builders.sources.folder_images import saying_why
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.staging import layouts
 from imagenet_builders.staging.choosing import (
@@ -191,7 +192,8 @@ def index_boxes(
         records = imagenet2012.index_split(found, room)
         return Index(slim_tfrecords.box_table(records.table), records.files)
     in_folders = found.kind == "folders"
-    files = box_folders.folders_of(root) if in_folders else (SourceFile.of(root),)
+    with saying_why(root):
+        files = box_folders.folders_of(root) if in_folders else (SourceFile.of(root),)
 
     def make() -> Index:
         import pyarrow as pa
@@ -215,7 +217,8 @@ def index_boxes(
         return Index(box_archives.without_repeats(table, name), files)
 
     digest = hashlib.sha256("\n".join(classes).encode()).hexdigest()[:8]
-    return room.cache.get([*what, "boxes", digest], files, make)
+    with saying_why(root):
+        return room.cache.get([*what, "boxes", digest], files, make)
 
 
 def train_image(name: str, ids: dict[str, int]) -> Annotated:

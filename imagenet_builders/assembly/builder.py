@@ -172,17 +172,14 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         )
         limit = config.max_examples_per_split
         if preparation.is_there(limit):
-            if file_format and file_format != self.info.file_format.value:
-                raise OptionError(
-                    f"{target} is there already, as {self.info.file_format.value}; build it as "
-                    f"{file_format} with --overwrite, or into another --data-dir"
-                )
+            self._check_format(file_format)
             preparation.tidy()
             return
         self.results = []
         with preparation as place:
             if preparation.is_there(limit):  # Another process has just built it.
                 self._restore(target)
+                self._check_format(file_format)
                 return
             # What was read of a dataset that will be replaced binds nobody.
             self._new_info = self._info()
@@ -277,6 +274,15 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
             raise OptionError(
                 f"{self.info.full_name} is an old version: it can be read where it was built, but "
                 f"only {self.canonical_version} can be built"
+            )
+
+    def _check_format(self, file_format: str | None) -> None:
+        """A dataset that is there in another format is not what was asked for."""
+        there = self.info.file_format.value
+        if file_format and file_format != there:
+            raise OptionError(
+                f"{self.data_dir} is there already, as {there}; build it as {file_format} with "
+                "--overwrite, or into another --data-dir"
             )
 
     def _restore(self, target: Path) -> None:

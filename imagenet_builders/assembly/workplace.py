@@ -80,7 +80,7 @@ class Workplace:
         for left in _places(self.target):
             before = _described(left)
             if before and before == description and not self._place.exists():
-                with durable.writing(left):
+                with contextlib.suppress(OSError):  # Of another user, who may not share it.
                     left.rename(self._place)
                 continue
             finished = len(_finished(left))
@@ -132,6 +132,11 @@ def is_debris_there(target: Path) -> bool:
     beside += [path.name for path in target.parent.glob(f"..{target.name}.*")]
     in_use = {place.name for place in _places(target) if _described(place) is not None}
     return bool(set(beside) - in_use)
+
+
+def resumable(target: Path) -> list[Path]:
+    """Places of builds of the dataset at `target` that have ended, and can be gone on with."""
+    return [place for place in _places(target) if _described(place) and _finished(place)]
 
 
 def remove_debris(target: Path, lock_path: Path) -> list[str]:

@@ -90,9 +90,10 @@ def _kill(forks: Server, small: Path, work: Path, count: int, chosen: random.Ran
     sound: dict[Way, dict[str, bytes]] = {}
     tried: collections.Counter[str] = collections.Counter()
     survived: collections.Counter[str] = collections.Counter()
-    ends = 0
+    ends = undisturbed = 0
     begun = time.monotonic()
-    for number in range(count):
+    while tried.total() < count:
+        number = tried.total() + undisturbed
         way = Way(
             processes=chosen.random() < 0.3,
             file_format=chosen.choice(["tfrecord", "tfrecord", "array_record"]),
@@ -106,13 +107,16 @@ def _kill(forks: Server, small: Path, work: Path, count: int, chosen: random.Ran
             sound[way] = content(data_dir / DATASET)
         kind = chosen.choice(["change", "torn", "line", "time"])
         wrong, ended = _trial(forks, small, work / f"trial{number}", way, kind, sound[way], chosen)
+        shutil.rmtree(work / f"trial{number}", ignore_errors=True)
+        if not ended and not wrong:  # It was finished before it got to any of its points.
+            undisturbed += 1
+            continue
         ends += ended
         tried[kind] += 1
         survived[kind] += not wrong
         for each in wrong:
             print(f"trial {number}, {kind}, {way}: {each}", flush=True)
-        shutil.rmtree(work / f"trial{number}", ignore_errors=True)
-        if (number + 1) % 50 == 0:
+        if tried.total() % 50 == 0:
             print(f"{survived.total()} of {tried.total()} ...", file=sys.stderr, flush=True)
     for kind, of_kind in sorted(tried.items()):
         print(f"ended at a random {kind}: {survived[kind]} of {of_kind} survived")
@@ -177,10 +181,10 @@ def _end_one(
         for process in processes:
             os.kill(process.pid, number)
         return running.wait().status
-    most = {"change": 140, "torn": 30, "line": 30_000}[kind]
+    most = {"change": 120, "torn": 20, "line": 20_000}[kind]
     where = "worker" if way.processes and chosen.random() < 0.5 else "parent"
     if where == "worker":
-        most //= 5
+        most //= 8
     point = Point(kind, chosen.randrange(most), int(number), where)
     return forks.run(argv, data_dir, point, first=IN_PIECES, processes=way.processes).status
 

@@ -28,29 +28,25 @@ _REASONS = {
 }
 
 
-def check_scratch(options: BuildOptions, data_dir: str | os.PathLike[str]) -> Path:
+def check_scratch(scratch: Path, options: BuildOptions) -> None:
     """Makes sure that the scratch directory of a build can be used, and makes it.
 
     Args:
-        options: How to build.
-        data_dir: Where datasets go.
-
-    Returns:
-        The directory, as `BuildOptions.scratch_for` names it.
+        scratch: The directory.
+        options: How to build; they say who chose the directory.
 
     Raises:
         OptionError: It is missing, is not a directory, is another user's, is full, or may not be
             written to.
     """
-    scratch = options.scratch_for(data_dir)
-    chosen = options.scratch_choice()
-    if chosen is None:
-        make_scratch(scratch, "the directory beside the datasets", parents=True)
+    name, chosen = options.scratch_choice() or ("", "")
+    # With Beam, what the environment chooses for this machine is not what is used.
+    if chosen and _is_same(Path(chosen).expanduser(), scratch.parent):
+        _check_chosen(name, chosen)
+        make_scratch(scratch, name)
     else:
-        _check_chosen(*chosen)
-        make_scratch(scratch, chosen[0])
+        make_scratch(scratch, "beside the datasets", parents=True)
     check_room(scratch, _LEAST_BYTES, "for an index")
-    return scratch
 
 
 def make_scratch(directory: Path, name: str, *, parents: bool = False) -> None:
@@ -125,6 +121,10 @@ def check_room(directory: Path, needed: int, what_for: str) -> int:
 def size_text(size: int) -> str:
     """A number of bytes for people."""
     return f"{size / 1e9:,.1f} GB" if size >= 10**8 else f"{size / 1e6:,.1f} MB"
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    return os.path.abspath(path) == os.path.abspath(other)
 
 
 def _check_chosen(name: str, chosen: str) -> None:

@@ -213,8 +213,7 @@ def _child(request: dict[str, Any]) -> None:
         traceback.print_exc()
     finally:
         sys.settrace(None)
-        for executor in (shards._finishers(),):  # As the interpreter does at its end.
-            executor.shutdown()
+        shards._finishers().shutdown()  # As the interpreter does at its end.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)

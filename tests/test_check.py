@@ -144,6 +144,13 @@ def test_the_document_has_the_keys_that_the_readme_promises(ilsvrc: Path) -> Non
     assert list(needs["output"]) == list(needs["scratch"]) == keys
 
 
+def test_case_does_not_matter(ilsvrc: Path) -> None:
+    (ilsvrc / TRAIN).rename(ilsvrc / TRAIN.upper())
+    document = checked(ilsvrc, status=0)
+    assert row(document, "train")["official_bytes"] == 147_897_477_120
+    assert problem(document, path=TRAIN.upper(), expected="the official size")
+
+
 def test_archives_are_preferred_to_folders_and_both_are_shown(ilsvrc: Path) -> None:
     for number in (1, 2):
         image = ilsvrc / "train" / "n01440764" / f"n01440764_{number}.JPEG"

@@ -184,6 +184,35 @@ def test_who_waits_says_for_whom_and_finds_it_done(
     assert differences(data_dir, expected) == []
 
 
+def test_who_waits_for_what_is_not_wanted_says_so(
+    held: Held, forks: Server, small: Path, data_dir: Path, expected: dict
+) -> None:
+    """What was built meanwhile is there, but in another format; as if it had always been."""
+    argv = [*build_arguments(small, data_dir, *SHARDS), "--file-format", "array_record"]
+    second = forks.start(argv, data_dir, first=OFTEN)
+    wait_for(lambda: "waiting" in second.err.read_text())
+    assert held.end().status == 0
+    afterwards = forks.run(argv, data_dir)
+    assert afterwards.status == 2
+    assert second.wait().status == 2
+    [said] = afterwards.err.splitlines()
+    assert said == second.err.read_text().splitlines()[-1]
+    assert "is there already, as tfrecord; build it as array_record with --overwrite" in said
+    assert differences(data_dir, expected) == []
+
+
+def test_the_whole_is_built_by_who_waited_for_a_part(
+    forks: Server, small: Path, data_dir: Path, expected: dict
+) -> None:
+    argv = build_arguments(small, data_dir, *SHARDS)
+    first = Held(forks, [*argv, "--max-examples-per-split", "2"], data_dir)
+    second = forks.start(argv, data_dir, first=OFTEN)
+    wait_for(lambda: "waiting" in second.err.read_text())
+    assert first.end().status == 0
+    assert second.wait().status == 0
+    assert differences(data_dir, expected) == []
+
+
 @pytest.mark.parametrize("by", ["flag", "environment"])
 def test_who_must_not_wait_fails_at_once(
     by: str, held: Held, forks: Server, small: Path, data_dir: Path, expected: dict

@@ -65,6 +65,7 @@ def command(manual_dir: Path, *options: str) -> Callable[[Path], list[str]]:
 # --- killed ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_killed_before_any_change_of_the_file_system(
     forks: Server, small: Path, expected: dict, quick_path: Path
 ) -> None:
@@ -109,15 +110,16 @@ def test_ended_at_random_lines(
     """A time limit, or Ctrl-C: an exception anywhere, and then the ways out of all blocks."""
     trials = Trials(forks, command(small), quick_path, expected, first=IN_PIECES)
     chosen = random.Random(int(number))
-    for _ in range(15):
+    for _ in range(10):
         trials.kill_at(Point("line", chosen.randrange(30_000), number))
-    for _ in range(15):  # In the frame of the build, which is only few lines.
+    for _ in range(10):  # In the frame of the build, which is only few lines.
         files = ("preparation.py", "publish.py", "workplace.py", "lock.py", "durable.py")
         trials.kill_at(Point("line", chosen.randrange(1_200), number, files=files))
     assert trials.killed > trials.tried // 2
     trials.assert_survived()
 
 
+@pytest.mark.slow
 def test_killed_while_a_dataset_is_replaced(
     forks: Server, small: Path, expected: dict, quick_path: Path
 ) -> None:

@@ -155,7 +155,8 @@ def test_a_directory_of_another_user_is_refused(case: str, tmp_path: Path):
     if not child:
         try:
             as_nobody()
-            check_scratch(BuildOptions(scratch_dir=str(scratch)), tmp_path)
+            options = BuildOptions(scratch_dir=str(scratch))
+            check_scratch(options.scratch_for(tmp_path), options)
         except OptionError as error:
             os._exit(0 if expected in str(error) else 2)
         finally:

@@ -20,6 +20,7 @@ import tensorflow_datasets as tfds
 
 import imagenet_builders
 from imagenet_builders.assembly import durable, engine, provenance
+from imagenet_builders.assembly.choose_workers import as_workers_see, make_workers, shared_scratch
 from imagenet_builders.assembly.engine import PlanConfig, SplitRecipe, SplitResult
 from imagenet_builders.assembly.preparation import Preparation
 from imagenet_builders.assembly.records import FlatExample
@@ -172,17 +173,14 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         )
         limit = config.max_examples_per_split
         if preparation.is_there(limit):
-            if file_format and file_format != self.info.file_format.value:
-                raise OptionError(
-                    f"{target} is there already, as {self.info.file_format.value}; build it as "
-                    f"{file_format} with --overwrite, or into another --data-dir"
-                )
+            self._check_format(file_format)
             preparation.tidy()
             return
         self.results = []
         with preparation as place:
             if preparation.is_there(limit):  # Another process has just built it.
                 self._restore(target)
+                self._check_format(file_format)
                 return
             # What was read of a dataset that will be replaced binds nobody.
             self._new_info = self._info()
@@ -246,9 +244,11 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
             raise OptionError(
                 f"file_format must be one of {', '.join(FILE_FORMATS)}, not {file_format!r}"
             )
-        scratch = check_scratch(options, self.data_dir_root)
-        self._copy = staged_sources(self.info, _manual_dir(dl_manager), scratch, options)
-        with Workers(options.worker_count) as workers:
+        scratch = shared_scratch(options, download_config, Path(self.data_dir_root))
+        check_scratch(scratch, options)
+        manual_dir = as_workers_see(_manual_dir(dl_manager), download_config)
+        with make_workers(options, download_config, place.exchange) as workers:
+            self._copy = staged_sources(self.info, manual_dir, scratch, options)
             room = Workroom(scratch, options, workers)
             recipes = self.split_recipes(self._copy.manual_dir, room)
             place.check_splits(recipe.split for recipe in recipes)
@@ -284,6 +284,15 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
                 f"only {self.canonical_version} can be built"
             )
 
+    def _check_format(self, file_format: str | None) -> None:
+        """A dataset that is there in another format is not what was asked for."""
+        there = self.info.file_format.value
+        if file_format and file_format != there:
+            raise OptionError(
+                f"{self.data_dir} is there already, as {there}; build it as {file_format} with "
+                "--overwrite, or into another --data-dir"
+            )
+
     def _restore(self, target: Path) -> None:
         """Takes over what the published dataset says of itself."""
         self.info.read_from_directory(os.fspath(target))
@@ -309,7 +318,8 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
 
     def _shard_path(self, split: str, shard: int, shards: int) -> Path:
         template = self._get_filename_template(split_name=split)
-        return Path(template.sharded_filepath(shard_index=shard, num_shards=shards))
+        # Absolute, because a worker on another machine is in another directory.
+        return Path(template.sharded_filepath(shard_index=shard, num_shards=shards)).absolute()
 
     def _split_info(self, result: SplitResult) -> tfds.core.SplitInfo:
         return tfds.core.SplitInfo(

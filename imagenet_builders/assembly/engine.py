@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -168,7 +169,8 @@ def write_splits(
         for path in [shard_path(plan.split, number, plan.shard_count)]
     ]
     images = sum(plan.rows.num_rows for plan in plans)
-    size = int(sum(plan.rows["size"].to_numpy().sum() for plan in plans))
+    sizes = [plan.shard_sizes() for plan in plans]
+    size = sum(map(sum, sizes))
     # Less than this is written here: starting a process takes as long.
     here = size < _SMALL_BYTES
     results: list[ShardResult] = []
@@ -185,11 +187,8 @@ def write_splits(
                 results.append(result)
         if results:
             progress.say(f"{name}: {len(results):,} shards are finished already")
-        check_space(
-            workplace.directory,
-            size * len(todo) // (len(todo) + len(results)),
-            _FILES_A_SHARD * len(todo),
-        )
+        left = sum(sizes[shard.which][shard.number] for shard in todo)
+        check_space(workplace.directory, left, _FILES_A_SHARD * len(todo))
         # Made one by one: together, the jobs hold all rows once more.
         for _, result in workers.run(
             "imagenet_builders.assembly.shards:write_shard",
@@ -241,13 +240,19 @@ def _shard_job(
 def _collect(plan: SplitPlan, recipe: SplitRecipe, results: Sequence[ShardResult]) -> SplitResult:
     """Puts the shards of a split together, in order."""
     shards = sorted((r for r in results if r.split == plan.split), key=lambda r: r.number)
+    # A shard of an earlier build may have been made from the same file in another place.
+    paths = {os.path.basename(file.path): file.path for file in plan.files}
     result = SplitResult(
         split=plan.split,
         shard_lengths=tuple(shard.examples for shard in shards),
         record_bytes=sum(shard.record_bytes for shard in shards),
         shard_bytes=tuple(shard.file_bytes for shard in shards),
         shard_crc32c=tuple(shard.crc32c for shard in shards),
-        notes=tuple(note for shard in shards for note in shard.notes),
+        notes=tuple(
+            dataclasses.replace(note, path=paths.get(os.path.basename(note.path), note.path))
+            for shard in shards
+            for note in shard.notes
+        ),
         files=plan.files + recipe.also_read,
         counts=recipe.counts,
         layout=recipe.layout,

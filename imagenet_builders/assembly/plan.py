@@ -50,6 +50,12 @@ class SplitPlan:
         """Number of shards."""
         return len(self.ends)
 
+    def shard_sizes(self) -> list[int]:
+        """Bytes of the images of each shard, as they are staged."""
+        total = np.concatenate(([0], np.cumsum(self.rows["size"].to_numpy(), dtype=np.int64)))
+        sizes: list[int] = np.diff(total[[0, *self.ends]]).tolist()
+        return sizes
+
     def shard(self, number: int) -> tuple[pa.Table, SourceFiles]:
         """The rows of one shard and just the files that they point into.
 

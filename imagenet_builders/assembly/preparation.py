@@ -16,6 +16,8 @@ from imagenet_builders.assembly.workplace import Workplace
 from imagenet_builders.errors import BusyError, OptionError, TargetError
 from imagenet_builders.options import BuildOptions
 
+_ATTEMPTS = 3
+
 
 class Preparation:
     """A build of one dataset from its lock to its publication; a context manager.
@@ -31,6 +33,7 @@ class Preparation:
 
     Attributes:
         workplace: Where the dataset is put together.
+        exchange: Where workers on other machines may exchange what they need.
         options: As given.
     """
 
@@ -46,6 +49,7 @@ class Preparation:
         self._lock_path = target.with_name(f".{target.name}.lock")
         self._lock = lock.BuildLock(self._lock_path, what=name, wait=options.wait, announce=_say)
         self.workplace = Workplace(target, self._lock.token)
+        self.exchange = workplace.exchange_of(target, self._lock.token)
 
     @property
     def seconds(self) -> float:
@@ -70,22 +74,33 @@ class Preparation:
 
     def tidy(self) -> None:
         """Removes what a build left that was killed right after it had published the dataset."""
-        if workplace.is_debris_there(self.target):
+        if workplace.is_debris_there(self.target) or workplace.resumable(self.target):
             # Whoever holds the lock now will tidy up itself.
             with (
                 contextlib.suppress(BusyError, TargetError, OSError),
                 lock.BuildLock(self._lock_path, what=self._name, wait=False, announce=_say),
             ):
                 workplace.remove_debris(self.target, self._lock_path)
+                for place in workplace.resumable(self.target):
+                    _say(
+                        f"finished shards of an interrupted build to replace {self._name} are kept "
+                        f"in {place}; build with --overwrite to go on with it, or remove them"
+                    )
 
     def __enter__(self) -> Self:
         options = self.options
-        self._made = publish.make_parents(self.target.parent, options.mode, options.group_id())
-        try:
-            self._lock.__enter__()
-        except BaseException:
-            self._remove_parents()
-            raise
+        for left in reversed(range(_ATTEMPTS)):
+            made = publish.make_parents(self.target.parent, options.mode, options.group_id())
+            self._made = made + [path for path in self._made if path not in made]
+            try:
+                self._lock.__enter__()
+                break
+            except BaseException as error:
+                # Another build that failed may have removed the directory that it had made.
+                if left and isinstance(error, TargetError) and not self.target.parent.exists():
+                    continue
+                self._remove_parents()
+                raise
         try:
             for sentence in workplace.remove_debris(self.target, self._lock_path):
                 _say(sentence)

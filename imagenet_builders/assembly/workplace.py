@@ -59,7 +59,8 @@ class Workplace:
 
     def __init__(self, target: Path, token: str):
         self.target = target
-        self._place = target.with_name(f"{_place_prefix(target)}{token}")
+        # Absolute, because a worker on another machine is in another directory.
+        self._place = target.absolute().with_name(f"{_place_prefix(target)}{token}")
         self.directory = self._place / "shards"
         self._marks = self._place / "marks"
 
@@ -79,7 +80,7 @@ class Workplace:
         for left in _places(self.target):
             before = _described(left)
             if before and before == description and not self._place.exists():
-                with durable.writing(left):
+                with contextlib.suppress(OSError):  # Of another user, who may not share it.
                     left.rename(self._place)
                 continue
             finished = len(_finished(left))
@@ -133,6 +134,11 @@ def is_debris_there(target: Path) -> bool:
     return bool(set(beside) - in_use)
 
 
+def resumable(target: Path) -> list[Path]:
+    """Places of builds of the dataset at `target` that have ended, and can be gone on with."""
+    return [place for place in _places(target) if _described(place) and _finished(place)]
+
+
 def remove_debris(target: Path, lock_path: Path) -> list[str]:
     """Removes what builds that have ended left beside the dataset; for the holder of its lock.
 
@@ -150,6 +156,8 @@ def remove_debris(target: Path, lock_path: Path) -> list[str]:
     for place in _places(target):
         if _described(place) is None:
             publish.remove(place)
+    for exchange in target.parent.glob(exchange_of(target, "*").name):
+        publish.remove(exchange)
     said = []
     # Source: `_get_incomplete_dir` in TensorFlow Datasets' core/utils/file_utils.py.
     for left in target.parent.glob(f"incomplete.*_{target.name}"):
@@ -161,6 +169,11 @@ def remove_debris(target: Path, lock_path: Path) -> list[str]:
                 f"(nothing in it changed for {age / 3600:.1f} hours)"
             )
     return said
+
+
+def exchange_of(target: Path, token: str) -> Path:
+    """Where the workers of one build on other machines exchange what they need."""
+    return target.with_name(f".{target.name}.exchange-{token}")
 
 
 def _place_prefix(target: Path) -> str:

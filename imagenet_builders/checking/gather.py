@@ -24,7 +24,7 @@ from imagenet_builders.checking.report import (
     Row,
 )
 from imagenet_builders.checking.targets import Surveyed, Target, all_targets, survey
-from imagenet_builders.staging.checksums import official_archives, official_splits
+from imagenet_builders.staging.checksums import official_archive, official_splits
 from imagenet_builders.staging.found import Found
 
 # Files are opened so many at a time: each waits for the storage, not for this machine.
@@ -134,7 +134,7 @@ def _look_at_all(shown: Sequence[Surveyed]) -> dict[Path, Look]:
     files = [path for path in kinds if is_file(path, kinds[path])]
     with ThreadPoolExecutor(_THREADS) as threads:
         looks = threads.map(
-            lambda path: archives.look(path, kinds[path], official_archives().get(path.name)), files
+            lambda path: archives.look(path, kinds[path], official_archive(path.name)), files
         )
         return dict(zip(files, looks, strict=True))
 
@@ -174,7 +174,7 @@ def _row(
     target: Target, found: Found, part: str, looks: Mapping[Path, Look], *, preferred: bool
 ) -> Checked:
     official = official_splits()[target.dataset, target.config, found.split]
-    known = [official_archives().get(path.name) for path in found.paths]
+    known = [official_archive(path.name) for path in found.paths]
     sizes = [looks[path].size if path in looks else None for path in found.paths]
     problems = [
         problem for path in found.paths if path in looks for problem in looks[path].problems

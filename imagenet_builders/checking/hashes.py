@@ -20,7 +20,7 @@ from imagenet_builders.checking.report import (
     Problem,
 )
 from imagenet_builders.checking.site_lists import Listed
-from imagenet_builders.staging.checksums import OfficialArchive, official_archives
+from imagenet_builders.staging.checksums import OfficialArchive, official_archive
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,11 +118,11 @@ def _places(files: Iterable[Path], manual_dir: Path) -> list[Path]:
 
 def _official(path: Path) -> OfficialArchive | None:
     """What is known of the file, which may be a member of an official archive, unpacked."""
-    known = official_archives()
-    if path.name in known:
-        return known[path.name]
+    itself = official_archive(path.name)
+    if itself is not None:
+        return itself
     for folder in path.parents[:2]:
-        archive = known.get(f"{folder.name}.zip")
+        archive = official_archive(f"{folder.name}.zip")
         if archive is not None and path.name in archive.member_md5:
             return OfficialArchive(path.name, None, archive.member_md5[path.name], None, None)
     return None

@@ -51,7 +51,7 @@ def text(report: Report, *, colour: bool = False) -> str:
     Returns:
         Lines of at most 100 columns, except where a path alone is longer.
     """
-    lines = [_printable(str(report.manual_dir)), ""]
+    lines = [_printable(str(report.manual_dir))]
     lines += _table(report, colour=colour)
     problems = report.problems
     errors = sum(problem.severity == ERROR for problem in problems)
@@ -143,6 +143,7 @@ def _table(report: Report, *, colour: bool) -> Iterator[str]:
     # The source takes what the others leave.
     others = sum(widths) - widths[1] + len(_GAP) * len(widths)
     widths[1] = max(12, min(widths[1], WIDTH - others))
+    yield ""
     yield _painted(_line(_HEADINGS, widths), _DIM, colour)
     name = ""
     for row, texts in zip(rows, cells, strict=True):

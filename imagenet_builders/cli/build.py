@@ -64,6 +64,12 @@ def add_parser(commands: Any) -> None:
         "--workers", type=int, help="processes that write shards (default: the CPUs you may use)"
     )
     parser.add_argument(
+        "--beam-options",
+        metavar="OPTIONS",
+        help="build with Apache Beam: its flags without dashes, separated by commas, such as "
+        "runner=DaskRunner,dask_client_address=tcp://host:8786",
+    )
+    parser.add_argument(
         "--scratch-dir",
         help="where the index is kept between builds, and archives are unpacked or copied to "
         "(default: $SLURM_TMPDIR, then $TMPDIR, then beside the datasets)",
@@ -152,6 +158,13 @@ def run(arguments: argparse.Namespace) -> None:
     # Everything heavy is imported from here on.
     import importlib
 
+    beam_options = None
+    if arguments.beam_options is not None:
+        from imagenet_builders.assembly import beam_options as beam_lib
+
+        beam_options = beam_lib.parse(arguments.beam_options)
+        beam_lib.check(None, beam_options, workers=options.worker_count)
+
     import tensorflow_datasets as tfds
 
     mode = tfds.GenerateMode.REUSE_DATASET_IF_EXISTS
@@ -170,6 +183,7 @@ def run(arguments: argparse.Namespace) -> None:
             num_shards=arguments.num_shards,
             max_examples_per_split=arguments.max_examples_per_split,
             download_mode=mode,
+            beam_options=beam_options,
             **limits,
         )
         before, missing = built, list[str]()

@@ -29,6 +29,11 @@ WNID = re.compile(r"n[0-9]{8}")
 # What is said of a file that a program left.
 _LITTER = "it was left by another program, and "
 
+_HINT = (
+    "; ask its owner for the permission to read it (over NFS, only the first 16 of your groups may "
+    "count: `id -G | wc -w` says how many you have)"
+)
+
 # A folder of more files is looked at by several threads.
 _STATS_AT_A_TIME = 2048
 
@@ -242,6 +247,11 @@ def saying_why(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except PermissionError as error:
         raise unreadable(os.fspath(error.filename or path), error) from error
+    except SourceError as error:
+        cause = error.__cause__
+        if isinstance(cause, PermissionError) and _HINT not in str(error):
+            raise unreadable(os.fspath(cause.filename or path), cause) from cause
+        raise
 
 
 def unreadable(path: str, error: OSError) -> SourceError:
@@ -254,10 +264,5 @@ def unreadable(path: str, error: OSError) -> SourceError:
     Returns:
         The error to raise.
     """
-    hint = ""
-    if isinstance(error, PermissionError):
-        hint = (
-            "; ask its owner for the permission to read it (over NFS, only the first 16 of your "
-            "groups may count: `id -G | wc -w` says how many you have)"
-        )
+    hint = _HINT if isinstance(error, PermissionError) else ""
     return SourceError(f"{path!r} cannot be read: {error.strerror}{hint}")

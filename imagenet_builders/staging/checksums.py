@@ -93,6 +93,15 @@ def official_archives() -> dict[str, OfficialArchive]:
     return {entry["name"]: _archive(entry) for entry in _facts()["archives"]}
 
 
+def official_archive(name: str) -> OfficialArchive | None:
+    """The official archive of a file name, in whatever case it is written, or None."""
+    known = official_archives()
+    if name in known:
+        return known[name]
+    lower = name.lower()
+    return next((each for each in known.values() if each.name.lower() == lower), None)
+
+
 @functools.cache
 def official_splits() -> dict[tuple[str, str | None, str], OfficialSplit]:
     """What the official archives hold, by dataset, configuration (or None) and split."""

@@ -24,8 +24,8 @@ from imagenet_builders.scratch import check_room, make_scratch, size_text
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.staging.to_copy import ToCopy
 
-# One request of this size is dealt with as many by the kernel, so that it reads ahead enough. Asking
-# it for more (POSIX_FADV_WILLNEED), and copying inside it (copy_file_range), took no less time.
+# One request of this size keeps many going, so that the kernel reads ahead enough. Asking it for
+# more (POSIX_FADV_WILLNEED), and copying inside of it (copy_file_range), took no less time.
 _READ_BYTES = 8 << 20
 _PARTIAL = ".partial"
 _REMOVED = ".removed"

@@ -10,34 +10,13 @@ from typing import NamedTuple
 
 import google_crc32c
 
-from imagenet_builders.errors import ImagenetBuildersError
+from imagenet_builders.verification.problems import FileError
 
 MAX_RECORD_BYTES = 1 << 28
 """No record is longer: the largest image of ImageNet has some 15 MB."""
 
 _READ_BYTES = 4 << 20
 _MASK_DELTA = 0xA282EAD8
-
-
-class FileError(ImagenetBuildersError):
-    """The rest of a record file cannot be read.
-
-    Attributes:
-        what: What is wrong.
-        offset: Where, in bytes, or None.
-        expected: What should be there, or None.
-        found: What is there, or None.
-    """
-
-    def __init__(
-        self,
-        what: str,
-        offset: int | None = None,
-        expected: str | None = None,
-        found: str | None = None,
-    ):
-        super().__init__(what)
-        self.what, self.offset, self.expected, self.found = what, offset, expected, found
 
 
 class Record(NamedTuple):

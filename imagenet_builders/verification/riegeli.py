@@ -12,7 +12,7 @@ import os
 import struct
 from typing import BinaryIO
 
-from imagenet_builders.verification.files import FileError
+from imagenet_builders.verification.problems import FileError
 
 _BLOCK = 1 << 16
 _BLOCK_HEADER = 24

@@ -17,10 +17,10 @@ from imagenet_builders.verification.examples import (
     check_image,
     check_key,
 )
-from imagenet_builders.verification.files import FileError, Record, RecordFile
+from imagenet_builders.verification.files import Record, RecordFile
 from imagenet_builders.verification.known import known
 from imagenet_builders.verification.metadata import Field
-from imagenet_builders.verification.problems import REBUILD, Problem, Problems
+from imagenet_builders.verification.problems import REBUILD, FileError, Problem, Problems
 
 Report = Callable[[int, int], None]
 

@@ -1,0 +1,174 @@
+"""Workers on other machines: each list of jobs is a Beam pipeline, on whatever runner there is.
+
+The pipeline is the plainest that there is, `Create | Reshuffle | Map`, and its items leave their
+results in a directory on the shared file system (`beam_items`), where they are found as they come.
+So all that a runner must be able to do is to run a function over a list, and progress, errors and
+results are the same with each of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import secrets
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from imagenet_builders.assembly.beam_items import (
+    STOP,
+    Item,
+    Outcome,
+    get_outcome,
+    put_job,
+)
+from imagenet_builders.assembly.beam_options import BeamSettings
+from imagenet_builders.assembly.beam_pipeline import Pipeline
+from imagenet_builders.assembly.workers import Report, Workers, _run_here
+from imagenet_builders.errors import WorkerError
+
+_LOOK_EVERY = 0.5  # Seconds between two looks for new results.
+
+# For so many seconds after the pipeline, results are waited for: a network file system may show an
+# older listing of a directory, by default for up to a minute.
+_SHOWN_AFTER = 90.0
+
+# For so many seconds after all results are there, the runner may tidy up.
+_PATIENCE = 10.0
+
+
+class BeamWorkers(Workers):
+    """Runs jobs as the work items of Beam pipelines.
+
+    What the items exchange is in a directory of its own below `exchange`, for each list of jobs,
+    and is removed once the list is done; `exchange` goes with the `with` block.
+
+    Args:
+        settings: The runner and its options.
+        exchange: Directory on a file system that this machine and all workers have in common, under
+            the same path. It need not exist; nothing else may be in it.
+
+    Attributes:
+        done_by: Number of jobs done by each function and process, as (function, host, pid).
+    """
+
+    def __init__(self, settings: BeamSettings, exchange: Path):
+        super().__init__(1)
+        self._settings = settings
+        self._exchange = exchange
+        self.done_by: Counter[tuple[str, str, int]] = Counter()
+
+    def _stop(self) -> None:
+        shutil.rmtree(self._exchange, ignore_errors=True)
+        for line in self._summary():
+            print(line, file=sys.stderr)
+
+    def _summary(self) -> Iterator[str]:
+        """Who did what, a line a function: a cluster of which only a part works is found so."""
+        for function in dict.fromkeys(function for function, _, _ in self.done_by):
+            done = {key[1:]: n for key, n in self.done_by.items() if key[0] == function}
+            hosts = sorted({host for host, _ in done})
+            named = ", ".join(hosts[:4]) + (", ..." if len(hosts) > 4 else "")
+            processes = f"{len(done):,} process" + ("es" if len(done) > 1 else "")
+            machines = f"{len(hosts):,} machine" + ("s" if len(hosts) > 1 else "")
+            yield (
+                f"{self._settings.name}: {function.rpartition(':')[2]}: {sum(done.values()):,} "
+                f"work items done by {processes} on {machines} ({named})"
+            )
+
+    def run(
+        self,
+        function: str,
+        jobs: Iterable[Any],
+        *,
+        report: Report = lambda images, size: None,
+        prefetch: str | None = None,
+        here: bool = False,
+    ) -> Iterator[tuple[int, Any]]:
+        """Runs a function over jobs; see `Workers.run`.
+
+        Args:
+            function: `module:function`, called with a job and a `Report`; the workers import it.
+            jobs: The jobs. All of them are written to the shared file system first.
+            report: Called with what a job reported, once it is done.
+            prefetch: `module:function`, called with a job right before it is done.
+            here: A single job is done in this process; otherwise the runner was asked for.
+
+        Yields:
+            Position of a job and its result, in the order in which they are found to be done.
+
+        Raises:
+            WorkerError: The pipeline failed, or workers do not see the directories they need.
+            Exception: Whatever the function raised, on whichever machine.
+        """
+        jobs = iter(jobs)
+        first = list(itertools.islice(jobs, 2))
+        if not first or (here and len(first) == 1):
+            yield from _run_here(function, first, report, prefetch)
+            return
+        # The exchange is private: what is in it is unpickled.
+        directory = self._exchange / f"{function.rpartition(':')[2]}-{secrets.token_hex(4)}"
+        self._exchange.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700)
+        try:
+            items = [
+                put_job(directory, number, function, prefetch, job)
+                for number, job in enumerate(itertools.chain(first, jobs))
+            ]
+            del first
+            with contextlib.closing(self._outcomes(directory, items)) as outcomes:
+                for number, outcome in outcomes:
+                    self.done_by[function, outcome.host, outcome.pid] += 1
+                    if outcome.error is not None:
+                        raise outcome.error
+                    report(outcome.images, outcome.size)
+                    yield number, outcome.result
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+
+    def _outcomes(
+        self, directory: Path, items: list[Item]
+    ) -> Generator[tuple[int, Outcome], None, None]:
+        """Runs the pipeline, and yields outcomes as they appear; ends the pipeline on an error."""
+        missing = set(range(len(items)))
+        pipeline = Pipeline(self._settings, directory, items)
+        try:
+            deadline = None
+            while missing:
+                running = pipeline.is_running()  # Asked before looking: the last look sees all.
+                found = _found(directory, missing)
+                for number in found:
+                    missing.remove(number)
+                    yield number, get_outcome(directory, number)
+                if running:
+                    pipeline.wait(_LOOK_EVERY)
+                elif missing and not found:
+                    if pipeline.error is not None:
+                        raise WorkerError(pipeline.error)
+                    deadline = deadline or time.monotonic() + _SHOWN_AFTER
+                    if time.monotonic() > deadline:
+                        raise WorkerError(
+                            f"the Beam pipeline on {self._settings.name} is done, but "
+                            f"{len(missing):,} of {len(items):,} results are not in {directory}: "
+                            "the directory of the datasets must be on a file system that this "
+                            "machine and all workers mount under the same path"
+                        )
+                    time.sleep(_LOOK_EVERY)
+            pipeline.wait(_PATIENCE)
+        finally:
+            # Items that have not begun end at once when they find it.
+            with contextlib.suppress(OSError):
+                (directory / STOP).touch()
+            pipeline.end()
+
+
+def _found(directory: Path, missing: set[int]) -> list[int]:
+    """The jobs, of those that are missing, whose outcomes are there, in order."""
+    names = os.listdir(directory)
+    done = {int(name.removesuffix(".outcome")) for name in names if name.endswith(".outcome")}
+    return sorted(done & missing)

@@ -1,0 +1,64 @@
+"""Who does the work of a build: processes on this machine, or a Beam runner where one is given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from imagenet_builders.assembly.workers import Workers
+from imagenet_builders.options import BuildOptions
+
+
+def make_workers(options: BuildOptions, download_config: Any, exchange: Path) -> Workers:
+    """The workers that the options and TensorFlow Datasets' `DownloadConfig` ask for.
+
+    Args:
+        options: How to build.
+        download_config: A `tfds.download.DownloadConfig`; of interest are `beam_runner` and
+            `beam_options`, as `tfds build --beam_pipeline_options` sets them.
+        exchange: Directory for what Beam's workers exchange, beside the target; it need not exist.
+
+    Returns:
+        The workers, to be used in a `with` block.
+
+    Raises:
+        OptionError: Beam, its runner, or what that talks to cannot be used.
+    """
+    if not uses_beam(download_config):
+        return Workers(options.worker_count)
+    from imagenet_builders.assembly import beam_options
+    from imagenet_builders.assembly.beam_workers import BeamWorkers
+
+    settings = beam_options.check(
+        download_config.beam_runner, download_config.beam_options, workers=options.worker_count
+    )
+    return BeamWorkers(settings, as_workers_see(exchange, download_config))
+
+
+def uses_beam(download_config: Any) -> bool:
+    """Whether a Beam runner, or options for one, are given."""
+    return download_config.beam_runner is not None or download_config.beam_options is not None
+
+
+def shared_scratch(options: BuildOptions, download_config: Any, data_dir: Path) -> Path:
+    """The scratch directory; with Beam, one that the machines of a cluster share.
+
+    What is unpacked there is read by all workers. `$SLURM_TMPDIR` and `$TMPDIR` are of one machine,
+    so with Beam they are not the default.
+
+    Args:
+        options: How to build.
+        download_config: As for `make_workers`.
+        data_dir: Where datasets go.
+
+    Returns:
+        The directory, which may not exist.
+    """
+    if uses_beam(download_config) and options.scratch_dir is None:
+        return as_workers_see(data_dir / ".imagenet_builders", download_config)
+    return as_workers_see(options.scratch_for(data_dir), download_config)
+
+
+def as_workers_see(path: Path, download_config: Any) -> Path:
+    """The path, absolute with Beam: a worker on another machine is in another directory."""
+    return path.absolute() if uses_beam(download_config) else path

@@ -23,6 +23,7 @@ from conftest import DUMMY_DATA
 from staged_corpus import PATCH, TENCH, TEST, TRAIN, VAL, Outcome, build, staged, test_name
 from test_scratch import mounted
 
+from imagenet_builders.datasets.imagenet2012_downsampled import unpacked
 from imagenet_builders.errors import OptionError, SourceError
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.staging import copying
@@ -79,6 +80,13 @@ def same_with_and_without(
     assert published(tmp_path / "with") == published(tmp_path / "without")
     assert any(path.endswith("provenance.json") for path in published(tmp_path / "with"))
     return outcomes[1]
+
+
+def lose_the_node(self: object) -> None:
+    raise OSError(5, "the node is lost")
+
+
+PUBLISH = "imagenet_builders.assembly.preparation.Preparation.publish"
 
 
 # --- the same dataset ----------------------------------------------------------------------------
@@ -497,22 +505,20 @@ def test_many_that_make_and_remove_the_same_copy_never_share_it(tmp_path: Path, 
     assert len(inside) > 2
 
 
-def test_a_build_resumes_from_a_copy_elsewhere(tmp_path: Path):
+def test_a_build_resumes_from_a_copy_elsewhere_and_without_one(
+    manual_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """Requeued to another node: its own disk has other paths, and the shards are still of use."""
-    manual_dir = staged().write(tmp_path / "staged")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "imagenet_builders.assembly.preparation.Preparation.publish",
-            lambda self: (_ for _ in ()).throw(OSError(5, "the node is lost")),
-        )
-        first = build(
-            manual_dir, tmp_path / "built", "--stage", f"--scratch-dir={tmp_path / 'node1'}"
-        )
-    assert first.status == 1
-    for options in (["--stage", f"--scratch-dir={tmp_path / 'node2'}"],):
-        again = build(manual_dir, tmp_path / "built", *options)
-        assert again.status == 0
-        assert "3 shards are finished already" in again.err
+    data_dir = tmp_path / "built"
+    with monkeypatch.context() as patch:
+        patch.setattr(PUBLISH, lose_the_node)
+        for more in (["--stage", f"--scratch-dir={tmp_path / 'node1'}"], []):
+            outcome = build(manual_dir, data_dir, *more)
+            assert outcome.status == 1
+            assert ("3 shards are finished already" in outcome.err) is (not more)
+    outcome = build(manual_dir, data_dir, "--stage", f"--scratch-dir={tmp_path / 'node2'}")
+    assert outcome.status == 0
+    assert "3 shards are finished already" in outcome.err
 
 
 def test_options_and_variables_agree(
@@ -534,3 +540,45 @@ def test_a_test_image_of_the_patch_is_named_by_the_original(tmp_path: Path, scra
     same_with_and_without(manual_dir, tmp_path, "--bad-images=skip")
     [skipped] = corpus.provenance(tmp_path / "with")["test"]["skipped"]
     assert skipped["path"] == str(manual_dir / PATCH)
+
+
+# --- with the rest -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stage", [(), ("--stage",)])
+def test_unpacked_sources_are_no_reason_to_begin_again(
+    stage: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Another node, or the same after a restart, unpacks again; what is unpacked is the same."""
+    manual_dir = DUMMY_DATA / "imagenet2012_downsampled"
+    arguments = ["build", "imagenet2012_downsampled/8x8", f"--manual-dir={manual_dir}"]
+    arguments += [f"--data-dir={tmp_path / 'built'}", *stage]
+    with monkeypatch.context() as patch:
+        patch.setattr(PUBLISH, lose_the_node)
+        assert corpus.run(*arguments, f"--scratch-dir={tmp_path / 'node1'}").status == 1
+    unpacked._boot.cache_clear()
+    (tmp_path / "boot").write_text("another")
+    monkeypatch.setattr(unpacked, "_BOOT_ID", tmp_path / "boot")
+    again = corpus.run(*arguments, f"--scratch-dir={tmp_path / 'node2'}")
+    unpacked._boot.cache_clear()
+    assert again.status == 0
+    assert "2 shards are finished already" in again.err
+    [path] = (tmp_path / "built").rglob("provenance.json")
+    splits = json.loads(path.read_text())["splits"]
+    sources = {Path(each["path"]).name for split in splits.values() for each in split["sources"]}
+    assert sources == {"Imagenet8_train_npz.zip", "Imagenet8_val_npz.zip"}
+
+
+def test_beam_builds_from_a_copy_too(manual_dir: Path, tmp_path: Path):
+    beam = "--beam-options=runner=DirectRunner,direct_running_mode=in_memory"
+    same_with_and_without(manual_dir, tmp_path, beam)
+
+
+def test_what_beam_cannot_do_is_said_before_anything_is_copied(
+    manual_dir: Path, tmp_path: Path, scratch: Path
+):
+    arguments = ("--stage", f"--scratch-dir={scratch}", "--beam-options=runner=NoSuchRunner")
+    outcome = build(manual_dir, tmp_path / "built", *arguments)
+    assert outcome.status == 2
+    assert "copying" not in outcome.err
+    assert not list(scratch.glob("*-staged"))

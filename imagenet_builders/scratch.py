@@ -1,6 +1,7 @@
 """Whether the scratch directory is there, may be written to, and has room; asked before any work.
 
-Scratch space is for what a build can make again: indexes, unpacked archives, staged copies.
+Scratch space is for what a build can make again: indexes, unpacked archives, staged copies. An
+index that finds no room is done without; the others are asked about when their sizes are known.
 """
 
 from __future__ import annotations
@@ -14,8 +15,6 @@ from pathlib import Path
 from imagenet_builders.errors import OptionError
 from imagenet_builders.options import BuildOptions
 
-# Enough to see that it is not full; what more is needed, and what for, is checked when it is known.
-_LEAST_BYTES = 1 << 20
 _PROBE_BYTES = 4096
 _TRIES = 100
 
@@ -29,33 +28,34 @@ _REASONS = {
 
 
 def check_scratch(scratch: Path, options: BuildOptions) -> None:
-    """Makes sure that the scratch directory of a build can be used, and makes it.
+    """Makes sure that the scratch directory that somebody chose can be used, and makes it.
+
+    Where nobody did, it is beside the datasets, and what is wrong there is wrong for these too.
 
     Args:
         scratch: The directory.
         options: How to build; they say who chose the directory.
 
     Raises:
-        OptionError: It is missing, is not a directory, is another user's, is full, or may not be
-            written to.
+        OptionError: It is missing, is not a directory, is another user's, or may not be written to.
     """
     name, chosen = options.scratch_choice() or ("", "")
     # With Beam, what the environment chooses for this machine is not what is used.
     if chosen and _is_same(Path(chosen).expanduser(), scratch.parent):
         _check_chosen(name, chosen)
-        make_scratch(scratch, name)
-    else:
-        make_scratch(scratch, "beside the datasets", parents=True)
-    check_room(scratch, _LEAST_BYTES, "for an index")
+        make_scratch(scratch, name, may_be_full=True)
 
 
-def make_scratch(directory: Path, name: str, *, parents: bool = False) -> None:
+def make_scratch(
+    directory: Path, name: str, *, parents: bool = False, may_be_full: bool = False
+) -> None:
     """Makes a directory of ours in scratch space, unless it is there, and writes to it to see.
 
     Args:
         directory: The directory.
         name: Who chose where it is, for messages.
         parents: Whether to make the directories above it too.
+        may_be_full: Whether it is no error that there is no room.
 
     Raises:
         OptionError: It cannot be made or written to, or is another user's.
@@ -64,6 +64,8 @@ def make_scratch(directory: Path, name: str, *, parents: bool = False) -> None:
         directory.parent.mkdir(parents=parents, exist_ok=True)
         owner = _made(directory)
     except OSError as error:
+        if may_be_full and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return
         reason = _REASONS.get(error.errno or 0, os.strerror(error.errno or 0))
         raise OptionError(
             f"scratch directory {directory} ({name}) cannot be written to: {reason}; choose "

@@ -198,6 +198,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
             finally:
                 self._place = None
                 self._copy.close()
+                self._copy = StagedCopy()
                 self.ended()
         self._restore(target)
         print(summary(self.info.full_name, self.results, preparation.seconds), file=sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -324,3 +325,27 @@ def test_any_number_of_files_can_be_read(tmp_path: Path, few_open_files: None) -
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         assert len(os.listdir("/proc/self/fd")) <= before + limit // 2
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_an_image_that_changes_in_its_folder_is_found_and_then_indexed_anew(
+    tmp_path: Path,
+) -> None:
+    """The folder does not show it: its own time stays, and with it the index that is kept."""
+    from building import DUMMY_ARCHIVES
+
+    folder = tmp_path / "staged" / "train" / "n01440764"
+    folder.mkdir(parents=True)
+    with tarfile.open(DUMMY_ARCHIVES / TRAIN) as outer:
+        body = outer.extractfile("n01440764.tar")
+        with tarfile.open(fileobj=body) as inner:
+            inner.extractall(folder, filter="data")
+    arguments = corpus.build_arguments(tmp_path / "staged", tmp_path / "built")
+    assert corpus.run(*arguments).status == 0
+    image = sorted(folder.iterdir())[0]
+    with image.open("ab") as file:
+        file.write(b"more")
+    arguments.append("--overwrite")
+    outcome = corpus.run(*arguments)
+    assert outcome.status == 1
+    assert str(image) in outcome.err
+    assert corpus.run(*arguments).status == 0

@@ -31,7 +31,7 @@ from imagenet_builders.assembly.workers import Workers
 from imagenet_builders.assembly.workplace import describe
 from imagenet_builders.assembly.workroom import Workroom
 from imagenet_builders.assembly.writers import FILE_FORMATS
-from imagenet_builders.errors import OptionError
+from imagenet_builders.errors import BadImageError, OptionError, SourceError
 from imagenet_builders.options import BuildOptions, require_local
 from imagenet_builders.scratch import check_scratch
 from imagenet_builders.sources.reader import Reader
@@ -263,16 +263,23 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
                 scratch=scratch,
             )
             place.open(description)
-            results = engine.write_splits(
-                recipes,
-                plans,
-                name=self.info.full_name,
-                shard_path=self._shard_path,
-                file_format=file_format,
-                workplace=place.workplace,
-                options=options,
-                workers=workers,
-            )
+            try:
+                results = engine.write_splits(
+                    recipes,
+                    plans,
+                    name=self.info.full_name,
+                    shard_path=self._shard_path,
+                    file_format=file_format,
+                    workplace=place.workplace,
+                    options=options,
+                    workers=workers,
+                )
+            except BadImageError:
+                raise
+            except SourceError:
+                # A file in a folder can change without its folder showing it.
+                room.cache.forget()
+                raise
         self.results = as_original(self.results_as_staged(results), self._copy, scratch)
         self._plans = {split: each["plan"] for split, each in description["splits"].items()}
         self.info.set_splits(tfds.core.SplitDict(map(self._split_info, self.results)))

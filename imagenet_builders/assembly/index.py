@@ -80,6 +80,13 @@ class IndexCache:
 
     def __init__(self, directory: Path):
         self._directory = directory
+        self._used: set[Path] = set()
+
+    def forget(self) -> None:
+        """Removes the indexes that `get` has given: what they point to is not what it was."""
+        for path in self._used:
+            with contextlib.suppress(OSError):
+                path.unlink()
 
     def get(
         self, what: Sequence[str], files: Sequence[SourceFile], make: Callable[[], Index]
@@ -95,6 +102,7 @@ class IndexCache:
             The index.
         """
         path = self.path(what, files)
+        self._used.add(path)
         index = self.load(path)
         if index is None or not self._points_into(index, files):
             index = make()

@@ -17,7 +17,7 @@ import numpy as np
 
 from imagenet_builders.assembly.index import Index
 from imagenet_builders.errors import ArchiveError, SourceError
-from imagenet_builders.sources.rows import SourceFile, SourceFiles, number_array
+from imagenet_builders.sources.rows import WHOLE_FILE, SourceFile, SourceFiles, number_array
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -198,10 +198,11 @@ def _duplicate(index: Index, first: int, second: int) -> ArchiveError:
     key = index.table["key"][first].as_py()
     path, offset = index.where(second)
     other_path, other_offset = index.where(first)
+    at = "" if other_offset == WHOLE_FILE else f" at byte {other_offset:,}"
     return ArchiveError(
         path,
-        f"this name is there twice: it was met before in {other_path} at byte {other_offset:,}; "
+        f"this name is there twice: it was met before in {other_path}{at}; "
         "every image must be there once",
         member=key,
-        offset=offset,
+        offset=None if offset == WHOLE_FILE else offset,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 
 from imagenet_builders.assembly.index import IndexCache
@@ -25,7 +26,7 @@ class Workroom:
     options: BuildOptions
     workers: Workers
 
-    @property
+    @functools.cached_property
     def cache(self) -> IndexCache:
         """Where indexes are kept between builds."""
         return IndexCache(self.scratch)

@@ -51,8 +51,7 @@ def read_whole(path: str, size: int) -> bytes:
         found = f"more than {size:,}" if len(data) > size else f"{len(data):,}"
         raise SourceError(
             f"{path}: the file had {size:,} bytes when it was indexed and has {found} now; "
-            "wait until its copy is complete and build again (with another --scratch-dir if this "
-            "comes again: the index that is kept has the old size)"
+            "wait until its copy is complete and build again"
         )
     return data
 

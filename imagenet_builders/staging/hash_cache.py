@@ -64,8 +64,8 @@ def remember(
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with _alone(file):
-            entries = _load(file)
-            entries[os.path.abspath(path)] = {"size": size, "mtime_ns": mtime_ns, **hashes}
+            entry = {"size": size, "mtime_ns": mtime_ns, **hashes}
+            entries = {**_load(file), os.path.abspath(path): entry}
             partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
             partial.write_text(json.dumps({"version": _VERSION, "files": entries}, indent=1) + "\n")
             partial.replace(file)
@@ -90,17 +90,17 @@ def _alone(file: Path) -> Iterator[None]:
         os.close(fd)
 
 
-def _load(file: Path) -> dict[str, dict[str, Any]]:
+def _load(file: Path) -> Mapping[str, dict[str, Any]]:
     """All that is remembered; nothing where the file is not there, or is not ours."""
     try:
         status = os.stat(file)
     except OSError:
         return {}
-    return dict(_parsed(file, status.st_ino, status.st_size, status.st_mtime_ns))
+    return _parsed(file, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=1)
-def _parsed(file: Path, *identity: int) -> dict[str, dict[str, Any]]:
+def _parsed(file: Path, *identity: int) -> Mapping[str, dict[str, Any]]:
     """The same, once for each state of the file: a thousand files may be asked for."""
     del identity
     try:

@@ -64,6 +64,10 @@ def published(data_dir: Path) -> dict[str, Any]:
     return files
 
 
+def warned(outcome: Outcome) -> list[str]:
+    return [line for line in outcome.err.splitlines() if line.startswith(corpus.WARNING)]
+
+
 def same_with_and_without(
     manual_dir: Path, tmp_path: Path, *arguments: str, dataset: str = "imagenet2012"
 ) -> Outcome:
@@ -79,6 +83,8 @@ def same_with_and_without(
         assert not list(scratch.glob("*-staged"))
     assert published(tmp_path / "with") == published(tmp_path / "without")
     assert any(path.endswith("provenance.json") for path in published(tmp_path / "with"))
+    if "--source" not in " ".join(arguments):  # What is not of that kind is not copied.
+        assert warned(outcomes[1]) == warned(outcomes[0])
     return outcomes[1]
 
 
@@ -146,6 +152,12 @@ def test_only_what_is_read_is_copied(manual_dir: Path, tmp_path: Path, scratch: 
     outcome = build(manual_dir, tmp_path / "built", "--stage", f"--scratch-dir={scratch}")
     assert outcome.status == 1
     assert set(copies(scratch)) == {TRAIN, VAL, TEST, PATCH}
+
+
+def test_what_is_missing_is_missing_in_the_original(manual_dir: Path, tmp_path: Path):
+    (manual_dir / VAL).unlink()
+    [said] = warned(same_with_and_without(manual_dir, tmp_path))
+    assert f"there is no {manual_dir / VAL}" in said
 
 
 def test_class_archives_with_strays_are_told_of_as_ever(tmp_path: Path):

@@ -25,7 +25,7 @@ from imagenet_builders.assembly.engine import PlanConfig, SplitRecipe, SplitResu
 from imagenet_builders.assembly.preparation import Preparation
 from imagenet_builders.assembly.records import FlatExample
 from imagenet_builders.assembly.shards import load_function
-from imagenet_builders.assembly.staged_sources import as_original, staged_sources
+from imagenet_builders.assembly.staged_sources import as_original, naming_originals, staged_sources
 from imagenet_builders.assembly.summary import summary
 from imagenet_builders.assembly.workers import Workers
 from imagenet_builders.assembly.workplace import describe
@@ -251,7 +251,8 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         with make_workers(options, download_config, place.exchange) as workers:
             self._copy = staged_sources(self.info, manual_dir, scratch, options)
             room = Workroom(scratch, options, workers)
-            recipes = self.split_recipes(self._copy.manual_dir, room)
+            with naming_originals(self._copy):
+                recipes = self.split_recipes(self._copy.manual_dir, room)
             place.check_splits(recipe.split for recipe in recipes)
             plans = engine.plan_splits(recipes, _plan_config(download_config))
             description = describe(

@@ -12,9 +12,10 @@ import importlib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from imagenet_builders.assembly.engine import SplitResult
 from imagenet_builders.assembly.progress import Progress
@@ -68,6 +69,30 @@ def staged_sources(info: Any, manual_dir: Path, scratch: Path, options: BuildOpt
         f"{manual_dir}, of which it has {size_text(copy.size)}"
     )
     return copy
+
+
+@contextlib.contextmanager
+def naming_originals(copy: StagedCopy) -> Iterator[None]:
+    """Lets warnings in the block name the original archives, whichever are read."""
+    if copy.place is None:
+        yield
+        return
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def renamed(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            text = str(message).replace(str(copy.manual_dir), str(copy.original))
+            show(category(text), category, filename, lineno, file, line)
+
+        warnings.showwarning = renamed
+        yield
 
 
 def as_original(

@@ -149,6 +149,9 @@ def _copy_all(manual_dir: Path, to_copy: ToCopy, place: Path, report: CopyReport
     stand_ins = {root / path.relative_to(manual_dir): is_dir for path, is_dir in to_copy.stand_ins}
     _remove_others(place, {*targets.values(), *stand_ins}, {*partials.values()})
     todo = [path for path, file in files.items() if not _is_copy(targets[path], file)]
+    for path in todo:
+        if targets[path].exists():  # As it was staged before.
+            _remove(targets[path])
     size = sum(file.size for file in files.values())
     done = size - sum(files[path].size for path in todo)
     kept = sum(_size_of(partials[path]) for path in todo)
@@ -172,8 +175,6 @@ def _copy_all(manual_dir: Path, to_copy: ToCopy, place: Path, report: CopyReport
             _remove(target)
         target.mkdir(exist_ok=True) if is_dir else target.touch()
     for path in todo:
-        if targets[path].is_dir():  # As it was staged before.
-            _remove(targets[path])
         targets[path].parent.mkdir(parents=True, exist_ok=True)
         _copy(files[path], targets[path], partials[path], report.copied)
     for directory in {path.parent for path in targets.values()}:

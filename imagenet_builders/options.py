@@ -3,7 +3,7 @@
 The command line fills it from its flags; under plain `tfds build` and the Python API it comes from
 the environment (`IMAGENET_BUILDERS_WORKERS`, `IMAGENET_BUILDERS_SCRATCH_DIR`,
 `IMAGENET_BUILDERS_BAD_IMAGES`, `IMAGENET_BUILDERS_STRICT`, `IMAGENET_BUILDERS_CLASSES`,
-`IMAGENET_BUILDERS_SOURCE`).
+`IMAGENET_BUILDERS_SOURCE`, `IMAGENET_BUILDERS_STAGE`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,13 @@ BAD_IMAGE_POLICIES = ("fail", "skip")
 CLASS_LISTS = ("known", "archive")
 
 _MAX_WORKERS = 1024
+# Of two slashes, pathlib leaves one.
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+_INSTEAD = {
+    "manual_dir": "copy the archives to a file system, or mount them",
+    "data_dir": "build into a directory, then copy the finished dataset there",
+    "scratch_dir": "choose one on a local disk",
+}
 _TRUTHS = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
 
 
@@ -31,8 +39,9 @@ class BuildOptions:
 
     Attributes:
         workers: Processes that write shards. None: as many as CPUs this process may use.
-        scratch_dir: Directory for the cached index. None: `$SLURM_TMPDIR`, else `$TMPDIR`, else
-            a hidden directory beside the built datasets.
+        scratch_dir: Directory for the cached index, for what is compressed and must be unpacked,
+            and for staged copies. None: `$SLURM_TMPDIR`, else `$TMPDIR`, else a hidden directory
+            beside the built datasets.
         bad_images: What to do with an image that is neither whole nor repairable: `fail` ends the
             build with the image's name, `skip` leaves it out and records it in `provenance.json`.
         strict: Classes of the dataset that are missing from what is staged are an error, where
@@ -47,6 +56,7 @@ class BuildOptions:
             system.
         source: Kind of source to read where a split is staged in more than one way, one of
             `staging.found.KINDS`. None: the preferred one, archives before folders.
+        stage: Copy the archives that are read to the scratch directory first.
 
     Raises:
         OptionError: A value cannot be used; the message names the option, the value, and what
@@ -63,6 +73,7 @@ class BuildOptions:
     mode: int | None = None
     group: str | None = None
     source: str | None = None
+    stage: bool = False
 
     def __post_init__(self) -> None:
         if self.workers is not None and not (
@@ -84,6 +95,7 @@ class BuildOptions:
             raise OptionError(f"source must be one of {', '.join(KINDS)}, not {self.source!r}")
         if self.scratch_dir is not None and not os.fspath(self.scratch_dir):
             raise OptionError("scratch_dir must name a directory, not be empty")
+        require_local("scratch_dir", self.scratch_dir)
         if self.mode is not None and (self.mode & 0o700 != 0o700 or self.mode > 0o7777):
             raise OptionError(
                 f"mode must let its owner read, write and enter, such as 2775, not {self.mode:o}"
@@ -154,6 +166,7 @@ class BuildOptions:
             mode=_mode(env),
             group=env.get("IMAGENET_BUILDERS_GROUP") or None,
             source=env.get("IMAGENET_BUILDERS_SOURCE") or None,
+            stage=_truth("IMAGENET_BUILDERS_STAGE", env),
         )
 
     def replace(self, **changes: Any) -> BuildOptions:
@@ -162,11 +175,43 @@ class BuildOptions:
 
     def scratch_for(self, data_dir: str | os.PathLike[str]) -> Path:
         """The directory for scratch files of a build into `data_dir` (which it does not create)."""
-        chosen = self.scratch_dir or os.environ.get("SLURM_TMPDIR") or os.environ.get("TMPDIR")
+        chosen = self.scratch_choice()
         if chosen:
             # Others may use the same directory, and must neither be in the way nor be trusted.
-            return Path(chosen).expanduser() / f"imagenet_builders-{os.getuid()}"
+            return Path(chosen[1]).expanduser() / f"imagenet_builders-{os.getuid()}"
         return Path(data_dir) / ".imagenet_builders"
+
+    def scratch_choice(self) -> tuple[str, str] | None:
+        """Who chose the scratch directory (in words) and what; None where nobody did."""
+        for name, value in (
+            ("--scratch-dir", self.scratch_dir),
+            ("$SLURM_TMPDIR", os.environ.get("SLURM_TMPDIR")),
+            ("$TMPDIR", os.environ.get("TMPDIR")),
+        ):
+            if value:
+                return name, value
+        return None
+
+
+def require_local(name: str, path: str | os.PathLike[str] | None) -> None:
+    """Makes sure that a path is one of a file system, not an address such as `gs://bucket/x`.
+
+    Images are read with `pread` and the kernel's read-ahead, shards are flushed and renamed, and
+    a dataset is published by one rename; object stores have none of that.
+
+    Args:
+        name: Name of the option, for messages; one of `manual_dir`, `data_dir`, `scratch_dir`.
+        path: The path, or None for the default.
+
+    Raises:
+        OptionError: It is an address.
+    """
+    text = "" if path is None else os.fspath(path)
+    if not _ADDRESS.match(text):
+        return
+    scheme, _, rest = text.partition(":/")
+    instead = f"write /{rest.lstrip('/')}" if scheme.lower() == "file" else _INSTEAD[name]
+    raise OptionError(f"{name} must be a directory in a file system, not {text}; {instead}")
 
 
 def _truth(name: str, env: Mapping[str, str]) -> bool:

@@ -20,7 +20,7 @@ sys.path.insert(0, str(DUMMY_DATA))
 @pytest.fixture(autouse=True)
 def _private_scratch(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch):
     """No test sees options of the environment or another test's cached index."""
-    for name in ("WORKERS", "SCRATCH_DIR", "BAD_IMAGES"):
+    for name in ("WORKERS", "SCRATCH_DIR", "BAD_IMAGES", "STAGE"):
         monkeypatch.delenv(f"IMAGENET_BUILDERS_{name}", raising=False)
     for name in ("SLURM_TMPDIR", "TMPDIR"):
         monkeypatch.delenv(name, raising=False)

@@ -25,14 +25,17 @@ from imagenet_builders.assembly.engine import PlanConfig, SplitRecipe, SplitResu
 from imagenet_builders.assembly.preparation import Preparation
 from imagenet_builders.assembly.records import FlatExample
 from imagenet_builders.assembly.shards import load_function
+from imagenet_builders.assembly.staged_sources import as_original, staged_sources
 from imagenet_builders.assembly.summary import summary
 from imagenet_builders.assembly.workers import Workers
 from imagenet_builders.assembly.workplace import describe
 from imagenet_builders.assembly.workroom import Workroom
 from imagenet_builders.assembly.writers import FILE_FORMATS
 from imagenet_builders.errors import BadImageError, OptionError, SourceError
-from imagenet_builders.options import BuildOptions
+from imagenet_builders.options import BuildOptions, require_local
+from imagenet_builders.scratch import check_scratch
 from imagenet_builders.sources.reader import Reader
+from imagenet_builders.staging.copying import StagedCopy
 
 
 class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no types.
@@ -57,6 +60,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         """What the last build of this object wrote, split by split; empty if it was there."""
         self._plans: dict[str, str] = {}
         self._place: Preparation | None = None
+        self._copy = StagedCopy()
 
     @property
     def info(self) -> tfds.core.DatasetInfo:
@@ -161,11 +165,8 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         self.assert_is_not_blocked()
         self._check_version()
         options = self.build_options
-        if "://" in str(self.data_dir):
-            raise OptionError(
-                f"data_dir must be a directory in a file system, not {self.data_dir}; "
-                "build into a directory, then copy the finished dataset there"
-            )
+        require_local("data_dir", self.data_dir)
+        require_local("manual_dir", config.manual_dir)
         target = Path(self.data_dir)
         preparation = Preparation(
             target, options, self.info.full_name, overwrite=config.download_mode.overwrite_dataset
@@ -190,8 +191,14 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
                 place.publish()
                 self.info.update_data_dir(os.fspath(target))
                 self.published()
+                self._copy.remove()
+            except BaseException as error:
+                self._copy.tell_kept(error)
+                raise
             finally:
                 self._place = None
+                self._copy.close()
+                self._copy = StagedCopy()
                 self.ended()
         self._restore(target)
         print(summary(self.info.full_name, self.results, preparation.seconds), file=sys.stderr)
@@ -239,10 +246,12 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
                 f"file_format must be one of {', '.join(FILE_FORMATS)}, not {file_format!r}"
             )
         scratch = shared_scratch(options, download_config, Path(self.data_dir_root))
+        check_scratch(scratch, options)
         manual_dir = as_workers_see(_manual_dir(dl_manager), download_config)
         with make_workers(options, download_config, place.exchange) as workers:
+            self._copy = staged_sources(self.info, manual_dir, scratch, options)
             room = Workroom(scratch, options, workers)
-            recipes = self.split_recipes(manual_dir, room)
+            recipes = self.split_recipes(self._copy.manual_dir, room)
             place.check_splits(recipe.split for recipe in recipes)
             plans = engine.plan_splits(recipes, _plan_config(download_config))
             description = describe(
@@ -271,7 +280,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
                 # A file in a folder can change without its folder showing it.
                 room.cache.forget()
                 raise
-        self.results = self.results_as_staged(results)
+        self.results = as_original(self.results_as_staged(results), self._copy, scratch)
         self._plans = {split: each["plan"] for split, each in description["splits"].items()}
         self.info.set_splits(tfds.core.SplitDict(map(self._split_info, self.results)))
 

@@ -256,8 +256,10 @@ def plan_digest(plan: SplitPlan, also_read: Sequence[SourceFile], scratch: Path)
         Two hexadecimal digests.
     """
     files = [
-        [os.path.basename(file.path), file.size]
-        + ([] if Path(file.path).is_relative_to(scratch) else [file.mtime_ns])
+        # What was unpacked has a name that tells from where and when; what from is also read.
+        [file.size]
+        if Path(file.path).is_relative_to(scratch)
+        else [os.path.basename(file.path), file.size, file.mtime_ns]
         for file in (*plan.files, *also_read)
     ]
     sources = hashlib.blake2b(json.dumps(files).encode(), digest_size=16)

@@ -23,6 +23,7 @@ class Request:
         add_name: Look for each dataset in the directory of its name below `manual_dir`.
         hash: Read the archives and compare their hashes.
         deep: Walk every header and name.
+        speed: Measure how fast the largest archive is read.
         data_dir: Where datasets would go; None for TFDS's default.
         options: As for a build.
     """
@@ -32,6 +33,7 @@ class Request:
     add_name: bool = False
     hash: bool = False
     deep: bool = False
+    speed: bool = False
     data_dir: Path | None = None
     options: BuildOptions = dataclasses.field(default_factory=BuildOptions)
 
@@ -75,6 +77,11 @@ def run(request: Request, log: TextIO) -> Report:
     if needed is not None:
         chosen = request.data_dir is not None or bool(os.environ.get("TFDS_DATA_DIR"))
         problems += needs.shortages(needed, chosen=chosen)
+    measured = None
+    if request.speed:
+        from imagenet_builders.checking import speed
+
+        measured = speed.measure_checked(checked, request.options.scratch_for(data_dir))
     if request.options.strict:
         problems = [dataclasses.replace(problem, severity=ERROR) for problem in problems]
     return dataclasses.replace(
@@ -82,6 +89,7 @@ def run(request: Request, log: TextIO) -> Report:
         rows=tuple(one.row for one in checked),
         problems=gather.merged(problems),
         needs=needed,
+        speed=measured,
     )
 
 

@@ -23,6 +23,7 @@ from imagenet_builders.checking.report import (
     Row,
     gigabytes,
 )
+from imagenet_builders.checking.speed import Speed
 
 WIDTH = 100
 
@@ -60,6 +61,8 @@ def text(report: Report, *, colour: bool = False) -> str:
         lines += ["", *_problem(number, problem, colour=colour)]
     if report.needs is not None:
         lines += ["", *_needs(report.needs)]
+    if report.speed is not None:
+        lines += ["", *_speed(report.speed)]
     lines += ["", _conclusion(report, colour=colour)]
     return "".join(f"{line}\n" for line in lines)
 
@@ -96,7 +99,7 @@ def document(report: Report) -> dict[str, Any]:
             "same_file_system": report.needs.same_device,
             "not_estimated": list(report.needs.unknown),
         },
-    }
+    } | ({} if report.speed is None else {"speed": report.speed.document()})
 
 
 def _row_document(row: Row) -> dict[str, Any]:
@@ -259,6 +262,11 @@ def _needs(needs: Needs) -> Iterator[str]:
         yield f"            in {_printable(str(place.path))}"
     if needs.unknown:
         yield f"  not counted, for nobody knows its size: {', '.join(needs.unknown)}"
+
+
+def _speed(speed: Speed) -> Iterator[str]:
+    yield from speed.lines()
+    yield from textwrap.wrap(f"Advice: {speed.advice}.", WIDTH, break_on_hyphens=False)
 
 
 def _conclusion(report: Report, *, colour: bool) -> str:

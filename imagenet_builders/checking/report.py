@@ -5,6 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from imagenet_builders.checking.speed import Speed
 
 ERROR = "error"
 """A build of it would fail, or would not be what it claims to be."""
@@ -137,6 +141,7 @@ class Report:
         rows: The table.
         problems: All problems, errors first.
         needs: What a build needs, or None where nothing can be built.
+        speed: How fast the largest archive is read, if that was measured.
     """
 
     manual_dir: Path
@@ -144,6 +149,7 @@ class Report:
     rows: tuple[Row, ...]
     problems: tuple[Problem, ...]
     needs: Needs | None
+    speed: Speed | None = None
 
     @property
     def can_be_built(self) -> bool:

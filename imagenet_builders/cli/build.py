@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 from imagenet_builders.cli import arguments as arguments_lib
 from imagenet_builders.datasets import BUILDER_MODULES
 from imagenet_builders.errors import OptionError, StagingError
-from imagenet_builders.options import BAD_IMAGE_POLICIES, CLASS_LISTS, BuildOptions
+from imagenet_builders.options import BAD_IMAGE_POLICIES, CLASS_LISTS, BuildOptions, require_local
 from imagenet_builders.staging.found import KINDS
 
 # Arguments that are options of a build under the same name.
@@ -22,6 +23,7 @@ _OPTIONS = (
     "strict",
     "classes",
     "source",
+    "stage",
     "wait",
     "allow_fewer_splits",
     "mode",
@@ -69,8 +71,15 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--scratch-dir",
-        help="where the index is kept between builds (default: $SLURM_TMPDIR, then $TMPDIR, then "
-        "beside the datasets)",
+        help="where the index is kept between builds, and archives are unpacked or copied to "
+        "(default: $SLURM_TMPDIR, then $TMPDIR, then beside the datasets)",
+    )
+    parser.add_argument(
+        "--stage",
+        action="store_true",
+        default=None,
+        help="copy the archives to the scratch directory first, for file systems that are slow at "
+        "random reads (see `check --speed`)",
     )
     parser.add_argument(
         "--bad-images",
@@ -140,6 +149,8 @@ def run(arguments: argparse.Namespace) -> None:
         name: getattr(arguments, name) for name in _OPTIONS if getattr(arguments, name) is not None
     }
     options = BuildOptions.from_environment().replace(**given)
+    require_local("manual_dir", arguments.manual_dir)
+    require_local("data_dir", arguments.data_dir or os.environ.get("TFDS_DATA_DIR"))
     for name, least in (("num_shards", 1), ("max_examples_per_split", 1)):
         value = getattr(arguments, name)
         if value is not None and value < least:

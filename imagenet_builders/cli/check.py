@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from imagenet_builders.cli import arguments as arguments_lib
 from imagenet_builders.datasets import BUILDER_MODULES
 from imagenet_builders.errors import OptionError
-from imagenet_builders.options import BuildOptions
+from imagenet_builders.options import BuildOptions, require_local
 from imagenet_builders.staging.found import KINDS
 
 
@@ -51,6 +52,12 @@ def add_parser(commands: Any) -> None:
         help="walk every header and name, as a build does first; the index is kept for it",
     )
     parser.add_argument(
+        "--speed",
+        action="store_true",
+        help="measure for about three seconds how fast the largest archive is read, at random and "
+        "in order, and say whether to build with --stage",
+    )
+    parser.add_argument(
         "--strict", action="store_true", default=None, help="warnings are errors, as in a build"
     )
     parser.add_argument("--source", choices=KINDS, help="as for a build")
@@ -76,6 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
         if getattr(arguments, name) is not None
     }
     options = BuildOptions.from_environment().replace(**given)
+    require_local("manual_dir", arguments.manual_dir)
+    require_local("data_dir", arguments.data_dir or os.environ.get("TFDS_DATA_DIR"))
     for name, config in arguments.datasets:
         _check_config(name, config)
     from imagenet_builders.checking import command, rendering
@@ -86,6 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
         add_name=arguments.add_name_to_manual_dir,
         hash=arguments.hash,
         deep=arguments.deep,
+        speed=arguments.speed,
         data_dir=Path(arguments.data_dir).expanduser() if arguments.data_dir else None,
         options=options,
     )

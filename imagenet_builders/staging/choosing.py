@@ -25,7 +25,7 @@ def choose(survey: Survey, source: str | None) -> dict[str, Found]:
     """
     chosen = {}
     for split, found in survey.found.items():
-        one = _chosen(found, source)
+        one = preferred(found, source)
         if one is None:
             warnings.warn(
                 f"split {split} will be missing: it is not staged as {source}, only as "
@@ -61,7 +61,7 @@ def choose_boxes(survey: Survey, split: str, images: Found) -> Found:
         SourceError: Only what cannot be read as it is.
     """
     found = survey.boxes[split]
-    one = _chosen(found, None)
+    one = preferred(found, None)
     assert one is not None
     if one.paths != images.paths and (len(found) > 1 or not one.layout.startswith("official")):
         say(f"{split} boxes", one, found)
@@ -102,8 +102,19 @@ def wanting(survey: Survey, split: str) -> str:
     return text if text.startswith("there is") else f"there is no {text}"
 
 
-def _chosen(found: tuple[Found, ...], source: str | None) -> Found | None:
-    """The first that can be read, of the kind asked for."""
+def preferred(found: tuple[Found, ...], source: str | None) -> Found | None:
+    """The first that can be read, of the kind asked for.
+
+    Args:
+        found: All that provides something.
+        source: The kind asked for, or None for any.
+
+    Returns:
+        What is read, or None where nothing of the kind is there.
+
+    Raises:
+        SourceError: Nothing of it can be read as it is.
+    """
     wanted = [one for one in found if source in (None, one.kind)]
     if not wanted:
         return None

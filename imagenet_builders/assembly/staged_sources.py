@@ -1,0 +1,114 @@
+"""What `--stage` does around a build: archives are copied to scratch first, and named as they were.
+
+A build that reads copies says of its sources what it would say without: `provenance.json` names the
+originals, whose names, sizes and times the copies have.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from imagenet_builders.assembly.engine import SplitResult
+from imagenet_builders.assembly.progress import Progress
+from imagenet_builders.datasets import SURVEYS
+from imagenet_builders.errors import OptionError
+from imagenet_builders.options import BuildOptions
+from imagenet_builders.scratch import size_text
+from imagenet_builders.staging.copying import CopyReport, StagedCopy, staged_copy
+from imagenet_builders.staging.found import Survey
+from imagenet_builders.staging.to_copy import files_to_copy
+
+
+def staged_sources(info: Any, manual_dir: Path, scratch: Path, options: BuildOptions) -> StagedCopy:
+    """Where a build reads its archives: a copy of them in scratch space, if that was asked for.
+
+    Args:
+        info: The `tfds.core.DatasetInfo` of what is built.
+        manual_dir: Where the archives are.
+        scratch: The scratch directory of the build.
+        options: How to build.
+
+    Returns:
+        The copy; `manual_dir` itself without `options.stage`, and where nothing is worth copying.
+
+    Raises:
+        OptionError: What is staged cannot be copied, or not to there.
+        StagingError: `manual_dir` is not a directory.
+        SourceError: A source cannot be read, or changed meanwhile.
+    """
+    if not options.stage:
+        return StagedCopy(manual_dir)
+    config: str | None = info.config_name or None
+    name = f"{info.name}/{config}" if config else info.name
+    to_copy = files_to_copy(_survey(info.name)(manual_dir, config), manual_dir, options.source)
+    if not to_copy.files:
+        _say(f"{name}: there is nothing that --stage would copy; it is built from {manual_dir}")
+        return StagedCopy(manual_dir)
+    started = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        progress: list[Progress] = []
+
+        def begins(text: str, size: int) -> None:
+            _say(f"{name}: {text}")
+            progress.append(stack.enter_context(Progress(f"copying {name}", images=0, size=size)))
+
+        report = CopyReport(begins, lambda done: progress[0].update(0, done))
+        copy = staged_copy(manual_dir, to_copy, scratch, name, report)
+    seconds = time.monotonic() - started
+    _say(
+        f"{name}: copied in {seconds:.1f} s; {copy.manual_dir} in what follows stands for "
+        f"{manual_dir}, of which it has {size_text(copy.size)}"
+    )
+    return copy
+
+
+def as_original(
+    results: Iterable[SplitResult], copy: StagedCopy, scratch: Path
+) -> list[SplitResult]:
+    """Results that name the original archives, not the copies and unpacked files that were read.
+
+    Args:
+        results: What was built.
+        copy: What it was built from.
+        scratch: The scratch directory of the build. The archives that the files in it were unpacked
+            from are among the files of a result.
+
+    Returns:
+        The results as they would be had all been read in place.
+    """
+    unpacked = os.path.join(os.path.abspath(scratch), "")
+    return [
+        dataclasses.replace(
+            result,
+            files=tuple(
+                dataclasses.replace(file, path=copy.original_of(file.path))
+                for file in result.files
+                if not file.path.startswith(unpacked)
+            ),
+            notes=tuple(
+                dataclasses.replace(note, path=copy.original_of(note.path)) for note in result.notes
+            ),
+        )
+        for result in results
+    ]
+
+
+def _survey(dataset: str) -> Callable[[Path, str | None], Survey]:
+    if dataset not in SURVEYS:
+        raise OptionError(f"stage is for {', '.join(sorted(SURVEYS))}, not for {dataset}")
+    module, _, function = SURVEYS[dataset].partition(":")
+    survey: Callable[[Path, str | None], Survey]
+    survey = getattr(importlib.import_module(module), function)
+    return survey
+
+
+def _say(text: str) -> None:
+    print(f"imagenet-builders: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,271 @@
+"""Measures how fast a staged archive is read, at random and in order, and whether to copy it first.
+
+A build reads each image once, and those of a shard lie all over the archive. Local disks and most
+parallel file systems do that as fast as they read in order; some do not, and then copying in order
+to a local disk first (`--stage`) is faster. A few seconds of real reads tell which it is.
+
+Reads are random first, bypassing this machine's memory where the file system lets them, and in
+order from another part of the archive. What a server keeps in its memory is not known here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import mmap
+import os
+import random
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from imagenet_builders.checking.gather import Checked
+from imagenet_builders.checking.report import BAD, MISSING
+from imagenet_builders.errors import SourceError
+from imagenet_builders.staging.to_copy import archives_of
+
+# The mean image of ILSVRC2012, in whole pages.
+_IMAGE_BYTES = 28 * 4096
+_PAGE = 4096
+_IN_ORDER_BYTES = 8 << 20
+_THREADS = 8
+_SECONDS = 1.3
+_MAX_BYTES = 1 << 30
+_MIN_ARCHIVE_BYTES = 256 << 20
+
+# Copying reads and writes all once more, so reading at random must be much slower to pay for it.
+_PAYS_BELOW = 1 / 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Speed:
+    """How fast an archive is read.
+
+    Attributes:
+        path: The archive; None where there is none that is large enough to tell.
+        at_random: Bytes a second, of reads of an image's size by several threads.
+        in_order: Bytes a second, of big reads one after the other.
+        archives: Bytes of all archives that a build of a dataset would read, of the largest one.
+        free: Bytes free where they would be copied to, or None.
+        apart: Whether that is another file system.
+        bypassed: Whether random reads bypassed this machine's memory; if not, what was in it had
+            been dropped as far as the system lets.
+    """
+
+    path: Path | None
+    at_random: float = 0.0
+    in_order: float = 0.0
+    archives: int = 0
+    free: int | None = None
+    apart: bool = True
+    bypassed: bool = True
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether reading at random is so slow that copying first is worth its time."""
+        return self.at_random < _PAYS_BELOW * self.in_order
+
+    @property
+    def stage(self) -> bool:
+        """Whether `--stage` is recommended."""
+        return (
+            self.path is not None
+            and self.is_slow
+            and self.apart
+            and (self.free is None or self.archives <= self.free)
+        )
+
+    @property
+    def advice(self) -> str:
+        """What to do, in a sentence."""
+        if self.path is None:
+            return (
+                f"no archive of {_gb(_MIN_ARCHIVE_BYTES)} or more is staged, so there is nothing "
+                "to measure, and nothing to gain by --stage"
+            )
+        if not self.is_slow:
+            return "build without --stage: reading at random is fast enough here"
+        if not self.apart:
+            return (
+                "reading at random is slow, and the scratch directory is on the same file system; "
+                "build with --stage and --scratch-dir on a fast local disk with "
+                f"{_gb(self.archives)} free"
+            )
+        if not self.stage:
+            return (
+                "reading at random is slow, but the scratch directory has only "
+                f"{_gb(self.free or 0)} free for {_gb(self.archives)}; build with --stage and "
+                "--scratch-dir on a fast local disk that has room"
+            )
+        minutes = self.archives / self.in_order / 60
+        return (
+            f"build with --stage: reading at random is slow, and copying {_gb(self.archives)} in "
+            f"order takes about {max(1, round(minutes)):,} min"
+        )
+
+    def lines(self) -> Iterator[str]:
+        """What was measured, for people."""
+        if self.path is not None:
+            cold = "" if self.bypassed else " (some of it perhaps from memory)"
+            yield f"Reading {self.path}:"
+            yield f"  at random  {self.at_random / 1e6:10,.0f} MB/s{cold}"
+            yield f"  in order   {self.in_order / 1e6:10,.0f} MB/s"
+
+    def document(self) -> dict[str, object]:
+        """What was measured, for scripts."""
+        return {
+            "path": None if self.path is None else str(self.path),
+            "random_bytes_per_second": round(self.at_random),
+            "sequential_bytes_per_second": round(self.in_order),
+            "archives_bytes": self.archives,
+            "scratch_free_bytes": self.free,
+            "other_file_system": self.apart,
+            "stage": self.stage,
+            "advice": self.advice,
+        }
+
+
+def measure_checked(checked: Sequence[Checked], scratch: Path) -> Speed:
+    """Measures the largest archive that a build of what was checked would read.
+
+    Args:
+        checked: What was checked.
+        scratch: The scratch directory of a build; it may not exist.
+
+    Returns:
+        What was measured.
+
+    Raises:
+        SourceError: The archive cannot be read.
+    """
+    by_dataset: dict[str, dict[Path, None]] = {}
+    for one in checked:
+        if one.found is not None and one.row.preferred and one.row.verdict not in (MISSING, BAD):
+            files = dict.fromkeys(archives_of(one.found))
+            by_dataset.setdefault(one.row.name, {}).update(files)
+    return measure([list(files) for files in by_dataset.values()], scratch)
+
+
+def measure(datasets: Sequence[Sequence[Path]], scratch: Path) -> Speed:
+    """Measures the largest of the files, in less than three seconds unless a read hangs.
+
+    Args:
+        datasets: For each dataset, the archives that a build of it would read.
+        scratch: The scratch directory of a build; it may not exist.
+
+    Returns:
+        What was measured; nothing is written anywhere.
+
+    Raises:
+        SourceError: The archive cannot be read.
+    """
+    sizes = {path: path.stat().st_size for files in datasets for path in files}
+    if not sizes or max(sizes.values()) < _MIN_ARCHIVE_BYTES:
+        return Speed(None)
+    path = max(sizes, key=lambda each: sizes[each])
+    there = next(
+        each for each in (scratch.absolute(), *scratch.absolute().parents) if each.is_dir()
+    )
+    system = os.statvfs(there)
+    try:
+        half = sizes[path] // 2
+        at_random, bypassed = _read_at_random(path, half, sizes[path])
+        in_order = _read_in_order(path, half)
+    except OSError as error:
+        raise SourceError(
+            f"{path} cannot be read: {error.strerror}; see whether its file system is well"
+        ) from error
+    return Speed(
+        path,
+        at_random,
+        in_order,
+        max(sum(sizes[path] for path in files) for files in datasets),
+        system.f_bavail * system.f_frsize,
+        os.stat(path).st_dev != os.stat(there).st_dev,
+        bypassed,
+    )
+
+
+def _read_at_random(path: Path, begin: int, end: int) -> tuple[float, bool]:
+    """Bytes a second of random reads in a part of a file, and whether they bypassed memory."""
+    with _opened(path) as (fd, bypasses):
+        # Each offset once: what was read a moment ago is in somebody's memory.
+        pages = range(-(-begin // _IMAGE_BYTES), end // _IMAGE_BYTES)
+        wanted = random.sample(pages, min(len(pages), _MAX_BYTES // _IMAGE_BYTES))
+        offsets = iter([page * _IMAGE_BYTES for page in wanted])
+        read = [0] * _THREADS
+        errors: list[OSError] = []
+        deadline = time.monotonic() + _SECONDS
+        lock = threading.Lock()
+
+        def work(number: int) -> None:
+            # Aligned to a page, as reads that bypass memory must be.
+            with contextlib.closing(mmap.mmap(-1, _IMAGE_BYTES)) as buffer:
+                while time.monotonic() < deadline and not errors:
+                    with lock:
+                        offset = next(offsets, None)
+                    if offset is None:
+                        return
+                    try:
+                        if not bypasses:
+                            os.posix_fadvise(fd, offset, _IMAGE_BYTES, os.POSIX_FADV_DONTNEED)
+                        read[number] += os.preadv(fd, [buffer], offset)
+                    except OSError as error:
+                        errors.append(error)
+
+        started = time.monotonic()
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(_THREADS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if errors:
+            raise errors[0]
+        return sum(read) / (time.monotonic() - started), bypasses
+
+
+def _read_in_order(path: Path, end: int) -> float:
+    """Bytes a second of reading in order from somewhere before `end`, as `--stage` copies."""
+    begin = random.randrange(max(1, end - _MAX_BYTES)) // _PAGE * _PAGE
+    end = min(end, begin + _MAX_BYTES)
+    buffer = bytearray(_IN_ORDER_BYTES)
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.posix_fadvise(fd, begin, end - begin, os.POSIX_FADV_DONTNEED)
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        started = time.monotonic()
+        done = begin
+        while done < end and time.monotonic() - started < _SECONDS:
+            count = os.preadv(fd, [memoryview(buffer)[: end - done]], done)
+            if not count:
+                break
+            done += count
+        return (done - begin) / (time.monotonic() - started)
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tuple[int, bool]]:
+    """A descriptor of a file, and whether its reads bypass this machine's memory."""
+    fd, bypasses = -1, hasattr(os, "O_DIRECT")
+    if bypasses:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECT)
+            with contextlib.closing(mmap.mmap(-1, _PAGE)) as page:
+                os.preadv(fd, [page], 0)
+        except OSError:  # The file system cannot do that.
+            bypasses = False
+            if fd >= 0:
+                os.close(fd)
+    if not bypasses:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield fd, bypasses
+    finally:
+        os.close(fd)
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:,.1f} GB"

@@ -1,0 +1,381 @@
+"""Copies staged archives to scratch space, in order and in big reads, and goes on where it ended.
+
+A file has its name in the copy when it is whole, flushed, and has the size and the time of the
+original; until then it is a partial file, which a later run of the same machine (not restarted
+since) continues. Only original files that do not change meanwhile are copied.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from imagenet_builders.errors import OptionError, SourceError
+from imagenet_builders.scratch import check_room, make_scratch, size_text
+from imagenet_builders.sources.rows import SourceFile
+from imagenet_builders.staging.to_copy import ToCopy
+
+# One request of this size keeps many going, so that the kernel reads ahead enough. Asking it for
+# more (POSIX_FADV_WILLNEED), and copying inside of it (copy_file_range), took no less time.
+_READ_BYTES = 8 << 20
+_PARTIAL = ".partial"
+_REMOVED = ".removed"
+_FILES, _LOCK = "files", "lock"
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class _ChangedError(SourceError):
+    """A file changed while it was copied."""
+
+
+@dataclasses.dataclass(frozen=True)
+class StagedCopy:
+    """A copy of staged archives to build from, or the original where nothing was copied.
+
+    Attributes:
+        manual_dir: What to build from: it has the archives under the same names.
+        original: What it is a copy of, if it is one.
+        size: Bytes of the archives in it.
+        place: The directory to be removed when the dataset is built; None where nothing was copied.
+        lock: Descriptor of the lock that keeps others away, or None.
+    """
+
+    manual_dir: Path = Path()
+    original: Path = Path()
+    size: int = 0
+    place: Path | None = None
+    lock: int | None = None
+
+    def original_of(self, path: str) -> str:
+        """The path in the original of a path in the copy; of any other path, the path itself."""
+        copied = os.path.join(os.path.abspath(self.manual_dir), "")
+        if self.place is None or not path.startswith(copied):
+            return path
+        return os.path.join(os.path.abspath(self.original), path[len(copied) :])
+
+    def remove(self) -> None:
+        """Removes the copy; to be called before `close`."""
+        if self.place is not None:
+            _remove_place(self.place)
+
+    def tell_kept(self, error: BaseException) -> None:
+        """Adds to the error with which a build ended that the copy is kept."""
+        if self.place is not None:
+            error.add_note(
+                f"the copies of {size_text(self.size)} are kept in {self.place}; run the same "
+                "command again to build from them"
+            )
+
+    def close(self) -> None:
+        """Lets others use the copy, which stays for the next build unless it was removed."""
+        if self.lock is not None:
+            with contextlib.suppress(OSError):
+                os.close(self.lock)
+
+
+@dataclasses.dataclass(frozen=True)
+class CopyReport:
+    """Whom a copying tells what it does.
+
+    Attributes:
+        begins: Told what will be copied, in words, and the bytes in all.
+        copied: Told bytes done since the last call, and first those that were done before.
+    """
+
+    begins: Callable[[str, int], None] = lambda text, size: None
+    copied: Callable[[int], None] = lambda size: None
+
+
+def staged_copy(
+    manual_dir: Path, to_copy: ToCopy, scratch: Path, name: str, report: CopyReport | None = None
+) -> StagedCopy:
+    """Copies archives to scratch space, unless they are there from an earlier run.
+
+    Args:
+        manual_dir: Where they are staged.
+        to_copy: Which of them.
+        scratch: The scratch directory of the build. The copy is beside it, not in it: what is in it
+            counts as unpacked, without regard to its time, and a copy has the original's.
+        name: Of the dataset, with its configuration; others have copies of their own.
+        report: Told of progress.
+
+    Returns:
+        The copy, locked; `manual_dir` itself where there is nothing to copy.
+
+    Raises:
+        OptionError: There is too little space, or it may not be written to.
+        SourceError: A file changed while it was copied or cannot be read, or another build is using
+            the copy.
+    """
+    if not to_copy.files:
+        return StagedCopy(manual_dir)
+    report = report or CopyReport()
+    digest = hashlib.sha256(os.path.abspath(manual_dir).encode(errors="surrogateescape"))
+    stage = stage_directory(scratch)
+    place = stage / f"{name.replace('/', '-')}-{digest.hexdigest()[:12]}"
+    lock = _locked(place)
+    for left in stage.glob(f"*{_REMOVED}"):
+        shutil.rmtree(left, ignore_errors=True)
+    try:
+        copy = StagedCopy(place / _FILES, manual_dir, 0, place, lock)
+        size = _copy_all(manual_dir, to_copy, place, report)
+        return dataclasses.replace(copy, size=size)
+    except BaseException:
+        if not any(path.is_file() and path.name != _LOCK for path in place.rglob("*")):
+            _remove_place(place)
+        os.close(lock)
+        raise
+
+
+def stage_directory(scratch: Path) -> Path:
+    """Where copies are made, from the scratch directory of a build."""
+    return scratch.with_name(f"{scratch.name}-staged")
+
+
+def _copy_all(manual_dir: Path, to_copy: ToCopy, place: Path, report: CopyReport) -> int:
+    root = place / _FILES
+    files = {path: _status(path) for path in to_copy.files}
+    targets = {path: root / path.relative_to(manual_dir) for path in to_copy.files}
+    partials = {path: place / _partial_name(file) for path, file in files.items()}
+    stand_ins = {root / path.relative_to(manual_dir): is_dir for path, is_dir in to_copy.stand_ins}
+    _remove_others(place, {*targets.values(), *stand_ins}, {*partials.values()})
+    todo = [path for path, file in files.items() if not _is_copy(targets[path], file)]
+    size = sum(file.size for file in files.values())
+    done = size - sum(files[path].size for path in todo)
+    kept = sum(_size_of(partials[path]) for path in todo)
+    free = check_room(
+        place,
+        size - done - kept,
+        f"to copy {len(todo):,} files of {manual_dir} there (--stage)",
+    )
+    there = f", of which {size_text(done + kept)} are there already," if done + kept else ""
+    same = os.stat(place).st_dev == os.stat(manual_dir).st_dev
+    report.begins(
+        f"copying {len(files):,} files of {manual_dir}, {size_text(size)}{there} to {root} "
+        f"({size_text(free)} are free), where they stay until the dataset is built"
+        + ("; both are on one file system, so that this may gain nothing" if same else ""),
+        size,
+    )
+    report.copied(done)
+    for target, is_dir in stand_ins.items():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists() and target.is_dir() != is_dir:
+            _remove(target)
+        target.mkdir(exist_ok=True) if is_dir else target.touch()
+    for path in todo:
+        if targets[path].is_dir():  # As it was staged before.
+            _remove(targets[path])
+        targets[path].parent.mkdir(parents=True, exist_ok=True)
+        _copy(files[path], targets[path], partials[path], report.copied)
+    for directory in {path.parent for path in targets.values()}:
+        _flush_directory(directory)
+    return size
+
+
+def _copy(file: SourceFile, target: Path, partial: Path, copied: Callable[[int], None]) -> None:
+    """Copies a file, from where its partial copy ends."""
+    try:
+        source = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise _unreadable(file, 0, error) from error
+    with contextlib.ExitStack() as stack:
+        stack.callback(os.close, source)
+        _check_same(file, os.fstat(source))
+        out = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        stack.callback(os.close, out)
+        done = os.lseek(out, 0, os.SEEK_END)
+        copied(done)
+        try:
+            for data in _pieces(file, source, done):
+                _write(out, data, partial)
+                copied(len(data))
+            _check_same(file, os.fstat(source))
+        except _ChangedError:
+            # Some programs set the time back when they have written.
+            partial.unlink(missing_ok=True)
+            raise
+        with _no_room(partial):
+            os.fsync(out)
+        os.utime(out, ns=(file.mtime_ns, file.mtime_ns))
+        partial.replace(target)
+
+
+def _pieces(file: SourceFile, source: int, done: int) -> Iterator[memoryview]:
+    """What is in a file from a byte on; each piece is good until the next is asked for."""
+    buffer = memoryview(bytearray(_READ_BYTES))
+    _advise(source, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+    while done < file.size:
+        try:
+            count = os.preadv(source, [buffer[: file.size - done]], done)
+        except OSError as error:
+            raise _unreadable(file, done, error) from error
+        if not count:
+            _check_same(file, os.fstat(source))
+            raise SourceError(
+                f"{file.path}: expected {file.size:,} bytes, but reading ends at byte {done:,}; "
+                "see whether its file system is well"
+            )
+        yield buffer[:count]
+        # The build reads the copy, and the memory is of more use for that.
+        _advise(source, done, count, os.POSIX_FADV_DONTNEED)
+        done += count
+
+
+def _write(out: int, data: memoryview, partial: Path) -> None:
+    with _no_room(partial):
+        while data:
+            data = data[os.write(out, data) :]
+
+
+@contextlib.contextmanager
+def _no_room(partial: Path) -> Iterator[None]:
+    """Says of an error in writing what it means."""
+    try:
+        yield
+    except OSError as error:
+        raise OptionError(
+            f"scratch directory {partial.parent} cannot be written to any more, after "
+            f"{size_text(_size_of(partial))} of a file: {error.strerror}; what is there is kept "
+            "for the next run; free some space, or choose another with --scratch-dir"
+        ) from error
+
+
+def _check_same(file: SourceFile, status: os.stat_result) -> None:
+    if (status.st_size, status.st_mtime_ns) != (file.size, file.mtime_ns):
+        raise _ChangedError(
+            f"{file.path}: the file changed while it was copied to scratch ({file.size:,} bytes "
+            f"before, {status.st_size:,} now); wait until nobody writes to it, then run the same "
+            "command again"
+        )
+
+
+def _unreadable(file: SourceFile, at: int, error: OSError) -> SourceError:
+    what = "you may not read it" if error.errno == errno.EACCES else error.strerror
+    return SourceError(
+        f"{file.path} cannot be copied, at byte {at:,}: {what}; see whether its file system is "
+        "well, and whether you may read it"
+    )
+
+
+def _status(path: Path) -> SourceFile:
+    try:
+        return SourceFile.of(path)
+    except OSError as error:
+        raise SourceError(
+            f"{path} cannot be copied: {error.strerror}; see whether it is still there"
+        ) from error
+
+
+def _is_copy(target: Path, file: SourceFile) -> bool:
+    """Whether a whole copy is there: only those have their name."""
+    try:
+        status = os.stat(target)
+    except OSError:
+        return False
+    # Some file systems keep whole seconds only.
+    kept = file.mtime_ns if status.st_mtime_ns % 10**9 else file.mtime_ns // 10**9 * 10**9
+    return (status.st_size, status.st_mtime_ns) == (file.size, kept)
+
+
+def _partial_name(file: SourceFile) -> str:
+    """A name that another state of the file has not, nor the same one after a restart.
+
+    What was written before a crash of the machine may not be on the disk, whatever its length.
+    """
+    try:
+        boot = _BOOT_ID.read_text().strip()
+    except OSError:
+        boot = str(os.getpid())
+    identity = json.dumps([*dataclasses.astuple(file), boot])
+    return hashlib.sha256(identity.encode()).hexdigest()[:24] + _PARTIAL
+
+
+def _remove_others(place: Path, targets: set[Path], partials: set[Path]) -> None:
+    """Removes what is of no use now: a build would take it for staged."""
+    needed = targets | {parent for target in targets for parent in target.parents}
+    root = place / _FILES
+    for directory, folders, names in os.walk(root):
+        for name in [*folders, *names]:
+            path = Path(directory, name)
+            if path not in needed:
+                _remove(path)
+        folders[:] = [name for name in folders if Path(directory, name) in needed]
+    for path in place.iterdir():
+        if path.name not in (_FILES, _LOCK) and path not in partials:
+            _remove(path)
+    root.mkdir(exist_ok=True)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def _remove_place(place: Path) -> None:
+    """Removes a directory of copies, which at once has its name no more: another may be made."""
+    removed = place.with_name(f"{place.name}.{secrets.token_hex(4)}{_REMOVED}")
+    with contextlib.suppress(OSError):
+        place.rename(removed)
+        shutil.rmtree(removed, ignore_errors=True)
+        place.parent.rmdir()
+
+
+def _locked(place: Path) -> int:
+    """Makes the directory of a copy, and keeps others from it where its file system has locks."""
+    make_scratch(place.parent, "for copies, by --stage", parents=True)
+    while True:
+        path = place / _LOCK
+        try:
+            with contextlib.suppress(FileExistsError):
+                place.mkdir(mode=0o700)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:  # Another build has just removed it.
+            make_scratch(place.parent, "for copies, by --stage", parents=True)
+            continue
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            raise SourceError(
+                f"{place}: another build is using the copies there at this moment; wait until it "
+                "has ended, or choose another directory with --scratch-dir"
+            ) from None
+        except OSError:
+            return fd  # The file system has no locks.
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(fd), os.stat(path)):
+                return fd
+        os.close(fd)
+
+
+def _advise(fd: int, offset: int, length: int, advice: int) -> None:
+    with contextlib.suppress(OSError):
+        os.posix_fadvise(fd, offset, length, advice)
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _flush_directory(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        # Some network file systems cannot flush a directory, and need not.
+        with contextlib.suppress(OSError):
+            os.fsync(fd)
+    finally:
+        os.close(fd)

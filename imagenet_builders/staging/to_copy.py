@@ -1,0 +1,114 @@
+"""Which of the files that are staged a build would read: what `--stage` copies."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from imagenet_builders.errors import OptionError
+from imagenet_builders.sources.tar_images import CLASS_TAR
+from imagenet_builders.staging.choosing import preferred
+from imagenet_builders.staging.found import Found, Survey
+
+# Its splits are not built without their boxes; those of the dogs are.
+_NEEDS_BOXES = frozenset({"imagenet2012_localization"})
+
+
+@dataclasses.dataclass(frozen=True)
+class ToCopy:
+    """What is to be copied.
+
+    Attributes:
+        files: The files, each once, below `manual_dir`.
+        stand_ins: What else lies in a directory of which files are copied, each with whether it is
+            a directory. An empty one in the copy lets a build say of it what it always says.
+    """
+
+    files: tuple[Path, ...]
+    stand_ins: tuple[tuple[Path, bool], ...] = ()
+
+
+def files_to_copy(survey: Survey, manual_dir: Path, source: str | None) -> ToCopy:
+    """The files that a build would read at random.
+
+    An archive of images in gzip is read once, from its beginning to its end, and unpacked to
+    scratch space in any case, so that it is not copied.
+
+    Args:
+        survey: What is staged.
+        manual_dir: Where.
+        source: The kind of source asked for (`--source`), or None.
+
+    Returns:
+        The files; none where there is nothing to build or nothing worth copying.
+
+    Raises:
+        OptionError: Some of it is staged as folders of small files.
+        SourceError: What would be read is not whole.
+        OSError: A directory cannot be read.
+    """
+    files: dict[Path, None] = {}
+    stand_ins: dict[Path, bool] = {}
+    for found in _taken(survey, source):
+        if found.kind == "folders":
+            raise OptionError(
+                f"{found.split} {found.part} are staged as a folder of small files, "
+                f"{found.paths[0]}, and copying these takes longer than reading them in place; "
+                "pack them into an archive (tar, SquashFS), name an archive with --source if "
+                "there is one, or build without --stage"
+            )
+        files |= dict.fromkeys(archives_of(found))
+        root = found.paths[0]
+        if found.kind == "class-tars" and root != manual_dir:  # There, it is others' business.
+            with os.scandir(root) as entries:
+                stand_ins |= {root / entry.name: entry.is_dir() for entry in entries}
+    return ToCopy(
+        tuple(files), tuple(sorted((p, d) for p, d in stand_ins.items() if p not in files))
+    )
+
+
+def archives_of(found: Found) -> list[Path]:
+    """The archives that are read at random where something is built from.
+
+    Args:
+        found: What it is built from.
+
+    Returns:
+        The files; none for folders of small files, and for an archive that is unpacked.
+
+    Raises:
+        OSError: A directory cannot be read.
+    """
+    if found.kind == "folders" or (found.kind == "tar.gz" and found.part == "images"):
+        return []
+    files = []
+    for path in found.paths:
+        if not path.is_dir():
+            files.append(path)
+        elif found.kind == "class-tars":
+            with os.scandir(path) as entries:
+                names = sorted(entry.name for entry in entries if CLASS_TAR.fullmatch(entry.name))
+            files += [path / name for name in names]
+        else:
+            files += _npz_files(path)
+    return files
+
+
+def _taken(survey: Survey, source: str | None) -> Iterator[Found]:
+    """What a build takes, as `choosing.choose` and `choose_boxes` do."""
+    for split, found in survey.found.items():
+        boxes = survey.boxes.get(split)
+        images = preferred(found, source)
+        if images is None or (boxes is None and survey.dataset in _NEEDS_BOXES):
+            continue
+        yield images
+        if boxes is not None and (annotations := preferred(boxes, None)) is not None:
+            yield annotations
+
+
+def _npz_files(directory: Path) -> Iterator[Path]:
+    for place, folders, names in os.walk(directory):
+        folders.sort()
+        yield from (Path(place, name) for name in sorted(names) if name.endswith(".npz"))

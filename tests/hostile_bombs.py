@@ -6,28 +6,20 @@ A bomb stages itself in a directory; what is said of it must match its sentence.
 from __future__ import annotations
 
 import dataclasses
-import gzip
 import io
 import os
 import struct
-import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import layouts_corpus as layouts
-import numpy as np
-from makers import archives, pictures
-from makers.imagenet2012_downsampled import make_downsampled, write_npz, write_zip
+from makers.imagenet2012_downsampled import make_downsampled, write_zip
 from makers.tiny_imagenet import ARCHIVE, ROOT, make_tiny_imagenet
-from staged_corpus import TENCH, TRAIN, VAL, val_name
 
 MB, GB = 1 << 20, 1 << 30
-_ONE = f"{TENCH}_1.JPEG"
 _TINY_IMAGE = f"{ROOT}/train/n01443537/images/n01443537_1.JPEG"
-_FRAME = struct.Struct(">HH")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +93,7 @@ def image_that_says_it_is_huge(directory: Path) -> None:
     _patch_sizes(_tiny(directory, {}), _TINY_IMAGE, 0xFFFFFFFE)
 
 
-@bomb("tiny_imagenet", "overlap|is there twice|lie in each other|expected the header")
+@bomb("tiny_imagenet", "expected the header of this member")
 def members_that_share_their_data(directory: Path) -> None:
     """Every image is the same one of 60 MB, as in the bombs that overlap."""
     path = _tiny(directory, {})
@@ -141,13 +133,13 @@ def _zip_of_many(path: Path, name: Callable[[int], str], count: int) -> None:
         file.write(end64 + locator + end)
 
 
-@bomb("tiny_imagenet", "does not belong|where only|expected")
+@bomb("tiny_imagenet", "there is no wnids.txt")
 def zip_of_70000_members(directory: Path) -> None:
     directory.mkdir()
     _zip_of_many(directory / ARCHIVE, lambda n: f"{ROOT}/train/n01443537/images/{n}.JPEG", 70_000)
 
 
-@bomb("tiny_imagenet", "expected a directory of at most|does not belong|where only|expected")
+@bomb("tiny_imagenet", "expected a directory of at most")
 def zip_of_two_million_members(directory: Path) -> None:
     directory.mkdir()
     _zip_of_many(directory / ARCHIVE, lambda n: f"{n}", 2_000_000)
@@ -194,7 +186,7 @@ _header("array of records", "[('a', '|u1', (999999999,))]", "(2, 192)", "expecte
 
 
 @bomb("imagenet2012_downsampled/8x8", "the header of a plain array")
-def array_whose_header_claims_4_GB(directory: Path) -> None:
+def array_whose_header_claims_4_gb(directory: Path) -> None:
     data = b"\x93NUMPY\2\0" + struct.pack("<L", 0xFFFFFFF0) + b"{" * 1000
     _stage_npz(directory, {"data.npy": data, "labels.npy": _LABELS}, folder=True)
 
@@ -237,9 +229,7 @@ def npz_of_20_million_pictures(directory: Path) -> None:
             whole = len(head) + size
             raw = name.encode()
             file.write(
-                struct.pack(
-                    "<4s5H3L2H", b"PK\3\4", 45, 0, 0, 0, 33, crc, whole, whole, len(raw), 0
-                )
+                struct.pack("<4s5H3L2H", b"PK\3\4", 45, 0, 0, 0, 33, crc, whole, whole, len(raw), 0)
                 + raw
                 + head
             )

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import layouts_corpus as layouts
-from makers.imagenet2012_downsampled import Compression, make_downsampled
 from makers.imagenet21k_winter21 import WORDS, make_imagenet21k_winter21
+from makers.imagenet2012_downsampled import Compression, make_downsampled
 from makers.tiny_imagenet import make_tiny_imagenet
 
 

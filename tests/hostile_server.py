@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -229,9 +230,8 @@ def fuzz(sound: _Sound, name: str, seeds: Sequence[int]) -> dict[str, Any]:
         place = Path(tempfile.mkdtemp(dir=sound.root))
         seed = f"{name}/{number}"
         begun = time.monotonic()
-        code, given, used = _forked(
-            lambda: _case(kind, staged, records, seed, place), place, SECONDS
-        )
+        work = functools.partial(_case, kind, staged, records, seed, place)
+        code, given, used = _forked(work, place, SECONDS)
         longest = max(longest, time.monotonic() - begun)
         largest = max(largest, used.ru_maxrss << 10)
         if code == 0:

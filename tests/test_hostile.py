@@ -26,4 +26,4 @@ def test_no_damage_leads_to_a_wrong_dataset(kind: str, server: Server):
     assert found["failures"] == []
     assert sum(found["outcomes"].values()) == CASES
     assert found["outcomes"]["refused"] > 0
-    assert found["peak"] < 400 << 20
+    assert found["peak"] < 1 << 30  # TensorFlow, asked about an image that is not decoded without.

@@ -1,4 +1,4 @@
-"""What claims to be huge is refused, or handled, in little memory: each build in a fork with limits.
+"""What claims to be huge is refused, or handled, in little memory: each build with limits.
 
 `ARCHITECTURE.md`, "Memory and files", states the bounds.
 """
@@ -9,9 +9,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import hostile_bombs_more
 import pytest
-from hostile_bombs import BOMBS, GB, MB
+from hostile_bombs_more import BOMBS, GB, MB
 from hostile_server import Server, published
 
 ADDRESS_SPACE = 4 * GB

@@ -21,6 +21,28 @@ if TYPE_CHECKING:
 WHOLE_FILE = -1
 """The `offset` of a row that is a file of its own, in a directory or a SquashFS image."""
 
+MAX_IMAGE_BYTES = 1 << 27
+"""Bound on one image: what a header claims is not taken from memory beyond it."""
+
+
+def check_image_size(path: str, name: str, size: int) -> None:
+    """Refuses what is far larger than any image, before memory is taken for it.
+
+    Args:
+        path: The file that it is in, or the directory.
+        name: Its name.
+        size: Its bytes.
+
+    Raises:
+        SourceError: It is larger than `MAX_IMAGE_BYTES`.
+    """
+    if size > MAX_IMAGE_BYTES:
+        raise SourceError(
+            f"{path}, member {name!r}: expected an image of at most {MAX_IMAGE_BYTES:,} bytes, "
+            f"found one of {size:,}; it is damaged or no image, check that this is the official "
+            "archive"
+        )
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SourceFile:

@@ -21,6 +21,8 @@ from makers.tiny_imagenet import ROOT, make_tiny_imagenet
 from PIL import Image
 from staged_corpus import TENCH, TRAIN, VAL, val_name
 
+from imagenet_builders import labels
+
 _ONE = f"{TENCH}_1.JPEG"
 
 # --- images that claim to be huge ---------------------------------------------------------------
@@ -164,22 +166,46 @@ def _headers(names: Iterator[bytes], count: int) -> Iterator[bytes]:
         yield blocks.tobytes()
 
 
-def tar_of_many(path: Path, count: int) -> None:
-    """A class's tar of so many empty images, in an archive of class tars."""
-    outer = tarfile.TarInfo(f"{TENCH}.tar")
-    outer.size = 512 * count + 1024
-    names = (b"%b_%d.JPEG" % (TENCH.encode(), number) for number in range(count))
+def tar_of_many(path: Path, classes: int, count: int) -> None:
+    """An archive of class tars, each of so many empty images."""
     path.parent.mkdir(parents=True)
     with open(path, "wb") as file:
-        file.write(outer.tobuf(tarfile.GNU_FORMAT))
-        for blocks in _headers(names, count):
-            file.write(blocks)
-        file.write(bytes(2048))
+        for wnid in labels.wnids("imagenet2012")[:classes]:
+            outer = tarfile.TarInfo(f"{wnid}.tar")
+            outer.size = 512 * count + 1024
+            names = (b"%b_%d.JPEG" % (wnid.encode(), number) for number in range(count))
+            file.write(outer.tobuf(tarfile.GNU_FORMAT))
+            for blocks in _headers(names, count):
+                file.write(blocks)
+            file.write(bytes(1024))
+        file.write(bytes(1024))
 
 
 @bomb("imagenet2012", "empty .0 bytes", peak=GB)
 def tar_of_two_million_members(directory: Path) -> None:
-    tar_of_many(directory / TRAIN, 2_000_000)
+    """As many as are taken."""
+    tar_of_many(directory / TRAIN, 1000, 2000)
+
+
+@bomb("imagenet2012", "at most 2,097,152 images", peak=GB)
+def tar_of_more_members(directory: Path) -> None:
+    tar_of_many(directory / TRAIN, 1000, 2200)
+
+
+@bomb("imagenet2012", "at most 65,536 images of class n01440764")
+def class_tar_of_two_million_members(directory: Path) -> None:
+    tar_of_many(directory / TRAIN, 1, 2_000_000)
+
+
+@bomb("imagenet2012", "at most 2,097,152 images", peak=700 * MB)
+def shard_of_more_members(directory: Path) -> None:
+    """Of WebDataset."""
+    count, wnid = 2_200_000, TENCH.encode()
+    directory.mkdir()
+    with open(directory / "imagenet1k-train-0000.tar", "wb") as file:
+        for blocks in _headers((b"%b_%d.jpg" % (wnid, n) for n in range(count)), count):
+            file.write(blocks)
+        file.write(bytes(1024))
 
 
 def _with_size(name: str, size: int) -> bytes:

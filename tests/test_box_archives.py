@@ -25,6 +25,7 @@ from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.sources import box_archives
 from imagenet_builders.sources.rows import SourceFile
+from imagenet_builders.staging.found import Found
 
 TENCH, GOLDFISH = "n01440764", "n01443537"
 IDS = {TENCH: 0, GOLDFISH: 1}
@@ -41,7 +42,11 @@ BOMB = (
 def read(archive: Path, scratch: Path, image_of=staged.train_image) -> pa.Table:
     with Workers(1) as workers:
         room = Workroom(scratch, BuildOptions(workers=1), workers)
-        return staged.index_boxes(["test"], archive, image_of, tuple(IDS), room).table
+        return staged.index_boxes(["test"], found(archive), image_of, tuple(IDS), room).table
+
+
+def found(archive: Path) -> Found:
+    return Found("train", "tar.gz", "official archives", (archive,), part="boxes")
 
 
 def member(number: int = 18, *boxes: Drawn, folder: str = TENCH) -> archives.Member:
@@ -113,7 +118,7 @@ def test_several_workers_give_the_rows_of_one(tmp_path: Path):
     one = read(path, tmp_path / "one")
     with Workers(2) as workers:
         room = Workroom(tmp_path / "two", BuildOptions(workers=2), workers)
-        two = staged.index_boxes(["test"], path, staged.train_image, tuple(IDS), room).table
+        two = staged.index_boxes(["test"], found(path), staged.train_image, tuple(IDS), room).table
     assert path.stat().st_size > staged._SMALL_BYTES
     assert two.equals(one)
     assert one["key"].to_pylist() == [f"{TENCH}_{n}.JPEG" for n in range(5000)]

@@ -163,11 +163,10 @@ def test_facts_of_a_jpeg():
     assert look(JPEG).trailing == 0
 
 
-def test_a_huge_jpeg_is_stored_with_a_note():
+def test_a_jpeg_that_is_too_large_for_tensorflow_is_refused():
     data = patched(JPEG, FRAME + 5, struct.pack(">HH", 50_000, 50_000))
     result = checked(data)
-    assert result.problem is None
-    assert result.note == "50000 x 50000 pixels: larger than tf.io.decode_jpeg decodes"
+    assert result.problem == "a JPEG of 50000 x 50000 pixels, more than TensorFlow decodes"
     assert not tensorflow_decodes(data)
 
 

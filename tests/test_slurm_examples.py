@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -162,12 +163,13 @@ def test_in_a_real_allocation_of_two_nodes_and_queued_again(
         assert not list(data_dir.glob(".dask-*"))
         # Slurm would wait for two minutes.
         slurm(env, "scontrol", "update", f"JobId={job}", "StartTime=now")
-        wait_until(lambda: not slurm(env, "squeue", "--noheader"), log)
-        assert "JobState=COMPLETED" in slurm(env, "scontrol", "show", "job", job)
+        # Not only until it is in no queue: for a moment between two states, it may be in none.
+        wait_until(lambda: "JobState=COMPLETED" in slurm(env, "scontrol", "show", "job", job), log)
     found = content(data_dir / "imagenet2012/5.1.0")
     assert sorted(found) == sorted(local)
     assert [name for name in sorted(local) if found[name] != local[name]] == []
-    assert "write_shard: 12 work items done by " in log.read_text()
+    # As many as were not finished before.
+    assert re.search(r"write_shard: [0-9]+ work items done by ", log.read_text())
 
 
 def slurm(env: dict[str, str], *command: str | Path) -> str:

@@ -19,7 +19,6 @@ class Checked(NamedTuple):
         problem: Why the image cannot be stored; None if it can.
         width: Pixels; 0 when unknown.
         height: Pixels; 0 when unknown.
-        note: Something odd about an image that is stored nevertheless, or None.
     """
 
     data: bytes
@@ -27,7 +26,6 @@ class Checked(NamedTuple):
     problem: str | None
     width: int
     height: int
-    note: str | None = None
 
 
 def checked(data: bytes, also: frozenset[str] = frozenset()) -> Checked:
@@ -45,7 +43,7 @@ def checked(data: bytes, also: frozenset[str] = frozenset()) -> Checked:
     """
     facts = look(data)
     if facts.format == "jpeg" and facts.problem is None and facts.components != 4:
-        return Checked(data, None, None, facts.width, facts.height, facts.note)
+        return Checked(data, None, None, facts.width, facts.height)
     try:
         return _mended(data, facts, also)
     except ImageProblemError as e:
@@ -59,7 +57,7 @@ def _mended(data: bytes, facts: ImageFacts, also: frozenset[str]) -> Checked:
         facts = look(data)
         done.append("gunzipped")
     if facts.format == "jpeg" and facts.problem is None and facts.components != 4:
-        return Checked(data, done[0], None, facts.width, facts.height, facts.note)
+        return Checked(data, done[0], None, facts.width, facts.height)
     try:
         data, how = repair(data, facts, also)
     except ImageProblemError as e:

@@ -23,7 +23,6 @@ class ImageFacts(NamedTuple):
         trailing: Bytes after the image's end. Not counted when they end as a JPEG does, as in the
             several JPEGs of a multi-picture file.
         problem: Why no image can be had from these bytes, or None.
-        note: Something odd that does no harm to the stored bytes, or None.
     """
 
     format: str
@@ -35,4 +34,3 @@ class ImageFacts(NamedTuple):
     adobe_transform: int | None = None
     trailing: int = 0
     problem: str | None = None
-    note: str | None = None

@@ -232,8 +232,11 @@ def _check_scan(
 
 def _facts(data: bytes, frame: int, frame_at: int, transform: int | None) -> ImageFacts:
     bits, height, width, components = _FRAME.unpack_from(data, frame_at + 4)
-    note = None
-    if width * height * components >= _TENSORFLOW_SAMPLES:
-        note = f"{width} x {height} pixels: larger than tf.io.decode_jpeg decodes"
+    problem = None
+    # One of four channels is decoded here, with a lower bound.
+    if width * height * components >= _TENSORFLOW_SAMPLES and components != 4:
+        problem = f"a JPEG of {width} x {height} pixels, more than TensorFlow decodes"
     progressive = frame in (_PROGRESSIVE, _PROGRESSIVE_ARITHMETIC)
-    return ImageFacts("jpeg", width, height, components, bits, progressive, transform, note=note)
+    return ImageFacts(
+        "jpeg", width, height, components, bits, progressive, transform, problem=problem
+    )

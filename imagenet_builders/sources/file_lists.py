@@ -8,14 +8,17 @@ folders, and the headings of `ls -R` are passed over; any other line must be tha
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from imagenet_builders.errors import SourceError
 from imagenet_builders.sources.folder_images import WNID, unreadable
 
-MAX_BYTES = 1 << 30
-"""Bound on a list; that of 1,281,167 images with long paths has some 0.1 GB."""
+MAX_LINES = 1 << 21
+"""Bound on the lines of a list; ImageNet has 1,431,167 images in 1,000 folders."""
+MAX_LINE_BYTES = 16 << 10
+"""Bound on one line; no path that Linux takes has more than 4,096 bytes."""
 
 _QUOTES = "'\""
 _TOTAL = re.compile(r"total [0-9]+")
@@ -36,20 +39,9 @@ def read_list(path: Path, is_image: Callable[[str], bool]) -> list[tuple[str | N
     Raises:
         SourceError: It cannot be read, is no text, too large, or has a line that is not an image's.
     """
-    try:
-        with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise unreadable(str(path), error) from error
-    if len(data) > MAX_BYTES:
-        raise SourceError(f"{path}: expected a list of at most {MAX_BYTES:,} bytes, found more")
-    try:
-        lines = data.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path}: expected a list of files as text, found {error}") from None
     found: list[tuple[str | None, str]] = []
     heading: str | None = None
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(_lines(path), start=1):
         text = line.strip().strip(_QUOTES)
         if text.endswith(":"):
             heading = text[:-1].rstrip("/").rpartition("/")[2]
@@ -57,7 +49,9 @@ def read_list(path: Path, is_image: Callable[[str], bool]) -> list[tuple[str | N
         before, slash, name = text.rstrip("/").rpartition("/")
         if is_image(name):
             folder = before.rpartition("/")[2] if slash else heading
-            found.append((folder if folder and WNID.fullmatch(folder) else None, name))
+            is_class = folder and WNID.fullmatch(folder)
+            # A thousand folders have a million lines.
+            found.append((sys.intern(folder) if folder and is_class else None, name))
         elif not _means_nothing(name):
             raise SourceError(
                 f"{path}: expected the path of an image in line {number:,}, found "
@@ -67,6 +61,35 @@ def read_list(path: Path, is_image: Callable[[str], bool]) -> list[tuple[str | N
     if not found:
         raise SourceError(f"{path}: there is no image in this list; move it away, or mend it")
     return found
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """The lines of a text, one at a time: what is not one may be of any size."""
+    count = 0
+    try:
+        with open(path, "rb") as file:
+            while line := file.readline(MAX_LINE_BYTES + 1):
+                if len(line) > MAX_LINE_BYTES:
+                    raise SourceError(
+                        f"{path}: line {count + 1:,} has more than {MAX_LINE_BYTES:,} bytes, which "
+                        "is longer than any path; this is no list of files, move it away so that "
+                        "the folder is listed"
+                    )
+                text = line.decode("utf-8-sig" if count == 0 else "utf-8").splitlines()
+                count += len(text)
+                if count > MAX_LINES:
+                    raise SourceError(
+                        f"{path}: expected a list of at most {MAX_LINES:,} lines, found more; "
+                        "ImageNet has fewer images, so mend the list, or move it away so that the "
+                        "folder is listed"
+                    )
+                yield from text
+    except UnicodeDecodeError as error:
+        raise SourceError(
+            f"{path}: expected a list of files as text, found in line {count + 1:,} {error}"
+        ) from None
+    except OSError as error:
+        raise unreadable(str(path), error) from error
 
 
 def _means_nothing(name: str) -> bool:

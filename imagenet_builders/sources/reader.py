@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from imagenet_builders.errors import SourceError
 from imagenet_builders.sources import whole_files
-from imagenet_builders.sources.rows import WHOLE_FILE, SourceFile
+from imagenet_builders.sources.rows import WHOLE_FILE, SourceFile, check_image_size
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -167,6 +167,8 @@ class Reader:
         columns = ("key", "label", "file", "offset", "size", "name")
         extra = ("reference", "record_offset", "record_size")
         each = list(zip(*map(column, columns + extra), strict=True))
+        for key, _, file, _, size, *_ in each:
+            check_image_size(self.files[file].path, key, size)
         whole = whole_files.read_ahead(
             (os.path.join(self.files[file].path, name or key), size)
             for key, _, file, offset, size, name, reference, _, _ in each

@@ -21,6 +21,50 @@ if TYPE_CHECKING:
 WHOLE_FILE = -1
 """The `offset` of a row that is a file of its own, in a directory or a SquashFS image."""
 
+MAX_IMAGE_BYTES = 1 << 27
+"""Bound on one image: what a header claims is not taken from memory beyond it."""
+MAX_IMAGES = 1 << 21
+"""Bound on the images of an archive whose rows are collected one by one, at some 350 bytes a row:
+more than the 1,281,167 of ImageNet's train split. ImageNet-21k is collected in parts."""
+MAX_CLASS_IMAGES = 1 << 16
+"""Bound on the images of one class tar; the largest of ImageNet-21k has some 3,000."""
+
+
+def check_not_too_many(path: str, count: int) -> None:
+    """Refuses an archive of far more images than there are, before its index takes all memory.
+
+    Args:
+        path: The archive.
+        count: The images found so far.
+
+    Raises:
+        SourceError: There are more than `MAX_IMAGES`.
+    """
+    if count > MAX_IMAGES:
+        raise SourceError(
+            f"{path}: expected at most {MAX_IMAGES:,} images, found more, which no archive of "
+            "ImageNet has; check that this is the official archive, unaltered"
+        )
+
+
+def check_image_size(path: str, name: str, size: int) -> None:
+    """Refuses what is far larger than any image, before memory is taken for it.
+
+    Args:
+        path: The file that it is in, or the directory.
+        name: Its name.
+        size: Its bytes.
+
+    Raises:
+        SourceError: It is larger than `MAX_IMAGE_BYTES`.
+    """
+    if size > MAX_IMAGE_BYTES:
+        raise SourceError(
+            f"{path}, member {name!r}: expected an image of at most {MAX_IMAGE_BYTES:,} bytes, "
+            f"found one of {size:,}; it is damaged or no image, check that this is the official "
+            "archive"
+        )
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SourceFile:

@@ -37,7 +37,13 @@ from imagenet_builders.errors import ArchiveError
 from imagenet_builders.sources import shard_sets as sets
 from imagenet_builders.sources import tfrecord
 from imagenet_builders.sources.example_proto import DamageError, Features, Kind, Window
-from imagenet_builders.sources.rows import Rows, SourceFile, number_array, row_schema
+from imagenet_builders.sources.rows import (
+    Rows,
+    SourceFile,
+    check_not_too_many,
+    number_array,
+    row_schema,
+)
 from imagenet_builders.sources.shard_sets import Runner, ShardSet, ShardsJob
 from imagenet_builders.sources.tar_images import opened
 
@@ -283,6 +289,7 @@ def _shard_rows(position: int, file: SourceFile, label_of: Callable[[str], int])
                 collected.record_offsets.append(at)
                 collected.record_sizes.append(end - at)
                 at, number = end, number + 1
+                check_not_too_many(file.path, number)
         except (DamageError, OSError) as error:
             problem = error if isinstance(error, DamageError) else f"it could not be read ({error})"
             raise ArchiveError(

@@ -17,7 +17,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from imagenet_builders.errors import ArchiveError
 from imagenet_builders.sources import tar
-from imagenet_builders.sources.rows import Rows, SourceFile
+from imagenet_builders.sources.rows import (
+    MAX_CLASS_IMAGES,
+    Rows,
+    SourceFile,
+    check_not_too_many,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -99,6 +104,7 @@ def flat_images(file: SourceFile, position: int, row_of: Callable[[str], tuple[s
             except ValueError as error:
                 raise unexpected(file.path, member, str(error)) from None
             rows.add(key, label, position, member.offset, member.size)
+            check_not_too_many(file.path, len(rows))
     return rows
 
 
@@ -201,6 +207,9 @@ def _class_rows(fd: int, job: ClassTarsJob, class_tar: ClassTar, label: int) -> 
         if match is None or match[1] != wnid:
             raise unexpected(path, member, f"only images such as {wnid}_1.JPEG belong here", inner)
         rows.add(name, label, job.position, member.offset, member.size)
+        if len(rows) > MAX_CLASS_IMAGES:
+            reason = f"expected at most {MAX_CLASS_IMAGES:,} images of class {wnid}, found more"
+            raise unexpected(path, member, reason, inner)
     if not rows:
         raise ArchiveError(
             path,

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.sources import shard_sets as sets
 from imagenet_builders.sources import tar
-from imagenet_builders.sources.rows import Rows, SourceFile
+from imagenet_builders.sources.rows import Rows, SourceFile, check_not_too_many
 from imagenet_builders.sources.shard_sets import Runner, ShardSet, ShardsJob
 from imagenet_builders.sources.tar_images import file_name, opened, unexpected
 
@@ -175,6 +175,7 @@ def _shard_rows(position: int, file: SourceFile, label_of: Callable[[str], int])
             if sample is None or stem != sample.stem:
                 if sample is not None:
                     _add_sample(rows, position, fd, file.path, sample)
+                    check_not_too_many(file.path, len(rows))
                 try:
                     sample = _Sample(stem, label_of(stem), member)
                 except ValueError as error:

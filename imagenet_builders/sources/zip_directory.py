@@ -17,9 +17,10 @@ from typing import NamedTuple
 
 from imagenet_builders.errors import ArchiveError
 
-MAX_MEMBERS = 1 << 21
-MAX_DIRECTORY_BYTES = 256 << 20
-"""Bounds on the directory; Tiny ImageNet's, the largest met, has 120,000 entries in 12 MB."""
+MAX_MEMBERS = 1 << 18
+MAX_DIRECTORY_BYTES = 64 << 20
+"""Bounds on the directory, which is held in memory; Tiny ImageNet's, the largest met, has 120,000
+entries in 12 MB."""
 
 METHODS = {0: "stored", 8: "deflated"}
 """The ways of compression that are read, by number (4.4.5)."""

@@ -14,7 +14,8 @@ from imagenet_builders.verification.known import Known
 from imagenet_builders.verification.metadata import Field
 
 MAX_DECODED_PIXELS = images.MAX_REPAIRED_PIXELS
-"""A larger image is not decoded but a problem; no image of ImageNet comes near."""
+"""A larger PNG is not decoded but a problem; no image of ImageNet comes near. A JPEG has the bound
+of `images.look`, that of TensorFlow, as builds store any that is smaller."""
 
 _PROTO_KINDS = {"image": "bytes", "text": "bytes", "label": "int64", "bbox": "float"}
 
@@ -185,7 +186,7 @@ def _has_shape(facts: ImageFacts, field: Field) -> bool:
 
 def _decoded(data: bytes, facts: ImageFacts) -> str | None:
     """Why an image cannot be decoded, or None."""
-    if facts.width * facts.height > MAX_DECODED_PIXELS:
+    if facts.format != "jpeg" and facts.width * facts.height > MAX_DECODED_PIXELS:
         return f"{facts.width:,} x {facts.height:,} pixels, more than any image of ImageNet has"
     try:
         if facts.format == "jpeg":

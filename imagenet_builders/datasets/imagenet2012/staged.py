@@ -23,7 +23,7 @@ from imagenet_builders.datasets.imagenet2012.naming import Naming
 from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.sources import slim_tfrecords, tar_images, webdataset
 from imagenet_builders.sources.folder_images import list_folders, saying_why, source_files
-from imagenet_builders.sources.rows import Rows, SourceFile
+from imagenet_builders.sources.rows import Rows, SourceFile, check_not_too_many
 from imagenet_builders.sources.tar_images import CLASS_TAR, ClassTar, ClassTarsJob
 from imagenet_builders.staging import layouts
 from imagenet_builders.staging.checksums import check_image_count, official_archives
@@ -149,9 +149,13 @@ def index_class_tars(
         ArchiveError: A class tar is damaged, empty, or holds something else than its images.
     """
     jobs = list(tar_images.in_batches(file, 0, list(tars), _BATCH_BYTES))
-    parts = dict(
-        workers.run("imagenet_builders.sources.tar_images:class_images", jobs, here=len(jobs) == 1)
-    )
+    run = "imagenet_builders.sources.tar_images:class_images"
+    parts: dict[int, Rows] = {}
+    count = 0
+    for number, part in workers.run(run, jobs, here=len(jobs) == 1):
+        parts[number] = part
+        count += len(part)
+        check_not_too_many(file.path, count)
     rows = Rows()
     for number in range(len(jobs)):
         rows.extend(parts[number])

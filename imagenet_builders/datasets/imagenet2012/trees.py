@@ -21,7 +21,13 @@ from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.sources import folder_images, squashfs
 from imagenet_builders.sources.file_lists import read_list
 from imagenet_builders.sources.folder_images import WNID, ImageFolder, unreadable
-from imagenet_builders.sources.rows import WHOLE_FILE, Rows, SourceFile, number_array
+from imagenet_builders.sources.rows import (
+    WHOLE_FILE,
+    Rows,
+    SourceFile,
+    check_not_too_many,
+    number_array,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -198,6 +204,7 @@ def squashed_rows(file: SourceFile, naming: Naming) -> pa.Table:
                 member=member.path,
             ) from None
         rows.add(key, label, 0, WHOLE_FILE, member.size)
+        check_not_too_many(file.path, len(rows))
         names.append(member.path)
         references.append(member.reference)
     if not rows:

@@ -137,9 +137,16 @@ def _open(
 ) -> _Opened:
     """Finds the arrays of a batch, and checks their shapes."""
     with opened(file) as fd:
-        found = npz.find_arrays(
-            fd, file.path, ["data", "labels"], start=start, end=end, inner=inner
-        )
+        try:
+            found = npz.find_arrays(
+                fd, file.path, ["data", "labels"], start=start, end=end, inner=inner
+            )
+        except ArchiveError as error:
+            if file == batch.file:
+                raise
+            # What was unpacked has a name that says nothing, and is not what is to be mended.
+            path, name = batch.file.path, _name(batch, error.member)
+            raise ArchiveError(path, error.problem, member=name) from error
     data, numbers = found["data"], found["labels"]
     problem = None
     width = 3 * size * size
@@ -168,13 +175,18 @@ def _open(
 
 
 def _check_count(split: str, files: Sequence[SourceFile], whole: Sequence[_Opened]) -> None:
-    """Archives of the official sizes have the official number of pictures together."""
+    """No more pictures than the official ones; as many, if the archives have the official sizes."""
+    found = sum(one.data.shape[0] for one in whole)
+    if found > OFFICIAL_ROWS[split]:
+        raise SourceError(
+            f"{', '.join(file.path for file in files)}: {found:,} pictures, more than the official "
+            f"{OFFICIAL_ROWS[split]:,} of {split}; look whether these are the official files"
+        )
     official = official_archives()
     for file in files:
         known = official.get(Path(file.path).name)
         if known is None or known.size != file.size:
             return
-    found = sum(one.data.shape[0] for one in whole)
     if found != OFFICIAL_ROWS[split]:
         raise SourceError(
             f"{', '.join(file.path for file in files)}: {found:,} pictures instead of the official "

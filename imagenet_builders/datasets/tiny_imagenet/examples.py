@@ -20,7 +20,7 @@ from imagenet_builders.assembly.shards import Note
 from imagenet_builders.boxes.tiny import SIDE
 from imagenet_builders.errors import BadImageError
 from imagenet_builders.sources.reader import Reader
-from imagenet_builders.sources.rows import WHOLE_FILE
+from imagenet_builders.sources.rows import WHOLE_FILE, check_image_size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,6 +52,7 @@ def make_examples(
     for key, label, file, offset, size, packed, crc, box in zip(*columns, boxes, strict=True):
         path = reader.files[file].path
         problem = None
+        check_image_size(path, key, max(size, packed))
         if offset == WHOLE_FILE:
             data = reader.read_named(file, key, size)
             path, offset = os.path.join(path, key), 0

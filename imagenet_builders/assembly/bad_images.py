@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 from imagenet_builders import images
 from imagenet_builders.assembly.shards import Note
 from imagenet_builders.errors import BadImageError
+from imagenet_builders.sources.reader import ImageRow, Reader
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def look_at(
@@ -50,3 +57,39 @@ def look_at(
         member=key,
         offset=offset,
     )
+
+
+def good_images(
+    rows: pa.Table,
+    reader: Reader,
+    policy: str,
+    notes: list[Note],
+    also: frozenset[str] = frozenset(),
+) -> Iterator[tuple[ImageRow, bytes | None]]:
+    """Reads the images of rows and looks at each.
+
+    Args:
+        rows: A part of an index.
+        reader: Reads the files that the rows point into.
+        policy: `fail` or `skip`.
+        notes: Receives a note for each image that is repaired or skipped.
+        also: As for `look_at`.
+
+    Yields:
+        Each row, and the bytes to store, or None for an image to leave out.
+
+    Raises:
+        BadImageError: An image is bad and the policy is to fail.
+        SourceError: A source changed, or cannot be read.
+    """
+    for row in reader.images(rows):
+        image = look_at(
+            row.data,
+            key=row.key,
+            path=row.path,
+            offset=row.offset,
+            policy=policy,
+            notes=notes,
+            also=also,
+        )
+        yield row, image

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from imagenet_builders.assembly.bad_images import look_at
+from imagenet_builders.assembly.bad_images import good_images
 from imagenet_builders.assembly.index import Index
 from imagenet_builders.assembly.records import (
     FlatExample,
@@ -43,15 +43,7 @@ def make_examples(
         BadImageError: An image is bad and the policy is to fail.
         SourceError: A source changed.
     """
-    for row in reader.images(rows):
-        image = look_at(
-            row.data,
-            key=row.key,
-            path=row.path,
-            offset=row.offset,
-            policy=bad_images,
-            notes=notes,
-        )
+    for row, image in good_images(rows, reader, bad_images, notes):
         if image is not None:
             yield row.key, {"image": image, "label": row.label, "file_name": row.key}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from imagenet_builders.assembly.bad_images import look_at
+from imagenet_builders.assembly.bad_images import good_images
 from imagenet_builders.assembly.index import Index
 from imagenet_builders.assembly.records import (
     FlatExample,
@@ -41,15 +41,8 @@ def make_examples(
         BadImageError: An image is bad and the policy is to fail.
         SourceError: A source changed.
     """
-    for row, found in zip(reader.images(rows), objects.flat_objects(rows), strict=True):
-        image = look_at(
-            row.data,
-            key=row.key,
-            path=row.path,
-            offset=row.offset,
-            policy=bad_images,
-            notes=notes,
-        )
+    looked_at = good_images(rows, reader, bad_images, notes)
+    for (row, image), found in zip(looked_at, objects.flat_objects(rows), strict=True):
         if image is not None:
             own: FlatExample = {"image": image, "label": row.label, "file_name": row.key}
             yield row.key, {**own, **found}

@@ -36,6 +36,7 @@ from imagenet_builders.options import BuildOptions, require_local
 from imagenet_builders.scratch import check_scratch
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.staging.copying import StagedCopy
+from imagenet_builders.staging.found import Survey
 
 
 class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no types.
@@ -81,6 +82,20 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         Raises:
             StagingError: Nothing is staged.
             SourceError: What is staged is damaged.
+        """
+
+    @abc.abstractmethod
+    def survey(self, manual_dir: Path) -> Survey:
+        """All that is staged of the dataset, or of its configuration, under `manual_dir`.
+
+        Args:
+            manual_dir: Where to look.
+
+        Returns:
+            What was found, and what was looked for in vain.
+
+        Raises:
+            StagingError: `manual_dir` is not a directory.
         """
 
     @property
@@ -249,7 +264,13 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         check_scratch(scratch, options)
         manual_dir = as_workers_see(_manual_dir(dl_manager), download_config)
         with make_workers(options, download_config, place.exchange) as workers:
-            self._copy = staged_sources(self.info, manual_dir, scratch, options)
+            self._copy = staged_sources(
+                "/".join(filter(None, (self.name, self.builder_config_name))),
+                self.survey,
+                manual_dir,
+                scratch,
+                options,
+            )
             room = Workroom(scratch, options, workers)
             with naming_originals(self._copy):
                 recipes = self.split_recipes(self._copy.manual_dir, room)

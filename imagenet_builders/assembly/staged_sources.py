@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib
 import os
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from imagenet_builders.assembly.engine import SplitResult
 from imagenet_builders.assembly.progress import Progress
-from imagenet_builders.datasets import SURVEYS
-from imagenet_builders.errors import OptionError
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.scratch import size_text
 from imagenet_builders.staging.copying import CopyReport, StagedCopy, staged_copy
@@ -28,11 +25,18 @@ from imagenet_builders.staging.found import Survey
 from imagenet_builders.staging.to_copy import files_to_copy
 
 
-def staged_sources(info: Any, manual_dir: Path, scratch: Path, options: BuildOptions) -> StagedCopy:
+def staged_sources(
+    name: str,
+    survey: Callable[[Path], Survey],
+    manual_dir: Path,
+    scratch: Path,
+    options: BuildOptions,
+) -> StagedCopy:
     """Where a build reads its archives: a copy of them in scratch space, if that was asked for.
 
     Args:
-        info: The `tfds.core.DatasetInfo` of what is built.
+        name: What is built, for messages.
+        survey: Says what is staged of it.
         manual_dir: Where the archives are.
         scratch: The scratch directory of the build.
         options: How to build.
@@ -47,9 +51,7 @@ def staged_sources(info: Any, manual_dir: Path, scratch: Path, options: BuildOpt
     """
     if not options.stage:
         return StagedCopy(manual_dir)
-    config: str | None = info.config_name or None
-    name = f"{info.name}/{config}" if config else info.name
-    to_copy = files_to_copy(_survey(info.name)(manual_dir, config), manual_dir, options.source)
+    to_copy = files_to_copy(survey(manual_dir), manual_dir, options.source)
     if not to_copy.files:
         _say(f"{name}: there is nothing that --stage would copy; it is built from {manual_dir}")
         return StagedCopy(manual_dir)
@@ -124,15 +126,6 @@ def as_original(
         )
         for result in results
     ]
-
-
-def _survey(dataset: str) -> Callable[[Path, str | None], Survey]:
-    if dataset not in SURVEYS:
-        raise OptionError(f"stage is for {', '.join(sorted(SURVEYS))}, not for {dataset}")
-    module, _, function = SURVEYS[dataset].partition(":")
-    survey: Callable[[Path, str | None], Survey]
-    survey = getattr(importlib.import_module(module), function)
-    return survey
 
 
 def _say(text: str) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
 from imagenet_builders.checking import gather, hashes, hashing, needs
-from imagenet_builders.checking.report import ERROR, WARNING, Problem, Report
+from imagenet_builders.checking.gather import Checked
+from imagenet_builders.checking.report import BAD, ERROR, MISSING, WARNING, Problem, Report
 from imagenet_builders.options import BuildOptions
+from imagenet_builders.staging import to_copy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +84,8 @@ def run(request: Request, log: TextIO) -> Report:
     if request.speed:
         from imagenet_builders.checking import speed
 
-        measured = speed.measure_checked(checked, request.options.scratch_for(data_dir))
+        scratch = request.options.scratch_for(data_dir)
+        measured = speed.measure(_archives_of_datasets(checked), scratch)
     if request.options.strict:
         problems = [dataclasses.replace(problem, severity=ERROR) for problem in problems]
     return dataclasses.replace(
@@ -91,6 +95,16 @@ def run(request: Request, log: TextIO) -> Report:
         needs=needed,
         speed=measured,
     )
+
+
+def _archives_of_datasets(checked: Sequence[Checked]) -> list[list[Path]]:
+    """For each dataset, the archives that a build of what was checked would read."""
+    by_dataset: dict[str, dict[Path, None]] = {}
+    for one in checked:
+        if one.found is not None and one.row.preferred and one.row.verdict not in (MISSING, BAD):
+            files = dict.fromkeys(to_copy.archives_of(one.found))
+            by_dataset.setdefault(one.row.name, {}).update(files)
+    return [list(files) for files in by_dataset.values()]
 
 
 def _hash(files: list[Path], threads: int, log: TextIO) -> dict[Path, hashing.Hashed]:

@@ -20,10 +20,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from imagenet_builders.checking.gather import Checked
-from imagenet_builders.checking.report import BAD, MISSING
 from imagenet_builders.errors import SourceError
-from imagenet_builders.staging.to_copy import archives_of
 
 # The mean image of ILSVRC2012, in whole pages.
 _IMAGE_BYTES = 28 * 4096
@@ -124,27 +121,6 @@ class Speed:
             "stage": self.stage,
             "advice": self.advice,
         }
-
-
-def measure_checked(checked: Sequence[Checked], scratch: Path) -> Speed:
-    """Measures the largest archive that a build of what was checked would read.
-
-    Args:
-        checked: What was checked.
-        scratch: The scratch directory of a build; it may not exist.
-
-    Returns:
-        What was measured.
-
-    Raises:
-        SourceError: The archive cannot be read.
-    """
-    by_dataset: dict[str, dict[Path, None]] = {}
-    for one in checked:
-        if one.found is not None and one.row.preferred and one.row.verdict not in (MISSING, BAD):
-            files = dict.fromkeys(archives_of(one.found))
-            by_dataset.setdefault(one.row.name, {}).update(files)
-    return measure([list(files) for files in by_dataset.values()], scratch)
 
 
 def measure(datasets: Sequence[Sequence[Path]], scratch: Path) -> Speed:

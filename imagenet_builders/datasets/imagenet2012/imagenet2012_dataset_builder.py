@@ -14,6 +14,7 @@ from imagenet_builders.assembly.workroom import Workroom
 from imagenet_builders.datasets.access_terms import ACCESS_TERMS
 from imagenet_builders.datasets.imagenet2012 import examples, staged
 from imagenet_builders.staging.choosing import choose, layout_of
+from imagenet_builders.staging.found import Survey
 
 
 class Builder(PlannedBuilder, skip_registration=True):  # type: ignore[call-arg]  # As its base.
@@ -48,6 +49,10 @@ class Builder(PlannedBuilder, skip_registration=True):  # type: ignore[call-arg]
             homepage="https://image-net.org/",
             license=ACCESS_TERMS,
         )
+
+    def survey(self, manual_dir: Path) -> Survey:
+        """All that is staged of it."""
+        return staged.survey(manual_dir)
 
     def split_recipes(self, manual_dir: Path, room: Workroom) -> list[SplitRecipe]:
         """Finds and indexes the splits staged under `manual_dir`; warns of those that are not."""

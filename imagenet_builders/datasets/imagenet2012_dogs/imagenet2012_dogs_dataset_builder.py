@@ -15,6 +15,7 @@ from imagenet_builders.assembly.workroom import Workroom
 from imagenet_builders.datasets.access_terms import ACCESS_TERMS
 from imagenet_builders.datasets.imagenet2012_dogs import staged
 from imagenet_builders.datasets.imagenet2012_localization import objects
+from imagenet_builders.staging.found import Survey
 
 
 class Builder(PlannedBuilder):
@@ -53,6 +54,10 @@ class Builder(PlannedBuilder):
             homepage="https://image-net.org/challenges/LSVRC/2012/",
             license=ACCESS_TERMS,
         )
+
+    def survey(self, manual_dir: Path) -> Survey:
+        """All that is staged of it."""
+        return staged.survey(manual_dir)
 
     def split_recipes(self, manual_dir: Path, room: Workroom) -> list[SplitRecipe]:
         """Finds and indexes the train split staged under `manual_dir`, and names its classes."""

@@ -17,6 +17,7 @@ from imagenet_builders.datasets.access_terms import ACCESS_TERMS
 from imagenet_builders.datasets.imagenet2012_downsampled import batches, examples, staged
 from imagenet_builders.datasets.imagenet2012_downsampled.unpacked import Unpacked
 from imagenet_builders.staging.choosing import choose, layout_of
+from imagenet_builders.staging.found import Survey
 
 
 @dataclasses.dataclass(eq=False)
@@ -67,6 +68,10 @@ class Builder(PlannedBuilder):
             homepage="https://patrykchrabaszcz.github.io/Imagenet32/",
             license=ACCESS_TERMS,
         )
+
+    def survey(self, manual_dir: Path) -> Survey:
+        """All that is staged of it."""
+        return staged.survey(manual_dir, self.builder_config.name)
 
     def split_recipes(self, manual_dir: Path, room: Workroom) -> list[SplitRecipe]:
         """Finds and indexes the splits staged under `manual_dir`; warns of those that are not."""

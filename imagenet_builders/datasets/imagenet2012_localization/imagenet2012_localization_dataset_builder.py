@@ -14,6 +14,7 @@ from imagenet_builders.assembly.records import FlatExample
 from imagenet_builders.assembly.workroom import Workroom
 from imagenet_builders.datasets.access_terms import ACCESS_TERMS
 from imagenet_builders.datasets.imagenet2012_localization import objects, staged
+from imagenet_builders.staging.found import Survey
 
 
 class Builder(PlannedBuilder):
@@ -48,6 +49,10 @@ class Builder(PlannedBuilder):
             homepage="https://image-net.org/challenges/LSVRC/2012/",
             license=ACCESS_TERMS,
         )
+
+    def survey(self, manual_dir: Path) -> Survey:
+        """All that is staged of it."""
+        return staged.survey(manual_dir)
 
     def split_recipes(self, manual_dir: Path, room: Workroom) -> list[SplitRecipe]:
         """Finds and indexes the splits staged under `manual_dir`; warns of those that are not."""

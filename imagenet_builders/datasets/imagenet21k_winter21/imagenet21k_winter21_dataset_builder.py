@@ -17,6 +17,7 @@ from imagenet_builders.datasets.imagenet21k_winter21 import examples, staged
 from imagenet_builders.datasets.imagenet21k_winter21.classes import classes_of
 from imagenet_builders.datasets.imagenet2012.examples import example_sizes
 from imagenet_builders.sources.rows import SourceFile
+from imagenet_builders.staging.found import Survey
 
 
 class Builder(PlannedBuilder):
@@ -66,6 +67,10 @@ class Builder(PlannedBuilder):
             homepage="https://image-net.org/",
             license=ACCESS_TERMS,
         )
+
+    def survey(self, manual_dir: Path) -> Survey:
+        """All that is staged of it."""
+        return staged.survey(manual_dir, self.builder_config.name)
 
     def split_recipes(self, manual_dir: Path, room: Workroom) -> list[SplitRecipe]:
         """Finds and indexes what is staged of the configuration under `manual_dir`."""

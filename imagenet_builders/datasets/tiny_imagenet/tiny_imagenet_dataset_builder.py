@@ -15,6 +15,7 @@ from imagenet_builders.assembly.workroom import Workroom
 from imagenet_builders.boxes.tiny import SIDE
 from imagenet_builders.datasets.access_terms import ACCESS_TERMS
 from imagenet_builders.datasets.tiny_imagenet import staged
+from imagenet_builders.staging.found import Survey
 
 
 class Builder(PlannedBuilder):
@@ -43,6 +44,10 @@ class Builder(PlannedBuilder):
             homepage="http://cs231n.stanford.edu/",
             license=ACCESS_TERMS,
         )
+
+    def survey(self, manual_dir: Path) -> Survey:
+        """All that is staged of it."""
+        return staged.survey(manual_dir)
 
     def split_recipes(self, manual_dir: Path, room: Workroom) -> list[SplitRecipe]:
         """Finds and indexes the splits staged under `manual_dir`; warns of what is missing."""

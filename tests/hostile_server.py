@@ -1,8 +1,9 @@
 """Builds of damaged sources by the real command line, each in a fork with limits, and judged.
 
 A process imports everything once, stages each kind of source once, and forks for each case. The
-fork stages the source again with one file damaged, builds it and, if that went well, verifies what
-was published: every record, every pixel, and keys and labels by those of the sound source.
+fork stages the source again with one file damaged, builds it (some are checked before) and, if that
+went well, verifies what was published: every record, every pixel, and keys and labels by those of
+the sound source.
 
     python tests/hostile_server.py 1000 ["flat tar" ...]     # so many cases of each kind
 """
@@ -133,6 +134,10 @@ def _case(kind: Any, sound_at: Path, sound: Records, seed: str, place: Path) -> 
     print(f"{seed}: {what}", file=sys.stderr, flush=True)
     options = ["--bad-images=skip"] if rng.random() < 0.2 else []
     argv = [f"--manual-dir={staged}", f"--data-dir={data_dir}", "--workers=1", *options]
+    if rng.random() < 0.25:
+        status, error, said = _run(["check", str(staged), "--deep"], place / "said")
+        assert status in (0, 1), said
+        assert error is None, (error, said)
     status, error, said = _run(["build", kind.dataset, *argv], place / "said")
     there = published(data_dir)
     if status == 0:

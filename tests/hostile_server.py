@@ -124,6 +124,7 @@ def _case(kind: Any, sound_at: Path, sound: Records, seed: str, place: Path) -> 
     """Builds one damaged source; the outcome and what was done."""
     from hostile_damage import damaged
 
+    resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
     rng = random.Random(seed)
     staged, data_dir = place / "staged", place / "data"
     shutil.copytree(sound_at, staged)
@@ -142,7 +143,9 @@ def _case(kind: Any, sound_at: Path, sound: Records, seed: str, place: Path) -> 
     there = published(data_dir)
     if status == 0:
         [directory] = there
-        return _judge(directory, sound, kind.named_by_the_source), what
+        # Of a header whose checksum is right, nobody can say that it is not as it was written.
+        renamed = kind.named_by_the_source or "forged header" in what
+        return _judge(directory, sound, renamed), what
     from imagenet_builders.errors import ImagenetBuildersError
 
     assert status == 1, (status, said)

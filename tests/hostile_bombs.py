@@ -31,12 +31,14 @@ class Bomb:
         stage: Stages it.
         sentence: Regular expression of what is said; None if it is to be built.
         peak: Bytes that no process of the build may have resident, this one's imports among them.
+        slow: Whether staging it takes seconds.
     """
 
     dataset: str
     stage: Callable[[Path], object]
     sentence: str | None
     peak: int = 400 * MB
+    slow: bool = False
 
 
 BOMBS: dict[str, Bomb] = {}
@@ -139,7 +141,7 @@ def zip_of_70000_members(directory: Path) -> None:
     _zip_of_many(directory / ARCHIVE, lambda n: f"{ROOT}/train/n01443537/images/{n}.JPEG", 70_000)
 
 
-@bomb("tiny_imagenet", "expected a directory of at most")
+@bomb("tiny_imagenet", "expected a directory of at most", slow=True)
 def zip_of_two_million_members(directory: Path) -> None:
     directory.mkdir()
     _zip_of_many(directory / ARCHIVE, lambda n: f"{n}", 2_000_000)
@@ -205,7 +207,7 @@ def array_that_inflates_a_thousandfold(directory: Path) -> None:
     _stage_npz(directory, {"data.npy": data, "labels.npy": labels}, folder=True)
 
 
-@bomb("imagenet2012_downsampled/8x8", "more than the official")
+@bomb("imagenet2012_downsampled/8x8", "more than the official", slow=True)
 def npz_of_20_million_pictures(directory: Path) -> None:
     """Of holes, with checksums that are right."""
     count = 20_000_000

@@ -181,23 +181,23 @@ def tar_of_many(path: Path, classes: int, count: int) -> None:
         file.write(bytes(1024))
 
 
-@bomb("imagenet2012", "empty .0 bytes", peak=GB)
+@bomb("imagenet2012", "empty .0 bytes", peak=GB, slow=True)
 def tar_of_two_million_members(directory: Path) -> None:
     """As many as are taken."""
     tar_of_many(directory / TRAIN, 1000, 2000)
 
 
-@bomb("imagenet2012", "at most 2,097,152 images", peak=GB)
+@bomb("imagenet2012", "at most 2,097,152 images", peak=GB, slow=True)
 def tar_of_more_members(directory: Path) -> None:
     tar_of_many(directory / TRAIN, 1000, 2200)
 
 
-@bomb("imagenet2012", "at most 65,536 images of class n01440764")
+@bomb("imagenet2012", "at most 65,536 images of class n01440764", slow=True)
 def class_tar_of_two_million_members(directory: Path) -> None:
     tar_of_many(directory / TRAIN, 1, 2_000_000)
 
 
-@bomb("imagenet2012", "at most 2,097,152 images", peak=700 * MB)
+@bomb("imagenet2012", "at most 2,097,152 images", peak=700 * MB, slow=True)
 def shard_of_more_members(directory: Path) -> None:
     """Of WebDataset."""
     count, wnid = 2_200_000, TENCH.encode()
@@ -257,7 +257,7 @@ def tar_with_a_name_of_4_gb(directory: Path) -> None:
         file.truncate(5 * GB)
 
 
-@bomb("imagenet21k_winter21/whole", "unpacks to more than 3 times")
+@bomb("imagenet21k_winter21/whole", "unpacks to more than 3 times", slow=True)
 def gzip_bomb_for_an_archive(directory: Path) -> None:
     directory.mkdir()
     packer = zlib.compressobj(1, wbits=31)
@@ -290,8 +290,15 @@ def elements_one_in_another(directory: Path) -> None:
 
 
 @bomb("imagenet2012_localization", "expected an annotation of at most")
-def annotation_of_200_mb(directory: Path) -> None:
-    _bbox(directory, b"<annotation>" + bytes(200 * MB))
+def annotation_of_60_mb(directory: Path) -> None:
+    _bbox(directory, b"<annotation>" + bytes(60 * MB))
+
+
+@bomb("imagenet2012_localization", "bytes unpacked, found a larger one")
+def gzip_bomb_for_boxes(directory: Path) -> None:
+    _bbox(directory, b"")
+    path = directory / "ILSVRC2012_bbox_train_v2.tar.gz"
+    path.write_bytes(gzip.compress(bytes(300 * MB), 9))
 
 
 # --- TFRecords, WebDataset, SquashFS, lists -----------------------------------------------------
@@ -351,7 +358,7 @@ _superblock("of 16 EiB", 40, b"\xff" * 8, "cut off|damaged|bytes")
 _superblock("of blocks of 2 GB", 12, struct.pack("<L", 1 << 31), "superblock .* is damaged")
 
 
-@bomb("imagenet2012", "an image of at most")
+@bomb("imagenet2012", "an image of at most", slow=True)
 def squashfs_with_an_image_of_4_gb(directory: Path) -> None:
     """Of blocks that are not stored, because they are zeros."""
     source = directory / "source" / TENCH
@@ -383,7 +390,7 @@ def list_of_empty_lines(directory: Path) -> None:
             file.write(b"\n" * MB)
 
 
-@bomb("imagenet2012", "list of at most .* lines", peak=600 * MB)
+@bomb("imagenet2012", "list of at most .* lines", peak=600 * MB, slow=True)
 def list_of_10_million_images(directory: Path) -> None:
     with open(_listed(directory), "wb") as file:
         for begin in range(0, 10_000_000, 100_000):

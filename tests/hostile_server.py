@@ -1,8 +1,9 @@
 """Builds of damaged sources by the real command line, each in a fork with limits, and judged.
 
 A process imports everything once, stages each kind of source once, and forks for each case. The
-fork stages the source again with one file damaged, builds it and, if that went well, verifies what
-was published: every record, every pixel, and keys and labels by those of the sound source.
+fork stages the source again with one file damaged, builds it (some are checked before) and, if that
+went well, verifies what was published: every record, every pixel, and keys and labels by those of
+the sound source.
 
     python tests/hostile_server.py 1000 ["flat tar" ...]     # so many cases of each kind
 """
@@ -123,6 +124,7 @@ def _case(kind: Any, sound_at: Path, sound: Records, seed: str, place: Path) -> 
     """Builds one damaged source; the outcome and what was done."""
     from hostile_damage import damaged
 
+    resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
     rng = random.Random(seed)
     staged, data_dir = place / "staged", place / "data"
     shutil.copytree(sound_at, staged)
@@ -133,11 +135,17 @@ def _case(kind: Any, sound_at: Path, sound: Records, seed: str, place: Path) -> 
     print(f"{seed}: {what}", file=sys.stderr, flush=True)
     options = ["--bad-images=skip"] if rng.random() < 0.2 else []
     argv = [f"--manual-dir={staged}", f"--data-dir={data_dir}", "--workers=1", *options]
+    if rng.random() < 0.25:
+        status, error, said = _run(["check", str(staged), "--deep"], place / "said")
+        assert status in (0, 1), said
+        assert error is None, (error, said)
     status, error, said = _run(["build", kind.dataset, *argv], place / "said")
     there = published(data_dir)
     if status == 0:
         [directory] = there
-        return _judge(directory, sound, kind.named_by_the_source), what
+        # Of a header whose checksum is right, nobody can say that it is not as it was written.
+        renamed = kind.named_by_the_source or "forged header" in what
+        return _judge(directory, sound, renamed), what
     from imagenet_builders.errors import ImagenetBuildersError
 
     assert status == 1, (status, said)

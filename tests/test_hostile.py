@@ -11,7 +11,7 @@ import pytest
 from hostile_corpora import KINDS
 from hostile_server import Server
 
-CASES = 16
+CASES = 20
 
 
 @pytest.fixture(scope="module")

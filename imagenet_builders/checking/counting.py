@@ -13,6 +13,7 @@ from pathlib import Path
 from imagenet_builders.checking.report import WARNING, Problem
 from imagenet_builders.errors import ArchiveError
 from imagenet_builders.sources import tar
+from imagenet_builders.sources.file_lists import MAX_LINE_BYTES, MAX_LINES
 
 _IMAGE = re.compile(r"[^.].*\.(?:jpe?g|png)", re.IGNORECASE)
 _CLASS = re.compile(r"(?:^|/)(n[0-9]{8})(?:\.tar)?/?$")
@@ -21,7 +22,6 @@ _CLASS_IN_NAME = re.compile(r"(n[0-9]{8})(?:_[0-9]+\.|/)")
 # One listing each: a second or two over NFS. Beyond that, only names of classes are looked at.
 _MAX_FOLDERS = 2_000
 _MAX_HEADERS = 2_000
-_MAX_LIST_BYTES = 256 << 20
 _THREADS = 16
 _SAMPLED = 32
 _NAMED = 5
@@ -84,10 +84,14 @@ def in_names(names: Iterable[str], belongs: Callable[[str], bool]) -> Counted:
         names: All names.
         belongs: Whether a name is of the split.
     """
-    ours = [name for name in names if belongs(name)]
-    images = [name for name in ours if _IMAGE.fullmatch(name.rpartition("/")[2])]
-    classes = {match[1] for name in images if (match := _CLASS_IN_NAME.search(name))}
-    return Counted(len(images), frozenset(classes) or None)
+    images = 0
+    classes: set[str] = set()
+    for name in names:
+        if belongs(name) and _IMAGE.fullmatch(name.rpartition("/")[2]):
+            images += 1
+            if match := _CLASS_IN_NAME.search(name):
+                classes.add(match[1])
+    return Counted(images, frozenset(classes) or None)
 
 
 def in_list(path: Path) -> Counted:
@@ -97,8 +101,9 @@ def in_list(path: Path) -> Counted:
         OSError: It cannot be read.
     """
     with open(path, "rb") as file:
-        text = file.read(_MAX_LIST_BYTES).decode("utf-8", "replace")
-    return in_names((line.strip() for line in text.splitlines()), lambda name: True)
+        pieces = iter(lambda: file.readline(MAX_LINE_BYTES), b"")
+        lines = itertools.islice(pieces, MAX_LINES)
+        return in_names((line.decode("utf-8", "replace").strip() for line in lines), bool)
 
 
 def in_tar(path: Path) -> Counted:

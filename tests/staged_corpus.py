@@ -205,12 +205,16 @@ _AS_NOBODY = textwrap.dedent("""\
     """)
 
 
-def build_as_nobody(scratch: Path, manual_dir: Path, data_dir: Path) -> Outcome:
+def build_as_nobody(
+    scratch: Path, manual_dir: Path, data_dir: Path, dataset: str = "imagenet2012"
+) -> Outcome:
     """Builds in a process that may not read and write whatever it wants, as root may."""
     sound = staged().write(scratch / "sound")
     warm_up = build_arguments(sound, scratch / "warm_up")[2:]
+    command = build_arguments(manual_dir, data_dir)
+    command[1] = dataset
     done = subprocess.run(
-        [sys.executable, "-c", _AS_NOBODY, *warm_up, *build_arguments(manual_dir, data_dir)],
+        [sys.executable, "-c", _AS_NOBODY, *warm_up, *command],
         capture_output=True,
         text=True,
         timeout=60,

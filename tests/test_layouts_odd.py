@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import layouts_corpus
 import pytest
+from building import ROOT
 from layouts_corpus import in_classes, write
 from staged_corpus import (  # noqa: F401  # A fixture is used by its name.
     COUGAR,
@@ -370,3 +372,27 @@ def test_what_is_no_annotation_is_named(tmp_path: Path, change: dict[str, bytes]
     [name] = change
     assert name in sentence
     assert not list((tmp_path / "built").rglob("*.tfrecord-*"))
+
+
+@pytest.mark.parametrize(
+    ("dataset", "archive"),
+    [
+        ("tiny_imagenet", "tiny-imagenet-200.zip"),
+        ("imagenet2012_downsampled/8x8", "Imagenet8_train_npz.zip"),
+        ("imagenet21k_winter21/whole", "winter21_whole.tar.gz"),
+    ],
+)
+def test_an_archive_of_another_dataset_that_may_not_be_read_is_named(
+    open_path: Path,
+    dataset: str,
+    archive: str,  # noqa: F811
+) -> None:
+    manual_dir = open_path / "manual"
+    shutil.copytree(ROOT / "dummy_data" / dataset.partition("/")[0], manual_dir)
+    (manual_dir / archive).chmod(0)
+    (open_path / "built").mkdir()
+    (open_path / "built").chmod(0o777)
+    outcome = build_as_nobody(open_path, manual_dir, open_path / "built", dataset)
+    assert outcome.status == 1
+    assert str(manual_dir / archive) in outcome.err
+    assert "only the first 16 of your groups may count" in outcome.err

@@ -34,6 +34,7 @@ from imagenet_builders.assembly.writers import FILE_FORMATS
 from imagenet_builders.errors import BadImageError, OptionError, SourceError
 from imagenet_builders.options import BuildOptions, require_local
 from imagenet_builders.scratch import check_scratch
+from imagenet_builders.sources.folder_images import saying_why
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.staging.copying import StagedCopy
 from imagenet_builders.staging.found import Survey
@@ -272,7 +273,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
                 options,
             )
             room = Workroom(scratch, options, workers)
-            with naming_originals(self._copy):
+            with naming_originals(self._copy), saying_why(self._copy.manual_dir):
                 recipes = self.split_recipes(self._copy.manual_dir, room)
             place.check_splits(recipe.split for recipe in recipes)
             plans = engine.plan_splits(recipes, _plan_config(download_config))

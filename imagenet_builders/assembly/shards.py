@@ -21,6 +21,7 @@ from typing import Any
 from imagenet_builders.assembly import durable, writers
 from imagenet_builders.assembly import index as index_lib
 from imagenet_builders.errors import SourceError, TargetError
+from imagenet_builders.sources.folder_images import unreadable
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.sources.rows import WHOLE_FILE, SourceFile
 
@@ -258,6 +259,8 @@ def _read(examples: Iterator[Any], reader: Reader) -> Iterator[Any]:
             return
         except OSError as error:
             path = error.filename or ", ".join(file.path for file in reader.files[:3])
+            if isinstance(error, PermissionError):
+                raise unreadable(path, error) from error
             raise SourceError(
                 f"{path}: cannot be read: {error.strerror or error}; see whether its file system "
                 "is well and whether you may read it, then run the same command again"

@@ -194,25 +194,35 @@ def build(manual_dir: Path, data_dir: Path, *options: str) -> Outcome:
 # Everything is imported, from wherever only root may read it, before root is given up.
 _AS_NOBODY = textwrap.dedent("""\
     import os, sys
+    from imagenet_builders import labels
     from imagenet_builders.cli import main
-    assert main(["build", "imagenet2012", *sys.argv[1:5]]) == 0
+    assert main(["build", *sys.argv[1:6]]) == 0
+    labels.train_counts(), labels.validation_labels()
     print("warmed up", file=sys.stderr)
     if os.getuid() == 0:
         os.setgroups([])
         os.setgid(65534)
         os.setuid(65534)
-    sys.exit(main(sys.argv[5:]))
+    sys.exit(main(sys.argv[6:]))
     """)
 
 
 def build_as_nobody(
-    scratch: Path, manual_dir: Path, data_dir: Path, dataset: str = "imagenet2012"
+    scratch: Path,
+    manual_dir: Path,
+    data_dir: Path,
+    *,
+    dataset: str = "imagenet2012",
+    sound: Path | None = None,
 ) -> Outcome:
-    """Builds in a process that may not read and write whatever it wants, as root may."""
-    sound = staged().write(scratch / "sound")
-    warm_up = build_arguments(sound, scratch / "warm_up")[2:]
+    """Builds in a process that may not read and write whatever it wants, as root may.
+
+    `sound` is something of the dataset that can be built, so that all is loaded that needs to be.
+    """
+    sound = sound or staged().write(scratch / "sound")
+    warm_up = build_arguments(sound, scratch / "warm_up")[1:]
     command = build_arguments(manual_dir, data_dir)
-    command[1] = dataset
+    warm_up[0] = command[1] = dataset
     done = subprocess.run(
         [sys.executable, "-c", _AS_NOBODY, *warm_up, *command],
         capture_output=True,

@@ -388,11 +388,14 @@ def test_an_archive_of_another_dataset_that_may_not_be_read_is_named(
     archive: str,  # noqa: F811
 ) -> None:
     manual_dir = open_path / "manual"
-    shutil.copytree(ROOT / "dummy_data" / dataset.partition("/")[0], manual_dir)
+    sound = ROOT / "dummy_data" / dataset.partition("/")[0]
+    shutil.copytree(sound, manual_dir)
     (manual_dir / archive).chmod(0)
     (open_path / "built").mkdir()
     (open_path / "built").chmod(0o777)
-    outcome = build_as_nobody(open_path, manual_dir, open_path / "built", dataset)
+    outcome = build_as_nobody(
+        open_path, manual_dir, open_path / "built", dataset=dataset, sound=sound
+    )
     assert outcome.status == 1
     assert str(manual_dir / archive) in outcome.err
     assert "only the first 16 of your groups may count" in outcome.err

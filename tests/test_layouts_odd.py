@@ -383,9 +383,9 @@ def test_what_is_no_annotation_is_named(tmp_path: Path, change: dict[str, bytes]
     ],
 )
 def test_an_archive_of_another_dataset_that_may_not_be_read_is_named(
-    open_path: Path,
+    open_path: Path,  # noqa: F811
     dataset: str,
-    archive: str,  # noqa: F811
+    archive: str,
 ) -> None:
     manual_dir = open_path / "manual"
     sound = ROOT / "dummy_data" / dataset.partition("/")[0]

@@ -45,6 +45,11 @@ def train_counts() -> dict[str, int]:
         Wnid to count, in the order of the space `imagenet2012`; 1,281,167 in all. Source:
         `num_train_images` in the devkit's `meta.mat`.
     """
-    rows = (HERE / "ilsvrc2012_devkit.tsv").read_text(encoding="ascii").splitlines()[1:]
+    rows = _devkit_rows()
     fields = [row.split("\t") for row in rows]
     return {wnid: int(count) for _, wnid, count in sorted(fields, key=lambda row: row[1])}
+
+
+@functools.cache
+def _devkit_rows() -> tuple[str, ...]:
+    return tuple((HERE / "ilsvrc2012_devkit.tsv").read_text(encoding="ascii").splitlines()[1:])

@@ -19,9 +19,9 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 import imagenet_builders
-from imagenet_builders.assembly import durable, engine, provenance
+from imagenet_builders.assembly import asked, durable, engine, provenance
 from imagenet_builders.assembly.choose_workers import as_workers_see, make_workers, shared_scratch
-from imagenet_builders.assembly.engine import PlanConfig, SplitRecipe, SplitResult
+from imagenet_builders.assembly.engine import SplitRecipe, SplitResult
 from imagenet_builders.assembly.preparation import Preparation
 from imagenet_builders.assembly.records import FlatExample
 from imagenet_builders.assembly.shards import load_function
@@ -111,7 +111,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         options = self.build_options
         with Workers(1) as workers:
             room = Workroom(options.scratch_for(self.data_dir_root), options, workers)
-            recipes = self.split_recipes(_manual_dir(dl_manager), room)
+            recipes = self.split_recipes(asked.manual_dir_of(dl_manager), room)
         return {recipe.split: self._generate_examples(recipe) for recipe in recipes}
 
     def _generate_examples(self, recipe: SplitRecipe) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -263,7 +263,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
             )
         scratch = shared_scratch(options, download_config, Path(self.data_dir_root))
         check_scratch(scratch, options)
-        manual_dir = as_workers_see(_manual_dir(dl_manager), download_config)
+        manual_dir = as_workers_see(asked.manual_dir_of(dl_manager), download_config)
         with make_workers(options, download_config, place.exchange) as workers:
             self._copy = staged_sources(
                 "/".join(filter(None, (self.name, self.builder_config_name))),
@@ -276,7 +276,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
             with naming_originals(self._copy), saying_why(self._copy.manual_dir):
                 recipes = self.split_recipes(self._copy.manual_dir, room)
             place.check_splits(recipe.split for recipe in recipes)
-            plans = engine.plan_splits(recipes, _plan_config(download_config))
+            plans = engine.plan_splits(recipes, asked.plan_config(download_config))
             description = describe(
                 plans,
                 [recipe.also_read for recipe in recipes],
@@ -369,15 +369,6 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         return manager
 
 
-def _manual_dir(dl_manager: tfds.download.DownloadManager) -> Path:
-    """Where the archives are; whether anything is there is for the dataset to say, in its words."""
-    try:
-        return Path(dl_manager.manual_dir)
-    except (AssertionError, OSError):
-        # TensorFlow Datasets' own words for a directory that is missing or empty.
-        return Path(dl_manager._manual_dir)
-
-
 @contextlib.contextmanager
 def _writing(directory: Path) -> Iterator[None]:
     """As `durable.writing`, also for files that TensorFlow writes."""
@@ -389,24 +380,3 @@ def _writing(directory: Path) -> Iterator[None]:
             if not type(error).__module__.startswith("tensorflow."):
                 raise
             raise OSError(None, str(error)) from error
-
-
-def _plan_config(download_config: tfds.download.DownloadConfig) -> PlanConfig:
-    shards = download_config.get_shard_config()
-
-    def count_shards(size: int, examples: int) -> int:
-        count: int = shards.get_number_shards(size, examples)
-        defaults = type(shards)(num_shards=shards.num_shards)
-        if shards != defaults and count == defaults.get_number_shards(size, examples):
-            warnings.warn(
-                "min_shard_size and max_shard_size made no difference: the installed TensorFlow "
-                f"Datasets makes {count} shards with and without them; num_shards is obeyed",
-                stacklevel=2,
-            )
-        return count
-
-    return PlanConfig(
-        count_shards=count_shards,
-        max_examples_per_split=download_config.max_examples_per_split,
-        ignore_duplicates=download_config.ignore_duplicates,
-    )

@@ -41,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         status: int | None = arguments.run(arguments)
     except KeyboardInterrupt as error:
-        print("imagenet-builders: interrupted; nothing was published", file=sys.stderr)
+        published = "; nothing was published" if arguments.run is build.run else ""
+        print(f"imagenet-builders: interrupted{published}", file=sys.stderr)
         _print_notes(error)
         return 130
     except SystemExit as error:

@@ -145,7 +145,10 @@ def assert_nothing_left(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not slurm_cluster.is_installed(), reason="Slurm is not installed, or not root")
+@pytest.mark.skipif(
+    not slurm_cluster.is_installed(),
+    reason="IMAGENET_BUILDERS_TEST_SLURM is not set, no Slurm, or not root",
+)
 def test_in_a_real_allocation_of_two_nodes_and_queued_again(
     manual_dir: Path, local: dict[str, bytes], tmp_path: Path
 ) -> None:

@@ -147,7 +147,7 @@ def assert_nothing_left(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(
     not slurm_cluster.is_installed(),
-    reason="IMAGENET_BUILDERS_TEST_SLURM is not set, no Slurm, or not root",
+    reason="not asked for (IMAGENET_BUILDERS_TEST_SLURM), no Slurm, or not root",
 )
 def test_in_a_real_allocation_of_two_nodes_and_queued_again(
     manual_dir: Path, local: dict[str, bytes], tmp_path: Path

@@ -140,6 +140,6 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _note(note: object) -> dict[str, object]:
-    entry: dict[str, object] = dataclasses.asdict(note)  # type: ignore[call-overload]
+    entry: dict[str, object] = dataclasses.asdict(note)  # type: ignore[call-overload]  # A Note.
     del entry["action"]
     return entry

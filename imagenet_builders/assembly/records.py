@@ -20,6 +20,8 @@ from collections.abc import Mapping, Sequence
 import google_crc32c
 import numpy as np
 
+from imagenet_builders.sources.tfrecord import masked
+
 FlatValue = bytes | str | int | np.ndarray
 FlatExample = Mapping[str, FlatValue]
 """Feature path (`objects/bbox` for a nested one) to value: bytes and str become a bytes list, an
@@ -30,8 +32,6 @@ FRAME_BYTES = 16
 
 # Below this, copying a value is cheaper than one more buffer in a vectored write.
 _SHARE_FROM = 4096
-
-_MASK_DELTA = 0xA282EAD8
 
 
 def serialize(example: FlatExample) -> list[bytes]:
@@ -109,13 +109,8 @@ def frame(buffers: Sequence[bytes]) -> tuple[bytes, bytes, int]:
         length += len(buffer)
         crc = google_crc32c.extend(crc, buffer)
     packed = struct.pack("<Q", length)
-    before = packed + struct.pack("<I", _masked(google_crc32c.value(packed)))
-    return before, struct.pack("<I", _masked(crc)), length
-
-
-def _masked(crc: int) -> int:
-    """A checksum as TFRecord stores it, so that a checksum of checksums stays useful."""
-    return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
+    before = packed + struct.pack("<I", masked(google_crc32c.value(packed)))
+    return before, struct.pack("<I", masked(crc)), length
 
 
 def _entry(name: str, value: FlatValue) -> tuple[bytes, bytes]:

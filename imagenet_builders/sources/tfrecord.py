@@ -53,7 +53,7 @@ def record_end(window: Window, at: int, file_size: int) -> int:
         )
     head = window.get(at, HEAD_BYTES)
     length, stored = _HEAD.unpack(head)
-    if _masked(google_crc32c.value(head[:8])) != stored:
+    if masked(google_crc32c.value(head[:8])) != stored:
         where = "at the beginning of the file" if at == 0 else "behind the record before"
         raise DamageError(f"expected a TFRecord {where}, found a length whose checksum is wrong")
     if length > there - _FRAME_BYTES:
@@ -77,12 +77,12 @@ def data_problem(record: bytes) -> str | None:
     import google_crc32c
 
     (stored,) = _TAIL.unpack_from(record, len(record) - TAIL_BYTES)
-    found = _masked(google_crc32c.value(record[HEAD_BYTES:-TAIL_BYTES]))
+    found = masked(google_crc32c.value(record[HEAD_BYTES:-TAIL_BYTES]))
     if found == stored:
         return None
     return f"expected a record with the checksum {stored:#010x}, found one with {found:#010x}"
 
 
-def _masked(crc: int) -> int:
+def masked(crc: int) -> int:
     """A checksum as TFRecord stores it."""
     return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF

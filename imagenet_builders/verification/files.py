@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 import google_crc32c
 
+from imagenet_builders.sources.tfrecord import masked
 from imagenet_builders.verification.problems import FileError
 
 MAX_RECORD_BYTES = 1 << 28
 """No record is longer: the largest image of ImageNet has some 15 MB."""
 
 _READ_BYTES = 4 << 20
-_MASK_DELTA = 0xA282EAD8
 
 
 class Record(NamedTuple):
@@ -97,7 +97,7 @@ class RecordFile:
             if len(header) < 12:
                 raise FileError("the file became shorter while it was read", at)
             length, stored = struct.unpack("<QI", header)
-            crc = _masked(google_crc32c.value(header[:8]))
+            crc = masked(google_crc32c.value(header[:8]))
             if crc != stored:
                 raise FileError(
                     "the checksum of a record's length is wrong, so the rest of the file cannot "
@@ -125,7 +125,7 @@ class RecordFile:
                 raise FileError("the file became shorter while it was read", at)
             data = buffer[position + 12 : position + 12 + length]
             (stored,) = struct.unpack_from("<I", buffer, position + 12 + length)
-            crc = _masked(google_crc32c.value(data))
+            crc = masked(google_crc32c.value(data))
             position += 16 + length
             if crc == stored:
                 yield Record(data, at + 12)
@@ -163,11 +163,6 @@ def crc_of_file(path: str) -> int:
         while data := file.read(_READ_BYTES):
             crc = google_crc32c.extend(crc, data)
     return crc
-
-
-def _masked(crc: int) -> int:
-    """A checksum as TFRecord stores it; see `assembly.records`."""
-    return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
 
 
 def _words(error: Exception) -> str:

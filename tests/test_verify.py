@@ -181,11 +181,13 @@ def edit(name: str, old: str, new: str) -> Callable[[Path], None]:
 def lying_length(directory: Path) -> None:
     import struct
 
-    from imagenet_builders.assembly import records
+    import google_crc32c
+
+    from imagenet_builders.sources.tfrecord import masked
 
     shard = shards(directory, "train")[0]
     packed = struct.pack("<Q", 1 << 60)
-    crc = records._masked(records.google_crc32c.value(packed))
+    crc = masked(google_crc32c.value(packed))
     shard.write_bytes(packed + struct.pack("<I", crc) + shard.read_bytes()[12:])
 
 

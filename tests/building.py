@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import os
 import subprocess
@@ -39,6 +40,18 @@ def build(
 def shards(directory: Path, split: str = "*") -> list[Path]:
     """The record files of a built dataset, or of one of its splits, in order."""
     return sorted(directory.glob(f"*-{split}.*record*-of-*"))
+
+
+def found_during(directory: Path, pattern: str) -> list[Path]:
+    """As `rglob`, for a directory that a build is changing meanwhile, which `rglob` may trip over.
+
+    `pattern` is of a name.
+    """
+    return [
+        Path(parent, name)
+        for parent, directories, files in os.walk(directory)
+        for name in fnmatch.filter([*directories, *files], pattern)
+    ]
 
 
 def records(shard: Path) -> list[bytes]:

@@ -18,7 +18,7 @@ from typing import Any
 import layouts_corpus
 import pytest
 import staged_corpus as corpus
-from building import environment
+from building import environment, found_during
 from conftest import DUMMY_DATA
 from staged_corpus import PATCH, TENCH, TEST, TRAIN, VAL, Outcome, build, staged, test_name
 from test_scratch import mounted
@@ -383,7 +383,7 @@ def test_a_build_killed_by_the_time_limit_goes_on(tmp_path: Path, scratch: Path)
     command += [f"--scratch-dir={scratch}"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment())
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not list(scratch.rglob("*.partial")):
+    while time.monotonic() < deadline and not found_during(scratch, "*.partial"):
         time.sleep(0.002)
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=60)

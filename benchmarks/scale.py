@@ -245,9 +245,9 @@ def _run(manual_dir: Path, scratch: str, workers: int) -> Iterator[tuple[str, St
         ) as process,
     ):
         sampler = MemorySampler(process.pid)
+        assert process.stdout is not None
         sampler.start()
         try:
-            assert process.stdout is not None
             for line in process.stdout:
                 told = json.loads(line)
                 name = told.pop("stage")

@@ -187,7 +187,7 @@ def link(name: str) -> tarfile.TarInfo:
     return info
 
 
-MEMBERS = {
+MEMBERS: dict[str, tuple[archives.Member, str]] = {
     "another kind of file": (
         (f"{TENCH}/readme.txt", b"x"),
         "only annotations such as n01440764_18",

@@ -511,7 +511,7 @@ def test_arguments_that_cannot_be_used_end_with_2(
     from imagenet_builders import cli
 
     try:
-        status = cli.main(["check", str(ilsvrc), *arguments])
+        status: object = cli.main(["check", str(ilsvrc), *arguments])
     except SystemExit as ended:  # By argparse.
         status = ended.code
     assert status == 2

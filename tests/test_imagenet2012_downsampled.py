@@ -127,7 +127,7 @@ def test_the_committed_archives_hold_what_the_maker_makes(corpus: dict[int, make
             assert new.namelist() == kept.namelist()
 
 
-def committed(size: int) -> dict[str, np.ndarray]:
+def committed(size: int) -> dict[str, dict[str, np.ndarray]]:
     """What NumPy reads from the committed archives: the arrays of each batch by its name."""
     found = {}
     for path in DUMMY.glob(f"Imagenet{size}_*.zip"):

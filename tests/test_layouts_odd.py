@@ -292,7 +292,7 @@ def test_what_does_not_belong_in_a_squashfs_image_is_named(
 def test_a_link_in_a_squashfs_image_is_refused(tmp_path: Path):
     (tmp_path / "staged").mkdir()
     link = {f"{TENCH}/{TENCH}_8.JPEG": Path("/etc/passwd")}
-    layouts_corpus.write_squashfs(tmp_path / "staged" / "train.sqsh", in_classes(TRAIN) | link)
+    layouts_corpus.write_squashfs(tmp_path / "staged" / "train.sqsh", {**in_classes(TRAIN), **link})
     assert "a symlink where only plain files belong" in refused(tmp_path / "staged")
 
 

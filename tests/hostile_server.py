@@ -271,13 +271,13 @@ def _bounded(root: Path, argv: Sequence[str], address_space: int, seconds: int) 
 def _import_all() -> None:
     """What builds import, so that no fork has to; a build of each dataset shows it."""
     sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS.parent / "dummy_data")]
-    import hostile_corpora  # noqa: F401
-    import hostile_damage  # noqa: F401
+    import hostile_corpora  # noqa: F401  # For the forks.
+    import hostile_damage  # noqa: F401  # For the forks.
     import PIL.Image
-    import simplejpeg  # noqa: F401
+    import simplejpeg  # noqa: F401  # For the forks.
 
     PIL.Image.init()
-    from imagenet_builders.verification import dataset  # noqa: F401
+    from imagenet_builders.verification import dataset  # noqa: F401  # For the forks.
 
     warm = ["imagenet2012", "imagenet2012_localization", "imagenet2012_dogs", "tiny_imagenet"]
     warm += ["imagenet2012_downsampled/8x8", "imagenet21k_winter21"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import shutil
@@ -539,15 +540,15 @@ def test_colour_is_for_terminals_and_for_those_who_want_it(
 ) -> None:
     from imagenet_builders.checking import rendering
 
-    class Terminal:
+    class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
 
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    assert rendering.uses_colour(Terminal())  # type: ignore[arg-type]
+    assert rendering.uses_colour(Terminal())
     monkeypatch.setenv("NO_COLOR", "1")
-    assert not rendering.uses_colour(Terminal())  # type: ignore[arg-type]
+    assert not rendering.uses_colour(Terminal())
 
 
 def test_sizes_are_said_in_few_characters() -> None:

@@ -371,7 +371,7 @@ def test_info_says_what_the_dataset_is_and_on_what_terms(reading: Any, size: int
 
 
 def test_32x32_is_the_default(tmp_path: Path):
-    import imagenet_builders  # noqa: F401
+    import imagenet_builders  # noqa: F401  # Offers the builders.
 
     builder = tfds.builder("imagenet2012_downsampled", data_dir=tmp_path)
     assert type(builder) is Builder

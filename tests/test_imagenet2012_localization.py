@@ -35,7 +35,7 @@ from imagenet_builders.datasets.imagenet2012_localization import (
     objects,
     staged,
 )
-from imagenet_builders.datasets.imagenet2012_localization.imagenet2012_localization_dataset_builder import (  # noqa: E501
+from imagenet_builders.datasets.imagenet2012_localization.imagenet2012_localization_dataset_builder import (  # noqa: E501  # Its name is.
     Builder,
 )
 from imagenet_builders.errors import ArchiveError, SourceError, StagingError

@@ -7,7 +7,7 @@ import shutil
 import tarfile
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import tensorflow_datasets as tfds
@@ -59,7 +59,7 @@ class WholeTest(tfds.testing.DatasetBuilderTestCase):
     DATASET_CLASS = Builder
     EXAMPLE_DIR = DUMMY
     BUILDER_CONFIG_NAMES_TO_TEST = ("whole",)
-    SPLITS = {"train": 32}  # noqa: RUF012
+    SPLITS: ClassVar = {"train": 32}
 
 
 class PTest(tfds.testing.DatasetBuilderTestCase):
@@ -68,7 +68,7 @@ class PTest(tfds.testing.DatasetBuilderTestCase):
     DATASET_CLASS = Builder
     EXAMPLE_DIR = DUMMY
     BUILDER_CONFIG_NAMES_TO_TEST = ("p",)
-    SPLITS = {"train": 18, "validation": 12}  # noqa: RUF012
+    SPLITS: ClassVar = {"train": 18, "validation": 12}
 
 
 @pytest.fixture(scope="module")

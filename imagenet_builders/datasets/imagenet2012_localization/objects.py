@@ -105,7 +105,7 @@ def nested(example: FlatExample) -> dict[str, Any]:
     boxes, labels = features.pop("objects/bbox"), features.pop("objects/label")
     objects = [
         {"bbox": box, "label": label}
-        for box, label in zip(boxes, labels, strict=True)  # type: ignore[arg-type]
+        for box, label in zip(boxes, labels, strict=True)  # type: ignore[arg-type]  # Arrays.
     ]
     return features | {"objects": objects}
 

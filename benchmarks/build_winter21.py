@@ -34,7 +34,6 @@ from makers import archives, pictures  # noqa: E402  # The path is set above.
 from imagenet_builders import labels  # noqa: E402  # As above.
 
 WINTER21, IMAGENET2012 = "imagenet21k_winter21", "imagenet2012"
-IMAGENET2012_CLASSES = 1000
 POOL = 256
 
 

@@ -46,7 +46,6 @@ TARGETS = (
     (JOBS, "MB to ship", 1),
 )
 PEAK_TARGET_GB = 3
-GROWTH_TARGET = 0.10
 
 
 @dataclasses.dataclass(frozen=True)

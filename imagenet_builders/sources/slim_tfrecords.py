@@ -41,10 +41,10 @@ from imagenet_builders.sources.rows import (
     SourceFile,
     check_not_too_many,
     number_array,
+    opened,
     row_schema,
 )
 from imagenet_builders.sources.shard_sets import Runner, ShardSet, ShardsJob
-from imagenet_builders.sources.tar_images import opened
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -29,9 +29,9 @@ from typing import TYPE_CHECKING
 from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.sources import shard_sets as sets
 from imagenet_builders.sources import tar
-from imagenet_builders.sources.rows import Rows, SourceFile, check_not_too_many
+from imagenet_builders.sources.rows import Rows, SourceFile, check_not_too_many, opened
 from imagenet_builders.sources.shard_sets import Runner, ShardSet, ShardsJob
-from imagenet_builders.sources.tar_images import file_name, opened, unexpected
+from imagenet_builders.sources.tar_images import file_name, unexpected
 
 if TYPE_CHECKING:
     import pyarrow as pa

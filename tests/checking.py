@@ -39,7 +39,7 @@ def checked(manual_dir: Path, *arguments: str, status: int) -> dict[str, Any]:
     return document
 
 
-def problem(document: dict[str, Any], **wanted: str) -> dict[str, str]:
+def problem(document: dict[str, Any], **wanted: str) -> dict[str, Any]:
     """The one problem whose fields contain the texts given."""
     found = [
         one for one in document["problems"] if all(text in one[key] for key, text in wanted.items())

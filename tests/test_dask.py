@@ -134,8 +134,8 @@ def test_both_workers_write_shards_and_the_bytes_are_those_of_a_local_build(
     wait_for_two(cluster)
     # `dask_npartitions` is not given: without it, one worker would be given everything.
     # Relative to this process's directory; the workers are in another.
-    relative = [Path(os.path.relpath(path)) for path in (manual_dir, tmp_path / "data")]
-    build = arguments(*relative, cluster.options)
+    staged, data = (Path(os.path.relpath(path)) for path in (manual_dir, tmp_path / "data"))
+    build = arguments(staged, data, cluster.options)
     done = run([sys.executable, "-c", SMALL_BATCHES, *build])
     assert_same(content(tmp_path / "data/imagenet2012/5.1.0"), local)
     assert f"DaskRunner: write_shard: {3 * SHARDS} work items done by 2 processes" in done.stderr

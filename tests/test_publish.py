@@ -310,7 +310,7 @@ def test_a_part_from_python_is_replaced_and_warned_of(
     import tensorflow_datasets as tfds
     from building import build
 
-    import imagenet_builders  # noqa: F401
+    import imagenet_builders  # noqa: F401  # Offers the builders.
     from imagenet_builders.datasets.imagenet2012.imagenet2012_dataset_builder import Builder
 
     build(Builder, small, data_dir, max_examples_per_split=limit)

@@ -241,6 +241,8 @@ def test_how_a_job_ends(
 ) -> None:
     """Builds, and Dask, that only wait: whatever becomes of them, the job ends as it should."""
     (tmp_path / "asked").touch()
+    if "dask" in script.name:  # Of an earlier run, which was killed.
+        (tmp_path / "data" / ".dask-slurm-17-abc123").mkdir(parents=True)
     fakes = COMMANDS | {"imagenet-builders": build, "dask": FAKE_DASK, "sleep": FAKE_SLEEP}
     fakes["scontrol"] += "exit ${SCONTROL_FAILS:-0}"
     job |= {"PATH": commands(tmp_path / "fakes", **fakes), "BEGUN": str(tmp_path / "begun")}
@@ -316,7 +318,7 @@ def cluster() -> Iterator[Path]:
 def submit(cluster: Path, job: dict[str, str], tmp_path: Path) -> Callable[..., slurm_cluster.Job]:
     """Submits a script to a real Slurm."""
     real = {name: COMMANDS[name] for name in ("dask", "imagenet-builders")}
-    env = {name: value for name, value in job.items() if not name.startswith("SLURM_")}
+    env = {name: value for name, value in job.items() if not re.match("SLURM_(JOB|CPUS)", name)}
     env["PATH"] = commands(tmp_path / "real", **real)
 
     def submitted(script: Path, *arguments: str | Path) -> slurm_cluster.Job:

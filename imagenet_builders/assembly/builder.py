@@ -12,7 +12,7 @@ import contextlib
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,11 @@ import imagenet_builders
 from imagenet_builders.assembly import asked, durable, engine, provenance
 from imagenet_builders.assembly.choose_workers import as_workers_see, make_workers, shared_scratch
 from imagenet_builders.assembly.engine import SplitRecipe, SplitResult
+from imagenet_builders.assembly.original_names import naming_originals
 from imagenet_builders.assembly.preparation import Preparation
 from imagenet_builders.assembly.records import FlatExample
 from imagenet_builders.assembly.shards import load_function
-from imagenet_builders.assembly.staged_sources import as_original, naming_originals, staged_sources
+from imagenet_builders.assembly.staged_sources import as_original, staged_sources
 from imagenet_builders.assembly.summary import summary
 from imagenet_builders.assembly.workers import Workers
 from imagenet_builders.assembly.workplace import describe
@@ -61,6 +62,8 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         self.results: list[SplitResult] = []
         """What the last build of this object wrote, split by split; empty if it was there."""
         self._plans: dict[str, str] = {}
+        self.done_with_copy: Callable[[StagedCopy], None] = StagedCopy.remove
+        """What becomes of the copy that the dataset was built from (`--stage`) in the end."""
         self._place: Preparation | None = None
         self._copy = StagedCopy()
 
@@ -111,7 +114,8 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         options = self.build_options
         with Workers(1) as workers:
             room = Workroom(options.scratch_for(self.data_dir_root), options, workers)
-            recipes = self.split_recipes(asked.manual_dir_of(dl_manager), room)
+            with naming_originals(StagedCopy(), room.unpacked):
+                recipes = self.split_recipes(asked.manual_dir_of(dl_manager), room)
         return {recipe.split: self._generate_examples(recipe) for recipe in recipes}
 
     def _generate_examples(self, recipe: SplitRecipe) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -207,7 +211,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
                 place.publish()
                 self.info.update_data_dir(os.fspath(target))
                 self.published()
-                self._copy.remove()
+                self.done_with_copy(self._copy)
             except BaseException as error:
                 self._copy.tell_kept(error)
                 raise
@@ -273,39 +277,46 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
                 options,
             )
             room = Workroom(scratch, options, workers)
-            with naming_originals(self._copy), saying_why(self._copy.manual_dir):
-                recipes = self.split_recipes(self._copy.manual_dir, room)
-            place.check_splits(recipe.split for recipe in recipes)
-            plans = engine.plan_splits(recipes, asked.plan_config(download_config))
-            description = describe(
-                plans,
-                [recipe.also_read for recipe in recipes],
-                dataset=self.info.full_name,
-                file_format=file_format,
-                version=imagenet_builders.__version__,
-                scratch=scratch,
-            )
-            place.open(description)
-            try:
-                results = engine.write_splits(
-                    recipes,
-                    plans,
-                    name=self.info.full_name,
-                    shard_path=self._shard_path,
-                    file_format=file_format,
-                    workplace=place.workplace,
-                    options=options,
-                    workers=workers,
-                )
-            except BadImageError:
-                raise
-            except SourceError:
-                # A file in a folder can change without its folder showing it.
-                room.cache.forget()
-                raise
+            with naming_originals(self._copy, room.unpacked):
+                results = self._build_splits(room, place, download_config)
         self.results = as_original(self.results_as_staged(results), self._copy, scratch)
-        self._plans = {split: each["plan"] for split, each in description["splits"].items()}
         self.info.set_splits(tfds.core.SplitDict(map(self._split_info, self.results)))
+
+    def _build_splits(
+        self, room: Workroom, place: Preparation, download_config: tfds.download.DownloadConfig
+    ) -> list[SplitResult]:
+        """Indexes, plans and writes what the copy or the original holds."""
+        with saying_why(self._copy.manual_dir):
+            recipes = self.split_recipes(self._copy.manual_dir, room)
+        place.check_splits(recipe.split for recipe in recipes)
+        plans = engine.plan_splits(recipes, asked.plan_config(download_config))
+        description = describe(
+            plans,
+            [recipe.also_read for recipe in recipes],
+            dataset=self.info.full_name,
+            file_format=self.info.file_format.value,
+            version=imagenet_builders.__version__,
+            scratch=room.scratch,
+        )
+        self._plans = {split: each["plan"] for split, each in description["splits"].items()}
+        place.open(description)
+        try:
+            return engine.write_splits(
+                recipes,
+                plans,
+                name=self.info.full_name,
+                shard_path=self._shard_path,
+                file_format=self.info.file_format.value,
+                workplace=place.workplace,
+                options=room.options,
+                workers=room.workers,
+            )
+        except BadImageError:
+            raise
+        except SourceError:
+            # A file in a folder can change without its folder showing it.
+            room.cache.forget()
+            raise
 
     def _check_version(self) -> None:
         """Only the newest version can be built; older ones can be read."""

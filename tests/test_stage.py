@@ -176,22 +176,7 @@ def test_class_archives_with_strays_are_told_of_as_ever(tmp_path: Path):
     assert "'old'" in said
 
 
-# --- what is refused -----------------------------------------------------------------------------
-
-
-def test_folders_are_refused(tmp_path: Path, scratch: Path):
-    layouts_corpus.SITES["image_folder"](
-        tmp_path / "staged", layouts_corpus.pictures("imagenet2012")
-    )
-    outcome = build(tmp_path / "staged", tmp_path / "built", "--stage", f"--scratch-dir={scratch}")
-    assert outcome.status == 2
-    [said] = outcome.errors
-    assert said.startswith(
-        f"train images are staged as a folder of small files, {tmp_path / 'staged' / 'train'}, "
-    )
-    assert said.endswith("or build without --stage")
-    corpus.assert_nothing_published(tmp_path / "built")
-    assert not copies(scratch)
+# --- what is not copied --------------------------------------------------------------------------
 
 
 def test_archives_are_taken_where_folders_are_beside_them(tmp_path: Path):

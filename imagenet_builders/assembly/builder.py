@@ -41,6 +41,10 @@ from imagenet_builders.staging.copying import StagedCopy
 from imagenet_builders.staging.found import Survey
 
 
+class _BuiltMeanwhile(Exception):  # noqa: N818  # Never leaves this module; it is no error.
+    """Another process has built what was asked for, while this one waited for its lock."""
+
+
 class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no types.
     tfds.core.GeneratorBasedBuilder, skip_registration=True
 ):
@@ -197,6 +201,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
             preparation.tidy()
             return
         self.results = []
+        is_ours = True
         with preparation as place:
             if preparation.is_there(limit):  # Another process has just built it.
                 self._restore(target)
@@ -210,8 +215,10 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
                 self._prepare(place, download_dir, config)
                 place.publish()
                 self.info.update_data_dir(os.fspath(target))
-                self.published()
-                self.done_with_copy(self._copy)
+                self._done()
+            except _BuiltMeanwhile:
+                is_ours = False
+                self._done()
             except BaseException as error:
                 self._copy.tell_kept(error)
                 raise
@@ -221,7 +228,8 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
                 self._copy = StagedCopy()
                 self.ended()
         self._restore(target)
-        print(summary(self.info.full_name, self.results, preparation.seconds), file=sys.stderr)
+        if is_ours:
+            print(summary(self.info.full_name, self.results, preparation.seconds), file=sys.stderr)
 
     def _prepare(self, place: Preparation, download_dir: Any, config: Any) -> None:
         """Writes all files of the dataset into the workplace."""
@@ -234,7 +242,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         ):
             self._download_and_prepare(manager, config)
             self.info.download_size = manager.downloaded_size
-            with _writing(Path(self.data_dir)):
+            with durable.writing_as_tensorflow(Path(self.data_dir)):
                 self.info.write_to_directory(self.data_dir)
             if self.results or config.max_examples_per_split == 0:
                 provenance.write_provenance(
@@ -299,6 +307,8 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
             scratch=room.scratch,
         )
         self._plans = {split: each["plan"] for split, each in description["splits"].items()}
+        if place.is_built_meanwhile(description, download_config.max_examples_per_split):
+            raise _BuiltMeanwhile
         place.open(description)
         try:
             return engine.write_splits(
@@ -317,6 +327,11 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
             # A file in a folder can change without its folder showing it.
             room.cache.forget()
             raise
+
+    def _done(self) -> None:
+        """Frees scratch space of what only this build needed."""
+        self.published()
+        self.done_with_copy(self._copy)
 
     def _check_version(self) -> None:
         """Only the newest version can be built; older ones can be read."""
@@ -378,16 +393,3 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
             with contextlib.suppress(OSError):
                 Path(directory).rmdir()
         return manager
-
-
-@contextlib.contextmanager
-def _writing(directory: Path) -> Iterator[None]:
-    """As `durable.writing`, also for files that TensorFlow writes."""
-    with durable.writing(directory):
-        try:
-            yield
-        except Exception as error:
-            # Not imported for its name alone: a build may well do without TensorFlow.
-            if not type(error).__module__.startswith("tensorflow."):
-                raise
-            raise OSError(None, str(error)) from error

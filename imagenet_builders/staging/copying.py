@@ -69,9 +69,9 @@ class StagedCopy:
         """Adds to the error with which a build ended what was read, and that it is kept."""
         if self.place is not None:
             error.add_note(
-                f"what was read are copies of {size_text(self.size)}, which are kept in "
-                f"{self.place}; run the same command again to build from them, or remove them if "
-                "the originals are sound"
+                f"the copies of {size_text(self.size)} that were read are kept in {self.place}; "
+                "run the same command again to build from them, or remove them if the originals "
+                "are sound"
             )
 
     def close(self) -> None:

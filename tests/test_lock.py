@@ -254,7 +254,8 @@ def test_who_waits_does_not_take_over_that_images_were_skipped(
     second, built = replaced_at_once(forks, data_dir, skipping, argv)
     assert second.status == 1
     assert not built
-    assert "no picture" in second.err or "image" in second.err
+    [said] = [line for line in second.err.splitlines() if " error: " in line]
+    assert corpus.validation[0][0] in said
     second, built = replaced_at_once(forks, data_dir, skipping, skipping)
     assert (second.status, built) == (0, False)
 

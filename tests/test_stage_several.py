@@ -15,6 +15,7 @@ from conftest import DUMMY_DATA
 from staged_builds import FOLDERS, copies, opened_files, published, same_with_and_without, warned
 from staged_corpus import TRAIN, VAL
 
+from imagenet_builders.options import BuildOptions
 from imagenet_builders.staging import copy_places
 from imagenet_builders.staging.copying import staged_copy
 from imagenet_builders.staging.to_copy import ToCopy
@@ -115,13 +116,11 @@ def test_nothing_stays_for_a_dataset_that_is_there(family: Path, tmp_path: Path,
 def test_a_dataset_that_is_there_passes_on_what_another_needs(
     family: Path, tmp_path: Path, scratch: Path
 ):
-    assert corpus.run(*arguments(family, tmp_path / "built", scratch, "imagenet2012")).status == 0
-    (tmp_path / "built" / "imagenet2012").rename(tmp_path / "kept")
-    argv = arguments(family, tmp_path / "built", scratch, "imagenet2012_localization")
+    # The first is built, the second is there by then, the third needs what both need.
+    datasets = "imagenet2012 imagenet2012 imagenet2012_localization"
     read: list[str] = []
     with opened_files(read):
-        # The first is built, the second is there by then, the third needs what both need.
-        outcome = corpus.run(*argv[:2], "imagenet2012", *argv[1:2], "imagenet2012", *argv[2:])
+        outcome = corpus.run(*arguments(family, tmp_path / "built", scratch, datasets))
     assert outcome.status == 0
     assert read_of(family, read)[TRAIN] == 1
     assert not list(scratch.glob("*-staged"))
@@ -151,7 +150,8 @@ def test_what_changes_between_two_datasets_is_copied_again(
 def test_copies_that_another_build_uses_are_left_to_it(family: Path, tmp_path: Path, scratch: Path):
     """What cannot be handed on is copied again; here, not even that can be done."""
     argv = arguments(family, tmp_path / "built", scratch)
-    stage = next(iter(copies_made(family, scratch).parents))
+    of_builds = BuildOptions(scratch_dir=str(scratch)).scratch_for(scratch)
+    stage = copy_places.stage_directory(of_builds)
     place = copy_places.place_of(stage, "imagenet2012_localization", family)
     place.mkdir(parents=True)
     with open(place / "lock", "w") as lock:
@@ -161,15 +161,6 @@ def test_copies_that_another_build_uses_are_left_to_it(family: Path, tmp_path: P
     assert "another build is using the copies there at this moment" in outcome.err
     assert (tmp_path / "built" / "imagenet2012_dogs").exists()
     assert not copies(scratch)
-
-
-def copies_made(manual_dir: Path, scratch: Path) -> Path:
-    """Where the copy of imagenet2012 would be made."""
-    from imagenet_builders.options import BuildOptions
-
-    of_builds = BuildOptions(scratch_dir=str(scratch)).scratch_for(scratch)
-    stage = copy_places.stage_directory(of_builds)
-    return copy_places.place_of(stage, "imagenet2012", manual_dir)
 
 
 # --- folders -------------------------------------------------------------------------------------

@@ -84,8 +84,8 @@ def add_parser(commands: Any) -> None:
         "--stage",
         action="store_true",
         default=None,
-        help="copy the archives (not folders) to the scratch directory first, for file systems that "
-        "are slow at random reads (see `check --speed`)",
+        help="copy the archives, not folders, to the scratch directory first, for file systems "
+        "that are slow at random reads (see `check --speed`)",
     )
     parser.add_argument(
         "--bad-images",

@@ -93,13 +93,7 @@ class Preparation:
         if _publication(self.target) in (None, self._there_before):
             return False
         options = self.options
-        status = os.stat(self.target)
-        if options.mode not in (None, stat.S_IMODE(status.st_mode)) or options.group_id() not in (
-            None,
-            status.st_gid,
-        ):
-            return False
-        if not provenance.is_of(
+        if not self._has_access_wanted() or not provenance.is_of(
             self.target,
             description,
             bad_images=options.bad_images,
@@ -111,6 +105,13 @@ class Preparation:
             "the same options; it is not built again"
         )
         return True
+
+    def _has_access_wanted(self) -> bool:
+        """Whether what is published has the mode and the group that were asked for."""
+        with durable.writing(self.target):
+            status = os.stat(self.target)
+        mode, group = self.options.mode, self.options.group_id()
+        return mode in (None, stat.S_IMODE(status.st_mode)) and group in (None, status.st_gid)
 
     def tidy(self) -> None:
         """Removes what a build left that was killed right after it had published the dataset."""

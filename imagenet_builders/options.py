@@ -56,7 +56,8 @@ class BuildOptions:
             system.
         source: Kind of source to read where a split is staged in more than one way, one of
             `staging.found.KINDS`. None: the preferred one, archives before folders.
-        stage: Copy the archives that are read to the scratch directory first.
+        stage: Copy the archives that are read to the scratch directory first; folders are read in
+            place.
 
     Raises:
         OptionError: A value cannot be used; the message names the option, the value, and what

@@ -140,7 +140,13 @@ def test_the_document_has_the_keys_that_the_readme_promises(ilsvrc: Path) -> Non
     keys = ["severity", "datasets", "path", "expected", "found", "cause", "action"]
     assert all(list(each) == keys for each in document["problems"])
     needs = document["needs"]
-    assert list(needs) == ["output", "scratch", "same_file_system", "not_estimated"]
+    assert list(needs) == [
+        "output",
+        "scratch",
+        "same_file_system",
+        "not_estimated",
+        "copies_bytes",
+    ]
     keys = ["path", "bytes", "free_bytes", "files", "free_files"]
     assert list(needs["output"]) == list(needs["scratch"]) == keys
 
@@ -470,6 +476,36 @@ def test_official_sizes_need_their_space_and_compressed_ones_scratch(tmp_path: P
     # Where nobody chose the place, it is only worth a warning.
     document = checked(manual_dir, "imagenet21k_winter21", status=0)
     assert problem(document, found="free")["severity"] == "warning"
+
+
+def test_copies_need_scratch_space_too(tmp_path: Path) -> None:
+    manual_dir = stage(tmp_path / "staged", "imagenet2012_localization", "imagenet2012_dogs")
+    archives = {
+        name: sum(path.stat().st_size for path in manual_dir.glob(f"*_{name}*"))
+        for name in ("img_train.", "img_val", "bbox_train_v2", "bbox_val", "train_t3", "train_dogs")
+    }
+    shared = archives["img_train."] + archives["img_val"]
+
+    def scratch(*arguments: str) -> tuple[int, int | None]:
+        needs = checked(manual_dir, *arguments, status=0)["needs"]
+        return needs["scratch"]["bytes"], needs["copies_bytes"]
+
+    asked = ("imagenet2012", "imagenet2012_dogs", "imagenet2012_localization")
+    for datasets, expected in (
+        (asked[:1], shared),
+        (asked[2:], shared + archives["bbox_train_v2"] + archives["bbox_val"]),
+        # What the first and the last share stays while the second is built.
+        (asked, shared + archives["train_t3"] + archives["train_dogs"]),
+        ((asked[1],), archives["train_t3"] + archives["train_dogs"]),
+    ):
+        without, none = scratch(*datasets)
+        with_copies, copies = scratch(*datasets, "--stage")
+        assert none is None
+        assert copies == expected
+        if datasets != asked:  # Of several, another one may need the most to unpack.
+            assert with_copies - without == expected
+    said = check(manual_dir, "imagenet2012", "--stage").out.splitlines()
+    assert f"            {shared / 1e3:.0f} kB of it for copies (--stage)" in said
 
 
 def test_a_target_that_cannot_be_written_to(open_path: Path, tmp_path: Path) -> None:

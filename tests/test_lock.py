@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from killed_at import Ended, Running, Server
-from staged_corpus import DATASET, build_arguments
+from staged_corpus import DATASET, build_arguments, staged
 from surviving import SHARDS, content, differences, everything, forks, quick_path, small
 
 from imagenet_builders.assembly import lock
@@ -156,6 +156,112 @@ def test_four_that_replace_a_dataset_at_once_never_leave_readers_without(
     ended = [each.wait() for each in started]
     assert [each.status for each in ended] == [0] * 4, ended
     assert differences(data_dir, expected) == []
+
+
+def replaced_at_once(
+    forks: Server,
+    data_dir: Path,
+    first: list[str],
+    second: list[str],
+    meanwhile: Callable[[], None] = lambda: None,
+) -> tuple[Ended, bool]:
+    """Two that replace a dataset, of which the second waits; whether what is there is its own."""
+    holder = Held(forks, [*first, "--overwrite"], data_dir)
+    waiting = forks.start([*second, "--overwrite"], data_dir, first=OFTEN)
+    wait_for(lambda: "waiting" in waiting.err.read_text())
+    # So that the holder finishes, and the one that waits does not, it stands still meanwhile.
+    os.kill(waiting.pid, signal.SIGSTOP)
+    try:
+        assert holder.end().status == 0
+        there = (data_dir / DATASET).stat().st_ino
+        meanwhile()
+    finally:
+        os.kill(waiting.pid, signal.SIGCONT)
+    return waiting.wait(), (data_dir / DATASET).stat().st_ino != there
+
+
+def test_who_waits_to_replace_a_dataset_finds_it_replaced(
+    forks: Server, small: Path, data_dir: Path, expected: dict
+) -> None:
+    argv = build_arguments(small, data_dir, *SHARDS)
+    assert forks.run(argv, data_dir).status == 0
+    second, built = replaced_at_once(forks, data_dir, argv, argv)
+    assert (second.status, second.out) == (
+        0,
+        f"{DATASET} is there already: {data_dir / DATASET}\n",
+    )
+    assert not built
+    assert second.err.splitlines()[-1] == (
+        f"imagenet-builders: {DATASET} was built meanwhile by another process, from the same "
+        "sources and with the same options; it is not built again"
+    )
+    assert differences(data_dir, expected) == []
+    # One that comes when all is done wants it replaced once more.
+    there = (data_dir / DATASET).stat().st_ino
+    assert forks.run([*argv, "--overwrite"], data_dir).out == f"{data_dir / DATASET}\n"
+    assert (data_dir / DATASET).stat().st_ino != there
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--num-shards", "3"),
+        ("--file-format", "array_record"),
+        ("--max-examples-per-split", "2"),
+        ("--mode", "2770"),
+    ],
+    ids=lambda options: options[0],
+)
+def test_who_waits_for_something_else_builds_it(
+    options: tuple[str, str], forks: Server, small: Path, data_dir: Path
+) -> None:
+    argv = build_arguments(small, data_dir)
+    second, built = replaced_at_once(forks, data_dir, argv, [*argv, *options])
+    assert second.status == 0, second.err
+    assert built
+    assert "meanwhile" not in second.err
+    again = data_dir.with_name("again")
+    argv = [*build_arguments(small, again), *options]
+    assert forks.run(argv, again).status == 0
+    assert content(data_dir / DATASET) == content(again / DATASET)
+
+
+def test_who_waits_while_the_sources_change_builds_from_the_new_ones(
+    forks: Server, data_dir: Path, tmp_path: Path
+) -> None:
+    corpus = staged()
+    manual_dir = corpus.write(tmp_path / "staged")
+    argv = build_arguments(manual_dir, data_dir, *SHARDS)
+
+    def change() -> None:
+        corpus.validation.pop()
+        corpus.write(manual_dir)
+
+    second, built = replaced_at_once(forks, data_dir, argv, argv, change)
+    assert (second.status, second.out) == (0, f"{data_dir / DATASET}\n")
+    assert built
+    assert len(recorded(data_dir)["validation"]["shard_bytes"]) == 2
+    assert recorded(data_dir)["validation"]["examples"] == len(corpus.validation)
+
+
+def test_who_waits_does_not_take_over_that_images_were_skipped(
+    forks: Server, data_dir: Path, tmp_path: Path
+) -> None:
+    corpus = staged()
+    corpus.validation[0] = (corpus.validation[0][0], b"no picture")
+    argv = build_arguments(corpus.write(tmp_path / "staged"), data_dir, *SHARDS)
+    skipping = [*argv, "--bad-images", "skip"]
+    second, built = replaced_at_once(forks, data_dir, skipping, argv)
+    assert second.status == 1
+    assert not built
+    [said] = [line for line in second.err.splitlines() if " error: " in line]
+    assert str(corpus.validation[0][0]) in said
+    second, built = replaced_at_once(forks, data_dir, skipping, skipping)
+    assert (second.status, built) == (0, False)
+
+
+def recorded(data_dir: Path) -> dict:
+    return json.loads((data_dir / DATASET / "provenance.json").read_text())["splits"]
 
 
 def is_running(pid: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
@@ -13,7 +12,6 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import layouts_corpus
 import pytest
@@ -21,7 +19,8 @@ import staged_corpus as corpus
 from building import environment, found_during
 from conftest import DUMMY_DATA
 from makers import pictures
-from staged_corpus import PATCH, TENCH, TEST, TRAIN, VAL, Outcome, build, staged, test_name
+from staged_builds import copies, opened_files, same_with_and_without, warned
+from staged_corpus import PATCH, TENCH, TEST, TRAIN, VAL, build, staged, test_name
 from test_scratch import mounted
 
 from imagenet_builders.datasets.imagenet2012_downsampled import unpacked
@@ -41,52 +40,6 @@ def manual_dir(tmp_path: Path) -> Path:
 def scratch(tmp_path: Path) -> Path:
     (tmp_path / "scratch").mkdir()
     return tmp_path / "scratch"
-
-
-def copies(scratch: Path) -> dict[str, Path]:
-    """The files that were copied and are kept, by the path that they have in the original."""
-    found: dict[str, Path] = {}
-    for root in scratch.glob("*-staged/*/files"):
-        found |= {str(p.relative_to(root)): p for p in root.rglob("*") if p.is_file()}
-    return found
-
-
-def published(data_dir: Path) -> dict[str, Any]:
-    """All files of the datasets, but for what says when and how long they were built."""
-    files: dict[str, Any] = {}
-    for path in data_dir.rglob("*"):
-        if path.is_file() and ".imagenet_builders" not in path.parts:
-            files[str(path.relative_to(data_dir))] = path.read_bytes()
-            if path.name == "provenance.json":
-                document = json.loads(path.read_bytes())
-                for name in ("built", "seconds", "self"):
-                    del document[name]
-                files[str(path.relative_to(data_dir))] = document
-    return files
-
-
-def warned(outcome: Outcome) -> list[str]:
-    return [line for line in outcome.err.splitlines() if line.startswith(corpus.WARNING)]
-
-
-def same_with_and_without(
-    manual_dir: Path, tmp_path: Path, *arguments: str, dataset: str = "imagenet2012"
-) -> Outcome:
-    """Builds with and without; what is published must be the same, the copies gone."""
-    outcomes = []
-    for name, more in (("without", ()), ("with", ("--stage",))):
-        data_dir, scratch = tmp_path / name, tmp_path / f"scratch-{name}"
-        before = corpus.snapshot(manual_dir)
-        where = [f"--manual-dir={manual_dir}", f"--data-dir={data_dir}", f"--scratch-dir={scratch}"]
-        outcomes.append(corpus.run("build", dataset, *where, *arguments, *more))
-        assert outcomes[-1].status == 0, outcomes[-1].err
-        assert corpus.snapshot(manual_dir) == before
-        assert not list(scratch.glob("*-staged"))
-    assert published(tmp_path / "with") == published(tmp_path / "without")
-    assert any(path.endswith("provenance.json") for path in published(tmp_path / "with"))
-    if "--source" not in " ".join(arguments):  # What is not of that kind is not copied.
-        assert warned(outcomes[1]) == warned(outcomes[0])
-    return outcomes[1]
 
 
 def lose_the_node(self: object) -> None:
@@ -177,22 +130,7 @@ def test_class_archives_with_strays_are_told_of_as_ever(tmp_path: Path):
     assert "'old'" in said
 
 
-# --- what is refused -----------------------------------------------------------------------------
-
-
-def test_folders_are_refused(tmp_path: Path, scratch: Path):
-    layouts_corpus.SITES["image_folder"](
-        tmp_path / "staged", layouts_corpus.pictures("imagenet2012")
-    )
-    outcome = build(tmp_path / "staged", tmp_path / "built", "--stage", f"--scratch-dir={scratch}")
-    assert outcome.status == 2
-    [said] = outcome.errors
-    assert said.startswith(
-        f"train images are staged as a folder of small files, {tmp_path / 'staged' / 'train'}, "
-    )
-    assert said.endswith("or build without --stage")
-    corpus.assert_nothing_published(tmp_path / "built")
-    assert not copies(scratch)
+# --- what is not copied --------------------------------------------------------------------------
 
 
 def test_archives_are_taken_where_folders_are_beside_them(tmp_path: Path):
@@ -258,22 +196,6 @@ def test_after_a_failure_the_next_run_copies_nothing_again(tmp_path: Path, scrat
     inside = {name for name in read if name.startswith(f"{manual_dir}/")}
     assert inside == {str(manual_dir / VAL)}
     assert not copies(scratch)
-
-
-@contextlib.contextmanager
-def opened_files(names: list[str]):
-    """Notes the files that this process opens to read them."""
-    active = True
-
-    def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if active and event == "open" and isinstance(arguments[0], (str, os.PathLike)):
-            names.append(os.fspath(arguments[0]))
-
-    sys.addaudithook(hook)
-    try:
-        yield
-    finally:
-        active = False
 
 
 def test_a_copy_of_what_is_not_staged_any_more_is_removed(

@@ -12,7 +12,7 @@ import contextlib
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,11 @@ import imagenet_builders
 from imagenet_builders.assembly import asked, durable, engine, provenance
 from imagenet_builders.assembly.choose_workers import as_workers_see, make_workers, shared_scratch
 from imagenet_builders.assembly.engine import SplitRecipe, SplitResult
+from imagenet_builders.assembly.original_names import naming_originals
 from imagenet_builders.assembly.preparation import Preparation
 from imagenet_builders.assembly.records import FlatExample
 from imagenet_builders.assembly.shards import load_function
-from imagenet_builders.assembly.staged_sources import as_original, naming_originals, staged_sources
+from imagenet_builders.assembly.staged_sources import as_original, staged_sources
 from imagenet_builders.assembly.summary import summary
 from imagenet_builders.assembly.workers import Workers
 from imagenet_builders.assembly.workplace import describe
@@ -38,6 +39,10 @@ from imagenet_builders.sources.folder_images import saying_why
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.staging.copying import StagedCopy
 from imagenet_builders.staging.found import Survey
+
+
+class _BuiltMeanwhile(Exception):  # noqa: N818  # Never leaves this module; it is no error.
+    """Another process has built what was asked for, while this one waited for its lock."""
 
 
 class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no types.
@@ -61,6 +66,8 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         self.results: list[SplitResult] = []
         """What the last build of this object wrote, split by split; empty if it was there."""
         self._plans: dict[str, str] = {}
+        self.done_with_copy: Callable[[StagedCopy], None] = StagedCopy.remove
+        """What becomes of the copy that the dataset was built from (`--stage`) in the end."""
         self._place: Preparation | None = None
         self._copy = StagedCopy()
 
@@ -111,7 +118,8 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         options = self.build_options
         with Workers(1) as workers:
             room = Workroom(options.scratch_for(self.data_dir_root), options, workers)
-            recipes = self.split_recipes(asked.manual_dir_of(dl_manager), room)
+            with naming_originals(StagedCopy(), room.unpacked):
+                recipes = self.split_recipes(asked.manual_dir_of(dl_manager), room)
         return {recipe.split: self._generate_examples(recipe) for recipe in recipes}
 
     def _generate_examples(self, recipe: SplitRecipe) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -193,6 +201,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
             preparation.tidy()
             return
         self.results = []
+        is_ours = True
         with preparation as place:
             if preparation.is_there(limit):  # Another process has just built it.
                 self._restore(target)
@@ -206,8 +215,10 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
                 self._prepare(place, download_dir, config)
                 place.publish()
                 self.info.update_data_dir(os.fspath(target))
-                self.published()
-                self._copy.remove()
+                self._done()
+            except _BuiltMeanwhile:
+                is_ours = False
+                self._done()
             except BaseException as error:
                 self._copy.tell_kept(error)
                 raise
@@ -217,7 +228,8 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
                 self._copy = StagedCopy()
                 self.ended()
         self._restore(target)
-        print(summary(self.info.full_name, self.results, preparation.seconds), file=sys.stderr)
+        if is_ours:
+            print(summary(self.info.full_name, self.results, preparation.seconds), file=sys.stderr)
 
     def _prepare(self, place: Preparation, download_dir: Any, config: Any) -> None:
         """Writes all files of the dataset into the workplace."""
@@ -230,7 +242,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         ):
             self._download_and_prepare(manager, config)
             self.info.download_size = manager.downloaded_size
-            with _writing(Path(self.data_dir)):
+            with durable.writing_as_tensorflow(Path(self.data_dir)):
                 self.info.write_to_directory(self.data_dir)
             if self.results or config.max_examples_per_split == 0:
                 provenance.write_provenance(
@@ -273,39 +285,53 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
                 options,
             )
             room = Workroom(scratch, options, workers)
-            with naming_originals(self._copy), saying_why(self._copy.manual_dir):
-                recipes = self.split_recipes(self._copy.manual_dir, room)
-            place.check_splits(recipe.split for recipe in recipes)
-            plans = engine.plan_splits(recipes, asked.plan_config(download_config))
-            description = describe(
-                plans,
-                [recipe.also_read for recipe in recipes],
-                dataset=self.info.full_name,
-                file_format=file_format,
-                version=imagenet_builders.__version__,
-                scratch=scratch,
-            )
-            place.open(description)
-            try:
-                results = engine.write_splits(
-                    recipes,
-                    plans,
-                    name=self.info.full_name,
-                    shard_path=self._shard_path,
-                    file_format=file_format,
-                    workplace=place.workplace,
-                    options=options,
-                    workers=workers,
-                )
-            except BadImageError:
-                raise
-            except SourceError:
-                # A file in a folder can change without its folder showing it.
-                room.cache.forget()
-                raise
+            with naming_originals(self._copy, room.unpacked):
+                results = self._build_splits(room, place, download_config)
         self.results = as_original(self.results_as_staged(results), self._copy, scratch)
-        self._plans = {split: each["plan"] for split, each in description["splits"].items()}
         self.info.set_splits(tfds.core.SplitDict(map(self._split_info, self.results)))
+
+    def _build_splits(
+        self, room: Workroom, place: Preparation, download_config: tfds.download.DownloadConfig
+    ) -> list[SplitResult]:
+        """Indexes, plans and writes what the copy or the original holds."""
+        with saying_why(self._copy.manual_dir):
+            recipes = self.split_recipes(self._copy.manual_dir, room)
+        place.check_splits(recipe.split for recipe in recipes)
+        plans = engine.plan_splits(recipes, asked.plan_config(download_config))
+        description = describe(
+            plans,
+            [recipe.also_read for recipe in recipes],
+            dataset=self.info.full_name,
+            file_format=self.info.file_format.value,
+            version=imagenet_builders.__version__,
+            scratch=room.scratch,
+        )
+        self._plans = {split: each["plan"] for split, each in description["splits"].items()}
+        if place.is_built_meanwhile(description, download_config.max_examples_per_split):
+            raise _BuiltMeanwhile
+        place.open(description)
+        try:
+            return engine.write_splits(
+                recipes,
+                plans,
+                name=self.info.full_name,
+                shard_path=self._shard_path,
+                file_format=self.info.file_format.value,
+                workplace=place.workplace,
+                options=room.options,
+                workers=room.workers,
+            )
+        except BadImageError:
+            raise
+        except SourceError:
+            # A file in a folder can change without its folder showing it.
+            room.cache.forget()
+            raise
+
+    def _done(self) -> None:
+        """Frees scratch space of what only this build needed."""
+        self.published()
+        self.done_with_copy(self._copy)
 
     def _check_version(self) -> None:
         """Only the newest version can be built; older ones can be read."""
@@ -367,16 +393,3 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
             with contextlib.suppress(OSError):
                 Path(directory).rmdir()
         return manager
-
-
-@contextlib.contextmanager
-def _writing(directory: Path) -> Iterator[None]:
-    """As `durable.writing`, also for files that TensorFlow writes."""
-    with durable.writing(directory):
-        try:
-            yield
-        except Exception as error:
-            # Not imported for its name alone: a build may well do without TensorFlow.
-            if not type(error).__module__.startswith("tensorflow."):
-                raise
-            raise OSError(None, str(error)) from error

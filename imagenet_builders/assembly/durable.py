@@ -87,6 +87,19 @@ def writing(path: Path) -> Iterator[None]:
         raise target_error(path, error) from error
 
 
+@contextlib.contextmanager
+def writing_as_tensorflow(directory: Path) -> Iterator[None]:
+    """As `writing`, also for files that TensorFlow writes."""
+    with writing(directory):
+        try:
+            yield
+        except Exception as error:
+            # Not imported for its name alone: a build may well do without TensorFlow.
+            if not type(error).__module__.startswith("tensorflow."):
+                raise
+            raise OSError(None, str(error)) from error
+
+
 def target_error(path: Path, error: OSError) -> TargetError:
     """The sentence for a file or directory that could not be written."""
     reason = _REASONS.get(error.errno or 0, "see whether its file system is well")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -46,6 +47,7 @@ class Preparation:
         self._replaces = False
         self._published = False
         self._made: list[Path] = []
+        self._there_before = _publication(target)
         self._lock_path = target.with_name(f".{target.name}.lock")
         self._lock = lock.BuildLock(self._lock_path, what=name, wait=options.wait, announce=_say)
         self.workplace = Workplace(target, self._lock.token)
@@ -71,6 +73,45 @@ class Preparation:
         part = provenance.part_of_splits(self.target)
         self._replaces = part is not None and part != max_examples_per_split
         return not self._replaces
+
+    def is_built_meanwhile(
+        self, description: Mapping[str, Any], max_examples_per_split: int | None
+    ) -> bool:
+        """Whether another process has published the same since this one has begun; says so.
+
+        It did so while this one waited for the lock. Of builders that all are to replace a dataset,
+        the first then does it for all of them, unless they were asked for different things.
+
+        Args:
+            description: What this build would make, as `workplace.describe` gives it.
+            max_examples_per_split: How much of it.
+
+        Raises:
+            BusyError: Another process has taken over the lock.
+        """
+        self._lock.check()
+        if _publication(self.target) in (None, self._there_before):
+            return False
+        options = self.options
+        if not self._has_access_wanted() or not provenance.is_of(
+            self.target,
+            description,
+            bad_images=options.bad_images,
+            max_examples_per_split=max_examples_per_split,
+        ):
+            return False
+        _say(
+            f"{self._name} was built meanwhile by another process, from the same sources and with "
+            "the same options; it is not built again"
+        )
+        return True
+
+    def _has_access_wanted(self) -> bool:
+        """Whether what is published has the mode and the group that were asked for."""
+        with durable.writing(self.target):
+            status = os.stat(self.target)
+        mode, group = self.options.mode, self.options.group_id()
+        return mode in (None, stat.S_IMODE(status.st_mode)) and group in (None, status.st_gid)
 
     def tidy(self) -> None:
         """Removes what a build left that was killed right after it had published the dataset."""
@@ -188,6 +229,15 @@ class Preparation:
                 path.rmdir()
             except OSError:
                 return
+
+
+def _publication(target: Path) -> tuple[int, int] | None:
+    """Tells what is published now from what is published later; None where there is nothing."""
+    try:
+        status = os.stat(target / provenance.FILE_NAME)
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
 
 
 def _say(text: str) -> None:

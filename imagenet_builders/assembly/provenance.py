@@ -62,11 +62,7 @@ def write_provenance(
         "seconds": round(seconds, 1),
         "max_examples_per_split": max_examples_per_split,
         "bad_images": options.bad_images,
-        "versions": {
-            "imagenet-builders": imagenet_builders.__version__,
-            "tensorflow-datasets": importlib.metadata.version("tensorflow-datasets"),
-            "python": platform.python_version(),
-        },
+        "versions": _versions(),
         "splits": {
             result.split: {
                 "examples": result.examples,
@@ -93,6 +89,14 @@ def write_provenance(
     path = directory / FILE_NAME
     durable.write_file(path, (json.dumps(document, indent=1) + "\n").encode())
     return path
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "imagenet-builders": imagenet_builders.__version__,
+        "tensorflow-datasets": importlib.metadata.version("tensorflow-datasets"),
+        "python": platform.python_version(),
+    }
 
 
 def _source(file: SourceFile) -> dict[str, Any]:
@@ -123,6 +127,43 @@ def read_provenance(directory: Path) -> dict[str, Any] | None:
 def read_info(directory: Path) -> dict[str, Any]:
     """What `dataset_info.json` of a published dataset says; empty if it cannot be read."""
     return _read(directory / "dataset_info.json") or {}
+
+
+def is_of(
+    directory: Path,
+    description: Mapping[str, Any],
+    *,
+    bad_images: str,
+    max_examples_per_split: int | None,
+) -> bool:
+    """Whether a published dataset is what a build would make.
+
+    Args:
+        directory: Directory of the dataset.
+        description: What the build would make, as `workplace.describe` gives it.
+        bad_images: What it would do with bad images: `fail` or `skip`.
+        max_examples_per_split: The limit that would make it a part of the dataset, or None.
+
+    Returns:
+        Whether sources, records, shards and file format are the same, made by the same versions.
+    """
+    document = read_provenance(directory)
+    try:
+        return bool(
+            document is not None
+            and document["dataset"] == description["dataset"]
+            and document["max_examples_per_split"] == max_examples_per_split
+            and document["versions"] == _versions()
+            and read_info(directory)["fileFormat"] == description["file format"]
+            and {name: split["plan"] for name, split in document["splits"].items()}
+            == {name: split["plan"] for name, split in description["splits"].items()}
+            and (
+                bad_images == "skip"
+                or not any(split["skipped"] for split in document["splits"].values())
+            )
+        )
+    except (KeyError, TypeError, AttributeError):  # As somebody else wrote it.
+        return False
 
 
 def part_of_splits(directory: Path) -> int | None:

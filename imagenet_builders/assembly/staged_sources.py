@@ -12,9 +12,8 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TextIO
 
 from imagenet_builders.assembly.engine import SplitResult
 from imagenet_builders.assembly.progress import Progress
@@ -45,15 +44,17 @@ def staged_sources(
         The copy; `manual_dir` itself without `options.stage`, and where nothing is worth copying.
 
     Raises:
-        OptionError: What is staged cannot be copied, or not to there.
+        OptionError: What is staged cannot be copied to there.
         StagingError: `manual_dir` is not a directory.
         SourceError: A source cannot be read, or changed meanwhile.
     """
     if not options.stage:
         return StagedCopy(manual_dir)
     to_copy = files_to_copy(survey(manual_dir), manual_dir, options.source)
+    _warn_of_folders(name, to_copy.in_place)
     if not to_copy.files:
-        _say(f"{name}: there is nothing that --stage would copy; it is built from {manual_dir}")
+        if not to_copy.in_place:
+            _say(f"{name}: there is nothing that --stage would copy; it is built from {manual_dir}")
         return StagedCopy(manual_dir)
     started = time.monotonic()
     with contextlib.ExitStack() as stack:
@@ -71,30 +72,6 @@ def staged_sources(
         f"{manual_dir}, of which it has {size_text(copy.size)}"
     )
     return copy
-
-
-@contextlib.contextmanager
-def naming_originals(copy: StagedCopy) -> Iterator[None]:
-    """Lets warnings in the block name the original archives, whichever are read."""
-    if copy.place is None:
-        yield
-        return
-    with warnings.catch_warnings():
-        show = warnings.showwarning
-
-        def renamed(
-            message: Warning | str,
-            category: type[Warning],
-            filename: str,
-            lineno: int,
-            file: TextIO | None = None,
-            line: str | None = None,
-        ) -> None:
-            text = str(message).replace(str(copy.manual_dir), str(copy.original))
-            show(category(text), category, filename, lineno, file, line)
-
-        warnings.showwarning = renamed
-        yield
 
 
 def as_original(
@@ -126,6 +103,16 @@ def as_original(
         )
         for result in results
     ]
+
+
+def _warn_of_folders(name: str, folders: Sequence[Path]) -> None:
+    if folders:
+        warnings.warn(
+            f"{name}: --stage does not copy folders of small files, because that takes longer than "
+            f"to read them in place, as is done with {', '.join(map(str, folders))}; an archive of "
+            "them (tar, SquashFS) would be copied",
+            stacklevel=4,
+        )
 
 
 def _say(text: str) -> None:

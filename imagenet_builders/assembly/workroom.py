@@ -20,11 +20,14 @@ class Workroom:
             What a dataset leaves there is its own to find again, and to remove once it is built.
         options: How to build.
         workers: Who helps.
+        unpacked: Path of what was unpacked to scratch space to what it is called in messages; a
+            dataset adds to it what it unpacks.
     """
 
     scratch: Path
     options: BuildOptions
     workers: Workers
+    unpacked: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
     def cache(self) -> IndexCache:

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from imagenet_builders.assembly.original_names import naming_originals
 from imagenet_builders.assembly.workers import Workers
 from imagenet_builders.assembly.workroom import Workroom
 from imagenet_builders.checking.gather import Checked
@@ -24,6 +25,7 @@ from imagenet_builders.checking.report import (
 from imagenet_builders.checking.targets import Target
 from imagenet_builders.errors import ArchiveError, ImagenetBuildersError
 from imagenet_builders.options import BuildOptions
+from imagenet_builders.staging.copying import StagedCopy
 from imagenet_builders.staging.found import Found
 
 Indexer = Callable[[Target, Mapping[str, Found], Workroom], Mapping[str, int]]
@@ -58,9 +60,9 @@ def index_all(
             with warnings.catch_warnings(record=True) as said:
                 warnings.simplefilter("always", UserWarning)
                 try:
-                    counts.setdefault(target.name, {}).update(
-                        _INDEXERS[target.dataset](target, found, room)
-                    )
+                    with naming_originals(StagedCopy(), room.unpacked):
+                        indexed = _INDEXERS[target.dataset](target, found, room)
+                    counts.setdefault(target.name, {}).update(indexed)
                 except (ImagenetBuildersError, OSError) as error:
                     problems.append(_problem(target, ERROR, str(error), error))
             problems += [

@@ -20,6 +20,7 @@ from imagenet_builders.checking.report import (
 )
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.sources import gzip_spill
+from imagenet_builders.staging import to_copy
 from imagenet_builders.staging.checksums import official_splits
 
 # What a record has besides the image: framing, label, names, and boxes where there are any.
@@ -71,6 +72,7 @@ def needs_of(checked: Sequence[Checked], data_dir: Path, options: BuildOptions) 
             by_target.setdefault(one.row.name, []).append(one)
     output = scratch = files = index = 0
     unknown = []
+    copies = _copies(list(by_target.values())) if options.stage else {}
     for name, rows in by_target.items():
         splits = [_split(one, rows) for one in rows if one.row.part == "images"]
         boxes = sum(one.row.size or 0 for one in rows if _is_packed(one) and _has_boxes(one))
@@ -85,16 +87,42 @@ def needs_of(checked: Sequence[Checked], data_dir: Path, options: BuildOptions) 
         unpacked = max(split.unpacked for split in splits)
         if rows[0].row.dataset == "imagenet2012_downsampled":
             unpacked = sum(split.unpacked for split in splits)
-        scratch = max(scratch, unpacked + boxes * _BOXES_GROWTH)
+        copied = sum(copies.get(name, {}).values())
+        scratch = max(scratch, unpacked + boxes * _BOXES_GROWTH + copied)
     if not by_target:
         return None
     scratch_dir = options.scratch_for(data_dir)
+    copied_files = max((len(copied) for copied in copies.values()), default=0)
     return Needs(
         _place(data_dir, output, files),
-        _place(scratch_dir, scratch + index, 2 * len(checked)),
+        _place(scratch_dir, scratch + index, 2 * len(checked) + copied_files),
         tuple(unknown),
         _device(data_dir) is not None and _device(data_dir) == _device(scratch_dir),
+        max((sum(copied.values()) for copied in copies.values()), default=0)
+        if options.stage
+        else None,
     )
+
+
+def _copies(by_target: Sequence[Sequence[Checked]]) -> dict[str, dict[Path, int]]:
+    """The files of which there are copies (`--stage`) while each dataset is built, and their bytes.
+
+    Besides its own, these are what one before it has copied and one after it needs.
+    """
+    needed = [to_copy.copied_of([one.found for one in rows if one.found]) for rows in by_target]
+    copies = {}
+    for number, (rows, own) in enumerate(zip(by_target, needed, strict=True)):
+        before = set().union(*needed[:number])
+        files = {*own, *(before & set().union(*needed[number + 1 :]))}
+        copies[rows[0].row.name] = {path: _size_of(path) for path in files}
+    return copies
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # What is wrong with it is said elsewhere.
+        return 0
 
 
 def shortages(needs: Needs, *, chosen: bool) -> list[Problem]:

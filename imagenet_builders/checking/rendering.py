@@ -98,6 +98,7 @@ def document(report: Report) -> dict[str, Any]:
             "scratch": _place_document(report.needs.scratch),
             "same_file_system": report.needs.same_device,
             "not_estimated": list(report.needs.unknown),
+            "copies_bytes": report.needs.copies,
         },
     } | ({} if report.speed is None else {"speed": report.speed.document()})
 
@@ -260,6 +261,8 @@ def _needs(needs: Needs) -> Iterator[str]:
         files = f" in {place.files:,} files" if what == "datasets" else ""
         yield f"  {what:<9} {gigabytes(place.needed)}{files}{there}"
         yield f"            in {_printable(str(place.path))}"
+        if what == "scratch" and needs.copies is not None:
+            yield f"            {gigabytes(needs.copies)} of it for copies (--stage)"
     if needs.unknown:
         yield f"  not counted, for nobody knows its size: {', '.join(needs.unknown)}"
 

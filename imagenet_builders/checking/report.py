@@ -123,12 +123,15 @@ class Needs:
         scratch: Where indexes and what must be unpacked go; the largest that is there at one time.
         unknown: The datasets of which the size cannot be estimated, which are not counted.
         same_device: Whether both are on one file system, and must fit together.
+        copies: Bytes of the copies in scratch (`--stage`), the most that are there at one time;
+            they are counted there. None where nothing is copied because nobody asked for it.
     """
 
     output: Place
     scratch: Place
     unknown: tuple[str, ...] = ()
     same_device: bool = False
+    copies: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)

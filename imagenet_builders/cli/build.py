@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import functools
+import importlib
 import os
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imagenet_builders.cli import arguments as arguments_lib
-from imagenet_builders.datasets import BUILDER_MODULES
+from imagenet_builders.datasets import BUILDER_MODULES, SURVEYS
 from imagenet_builders.errors import OptionError, StagingError
 from imagenet_builders.options import BAD_IMAGE_POLICIES, CLASS_LISTS, BuildOptions, require_local
 from imagenet_builders.staging.found import KINDS
+
+if TYPE_CHECKING:
+    from imagenet_builders.staging.handing_on import HandingOn
 
 # Arguments that are options of a build under the same name.
 _OPTIONS = (
@@ -78,8 +84,8 @@ def add_parser(commands: Any) -> None:
         "--stage",
         action="store_true",
         default=None,
-        help="copy the archives to the scratch directory first, for file systems that are slow at "
-        "random reads (see `check --speed`)",
+        help="copy the archives, not folders, to the scratch directory first, for file systems "
+        "that are slow at random reads (see `check --speed`)",
     )
     parser.add_argument(
         "--bad-images",
@@ -156,8 +162,6 @@ def run(arguments: argparse.Namespace) -> None:
         if value is not None and value < least:
             raise OptionError(f"{name} must be at least {least}, not {value}")
     # Everything heavy is imported from here on.
-    import importlib
-
     beam_options = None
     if arguments.beam_options is not None:
         from imagenet_builders.assembly import beam_options as beam_lib
@@ -175,11 +179,15 @@ def run(arguments: argparse.Namespace) -> None:
         limits["max_shard_size"] = arguments.max_shard_size
     not_staged: list[StagingError] = []
     built = 0
-    for name, config_name in arguments_lib.asked_for(arguments.datasets):
-        cls = importlib.import_module(BUILDER_MODULES[name]).Builder
-        manual_dir = Path(arguments.manual_dir)
+    asked = [
+        (name, config_name, importlib.import_module(BUILDER_MODULES[name]).Builder)
+        for name, config_name in arguments_lib.asked_for(arguments.datasets)
+    ]
+    copies = _shared_copies(arguments, options, asked)
+    for name, config_name, cls in asked:
+        manual_dir = _manual_dir_of(name, arguments)
         config = tfds.download.DownloadConfig(
-            manual_dir=manual_dir / name if arguments.add_name_to_manual_dir else manual_dir,
+            manual_dir=manual_dir,
             num_shards=arguments.num_shards,
             max_examples_per_split=arguments.max_examples_per_split,
             download_mode=mode,
@@ -187,20 +195,24 @@ def run(arguments: argparse.Namespace) -> None:
             **limits,
         )
         before, missing = built, list[str]()
-        for each in (
-            [config_name] if config_name else [c.name for c in cls.BUILDER_CONFIGS] or [None]
-        ):
+        for each in _configs(config_name, cls):
             builder = cls(
                 data_dir=arguments.data_dir,
                 config=each,
                 options=options,
             )
+            builder.done_with_copy = copies.hand_on
+            copies.next_turn()
             try:
                 _build_one(builder, config, arguments.file_format)
                 built += 1
             except StagingError as error:
                 not_staged.append(error)
                 missing.append(f"{builder.info.full_name} is not built: {error}")
+            except BaseException as error:
+                copies.tell_kept(error)
+                raise
+            copies.end_turn(_full_name(name, each), manual_dir)
         if (name, config_name) in arguments.datasets:  # By its name, not by `all`.
             if built == before:
                 raise not_staged[-1]
@@ -208,6 +220,43 @@ def run(arguments: argparse.Namespace) -> None:
                 show_warning(sentence)
     if not built:
         raise not_staged[0]
+
+
+def _configs(asked_for: str | None, cls: Any) -> list[str | None]:
+    """The configurations of a dataset that are built; None for one that has none."""
+    return [asked_for] if asked_for else [c.name for c in cls.BUILDER_CONFIGS] or [None]
+
+
+def _manual_dir_of(name: str, arguments: argparse.Namespace) -> Path:
+    manual_dir = Path(arguments.manual_dir).expanduser()
+    return manual_dir / name if arguments.add_name_to_manual_dir else manual_dir
+
+
+def _full_name(name: str, config: str | None) -> str:
+    return f"{name}/{config}" if config else name
+
+
+def _shared_copies(
+    arguments: argparse.Namespace,
+    options: BuildOptions,
+    asked: Sequence[tuple[str, str | None, Any]],
+) -> HandingOn:
+    """What `--stage` copies for one of the datasets asked for and another one needs too."""
+    from imagenet_builders.staging.handing_on import HandingOn, Turn
+
+    turns = []
+    for name, config_name, cls in asked:
+        module, _, function = SURVEYS[name].partition(":")
+        survey = getattr(importlib.import_module(module), function)
+        turns += [
+            Turn(
+                _full_name(name, each),
+                _manual_dir_of(name, arguments),
+                functools.partial(survey, config=each),
+            )
+            for each in _configs(config_name, cls)
+        ]
+    return HandingOn(turns, options.source)
 
 
 def _build_one(builder: Any, config: Any, file_format: str | None) -> None:

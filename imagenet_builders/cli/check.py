@@ -58,6 +58,12 @@ def add_parser(commands: Any) -> None:
         "in order, and say whether to build with --stage",
     )
     parser.add_argument(
+        "--stage",
+        action="store_true",
+        default=None,
+        help="as for a build: count the room that copies of the archives need",
+    )
+    parser.add_argument(
         "--strict", action="store_true", default=None, help="warnings are errors, as in a build"
     )
     parser.add_argument("--source", choices=KINDS, help="as for a build")
@@ -79,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     given = {
         name: getattr(arguments, name)
-        for name in ("workers", "scratch_dir", "strict", "source")
+        for name in ("workers", "scratch_dir", "strict", "source", "stage")
         if getattr(arguments, name) is not None
     }
     options = BuildOptions.from_environment().replace(**given)

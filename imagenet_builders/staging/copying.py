@@ -10,26 +10,23 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
-import fcntl
 import hashlib
 import json
 import os
-import secrets
-import shutil
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from imagenet_builders.errors import OptionError, SourceError
-from imagenet_builders.scratch import check_room, make_scratch, size_text
+from imagenet_builders.scratch import check_room, size_text
 from imagenet_builders.sources.rows import SourceFile
+from imagenet_builders.staging import copy_places
 from imagenet_builders.staging.to_copy import ToCopy
 
 # One request of this size keeps many going, so that the kernel reads ahead enough. Asking it for
 # more (POSIX_FADV_WILLNEED), and copying inside of it (copy_file_range), took no less time.
 _READ_BYTES = 8 << 20
 _PARTIAL = ".partial"
-_REMOVED = ".removed"
-_FILES, _LOCK = "files", "lock"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -42,7 +39,8 @@ class StagedCopy:
     """A copy of staged archives to build from, or the original where nothing was copied.
 
     Attributes:
-        manual_dir: What to build from: it has the archives under the same names.
+        manual_dir: What to build from: it has the archives under the same names, and links to the
+            folders that are read in place.
         original: What it is a copy of, if it is one.
         size: Bytes of the archives in it.
         place: The directory to be removed when the dataset is built; None where nothing was copied.
@@ -65,14 +63,15 @@ class StagedCopy:
     def remove(self) -> None:
         """Removes the copy; to be called before `close`."""
         if self.place is not None:
-            _remove_place(self.place)
+            copy_places.remove_place(self.place)
 
     def tell_kept(self, error: BaseException) -> None:
-        """Adds to the error with which a build ended that the copy is kept."""
+        """Adds to the error with which a build ended what was read, and that it is kept."""
         if self.place is not None:
             error.add_note(
-                f"the copies of {size_text(self.size)} are kept in {self.place}; run the same "
-                "command again to build from them"
+                f"the copies of {size_text(self.size)} that were read are kept in {self.place}; "
+                "run the same command again to build from them, or remove them if the originals "
+                "are sound"
             )
 
     def close(self) -> None:
@@ -119,39 +118,34 @@ def staged_copy(
     if not to_copy.files:
         return StagedCopy(manual_dir)
     report = report or CopyReport()
-    digest = hashlib.sha256(os.path.abspath(manual_dir).encode(errors="surrogateescape"))
-    stage = stage_directory(scratch)
-    place = stage / f"{name.replace('/', '-')}-{digest.hexdigest()[:12]}"
-    lock = _locked(place)
-    for left in stage.glob(f"*{_REMOVED}"):
-        shutil.rmtree(left, ignore_errors=True)
+    stage = copy_places.stage_directory(scratch)
+    place = copy_places.place_of(stage, name, manual_dir)
+    lock = copy_places.locked(place)
+    copy_places.remove_left(stage)
     try:
-        copy = StagedCopy(place / _FILES, manual_dir, 0, place, lock)
+        copy = StagedCopy(place / copy_places.FILES, manual_dir, 0, place, lock)
         size = _copy_all(manual_dir, to_copy, place, report)
         return dataclasses.replace(copy, size=size)
     except BaseException:
-        if not any(path.is_file() and path.name != _LOCK for path in place.rglob("*")):
-            _remove_place(place)
+        if not copy_places.holds_anything(place):
+            copy_places.remove_place(place)
         os.close(lock)
         raise
 
 
-def stage_directory(scratch: Path) -> Path:
-    """Where copies are made, from the scratch directory of a build."""
-    return scratch.with_name(f"{scratch.name}-staged")
-
-
 def _copy_all(manual_dir: Path, to_copy: ToCopy, place: Path, report: CopyReport) -> int:
-    root = place / _FILES
+    root = place / copy_places.FILES
     files = {path: _status(path) for path in to_copy.files}
     targets = {path: root / path.relative_to(manual_dir) for path in to_copy.files}
-    partials = {path: place / _partial_name(file) for path, file in files.items()}
+    partials = {path: place / partial_name(file) for path, file in files.items()}
     stand_ins = {root / path.relative_to(manual_dir): is_dir for path, is_dir in to_copy.stand_ins}
-    _remove_others(place, {*targets.values(), *stand_ins}, {*partials.values()})
-    todo = [path for path, file in files.items() if not _is_copy(targets[path], file)]
+    links = {root / path.relative_to(manual_dir): path for path in to_copy.in_place}
+    keep = {*targets.values(), *stand_ins, *links}
+    copy_places.remove_others(place, keep, {*partials.values()})
+    todo = [path for path, file in files.items() if not is_copy(targets[path], file)]
     for path in todo:
-        if targets[path].exists():  # As it was staged before.
-            _remove(targets[path])
+        if os.path.lexists(targets[path]):  # As it was staged before.
+            copy_places.remove(targets[path])
     size = sum(file.size for file in files.values())
     done = size - sum(files[path].size for path in todo)
     kept = sum(_size_of(partials[path]) for path in todo)
@@ -171,9 +165,14 @@ def _copy_all(manual_dir: Path, to_copy: ToCopy, place: Path, report: CopyReport
     report.copied(done)
     for target, is_dir in stand_ins.items():
         target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists() and target.is_dir() != is_dir:
-            _remove(target)
+        if os.path.lexists(target) and (target.is_symlink() or target.is_dir() != is_dir):
+            copy_places.remove(target)
         target.mkdir(exist_ok=True) if is_dir else target.touch()
+    for target, path in links.items():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if os.path.lexists(target):
+            copy_places.remove(target)
+        target.symlink_to(os.path.abspath(path))
     for path in todo:
         targets[path].parent.mkdir(parents=True, exist_ok=True)
         _copy(files[path], targets[path], partials[path], report.copied)
@@ -276,21 +275,28 @@ def _status(path: Path) -> SourceFile:
         ) from error
 
 
-def _is_copy(target: Path, file: SourceFile) -> bool:
-    """Whether a whole copy is there: only those have their name."""
+def is_copy(target: Path, file: SourceFile) -> bool:
+    """Whether a whole copy of a file is there: only those have their name.
+
+    Args:
+        target: Where it would be.
+        file: The original, as it is now.
+    """
     try:
-        status = os.stat(target)
+        status = os.lstat(target)
     except OSError:
         return False
     # Some file systems keep whole seconds only.
     kept = file.mtime_ns if status.st_mtime_ns % 10**9 else file.mtime_ns // 10**9 * 10**9
-    return (status.st_size, status.st_mtime_ns) == (file.size, kept)
+    same = (status.st_size, status.st_mtime_ns) == (file.size, kept)
+    return same and stat.S_ISREG(status.st_mode)
 
 
-def _partial_name(file: SourceFile) -> str:
-    """A name that another state of the file has not, nor the same one after a restart.
+def partial_name(file: SourceFile) -> str:
+    """A name for the begun copy of a file that another state of it has not.
 
-    What was written before a crash of the machine may not be on the disk, whatever its length.
+    Nor has the same state after a restart: what was written before a crash of the machine may not
+    be on the disk, whatever its length.
     """
     try:
         boot = _BOOT_ID.read_text().strip()
@@ -298,66 +304,6 @@ def _partial_name(file: SourceFile) -> str:
         boot = str(os.getpid())
     identity = json.dumps([*dataclasses.astuple(file), boot])
     return hashlib.sha256(identity.encode()).hexdigest()[:24] + _PARTIAL
-
-
-def _remove_others(place: Path, targets: set[Path], partials: set[Path]) -> None:
-    """Removes what is of no use now: a build would take it for staged."""
-    needed = targets | {parent for target in targets for parent in target.parents}
-    root = place / _FILES
-    for directory, folders, names in os.walk(root):
-        for name in [*folders, *names]:
-            path = Path(directory, name)
-            if path not in needed:
-                _remove(path)
-        folders[:] = [name for name in folders if Path(directory, name) in needed]
-    for path in place.iterdir():
-        if path.name not in (_FILES, _LOCK) and path not in partials:
-            _remove(path)
-    root.mkdir(exist_ok=True)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
-
-
-def _remove_place(place: Path) -> None:
-    """Removes a directory of copies, which at once has its name no more: another may be made."""
-    removed = place.with_name(f"{place.name}.{secrets.token_hex(4)}{_REMOVED}")
-    with contextlib.suppress(OSError):
-        place.rename(removed)
-        shutil.rmtree(removed, ignore_errors=True)
-        place.parent.rmdir()
-
-
-def _locked(place: Path) -> int:
-    """Makes the directory of a copy, and keeps others from it where its file system has locks."""
-    make_scratch(place.parent, "for copies, by --stage", parents=True)
-    while True:
-        path = place / _LOCK
-        try:
-            with contextlib.suppress(FileExistsError):
-                place.mkdir(mode=0o700)
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except FileNotFoundError:  # Another build has just removed it.
-            make_scratch(place.parent, "for copies, by --stage", parents=True)
-            continue
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(fd)
-            raise SourceError(
-                f"{place}: another build is using the copies there at this moment; wait until it "
-                "has ended, or choose another directory with --scratch-dir"
-            ) from None
-        except OSError:
-            return fd  # The file system has no locks.
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(fd), os.stat(path)):
-                return fd
-        os.close(fd)
 
 
 def _advise(fd: int, offset: int, length: int, advice: int) -> None:

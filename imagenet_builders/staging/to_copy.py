@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from imagenet_builders.errors import OptionError
 from imagenet_builders.sources.tar_images import CLASS_TAR
 from imagenet_builders.staging.choosing import preferred
 from imagenet_builders.staging.found import Found, Survey
@@ -22,11 +21,14 @@ class ToCopy:
 
     Attributes:
         files: The files, each once, below `manual_dir`.
+        in_place: Folders of small files that are read where they are, which takes less time than to
+            copy them. In a copy they are links; none of the files lies in one of them.
         stand_ins: What else lies in a directory of which files are copied, each with whether it is
             a directory. An empty one in the copy lets a build say of it what it always says.
     """
 
     files: tuple[Path, ...]
+    in_place: tuple[Path, ...] = ()
     stand_ins: tuple[tuple[Path, bool], ...] = ()
 
 
@@ -34,7 +36,8 @@ def files_to_copy(survey: Survey, manual_dir: Path, source: str | None) -> ToCop
     """The files that a build would read at random.
 
     An archive of images in gzip is read once, from its beginning to its end, and unpacked to
-    scratch space in any case, so that it is not copied.
+    scratch space in any case, so that it is not copied. Nor are boxes for images of which none is:
+    they are read once, before all else.
 
     Args:
         survey: What is staged.
@@ -45,28 +48,48 @@ def files_to_copy(survey: Survey, manual_dir: Path, source: str | None) -> ToCop
         The files; none where there is nothing to build or nothing worth copying.
 
     Raises:
-        OptionError: Some of it is staged as folders of small files.
         SourceError: What would be read is not whole.
         OSError: A directory cannot be read.
     """
+    taken = list(_taken(survey, source))
     files: dict[Path, None] = {}
     stand_ins: dict[Path, bool] = {}
-    for found in _taken(survey, source):
-        if found.kind == "folders":
-            raise OptionError(
-                f"{found.split} {found.part} are staged as a folder of small files, "
-                f"{found.paths[0]}, and copying these takes longer than reading them in place; "
-                "pack them into an archive (tar, SquashFS), name an archive with --source if "
-                "there is one, or build without --stage"
-            )
-        files |= dict.fromkeys(archives_of(found))
+    in_place = dict.fromkeys(one.paths[0] for one in taken if one.kind == "folders")
+    for found in taken:
+        # Beside a folder there may be a list of what is in it.
+        files |= dict.fromkeys(found.paths[1:] if found.kind == "folders" else archives_of(found))
         root = found.paths[0]
         if found.kind == "class-tars" and root != manual_dir:  # There, it is others' business.
             with os.scandir(root) as entries:
                 stand_ins |= {root / entry.name: entry.is_dir() for entry in entries}
-    return ToCopy(
-        tuple(files), tuple(sorted((p, d) for p, d in stand_ins.items() if p not in files))
-    )
+    if not copied_of(taken) or not _can_be_links(in_place, [*files, *stand_ins], manual_dir):
+        return ToCopy((), tuple(in_place))
+    others = sorted((path, is_dir) for path, is_dir in stand_ins.items() if path not in files)
+    return ToCopy(tuple(files), tuple(in_place), tuple(others))
+
+
+def copied_of(taken: Sequence[Found]) -> tuple[Path, ...]:
+    """The archives that are copied for a dataset.
+
+    Args:
+        taken: What it is built from.
+
+    Returns:
+        The files, each once; none if none of them has images.
+
+    Raises:
+        OSError: A directory cannot be read.
+    """
+    if not any(archives_of(found) for found in taken if found.part == "images"):
+        return ()
+    return tuple(dict.fromkeys(path for found in taken for path in archives_of(found)))
+
+
+def _can_be_links(in_place: Iterable[Path], others: Iterable[Path], manual_dir: Path) -> bool:
+    """Whether nothing of a copy would lie behind a link in it, that is in the original."""
+    links = set(in_place)
+    behind = {*others, *links}
+    return manual_dir not in links and not any(links & set(path.parents) for path in behind)
 
 
 def archives_of(found: Found) -> list[Path]:

@@ -103,6 +103,8 @@ class Unpacked:
         self._room = room
         self._directory = room.scratch / f"{name.replace('/', '-')}.unpacked"
         self._lock: int | None = None
+        # A file here to the archive, and the names inside of it, that it comes from.
+        self._origins: dict[str, tuple[str, tuple[str, ...]]] = {}
 
     def unpack(self, members: Sequence[tuple[SourceFile, ZipMember, str | None]]) -> list[Path]:
         """Unpacks members to a file each, all workers at once; those that are there are kept.
@@ -130,6 +132,13 @@ class Unpacked:
         if jobs:
             self._announce(jobs)
             check(jobs, self._room)
+        for (file, member, inner), target in zip(members, targets, strict=True):
+            # An array can be in a file that was itself unpacked.
+            archive, parts = self._origins.get(file.path, (file.path, ()))
+            parts = (*parts, *filter(None, (inner, member.name)))
+            path = os.path.abspath(target)
+            self._origins[path] = archive, parts
+            self._room.unpacked[path] = f"{archive} ({'/'.join(parts)}, unpacked)"
         return targets
 
     def remove(self) -> None:

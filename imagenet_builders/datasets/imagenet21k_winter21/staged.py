@@ -21,7 +21,7 @@ from imagenet_builders.datasets.imagenet21k_winter21.classes import (
     why_unknown,
 )
 from imagenet_builders.datasets.imagenet21k_winter21.locate import SMALL_CLASSES, SPLIT_FOLDERS
-from imagenet_builders.errors import ArchiveError, SourceError, StagingError
+from imagenet_builders.errors import SourceError, StagingError
 from imagenet_builders.sources import folder_images, gzip_spill, tar_images
 from imagenet_builders.sources.folder_images import ImageFolder, source_files
 from imagenet_builders.sources.rows import SourceFile, row_schema
@@ -172,17 +172,11 @@ def _of_gzip(config: str, archive: Path, room: Workroom) -> Staged:
             announce=lambda text: print(f"{NAME}/{config}: {text}", file=sys.stderr, flush=True),
             report=lambda done: progress.update(0, done),
         )
-    try:
-        # Its index is kept beside it, and goes with it.
-        indexes = _of_tar(config, plain, IndexCache(directory), room.workers)
-    except ArchiveError as error:
-        raise ArchiveError(
-            f"{archive} (unpacked to {error.archive})",
-            error.problem,
-            member=error.member,
-            offset=error.offset,
-        ) from error
-    return Staged(indexes, unpacked=(SourceFile.of(plain).path, SourceFile.of(archive)))
+    file = SourceFile.of(plain)
+    room.unpacked[file.path] = f"{archive} (unpacked to {file.path})"
+    # Its index is kept beside it, and goes with it.
+    indexes = _of_tar(config, plain, IndexCache(directory), room.workers)
+    return Staged(indexes, unpacked=(file.path, SourceFile.of(archive)))
 
 
 def _of_tar(config: str, archive: Path, cache: IndexCache, workers: Workers) -> dict[str, Index]:

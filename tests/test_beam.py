@@ -317,6 +317,58 @@ def test_work_items_that_are_done_twice_do_no_harm(
     assert_same(content(Path(done.stdout.splitlines()[-1])), local)
 
 
+STRAGGLING = """
+import pickle, sys, threading, time
+from pathlib import Path
+from imagenet_builders.assembly import beam_workers, shards
+from imagenet_builders.cli import main
+
+target = Path(sys.argv.pop(1))
+threads = []
+
+def straggle(directory, number):
+    _, _, job = pickle.loads(Path(directory, f"{number}.job").read_bytes())
+    try:
+        # With all records written, and not yet under its name.
+        shards.write_shard(job, lambda *done: writing.set() or wait()).result()
+    except Exception as error:
+        print("straggler:", type(error).__name__, file=sys.stderr)
+
+writing = threading.Event()
+
+def wait():
+    while not target.exists():
+        time.sleep(0.01)
+
+class Straggling(beam_workers.Pipeline):
+    def __init__(self, settings, directory, items):
+        if "write_shard" in directory.name:
+            threads.append(threading.Thread(target=straggle, args=items[0]))
+            threads[-1].start()
+            writing.wait()
+        super().__init__(settings, directory, items)
+
+beam_workers.Pipeline = Straggling
+status = main(sys.argv[1:])
+for thread in threads:
+    thread.join()
+sys.exit(status)
+"""
+
+
+def test_an_item_that_still_runs_when_its_like_is_done_leaves_nothing_in_the_dataset(
+    manual_dir: Path, local: dict[str, bytes], tmp_path: Path
+) -> None:
+    """As with speculative execution: a runner does not wait for the slower of two attempts."""
+    target = tmp_path / "imagenet2012" / "5.1.0"
+    arguments = ["build", "imagenet2012", f"--manual-dir={manual_dir}", f"--data-dir={tmp_path}"]
+    arguments += ["--num-shards=8", f"--beam-options={IN_MEMORY}"]
+    done = run([sys.executable, "-c", STRAGGLING, target, *arguments])
+    assert "straggler: TargetError" in done.stderr
+    assert_same(content(target), local)
+    assert sorted(path.name for path in target.parent.iterdir()) == ["5.1.0"]
+
+
 def test_an_error_of_a_work_item_is_the_same_sentence(manual_dir: Path, tmp_path: Path) -> None:
     """A source that changes after it was indexed, seen by whoever writes a shard."""
     damaged = tmp_path / "manual"

@@ -130,7 +130,9 @@ def write_shard(job: ShardJob, report: Report) -> Future[ShardResult]:
     make_examples = load_function(job.examples)
     notes: list[Note] = []
     path = Path(job.path)
-    partial = durable.partial_path(path)
+    # Beside its mark: the shards' directory is published, perhaps while another attempt at the same
+    # shard, which a runner has given up, is still at it.
+    partial = durable.partial_path(Path(job.mark).with_name(path.name))
     try:
         with Reader(job.files) as reader:
             examples = make_examples(rows, reader, job.bad_images, notes)

@@ -243,13 +243,13 @@ def test_workers_that_see_no_archives_hang_or_are_gone_are_told_of(
 
     wait_for_two(cluster)
     options = beam_options.parse(f"runner=DaskRunner,dask_client_address={cluster.address}")
-    beam_options.check(None, options, workers=1, directories=[str(tmp_path)])
+    beam_options.check(None, options, workers=1, seen=[str(tmp_path)])
     elsewhere = tmp_path / "of another machine"
     with pytest.raises(OptionError, match=f"the Dask worker tcp://.* does not see {elsewhere};"):
-        beam_options.check(None, options, workers=1, directories=[str(elsewhere)])
+        beam_options.check(None, options, workers=1, seen=[str(elsewhere)])
     cluster.workers[0].send_signal(signal.SIGSTOP)
     monkeypatch.setattr(beam_cluster, "_ANSWER_SECONDS", 3)
-    with pytest.raises(OptionError, match="one of the Dask workers tcp://.* does not answer"):
+    with pytest.raises(OptionError, match=r"one of the Dask workers tcp://.* does not answer"):
         beam_options.check(None, options, workers=1)
     for worker in cluster.workers:
         worker.kill()

@@ -51,18 +51,18 @@ class WorkerFacts:
 
     Attributes:
         versions: Of Python (as `3.11`), this package and Beam.
-        unseen: Directories of those asked about that it does not see.
+        unseen: What of that which was asked about it does not see.
     """
 
     versions: Mapping[str, str]
     unseen: tuple[str, ...]
 
 
-def worker_facts(directories: Sequence[str] = ()) -> WorkerFacts:
+def worker_facts(seen: Sequence[str] = ()) -> WorkerFacts:
     """What the process that calls this says of itself; Beam is not imported for it.
 
     Args:
-        directories: Directories that it should see.
+        seen: Files and directories that it should see.
 
     Returns:
         The facts.
@@ -76,7 +76,7 @@ def worker_facts(directories: Sequence[str] = ()) -> WorkerFacts:
         "imagenet_builders": imagenet_builders.__version__,
         "apache-beam": beam,
     }
-    return WorkerFacts(versions, tuple(each for each in directories if not os.path.isdir(each)))
+    return WorkerFacts(versions, tuple(each for each in seen if not os.path.exists(each)))
 
 
 def worker_facts_job(job: Sequence[str], report: object) -> WorkerFacts:
@@ -108,12 +108,12 @@ def check_facts(worker: str, facts: WorkerFacts) -> None:
         )
 
 
-def check_dask(options: PipelineOptions, directories: Sequence[str] = ()) -> None:
+def check_dask(options: PipelineOptions, seen: Sequence[str] = ()) -> None:
     """Connects to the scheduler, and sees that each worker has what it needs.
 
     Args:
         options: Beam's options.
-        directories: Directories that workers must see.
+        seen: Files and directories that workers must see.
 
     Raises:
         OptionError: It does not answer, has no workers, or one that cannot do the work.
@@ -163,7 +163,7 @@ def check_dask(options: PipelineOptions, directories: Sequence[str] = ()) -> Non
                 f"the Dask scheduler at {where} has no workers, nor got any in "
                 f"{_FIRST_WORKER_SECONDS} s; start them with `dask worker {where} --nthreads 1`"
             ) from None
-        for worker, facts in _ask_workers(client, directories).items():
+        for worker, facts in _ask_workers(client, seen).items():
             if isinstance(facts, Exception):
                 raise OptionError(
                     f"the Dask worker {worker} cannot import imagenet_builders ({brief(facts)}); "
@@ -187,11 +187,11 @@ def _check_scheduler_file(file: str) -> None:
     )
 
 
-def _ask_workers(client: Any, directories: Sequence[str]) -> dict[str, Any]:
+def _ask_workers(client: Any, seen: Sequence[str]) -> dict[str, Any]:
     """The facts of each worker, or what it answered instead."""
 
     def ask() -> dict[str, Any]:
-        found: dict[str, Any] = client.run(worker_facts, list(directories), on_error="return")
+        found: dict[str, Any] = client.run(worker_facts, list(seen), on_error="return")
         return found
 
     try:

@@ -121,7 +121,7 @@ def check(
     options: PipelineOptions | None,
     *,
     workers: int,
-    directories: Sequence[str] = (),
+    seen: Sequence[str] = (),
 ) -> BeamSettings:
     """Sees that a runner can be used, and fills in the options that it needs.
 
@@ -130,7 +130,7 @@ def check(
             is the DirectRunner).
         options: Beam's options, or None.
         workers: Number of worker processes where they are on this machine.
-        directories: Directories that workers must see.
+        seen: Files and directories that workers must see.
 
     Returns:
         What pipelines are run with.
@@ -164,7 +164,7 @@ def check(
     if name in _LOCAL_RUNNERS:
         _set_direct_defaults(options, workers)
     if name == "DaskRunner":
-        check_dask(options, directories)
+        check_dask(options, seen)
     with _refusing():
         given = options.get_all_options(drop_default=True)
     check_endpoints(given, name)

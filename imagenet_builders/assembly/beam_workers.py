@@ -67,11 +67,11 @@ class BeamWorkers(Workers):
         self._exchange = exchange
         self.done_by: Counter[tuple[str, str, int]] = Counter()
 
-    def try_out(self, directories: Sequence[str]) -> None:
+    def try_out(self, seen: Sequence[str]) -> None:
         """Has the runner do one work item that does nothing, before there is work to be lost.
 
         Args:
-            directories: Directories that workers must see.
+            seen: Files and directories that workers must see.
 
         Raises:
             OptionError: It does not, or the worker has not what it needs.
@@ -80,7 +80,7 @@ class BeamWorkers(Workers):
         print(f"imagenet-builders: trying the {name} with one work item", file=sys.stderr)
         function = "imagenet_builders.assembly.beam_cluster:worker_facts_job"
         try:
-            [(_, facts)] = self.run(function, [directories], within=_TRIAL_SECONDS)
+            [(_, facts)] = self.run(function, [seen], within=_TRIAL_SECONDS)
         except (ImportError, AttributeError) as error:
             raise OptionError(
                 f"a worker of the {name} has another imagenet_builders ({brief(error)}); start it "

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -35,7 +38,11 @@ def make_workers(
     from imagenet_builders.assembly.beam_workers import BeamWorkers
 
     exchange = as_workers_see(exchange, download_config)
-    directories = [str(as_workers_see(manual_dir, download_config)), str(exchange)]
+    manual_dir = as_workers_see(manual_dir, download_config)
+    seen = [str(manual_dir), str(exchange)]
+    # Where a file system is not mounted, its directory may be there, empty.
+    with contextlib.suppress(OSError), os.scandir(manual_dir) as entries:
+        seen += [entry.path for entry in itertools.islice(entries, 1)]
     try:
         # Private, because what is in it is unpickled.
         exchange.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -43,11 +50,11 @@ def make_workers(
             download_config.beam_runner,
             download_config.beam_options,
             workers=options.worker_count,
-            directories=directories,
+            seen=seen,
         )
         workers = BeamWorkers(settings, exchange)
         if not settings.is_tried:
-            workers.try_out(directories)
+            workers.try_out(seen)
     except BaseException:
         shutil.rmtree(exchange, ignore_errors=True)
         raise

@@ -207,7 +207,7 @@ def _runner(runner: Any) -> Any:
             f"not {runner!r}"
         ) from None
     except Exception as error:
-        extra = "imagenet-builders[dask]" if "dask" in runner.lower() else "what it needs"
+        extra = "dask and distributed" if "dask" in runner.lower() else "what it needs"
         raise OptionError(
             f"Beam's runner {runner!r} cannot be imported ({type(error).__name__}: {error}); "
             f"install {extra}, or name another runner"

@@ -41,7 +41,8 @@ class Cluster:
         arguments = ["--host=127.0.0.1", "--port=0", f"--scheduler-file={self._scheduler_file}"]
         self.scheduler = self._start("scheduler", *arguments)
         self.workers: list[psutil.Process] = []
-        wait_until(self._scheduler_file.exists)
+        # It is there for a moment before it says anything.
+        wait_until(lambda: self._scheduler_file.exists() and self._scheduler_file.stat().st_size)
         self.address: str = json.loads(self._scheduler_file.read_text())["address"]
 
     def add_worker(self, **changes: str) -> psutil.Process:

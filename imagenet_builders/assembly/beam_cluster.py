@@ -40,6 +40,8 @@ _CONNECT_SECONDS = 10
 _FIRST_WORKER_SECONDS = 60
 _ANSWER_SECONDS = 30
 
+_TRIES = 3
+
 # Workers come and go; a cluster without any for so long is taken for dead.
 _NO_WORKERS_SECONDS = 120.0
 _LOOK_EVERY = 5.0
@@ -175,12 +177,13 @@ def check_dask(options: PipelineOptions, seen: Sequence[str] = ()) -> None:
 def _check_scheduler_file(file: str) -> None:
     problem = "is not there"
     if os.path.isfile(file):  # Dask would wait for it.
-        try:
-            if json.loads(Path(file).read_bytes())["address"]:
-                return
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
         problem = "does not say where a scheduler is"
+        for _ in range(_TRIES):
+            # A scheduler that is just starting has made the file and is about to write it.
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                if json.loads(Path(file).read_bytes())["address"]:
+                    return
+            time.sleep(1)
     raise OptionError(
         f"dask_scheduler_file={file} {problem}; start the scheduler with `dask scheduler "
         f"--scheduler-file {file}`, or correct the option"

@@ -41,9 +41,16 @@ class Cluster:
         arguments = ["--host=127.0.0.1", "--port=0", f"--scheduler-file={self._scheduler_file}"]
         self.scheduler = self._start("scheduler", *arguments)
         self.workers: list[psutil.Process] = []
-        # It is there for a moment before it says anything.
-        wait_until(lambda: self._scheduler_file.exists() and self._scheduler_file.stat().st_size)
-        self.address: str = json.loads(self._scheduler_file.read_text())["address"]
+        try:
+            # It is there for a moment before it says anything.
+            wait_until(lambda: self._file_size() > 0)
+            self.address: str = json.loads(self._scheduler_file.read_text())["address"]
+        except BaseException:
+            self.stop()
+            raise
+
+    def _file_size(self) -> int:
+        return self._scheduler_file.stat().st_size if self._scheduler_file.exists() else 0
 
     def add_worker(self, **changes: str) -> psutil.Process:
         # Without a nanny, which would start another worker for one that is killed.

@@ -46,6 +46,7 @@ TARGETS = (
     (JOBS, "MB to ship", 1),
 )
 PEAK_TARGET_GB = 3
+GROWTH_TARGET = 0.10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -296,6 +297,16 @@ def _verdict(parts: dict[int, dict[str, Stage]]) -> str:
     lines = [
         f"  {name}: {found[name]:.2f} {unit}, wanted at most {most}" for name, unit, most in TARGETS
     ]
+    each = {
+        eighths: sum(stages[name].cpu_seconds for name in (INDEX, PLAN))
+        / stages[INDEX].facts["members"]
+        for eighths, stages in parts.items()
+    }
+    growth = max(abs(one / each[8] - 1) for one in each.values())
+    lines.append(
+        f"  index and plan, a member: within {growth:.0%} of the whole's in each part, wanted "
+        f"within {GROWTH_TARGET:.0%}"
+    )
     peak = max(stage.peak_bytes for stage in whole.values()) / 1e9
     lines.append(f"  peak: {peak:.2f} GB, wanted at most {PEAK_TARGET_GB}")
     return "\n".join(["", *lines])

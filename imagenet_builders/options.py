@@ -179,7 +179,7 @@ class BuildOptions:
         chosen = self.scratch_choice()
         if chosen:
             # Others may use the same directory, and must neither be in the way nor be trusted.
-            return Path(chosen[1]).expanduser() / f"imagenet_builders-{os.getuid()}"
+            return Path(os.path.expanduser(chosen[1])) / f"imagenet_builders-{os.getuid()}"
         return Path(data_dir) / ".imagenet_builders"
 
     def scratch_choice(self) -> tuple[str, str] | None:

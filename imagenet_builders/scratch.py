@@ -41,7 +41,7 @@ def check_scratch(scratch: Path, options: BuildOptions) -> None:
     """
     name, chosen = options.scratch_choice() or ("", "")
     # With Beam, what the environment chooses for this machine is not what is used.
-    if chosen and _is_same(Path(chosen).expanduser(), scratch.parent):
+    if chosen and _is_same(Path(os.path.expanduser(chosen)), scratch.parent):
         _check_chosen(name, chosen)
         make_scratch(scratch, name, may_be_full=True)
 
@@ -131,7 +131,7 @@ def _is_same(path: Path, other: Path) -> bool:
 
 def _check_chosen(name: str, chosen: str) -> None:
     """The directory chosen must be there, or the one above it: a typo is not to be made real."""
-    directory = Path(chosen).expanduser()
+    directory = Path(os.path.expanduser(chosen))
     if directory.is_dir():
         return
     if os.path.lexists(directory):

@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jobs_for_workers as jobs
 import psutil
@@ -317,6 +318,58 @@ def test_work_items_that_are_done_twice_do_no_harm(
     assert_same(content(Path(done.stdout.splitlines()[-1])), local)
 
 
+STRAGGLING = """
+import pickle, sys, threading, time
+from pathlib import Path
+from imagenet_builders.assembly import beam_workers, shards
+from imagenet_builders.cli import main
+
+target = Path(sys.argv.pop(1))
+threads = []
+
+def straggle(directory, number):
+    _, _, job = pickle.loads(Path(directory, f"{number}.job").read_bytes())
+    try:
+        # With all records written, and not yet under its name.
+        shards.write_shard(job, lambda *done: writing.set() or wait()).result()
+    except Exception as error:
+        print("straggler:", type(error).__name__, file=sys.stderr)
+
+writing = threading.Event()
+
+def wait():
+    while not target.exists():
+        time.sleep(0.01)
+
+class Straggling(beam_workers.Pipeline):
+    def __init__(self, settings, directory, items):
+        if "write_shard" in directory.name:
+            threads.append(threading.Thread(target=straggle, args=items[0]))
+            threads[-1].start()
+            writing.wait()
+        super().__init__(settings, directory, items)
+
+beam_workers.Pipeline = Straggling
+status = main(sys.argv[1:])
+for thread in threads:
+    thread.join()
+sys.exit(status)
+"""
+
+
+def test_an_item_that_still_runs_when_its_like_is_done_leaves_nothing_in_the_dataset(
+    manual_dir: Path, local: dict[str, bytes], tmp_path: Path
+) -> None:
+    """As with speculative execution: a runner does not wait for the slower of two attempts."""
+    target = tmp_path / "imagenet2012" / "5.1.0"
+    arguments = ["build", "imagenet2012", f"--manual-dir={manual_dir}", f"--data-dir={tmp_path}"]
+    arguments += ["--num-shards=8", f"--beam-options={IN_MEMORY}"]
+    done = run([sys.executable, "-c", STRAGGLING, target, *arguments])
+    assert "straggler: TargetError" in done.stderr
+    assert_same(content(target), local)
+    assert sorted(path.name for path in target.parent.iterdir()) == ["5.1.0"]
+
+
 def test_an_error_of_a_work_item_is_the_same_sentence(manual_dir: Path, tmp_path: Path) -> None:
     """A source that changes after it was indexed, seen by whoever writes a shard."""
     damaged = tmp_path / "manual"
@@ -394,14 +447,26 @@ def free_port() -> int:
         ("runner=DirectRunner, two words", "must be Beam's flags without their dashes"),
         ("runner=TrainRunner", "runner must be one of DaskRunner, "),
         ("runner=no.such.Runner", "cannot be imported"),
+        ("runner=", "runner in beam_options has no value"),
+        ("runner=DirectRunner,runner=DaskRunner", "runner is more than once"),
+        ("runner=builtins.int", "runner must be a runner of Beam"),
         ("runner", "argument --runner: expected one argument"),
         ("direct_num_worker=2", "have no option direct_num_worker"),
         ("runner=DirectRunner,direct_num_workers=two", "invalid int value: 'two'"),
+        ("runner=DirectRunner,direct_num_workers=-1", "direct_num_workers must be at least 1"),
         ("runner=DirectRunner,direct_running_mode=threads", "invalid choice: 'threads'"),
         ("runner=DaskRunner", "needs dask_client_address=tcp://host:port"),
         ("runner=DaskRunner,dask_client_address=tcp://127.0.0.1:PORT", "does not answer"),
         ("runner=DaskRunner,dask_scheduler_file=/no/such/file", "file=/no/such/file is not there"),
+        ("runner=DaskRunner,dask_scheduler_file=SILENT", "does not say where a scheduler is"),
+        ("runner=DaskRunner,dask_npartitions=0", "dask_npartitions must be at least 1"),
+        ("runner=PortableRunner", "needs job_endpoint=host:port"),
         ("runner=PortableRunner,job_endpoint=127.0.0.1:PORT", "nothing answers at job_endpoint"),
+        ("runner=PortableRunner,job_endpoint=localhost", "must be host:port"),
+        ("runner=PortableRunner,job_endpoint=localhost:99999", "must be host:port"),
+        ("runner=PortableRunner,job_endpoint=..:80", "nothing answers at job_endpoint"),
+        ("runner=PortableRunner,job_endpoint=[::1]:PORT", "nothing answers at job_endpoint"),
+        ("runner=FlinkRunner,flink_master=http://127.0.0.1:PORT", "answers at flink_master"),
     ],
 )
 def test_a_bad_option_is_one_sentence_before_any_work(
@@ -409,7 +474,9 @@ def test_a_bad_option_is_one_sentence_before_any_work(
 ) -> None:
     from imagenet_builders import cli
 
+    (tmp_path / "silent.json").write_text("{}")
     options = options.replace("PORT", str(free_port()))
+    options = options.replace("SILENT", str(tmp_path / "silent.json"))
     if "dask" in options:
         options += ",dask_connection_timeout=2"
     manual = tmp_path / "manual"
@@ -426,7 +493,34 @@ def test_a_bad_option_is_one_sentence_before_any_work(
 def test_tfds_download_config_with_a_bad_runner_is_refused(tmp_path: Path, manual_dir: Path):
     with pytest.raises(OptionError, match="runner must be one of DaskRunner"):
         build(Builder, manual_dir, tmp_path, beam_runner="TrainRunner")
-    assert not (tmp_path / "imagenet2012/5.1.0").exists()
+    assert not (tmp_path / "imagenet2012").exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"beam_options": "runner=DaskRunner"}, "beam_options must be a `PipelineOptions`"),
+        ({"beam_runner": 7}, "runner must be a runner of Beam or the name of one, not 7"),
+    ],
+)
+def test_tfds_download_config_with_something_else_is_refused(
+    tmp_path: Path, manual_dir: Path, config: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(OptionError, match=said):
+        build(Builder, manual_dir, tmp_path, **config)
+    assert not (tmp_path / "imagenet2012").exists()
+
+
+def test_a_server_that_is_no_job_server_is_given_up(
+    tmp_path: Path, manual_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes the connection and says nothing."""
+    monkeypatch.setattr("imagenet_builders.assembly.beam_workers._TRIAL_SECONDS", 5.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        options = f"runner=PortableRunner,job_endpoint=127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(OptionError, match="PortableRunner has done nothing in 5 s"):
+            build(Builder, manual_dir, tmp_path, beam_options=beam_options.parse(options))
+    assert not (tmp_path / "imagenet2012").exists()
 
 
 def test_without_beam_one_sentence_says_so(tmp_path: Path) -> None:

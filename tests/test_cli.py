@@ -396,7 +396,7 @@ def wait_for(what: Callable[[], bool], child: subprocess.Popen[str]) -> None:
 
 def writing(data_dir: Path) -> bool:
     """Whether a shard is being written."""
-    return any((data_dir / "imagenet2012").glob(".5.1.0.building-*/shards/.*.partial"))
+    return any((data_dir / "imagenet2012").glob(".5.1.0.building-*/marks/.*.partial"))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import signal
@@ -11,11 +12,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 from building import built_by_cli, environment, found_during, run, run_cli, shards
 from makers import ilsvrc2012_large
+
+from imagenet_builders.assembly import beam_cluster, beam_options
+from imagenet_builders.errors import OptionError
 
 pytestmark = pytest.mark.slow
 
@@ -36,8 +41,16 @@ class Cluster:
         arguments = ["--host=127.0.0.1", "--port=0", f"--scheduler-file={self._scheduler_file}"]
         self.scheduler = self._start("scheduler", *arguments)
         self.workers: list[psutil.Process] = []
-        wait_until(self._scheduler_file.exists)
-        self.address: str = json.loads(self._scheduler_file.read_text())["address"]
+        try:
+            # It is there for a moment before it says anything.
+            wait_until(lambda: self._file_size() > 0)
+            self.address: str = json.loads(self._scheduler_file.read_text())["address"]
+        except BaseException:
+            self.stop()
+            raise
+
+    def _file_size(self) -> int:
+        return self._scheduler_file.stat().st_size if self._scheduler_file.exists() else 0
 
     def add_worker(self, **changes: str) -> psutil.Process:
         # Without a nanny, which would start another worker for one that is killed.
@@ -230,6 +243,42 @@ def test_a_build_whose_whole_cluster_dies_ends_and_is_done_when_run_again(
     finally:
         again.stop()
     assert_same(content(Path(done.stdout.splitlines()[-1])), local)
+
+
+def test_workers_that_see_no_archives_hang_or_are_gone_are_told_of(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from distributed import Client
+
+    wait_for_two(cluster)
+    options = beam_options.parse(f"runner=DaskRunner,dask_client_address={cluster.address}")
+    beam_options.check(None, options, workers=1, seen=[str(tmp_path)])
+    elsewhere = tmp_path / "of another machine"
+    with pytest.raises(OptionError, match=f"the Dask worker tcp://.* does not see {elsewhere};"):
+        beam_options.check(None, options, workers=1, seen=[str(elsewhere)])
+    cluster.workers[0].send_signal(signal.SIGSTOP)
+    monkeypatch.setattr(beam_cluster, "_ANSWER_SECONDS", 3)
+    with pytest.raises(OptionError, match=r"one of the Dask workers tcp://.* does not answer"):
+        beam_options.check(None, options, workers=1)
+    for worker in cluster.workers:
+        worker.kill()
+    monkeypatch.setattr(beam_cluster, "_NO_WORKERS_SECONDS", 1.0)
+    monkeypatch.setattr(beam_cluster, "_LOOK_EVERY", 0.1)
+    monkeypatch.setattr(beam_cluster, "_FIRST_WORKER_SECONDS", 1)
+    with Client(cluster.address, timeout=30) as client:
+        said = beam_cluster.wait_for_loss(SimpleNamespace(client=client))
+    assert said.startswith("the Dask cluster has had no workers for 1 s; see why they ended")
+    with pytest.raises(OptionError, match=r"has no workers, nor got any in 1 s; start them"):
+        beam_options.check(None, options, workers=1)
+
+
+@pytest.mark.parametrize("what", ["Python", "imagenet_builders", "apache-beam"])
+def test_a_worker_with_another_version_is_refused(what: str) -> None:
+    facts = beam_cluster.worker_facts()
+    beam_cluster.check_facts("the worker w", facts)
+    other = dataclasses.replace(facts, versions={**facts.versions, what: "3.1"})
+    with pytest.raises(OptionError, match=f"the worker w has {what} 3.1, this machine "):
+        beam_cluster.check_facts("the worker w", other)
 
 
 def test_a_worker_of_another_environment_is_refused_before_any_work(

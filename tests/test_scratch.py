@@ -97,6 +97,13 @@ def test_a_broken_link_is_no_directory(manual_dir: Path, tmp_path: Path):
     assert refused(outcome, tmp_path / "built").endswith("is not a directory")
 
 
+def test_the_home_of_nobody_is_no_directory(manual_dir: Path, tmp_path: Path):
+    outcome = build(manual_dir, tmp_path / "built", "--scratch-dir=~no-such-user/scratch")
+    assert "scratch directory ~no-such-user/scratch (--scratch-dir) does not exist, nor" in refused(
+        outcome, tmp_path / "built"
+    )
+
+
 @pytest.mark.parametrize("stage", [(), ("--stage",)])
 def test_a_read_only_file_system_is_said_to_be_that(
     stage: tuple[str, ...], manual_dir: Path, tmp_path: Path

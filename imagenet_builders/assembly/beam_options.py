@@ -11,13 +11,11 @@ import copy
 import dataclasses
 import io
 import logging
-import os
 import pickle
-import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-import imagenet_builders
+from imagenet_builders.assembly.beam_cluster import brief, check_dask, check_endpoints
 from imagenet_builders.errors import OptionError
 
 if TYPE_CHECKING:
@@ -31,11 +29,8 @@ _LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner")
 # Their job servers, which are not Python, have options that Beam's Python side does not know.
 _RUNNERS_WITH_SERVERS = ("FlinkRunner", "SparkRunner", "PortableRunner", "PrismRunner")
 
-# Beam options that say where a server is, as host:port.
-_ENDPOINTS = ("job_endpoint", "flink_master")
-
-_CONNECT_SECONDS = 10
-_FIRST_WORKER_SECONDS = 60
+# Options that may be given more than once.
+_REPEATABLE = ("experiment", "environment_option", "extra_package", "dataflow_service_option")
 
 # More tasks than this keep Dask's scheduler busy instead of its workers.
 _MAX_PARTITIONS = 10_000
@@ -55,6 +50,11 @@ class BeamSettings:
     runner: Any
     options: PipelineOptions
 
+    @property
+    def is_tried(self) -> bool:
+        """Whether all that can be found out without a pipeline has been."""
+        return self.name == "DaskRunner" or self.name.endswith(_LOCAL_RUNNERS)
+
     def new_runner(self) -> Any:
         """The runner for a pipeline."""
         return _runner(self.runner)
@@ -73,8 +73,11 @@ class BeamSettings:
     def failure(self, error: BaseException) -> str:
         """One sentence about a pipeline that failed."""
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        # Beam wraps an error in the traceback of the worker, which ends in what it was.
-        said = lines[-1] if lines else "without a word"
+        # Beam wraps an error in the traceback of the worker, which ends in what it was; one of gRPC
+        # goes on with what it is about.
+        told = [line for line in lines if line.startswith("details = ")]
+        told = told or [line for line in lines if any(map(str.isalnum, line))]
+        said = told[-1].removeprefix("details = ") if told else "without a word"
         kind = type(error).__name__
         said = said if said.startswith(kind) or "Error: " in said else f"{kind}: {said}"
         return (
@@ -103,11 +106,23 @@ def parse(text: str) -> PipelineOptions:
                 "beam_options must be Beam's flags without their dashes, separated by commas, such "
                 f"as runner=DaskRunner,dask_client_address=tcp://host:8786, not {text!r}"
             )
+        if flag == f"{name}=":
+            raise OptionError(f"{name} in beam_options has no value; give one, or leave it out")
+    names = [flag.partition("=")[0] for flag in flags]
+    for name in names:
+        if names.count(name) > 1 and not name.startswith(_REPEATABLE):
+            raise OptionError(f"{name} is more than once in beam_options; give it once")
     with _refusing():
         return _pipeline_options([f"--{flag}" for flag in flags])
 
 
-def check(runner: Any, options: PipelineOptions | None, *, workers: int) -> BeamSettings:
+def check(
+    runner: Any,
+    options: PipelineOptions | None,
+    *,
+    workers: int,
+    seen: Sequence[str] = (),
+) -> BeamSettings:
     """Sees that a runner can be used, and fills in the options that it needs.
 
     Args:
@@ -115,6 +130,7 @@ def check(runner: Any, options: PipelineOptions | None, *, workers: int) -> Beam
             is the DirectRunner).
         options: Beam's options, or None.
         workers: Number of worker processes where they are on this machine.
+        seen: Files and directories that workers must see.
 
     Returns:
         What pipelines are run with.
@@ -124,13 +140,23 @@ def check(runner: Any, options: PipelineOptions | None, *, workers: int) -> Beam
             talks to does not answer, or has no workers that can import this package.
     """
     options = _pipeline_options([]) if options is None else copy.deepcopy(options)
-    from apache_beam.options.pipeline_options import SetupOptions, StandardOptions
+    from apache_beam.options.pipeline_options import (
+        PipelineOptions,
+        SetupOptions,
+        StandardOptions,
+    )
 
+    if not isinstance(options, PipelineOptions):
+        raise OptionError(
+            "beam_options must be a `PipelineOptions` of apache_beam.options.pipeline_options, "
+            f"not {options!r}"
+        )
     with _refusing():
         runner = runner or options.view_as(StandardOptions).runner or "DirectRunner"
     if isinstance(runner, str):
         runner = _FULL_NAMES.get(runner.lower(), runner)
-    name = type(_runner(runner)).__name__
+    made = _runner(runner)
+    name = type(made).__name__
     name = "DirectRunner" if name == "SwitchingDirectRunner" else name  # Beam's own alias.
     _check_names(options, name)
     # Work items are named functions: nothing of the program that runs is to be shipped.
@@ -138,14 +164,11 @@ def check(runner: Any, options: PipelineOptions | None, *, workers: int) -> Beam
     if name in _LOCAL_RUNNERS:
         _set_direct_defaults(options, workers)
     if name == "DaskRunner":
-        _check_dask(options)
-    _check_endpoints(options)
+        check_dask(options, seen)
+    with _refusing():
+        given = options.get_all_options(drop_default=True)
+    check_endpoints(given, name)
     return BeamSettings(name, runner, options)
-
-
-def package_version() -> str:
-    """The version of this package; what Dask's workers are asked to see that they have it."""
-    return imagenet_builders.__version__
 
 
 def _pipeline_options(flags: list[str]) -> PipelineOptions:
@@ -164,18 +187,19 @@ def _pipeline_options(flags: list[str]) -> PipelineOptions:
 def _runner(runner: Any) -> Any:
     """A runner by its name, or one that the caller made."""
     if not isinstance(runner, str):
+        _check_is_runner(runner)
         try:
             pickle.dumps(runner)  # It travels to the process that runs the pipeline.
         except Exception as error:
             raise OptionError(
-                f"beam_runner {type(runner).__name__} cannot be pickled ({_brief(error)}); give "
+                f"beam_runner {type(runner).__name__} cannot be pickled ({brief(error)}); give "
                 "the name of its class instead"
             ) from None
         return runner
     from apache_beam.runners.runner import create_runner
 
     try:
-        return create_runner(runner)
+        made = create_runner(runner)
     except ValueError as error:
         known = str(error).partition("Valid values are ")[2].partition(" or the")[0]
         raise OptionError(
@@ -183,11 +207,23 @@ def _runner(runner: Any) -> Any:
             f"not {runner!r}"
         ) from None
     except Exception as error:
-        extra = "imagenet-builders[dask]" if "dask" in runner.lower() else "what it needs"
+        extra = "dask and distributed" if "dask" in runner.lower() else "what it needs"
         raise OptionError(
             f"Beam's runner {runner!r} cannot be imported ({type(error).__name__}: {error}); "
             f"install {extra}, or name another runner"
         ) from None
+    _check_is_runner(made)
+    return made
+
+
+def _check_is_runner(runner: Any) -> None:
+    from apache_beam.runners.runner import PipelineRunner
+
+    if not isinstance(runner, PipelineRunner):
+        raise OptionError(
+            f"runner must be a runner of Beam or the name of one, not {runner!r}; "
+            "DaskRunner and DirectRunner are two"
+        )
 
 
 def _check_names(options: PipelineOptions, runner: str) -> None:
@@ -241,99 +277,13 @@ def _set_direct_defaults(options: PipelineOptions, workers: int) -> None:
         options.view_as(DirectOptions).direct_running_mode = "multi_processing"
     if not _given(options, "direct_num_workers"):
         options.view_as(DirectOptions).direct_num_workers = workers
+    number = options.view_as(DirectOptions).direct_num_workers
+    if number < 0:
+        raise OptionError(
+            f"direct_num_workers must be at least 1, or 0 for one a CPU, not {number}"
+        )
     if not _given(options, "default_sdk_harness_log_level"):
         options.view_as(WorkerOptions).default_sdk_harness_log_level = "ERROR"
     # Beam 2.77 first tries to download another runner, Prism, for all pipelines but those that say
     # this; there are no triggers in ours.
     options.view_as(TypeOptions).allow_unsafe_triggers = True
-
-
-def _check_dask(options: PipelineOptions) -> None:
-    """Connects to the scheduler, and sees that it has workers that have this package."""
-    import dask
-    from apache_beam.runners.dask.dask_runner import DaskOptions
-    from distributed import Client
-
-    given = options.view_as(DaskOptions).get_all_options(drop_default=True, current_only=True)
-    where = (
-        given.get("address")
-        or given.get("scheduler_file")
-        or dask.config.get("scheduler-address", None)
-    )
-    if not where:
-        raise OptionError(
-            "the DaskRunner needs dask_client_address=tcp://host:port or dask_scheduler_file=FILE "
-            "among the beam_options; for workers on this machine alone take the DirectRunner"
-        )
-    file = given.get("scheduler_file")
-    if file and not os.path.isfile(file):  # Dask would wait for it.
-        raise OptionError(
-            f"dask_scheduler_file={file} is not there; start the scheduler with `dask scheduler "
-            f"--scheduler-file {file}`, or correct the option"
-        )
-    given = {k: v for k, v in given.items() if k not in ("npartitions", "partition_size")}
-    try:
-        with _quiet("distributed"):
-            client = Client(**{"timeout": _CONNECT_SECONDS, **given})
-    except Exception as error:
-        raise OptionError(
-            f"the Dask scheduler at {where} does not answer ({_brief(error)}); start it with "
-            "`dask scheduler`, or correct dask_client_address"
-        ) from None
-    with contextlib.closing(client):
-        try:
-            client.wait_for_workers(1, timeout=_FIRST_WORKER_SECONDS)
-        except Exception:
-            raise OptionError(
-                f"the Dask scheduler at {where} has no workers, nor got any in "
-                f"{_FIRST_WORKER_SECONDS} s; start them with `dask worker {where} --nthreads 1`"
-            ) from None
-        try:
-            found = client.run(package_version)
-        except Exception as error:
-            raise OptionError(
-                f"a Dask worker of {where} cannot import imagenet_builders ({_brief(error)}); "
-                "start the workers with the same Python environment as this command"
-            ) from None
-    for worker, version in found.items():
-        if version != package_version():
-            raise OptionError(
-                f"the Dask worker {worker} has imagenet_builders {version}, this machine "
-                f"{package_version()}; start it with the same Python environment as this command"
-            )
-
-
-@contextlib.contextmanager
-def _quiet(name: str) -> Iterator[None]:
-    """Keeps a library from logging what is told in our own words."""
-    logger = logging.getLogger(name)
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
-
-
-def _check_endpoints(options: PipelineOptions) -> None:
-    """Opens, and closes, a connection to each server that the options name."""
-    with _refusing():
-        given = options.get_all_options(drop_default=True)
-    for name in _ENDPOINTS:
-        host, _, port = str(given.get(name) or "").rpartition(":")
-        if not (host and port.isdigit()):  # `[local]`, `embed`, ...
-            continue
-        host = host.rpartition("//")[2]
-        try:
-            socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
-        except OSError as error:
-            raise OptionError(
-                f"nothing answers at {name}={given[name]} ({_brief(error)}); start the server, or "
-                "correct the option"
-            ) from None
-
-
-def _brief(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno:
-        return os.strerror(error.errno)
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"

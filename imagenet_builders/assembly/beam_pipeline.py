@@ -19,6 +19,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from imagenet_builders.assembly.beam_cluster import wait_for_loss
 from imagenet_builders.assembly.beam_items import Item, run_item
 from imagenet_builders.assembly.beam_options import BeamSettings
 
@@ -91,22 +92,24 @@ class Pipeline:
 
 def pipeline_main() -> None:
     """What the process does: take the pipeline from its input, run it, and end with its input."""
-    # Beam warns of optional parts that are not installed, and of each runner's options in turn.
-    logging.disable(logging.WARNING)
+    # Beam warns of optional parts that are not installed, and of each runner's options in turn; of
+    # an error, one sentence tells.
+    logging.disable(logging.ERROR)
     settings, directory, items = pickle.load(sys.stdin.buffer)
     results: list[Any] = []
     threading.Thread(target=_end_with_input, args=[results], daemon=True).start()
     threading.excepthook = lambda arguments: _in_thread(settings, Path(directory), arguments)
     try:
-        _run(settings, items, results)
+        _run(settings, Path(directory), items, results)
     except BaseException as error:  # What is cancelled is not an `Exception`.
         _fail(Path(directory), settings.failure(error))
     # Not by returning: that would wait for threads of which some never end.
     os._exit(0)
 
 
-def _run(settings: BeamSettings, items: list[Item], results: list[Any]) -> None:
+def _run(settings: BeamSettings, directory: Path, items: list[Item], results: list[Any]) -> None:
     import apache_beam as beam
+    from apache_beam.runners.runner import PipelineState
 
     options = settings.options_for(len(items))
     pipeline = beam.Pipeline(runner=settings.new_runner(), options=options)
@@ -117,7 +120,15 @@ def _run(settings: BeamSettings, items: list[Item], results: list[Any]) -> None:
         | "Run" >> beam.Map(run_item)
     )
     results.append(pipeline.run())
-    results[0].wait_until_finish()
+    if settings.name == "DaskRunner":
+        threading.Thread(target=_watch, args=[results[0], directory], daemon=True).start()
+    state = results[0].wait_until_finish()
+    if state in (PipelineState.FAILED, PipelineState.CANCELLED):
+        raise RuntimeError(f"its state is {state}")
+
+
+def _watch(result: Any, directory: Path) -> None:
+    _fail(directory, wait_for_loss(result))
 
 
 def _fail(directory: Path, sentence: str) -> None:

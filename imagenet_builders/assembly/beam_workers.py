@@ -16,10 +16,11 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from imagenet_builders.assembly.beam_cluster import brief, check_facts
 from imagenet_builders.assembly.beam_items import (
     STOP,
     Item,
@@ -31,13 +32,16 @@ from imagenet_builders.assembly.beam_options import BeamSettings
 from imagenet_builders.assembly.beam_pipeline import Pipeline
 from imagenet_builders.assembly.shards import Report
 from imagenet_builders.assembly.workers import Workers, run_here
-from imagenet_builders.errors import WorkerError
+from imagenet_builders.errors import OptionError, WorkerError
 
 _LOOK_EVERY = 0.5  # Seconds between two looks for new results.
 
 # For so many seconds after the pipeline, results are waited for: a network file system may show an
 # older listing of a directory, by default for up to a minute.
 _SHOWN_AFTER = 90.0
+
+# So long has a runner for a first work item; Dataflow's machines take some minutes to start.
+_TRIAL_SECONDS = 600.0
 
 # For so many seconds after all results are there, the runner may tidy up.
 _PATIENCE = 10.0
@@ -69,6 +73,31 @@ class BeamWorkers(Workers):
         self._exchange = exchange
         self.done_by: Counter[tuple[str, str, int]] = Counter()
 
+    def try_out(self, seen: Sequence[str]) -> None:
+        """Has the runner do one work item that does nothing, before there is work to be lost.
+
+        Args:
+            seen: Files and directories that workers must see.
+
+        Raises:
+            OptionError: It does not, or the worker has not what it needs.
+        """
+        name = self._settings.name
+        print(f"imagenet-builders: trying the {name} with one work item", file=sys.stderr)
+        function = "imagenet_builders.assembly.beam_cluster:worker_facts_job"
+        try:
+            done = self._run_items(function, [seen], lambda *_: None, within=_TRIAL_SECONDS)
+            [(_, facts)] = done
+        except (ImportError, AttributeError) as error:
+            raise OptionError(
+                f"a worker of the {name} has another imagenet_builders ({brief(error)}); start it "
+                "with the same Python environment as this command"
+            ) from error
+        except WorkerError as error:
+            raise OptionError(str(error)) from error
+        self.done_by.clear()
+        check_facts(f"a worker of the {name}", facts)
+
     def _stop(self) -> None:
         shutil.rmtree(self._exchange, ignore_errors=True)
         for line in self._summary():
@@ -93,19 +122,28 @@ class BeamWorkers(Workers):
         jobs = iter(jobs)
         first = list(itertools.islice(jobs, 2))
         if not first or (here and len(first) == 1):
-            yield from run_here(function, first, report, prefetch)
-            return
-        # The exchange is private: what is in it is unpickled.
+            return run_here(function, first, report, prefetch)
+        return self._run_items(function, itertools.chain(first, jobs), report, prefetch)
+
+    def _run_items(
+        self,
+        function: str,
+        jobs: Iterable[Any],
+        report: Report,
+        prefetch: str | None = None,
+        within: float | None = None,
+    ) -> Iterator[tuple[int, Any]]:
+        """Runs jobs on the runner, which has done something `within` so many seconds."""
         directory = self._exchange / f"{function.rpartition(':')[2]}-{secrets.token_hex(4)}"
+        # Private, because what is in it is unpickled.
         self._exchange.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory.mkdir(mode=0o700)
         try:
             items = [
                 put_job(directory, number, function, prefetch, job)
-                for number, job in enumerate(itertools.chain(first, jobs))
+                for number, job in enumerate(jobs)
             ]
-            del first
-            with contextlib.closing(self._outcomes(directory, items)) as outcomes:
+            with contextlib.closing(self._outcomes(directory, items, within)) as outcomes:
                 for number, outcome in outcomes:
                     self.done_by[function, outcome.host, outcome.pid] += 1
                     if outcome.error is not None:
@@ -116,10 +154,11 @@ class BeamWorkers(Workers):
             shutil.rmtree(directory, ignore_errors=True)
 
     def _outcomes(
-        self, directory: Path, items: list[Item]
+        self, directory: Path, items: list[Item], within: float | None
     ) -> Generator[tuple[int, Outcome], None, None]:
         """Runs the pipeline, and yields outcomes as they appear; ends the pipeline on an error."""
         missing = set(range(len(items)))
+        started = time.monotonic()
         pipeline = Pipeline(self._settings, directory, items)
         try:
             deadline = None
@@ -129,6 +168,12 @@ class BeamWorkers(Workers):
                 for number in found:
                     missing.remove(number)
                     yield number, get_outcome(directory, number)
+                if within is not None and missing and time.monotonic() - started > within:
+                    raise WorkerError(
+                        f"the Beam pipeline on {self._settings.name} has done nothing in "
+                        f"{within:.0f} s; see whether its servers are what the options say, and "
+                        "whether they have workers"
+                    )
                 if running:
                     pipeline.wait(_LOOK_EVERY)
                 elif missing and not found:

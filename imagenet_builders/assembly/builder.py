@@ -276,7 +276,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         scratch = shared_scratch(options, download_config, Path(self.data_dir_root))
         check_scratch(scratch, options)
         manual_dir = as_workers_see(asked.manual_dir_of(dl_manager), download_config)
-        with make_workers(options, download_config, place.exchange) as workers:
+        with make_workers(options, download_config, place.exchange, manual_dir) as workers:
             self._copy = staged_sources(
                 "/".join(filter(None, (self.name, self.builder_config_name))),
                 self.survey,

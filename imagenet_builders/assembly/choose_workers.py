@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +13,9 @@ from imagenet_builders.assembly.workers import Workers
 from imagenet_builders.options import BuildOptions
 
 
-def make_workers(options: BuildOptions, download_config: Any, exchange: Path) -> Workers:
+def make_workers(
+    options: BuildOptions, download_config: Any, exchange: Path, manual_dir: Path
+) -> Workers:
     """The workers that the options and TensorFlow Datasets' `DownloadConfig` ask for.
 
     Args:
@@ -17,22 +23,42 @@ def make_workers(options: BuildOptions, download_config: Any, exchange: Path) ->
         download_config: A `tfds.download.DownloadConfig`; of interest are `beam_runner` and
             `beam_options`, as `tfds build --beam_pipeline_options` sets them.
         exchange: Directory for what Beam's workers exchange, beside the target; it need not exist.
+        manual_dir: Where the archives are, which all workers must see.
 
     Returns:
         The workers, to be used in a `with` block.
 
     Raises:
-        OptionError: Beam, its runner, or what that talks to cannot be used.
+        OptionError: Beam, its runner, or what that talks to cannot be used, or has workers that
+            cannot do the work.
     """
     if not uses_beam(download_config):
         return Workers(options.worker_count)
     from imagenet_builders.assembly import beam_options
     from imagenet_builders.assembly.beam_workers import BeamWorkers
 
-    settings = beam_options.check(
-        download_config.beam_runner, download_config.beam_options, workers=options.worker_count
-    )
-    return BeamWorkers(settings, as_workers_see(exchange, download_config))
+    exchange = as_workers_see(exchange, download_config)
+    manual_dir = as_workers_see(manual_dir, download_config)
+    seen = [str(manual_dir), str(exchange)]
+    # Where a file system is not mounted, its directory may be there, empty.
+    with contextlib.suppress(OSError), os.scandir(manual_dir) as entries:
+        seen += [entry.path for entry in itertools.islice(entries, 1)]
+    try:
+        # Private, because what is in it is unpickled.
+        exchange.mkdir(mode=0o700, parents=True, exist_ok=True)
+        settings = beam_options.check(
+            download_config.beam_runner,
+            download_config.beam_options,
+            workers=options.worker_count,
+            seen=seen,
+        )
+        workers = BeamWorkers(settings, exchange)
+        if not settings.is_tried:
+            workers.try_out(seen)
+    except BaseException:
+        shutil.rmtree(exchange, ignore_errors=True)
+        raise
+    return workers
 
 
 def uses_beam(download_config: Any) -> bool:

@@ -43,7 +43,7 @@ def publish(finished: Path, target: Path, *, replace: bool) -> None:
     if replace and os.path.lexists(target):
         with durable.writing(target):
             if not _exchange(finished, target):
-                aside = _beside(target, "old")
+                aside = beside(target, "old")
                 target.replace(aside)
                 _rename(finished, target, identity)
         durable.flush(target.parent)
@@ -67,7 +67,7 @@ def recover(target: Path) -> None:
         with durable.writing(target):
             if os.path.lexists(target):
                 # Under a name that says that it may be there by halves.
-                aside.replace(_beside(target, "removed"))
+                aside.replace(beside(target, "removed"))
             else:
                 aside.replace(target)
     for removed in target.parent.glob(f".{target.name}.removed-*"):
@@ -138,7 +138,8 @@ def set_access(paths: Iterable[Path], mode: int | None, group: int | None) -> No
                 os.chmod(path, mode if path.is_dir() else mode & 0o666)
 
 
-def _beside(target: Path, what: str) -> Path:
+def beside(target: Path, what: str) -> Path:
+    """A name beside `target` for what is on its way out: `old`, or `removed`; see `recover`."""
     return target.with_name(f".{target.name}.{what}-{secrets.token_hex(4)}")
 
 

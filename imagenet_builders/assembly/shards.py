@@ -130,7 +130,9 @@ def write_shard(job: ShardJob, report: Report) -> Future[ShardResult]:
     make_examples = load_function(job.examples)
     notes: list[Note] = []
     path = Path(job.path)
-    partial = durable.partial_path(path)
+    # Beside its mark: the shards' directory is published, perhaps while another attempt at the same
+    # shard, which a runner has given up, is still at it.
+    partial = durable.partial_path(Path(job.mark).with_name(path.name))
     try:
         with Reader(job.files) as reader:
             examples = make_examples(rows, reader, job.bad_images, notes)
@@ -207,7 +209,10 @@ def prefetch(job: ShardJob) -> None:
         return
     import pyarrow.compute as pc
 
-    rows = index_lib.from_bytes(job.rows).select(["file", "offset", "size"])
+    rows = index_lib.from_bytes(job.rows)
+    if "reference" in rows.column_names:
+        _prefetch_squashed(job, rows.filter(pc.is_valid(rows["reference"])))
+    rows = rows.select(["file", "offset", "size"])
     # A row that is a file of its own would have to be opened for it, which is most of the wait.
     rows = rows.filter(pc.not_equal(rows["offset"], WHOLE_FILE))
     rows = rows.sort_by([("file", "ascending"), ("offset", "ascending")])
@@ -215,6 +220,22 @@ def prefetch(job: ShardJob) -> None:
     with Reader(job.files) as reader:
         for file, start, end in _merged(zip(*columns, strict=True)):
             os.posix_fadvise(reader.open(file), start, end - start, os.POSIX_FADV_WILLNEED)
+
+
+def _prefetch_squashed(job: ShardJob, rows: Any) -> None:
+    """Asks for the bytes of files in SquashFS images; where these are, their inodes say."""
+    # As the inodes lie, so that each block of them is read once.
+    rows = rows.sort_by([("file", "ascending"), ("reference", "ascending")])
+    columns = (rows[name].to_pylist() for name in ("file", "reference", "size"))
+    with Reader(job.files) as reader:
+        ranges = [
+            (file, start, length)
+            for file, reference, size in zip(*columns, strict=True)
+            for start, length in reader.squashed(file).ranges(reference, size)
+        ]
+        for file, start, end in _merged(iter(sorted(ranges))):
+            fd = reader.squashed(file).fileno()
+            os.posix_fadvise(fd, start, end - start, os.POSIX_FADV_WILLNEED)
 
 
 def load_function(reference: str) -> Callable[..., Any]:

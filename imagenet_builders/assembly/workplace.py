@@ -2,9 +2,9 @@
 
 Beside the directory of the version, `5.1.0`, there is `.5.1.0.building-TOKEN` while it is built:
 
-* `shards/`: finished shards, under their own names, and those being written; it is what will be
-  published, by one rename;
-* `marks/`: for each finished shard a mark;
+* `shards/`: finished shards, under their own names, and nothing else; it is what will be published,
+  by one rename;
+* `marks/`: for each finished shard a mark, and the shards being written;
 * `build.json`: what is built.
 
 A shard is finished when it has its name and its mark, is as long as the mark says and has the
@@ -117,6 +117,12 @@ class Workplace:
 
     def close(self) -> None:
         """Removes the place."""
+        # First its name: who still writes there, for a shard that is done, then finds no directory,
+        # and puts nothing into one that is being emptied.
+        removed = publish.beside(self.target, "removed")
+        with contextlib.suppress(OSError):
+            self._place.rename(removed)
+        publish.remove(removed)
         publish.remove(self._place)
 
     def _remove_unfinished(self) -> None:

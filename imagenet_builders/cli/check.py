@@ -102,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
         hash=arguments.hash,
         deep=arguments.deep,
         speed=arguments.speed,
-        data_dir=Path(arguments.data_dir).expanduser() if arguments.data_dir else None,
+        data_dir=Path(os.path.expanduser(arguments.data_dir)) if arguments.data_dir else None,
         options=options,
     )
     report = command.run(request, sys.stderr)

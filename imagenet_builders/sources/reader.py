@@ -201,6 +201,22 @@ class Reader:
 
     def _read_squashed(self, file: int, reference: int, size: int, name: str) -> bytes:
         """All of a file in a SquashFS image."""
+        data = self.squashed(file).read(reference, size, name)
+        self.bytes_read += size
+        return data
+
+    def squashed(self, file: int) -> SquashFSImage:
+        """The open SquashFS image that a file is, valid until the next call.
+
+        Args:
+            file: Position in `files`.
+
+        Returns:
+            The image.
+
+        Raises:
+            SourceError: The file changed after it was indexed, or is none.
+        """
         source = self.files[file]
         image = self._descriptors.squashed.get(source.path)
         if image is None:
@@ -210,9 +226,7 @@ class Reader:
         if not self._checked[file]:
             source.check_unchanged(image.fileno())
             self._checked[file] = 1
-        data = image.read(reference, size, name)
-        self.bytes_read += size
-        return data
+        return image
 
     def open(self, file: int) -> int:
         """The descriptor of a file, valid until the next call.

@@ -142,6 +142,21 @@ class SquashFSImage:
                 self.path, error.problem, member=member, offset=error.offset
             ) from error
 
+    def ranges(self, reference: int, size: int) -> list[tuple[int, int]]:
+        """Where in the image the bytes of a file are, to ask the storage for them before.
+
+        Args:
+            reference: Of the file, from `Member`.
+            size: Its bytes, from `Member`.
+
+        Returns:
+            Begin and length of each range that `read` will read; at most two.
+
+        Raises:
+            ArchiveError: As `read`.
+        """
+        return self._files.ranges(reference, size)
+
     # --- listing --------------------------------------------------------------------------------
 
     def members(self) -> Iterator[Member]:

@@ -45,6 +45,29 @@ class FileReader:
 
     def read(self, reference: int, size: int) -> bytes:
         """All bytes of a file; what `squashfs.SquashFSImage.read` says."""
+        inode, count, end = self._parts(reference, size)
+        parts = self._data_blocks(reference, inode, count, size - end)
+        if end:
+            parts.append(self._from_fragment(inode, end))
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def ranges(self, reference: int, size: int) -> list[tuple[int, int]]:
+        """Where the bytes of a file are; what `squashfs.SquashFSImage.ranges` says."""
+        inode, count, end = self._parts(reference, size)
+        found = []
+        if count:
+            fields = self._block_sizes(reference, inode, count)
+            found.append((inode.start, sum(field & (_STORED_PLAIN - 1) for field in fields)))
+        if end:
+            start, field = self._fragment(inode.fragment)
+            if field < _STORED_PLAIN:
+                found.append((start, field))
+            else:
+                found.append((start + inode.offset, end))
+        return found
+
+    def _parts(self, reference: int, size: int) -> tuple[Inode, int, int]:
+        """A file's inode, the number of its blocks, and the bytes of it that are in a fragment."""
         inode = read_inode(self._blocks, reference)
         position = self._super.inode_table + (reference >> 16)
         if inode.type != FILE or inode.size != size:
@@ -64,24 +87,18 @@ class FileReader:
         count, end = divmod(size, block_size)
         if inode.fragment == NO_FRAGMENT:
             count, end = count + bool(end), 0
-        parts = self._data_blocks(reference, inode, count, size - end)
-        if end:
-            parts.append(self._from_fragment(inode, end))
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return inode, count, end
 
-    def _data_blocks(self, reference: int, inode: Inode, count: int, size: int) -> list[bytes]:
-        """What of a file is not in a fragment: `size` bytes in `count` blocks."""
-        if not count:
-            return []
+    def _block_sizes(self, reference: int, inode: Inode, count: int) -> tuple[int, ...]:
+        """Bytes of each block as it is stored, some with the mark of one that is not packed."""
         table = self._super.inode_table
         position, end = table + (reference >> 16), self._super.directory_table
         cursor = Cursor(self._blocks, position, reference & 0xFFFF, end)
         data, at = cursor.peek(inode.length + 4 * count)
         fields = struct.unpack_from(f"<{count}I", data, at + inode.length)
-        block_size = self._super.block_size
         stored = sum(field & (_STORED_PLAIN - 1) for field in fields)
         sound = (
-            all(field & (_STORED_PLAIN - 1) <= block_size for field in fields)
+            all(field & (_STORED_PLAIN - 1) <= self._super.block_size for field in fields)
             and max(fields) < 2 * _STORED_PLAIN
             and _STORED_PLAIN not in fields
             and inode.start >= SUPERBLOCK_BYTES
@@ -93,11 +110,20 @@ class FileReader:
                 f"{COPY_AGAIN}",
                 cursor.position,
             )
+        return fields
+
+    def _data_blocks(self, reference: int, inode: Inode, count: int, size: int) -> list[bytes]:
+        """What of a file is not in a fragment: `size` bytes in `count` blocks."""
+        if not count:
+            return []
+        fields = self._block_sizes(reference, inode, count)
+        block_size = self._super.block_size
+        stored = sum(field & (_STORED_PLAIN - 1) for field in fields)
         if size > max(_SUSPICIOUS_BYTES, _SUSPICIOUS_RATIO * stored):
             raise self._blocks.error(
                 f"{stored:,} bytes that become {size:,}, as in a bomb; the image is damaged or "
                 "made to deceive",
-                cursor.position,
+                self._super.inode_table + (reference >> 16),
             )
         data = self._blocks.read(inode.start, stored) if stored else b""
         parts: list[bytes] = []

@@ -16,13 +16,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import lz4.block
+import pyarrow as pa
 import pytest
 import zstandard
 
+from imagenet_builders.assembly import shards
+from imagenet_builders.assembly.index import to_bytes
+from imagenet_builders.assembly.shards import ShardJob
 from imagenet_builders.errors import ArchiveError, OptionError
 from imagenet_builders.sources import squashfs_files
+from imagenet_builders.sources.reader import Reader
+from imagenet_builders.sources.rows import WHOLE_FILE, SourceFile
 from imagenet_builders.sources.squashfs import SquashFSImage, list_files
 from imagenet_builders.sources.squashfs_blocks import BadBlockError, unpacker
+from imagenet_builders.sources.squashfs_tables import SUPERBLOCK_BYTES
 
 pytestmark = pytest.mark.skipif(
     shutil.which("mksquashfs") is None,
@@ -400,3 +407,58 @@ def test_any_damage_is_an_error_or_in_the_bytes_of_a_file(tmp_path: Path, kind: 
         tracemalloc.stop()
     assert outcomes["error"] > TRIES // 4
     assert outcomes["same"] > 0
+
+
+# Reading ahead.
+
+
+@pytest.mark.parametrize(
+    "options",
+    [(), ("-no-fragments",), ("-noI", "-noD", "-noF"), ("-always-use-fragments", "-b", "4K")],
+    ids=["plain", "no fragments", "as it is", "ends in fragments"],
+)
+def test_what_is_read_of_an_image_was_asked_for_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    """No more and no less, but for tables, and the gaps that are too small to be left out."""
+    noise = random.Random(7)
+    sizes = [1, 700, 4096, 10_000, 131_072, 300_000, 5000, 6000]
+    stage(
+        tmp_path / "files", {f"c/{n}.JPEG": noise.randbytes(size) for n, size in enumerate(sizes)}
+    )
+    (tmp_path / "files/c/holes.JPEG").write_bytes(bytes(200_000) + b"end")
+    image = make(tmp_path / "files", tmp_path / "train.sqsh", *options)
+    tables = int.from_bytes(image.read_bytes()[INODE_TABLE : INODE_TABLE + 8], "little")
+    # Half of the files, as a shard has some of many.
+    members = sorted(list_files(image))[::2]
+    names = ("key", "label", "file", "offset", "size", "name", "reference")
+    columns = [
+        (each.path, 0, 0, WHOLE_FILE, each.size, each.path, each.reference) for each in members
+    ]
+    rows = pa.table(dict(zip(names, map(list, zip(*columns, strict=True)), strict=True)))
+    files = (SourceFile.of(image),)
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr(
+        os, "posix_fadvise", lambda fd, start, size, advice: asked.append((start, start + size))
+    )
+    monkeypatch.setattr(shards, "_ADVICE_GAP", 0)
+    shards.prefetch(ShardJob("train", 0, "", "", "", to_bytes(rows), files, "fail", ""))
+    found: list[tuple[int, int]] = []
+    pread = os.pread
+
+    def reading(fd: int, size: int, start: int) -> bytes:
+        if SUPERBLOCK_BYTES <= start < tables:
+            found.append((start, start + size))
+        return pread(fd, size, start)
+
+    monkeypatch.setattr(os, "pread", reading)
+    with Reader(files) as reader:
+        images = {row.path: row.data for row in reader.images(rows)}
+    assert {len(data) for data in images.values()} == {each.size for each in members}
+    assert asked == sorted(asked)
+
+    def each_byte(ranges: list[tuple[int, int]]) -> set[int]:
+        return {byte for start, end in ranges for byte in range(start, end)}
+
+    assert each_byte(found)
+    assert each_byte(asked) == each_byte(found)

@@ -1,0 +1,308 @@
+"""Sees that the servers and workers of a Beam runner are there, before work and during it.
+
+A runner that finds nobody waits for ever, or says so when the index is made. What each worker must
+have (this package, the same Python, the same directories) is asked of it in one go.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib.metadata
+import json
+import logging
+import os
+import platform
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import imagenet_builders
+from imagenet_builders.errors import OptionError
+
+if TYPE_CHECKING:
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+T = TypeVar("T")
+
+# Beam options that say where a server is, as host:port.
+_ENDPOINTS = ("job_endpoint", "flink_master")
+
+# What a master may be called that is not a server.
+_NO_SERVERS = ("", "auto", "local", "[auto]", "[local]", "[collection]", "embed")
+
+_CONNECT_SECONDS = 10
+_FIRST_WORKER_SECONDS = 180
+_ANSWER_SECONDS = 30
+
+_TRIES = 3
+
+# Workers come and go; a cluster without any for so long is taken for dead.
+_NO_WORKERS_SECONDS = 120.0
+_LOOK_EVERY = 5.0
+
+
+@dataclasses.dataclass(frozen=True)
+class WorkerFacts:
+    """What a worker says of itself.
+
+    Attributes:
+        versions: Of Python (as `3.11`), this package and Beam.
+        unseen: What of that which was asked about it does not see.
+    """
+
+    versions: Mapping[str, str]
+    unseen: tuple[str, ...]
+
+
+def worker_facts(seen: Sequence[str] = ()) -> WorkerFacts:
+    """What the process that calls this says of itself; Beam is not imported for it.
+
+    Args:
+        seen: Files and directories that it should see.
+
+    Returns:
+        The facts.
+    """
+    try:
+        beam = importlib.metadata.version("apache-beam")
+    except importlib.metadata.PackageNotFoundError:
+        beam = "none"
+    versions = {
+        "Python": ".".join(platform.python_version_tuple()[:2]),
+        "imagenet_builders": imagenet_builders.__version__,
+        "apache-beam": beam,
+    }
+    return WorkerFacts(versions, tuple(each for each in seen if not os.path.exists(each)))
+
+
+def worker_facts_job(job: Sequence[str], report: object) -> WorkerFacts:
+    """The same, as a job for workers."""
+    return worker_facts(job)
+
+
+def check_facts(worker: str, facts: WorkerFacts) -> None:
+    """Sees that a worker has what this process has.
+
+    Args:
+        worker: Which, for messages.
+        facts: What it said.
+
+    Raises:
+        OptionError: It has not.
+    """
+    for what, here in worker_facts().versions.items():
+        there = facts.versions.get(what, "none")
+        if there != here:
+            raise OptionError(
+                f"{worker} has {what} {there}, this machine {here}; start it with the same Python "
+                "environment as this command"
+            )
+    if facts.unseen:
+        raise OptionError(
+            f"{worker} does not see {facts.unseen[0]}; manual_dir and data_dir must be on file "
+            "systems that all machines mount under the same path"
+        )
+
+
+def check_dask(options: PipelineOptions, seen: Sequence[str] = ()) -> None:
+    """Connects to the scheduler, and sees that each worker has what it needs.
+
+    Args:
+        options: Beam's options.
+        seen: Files and directories that workers must see.
+
+    Raises:
+        OptionError: It does not answer, has no workers, or one that cannot do the work.
+    """
+    import dask
+    from apache_beam.runners.dask.dask_runner import DaskOptions
+    from distributed import Client
+
+    given = options.view_as(DaskOptions).get_all_options(drop_default=True, current_only=True)
+    for name in ("npartitions", "partition_size"):
+        value = given.pop(name, None)
+        if value is not None and value < 1:
+            raise OptionError(f"dask_{name} must be at least 1, not {value}")
+    file = given.get("scheduler_file")
+    where = given.get("address") or file or dask.config.get("scheduler-address", None)
+    if not where:
+        raise OptionError(
+            "the DaskRunner needs dask_client_address=tcp://host:port or dask_scheduler_file=FILE "
+            "among the beam_options; for workers on this machine alone take the DirectRunner"
+        )
+    if file:
+        _check_scheduler_file(file)
+    try:
+        patience = given.get("timeout")
+        patience = patience if isinstance(patience, int | float) else _CONNECT_SECONDS
+        # Of a server that is something else, Dask waits for an answer for ever.
+        client = _within(
+            _ANSWER_SECONDS + patience, lambda: Client(**{"timeout": _CONNECT_SECONDS, **given})
+        )
+    except Exception as error:
+        raise OptionError(
+            f"the Dask scheduler at {where} does not answer ({brief(error)}); start it with "
+            "`dask scheduler`, or correct dask_client_address"
+        ) from None
+    with contextlib.closing(client):
+        if not client.nthreads():
+            print(
+                f"imagenet-builders: the Dask scheduler at {where} has no workers yet; waiting "
+                f"for one for {_FIRST_WORKER_SECONDS} s",
+                file=sys.stderr,
+                flush=True,
+            )
+        try:
+            client.wait_for_workers(1, timeout=_FIRST_WORKER_SECONDS)
+        except Exception:
+            raise OptionError(
+                f"the Dask scheduler at {where} has no workers, nor got any in "
+                f"{_FIRST_WORKER_SECONDS} s; start them with `dask worker {where} --nthreads 1`"
+            ) from None
+        for worker, facts in _ask_workers(client, seen).items():
+            if isinstance(facts, Exception):
+                raise OptionError(
+                    f"the Dask worker {worker} cannot import imagenet_builders ({brief(facts)}); "
+                    "start the workers with the same Python environment as this command"
+                )
+            check_facts(f"the Dask worker {worker}", facts)
+
+
+def _check_scheduler_file(file: str) -> None:
+    problem = "is not there"
+    if os.path.isfile(file):  # Dask would wait for it.
+        problem = "does not say where a scheduler is"
+        for _ in range(_TRIES):
+            # A scheduler that is just starting has made the file and is about to write it.
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                if json.loads(Path(file).read_bytes())["address"]:
+                    return
+            time.sleep(1)
+    raise OptionError(
+        f"dask_scheduler_file={file} {problem}; start the scheduler with `dask scheduler "
+        f"--scheduler-file {file}`, or correct the option"
+    )
+
+
+def _ask_workers(client: Any, seen: Sequence[str]) -> dict[str, Any]:
+    """The facts of each worker, or what it answered instead."""
+
+    def ask() -> dict[str, Any]:
+        found: dict[str, Any] = client.run(worker_facts, list(seen), on_error="return")
+        return found
+
+    try:
+        # A worker that is stopped does not answer, and Dask waits for it for minutes.
+        return _within(_ANSWER_SECONDS, ask)
+    except TimeoutError:
+        raise OptionError(
+            f"one of the Dask workers {', '.join(sorted(client.nthreads()))} does not answer "
+            f"within {_ANSWER_SECONDS} s; end those that hang, and start others"
+        ) from None
+
+
+def _within(seconds: float, function: Callable[[], T]) -> T:
+    """What a function of Dask returns.
+
+    Raises:
+        TimeoutError: It did not, within that time; it goes on, in a thread.
+        Exception: What it raised.
+    """
+    future: Future[T] = Future()
+
+    def call() -> None:
+        try:
+            future.set_result(function())
+        except Exception as error:
+            future.set_exception(error)
+
+    with _quiet("distributed"):
+        threading.Thread(target=call, daemon=True).start()
+        try:
+            return future.result(seconds)
+        except TimeoutError:
+            if future.done():  # It is the function's own.
+                raise
+            raise TimeoutError(f"nothing within {seconds:.0f} s") from None
+
+
+def wait_for_loss(result: Any) -> str:
+    """Waits, for as long as it takes, until a Dask cluster has lost all of its workers.
+
+    Dask itself waits for new ones for ever.
+
+    Args:
+        result: Of the DaskRunner's pipeline.
+
+    Returns:
+        A sentence that says so.
+    """
+    since = time.monotonic()
+    while time.monotonic() - since < _NO_WORKERS_SECONDS:
+        time.sleep(_LOOK_EVERY)
+        # A scheduler that does not answer is the runner's to tell of.
+        with contextlib.suppress(Exception):
+            if not result.client.nthreads():
+                continue
+        since = time.monotonic()
+    return (
+        f"the Dask cluster has had no workers for {_NO_WORKERS_SECONDS:.0f} s; see why they ended "
+        "(out of memory? a time limit?), start others and run the same command again"
+    )
+
+
+def check_endpoints(given: Mapping[str, Any], runner: str) -> None:
+    """Opens, and closes, a connection to each server that the options name.
+
+    Args:
+        given: Beam's options that were given.
+        runner: The runner's class name.
+
+    Raises:
+        OptionError: One does not answer, or is not a server.
+    """
+    if runner == "PortableRunner" and not given.get("job_endpoint"):
+        raise OptionError(
+            "the PortableRunner needs job_endpoint=host:port among the beam_options: where the "
+            "job server of Flink, Spark, ... listens"
+        )
+    for name in _ENDPOINTS:
+        text = str(given.get(name) or "")
+        if text in _NO_SERVERS:
+            continue
+        host, _, port = text.rpartition("//")[2].rpartition(":")
+        if not (host and port.isdecimal() and 0 < int(port) < 65_536):
+            raise OptionError(f"{name} must be host:port, such as localhost:8099, not {text!r}")
+        try:
+            address = (host.removeprefix("[").removesuffix("]"), int(port))
+            socket.create_connection(address, timeout=_CONNECT_SECONDS).close()
+        except (OSError, UnicodeError) as error:
+            raise OptionError(
+                f"nothing answers at {name}={text} ({brief(error)}); start the server, or correct "
+                "the option"
+            ) from None
+
+
+def brief(error: Exception) -> str:
+    """An error in a few words."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+@contextlib.contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Keeps a library from logging what is told in our own words."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

@@ -55,7 +55,9 @@ def add_parser(commands: Any) -> None:
         help="look for each dataset in the directory of its name below --manual-dir, as in TFDS",
     )
     parser.add_argument(
-        "--data-dir", help="where datasets go (default: $TFDS_DATA_DIR or ~/tensorflow_datasets)"
+        "--data-dir",
+        type=os.path.expanduser,  # The shell leaves it as it is in `--data-dir=~/data`.
+        help="where datasets go (default: $TFDS_DATA_DIR or ~/tensorflow_datasets)",
     )
     parser.add_argument(
         "--file-format", choices=("tfrecord", "array_record"), help="default: tfrecord"

@@ -292,6 +292,28 @@ def test_a_part_does_not_pass_for_the_whole_when_its_provenance_is_damaged(
     assert differences(data_dir, expected) == []
 
 
+@pytest.mark.parametrize("loss", ["path.unlink()", "os.truncate(path, 10)"])
+def test_a_shard_that_somebody_removes_is_missed(
+    loss: str, forks: Server, small: Path, data_dir: Path, expected: dict
+) -> None:
+    """As file systems are tidied of what is old, while shards of a former run wait for others."""
+    first = (
+        "import os\nfrom imagenet_builders.assembly import provenance\n"
+        "write = provenance.write_provenance\n"
+        "def lose_and_write(directory, **others):\n"
+        f"    path = min(directory.glob('*record*')); {loss}\n"
+        "    return write(directory, **others)\n"
+        "provenance.write_provenance = lose_and_write\n"
+    )
+    argv = build_arguments(small, data_dir, *SHARDS)
+    ended = forks.run(argv, data_dir, first=first)
+    assert ended.status == 1
+    assert "imagenet2012-test.tfrecord-00000-of-00002 " in error(ended.err)
+    assert not (data_dir / DATASET).exists()
+    assert forks.run(argv, data_dir).status == 0
+    assert differences(data_dir, expected) == []
+
+
 def test_shards_made_from_what_was_unpacked_to_a_relative_directory_are_of_use(
     forks: Server, data_dir: Path
 ) -> None:

@@ -242,6 +242,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
                     max_examples_per_split=config.max_examples_per_split,
                     seconds=place.seconds,
                 )
+            engine.check_shards(self.results, self._shard_path)
 
     def _download_and_prepare(
         self,

@@ -331,6 +331,21 @@ def test_shards_made_from_what_was_unpacked_to_a_relative_directory_are_of_use(
     assert "2 shards are finished already" in ended.err
 
 
+def test_what_two_builds_unpacked_together_stays_until_both_have_read_it(
+    forks: Server, data_dir: Path
+) -> None:
+    """Into two data directories, by way of one scratch directory."""
+    manual_dir = ROOT / "dummy_data" / "imagenet21k_winter21"
+    scratch = data_dir.with_name("scratch")
+    argv = ["build", "imagenet21k_winter21/whole", "--manual-dir", str(manual_dir)]
+    argv += ["--workers", "1", "--scratch-dir", str(scratch), "--data-dir"]
+    first = Held(forks, [*argv, str(data_dir / "1")], data_dir, before="engine:plan_splits")
+    assert forks.run([*argv, str(data_dir / "2")], data_dir).status == 0
+    assert list(scratch.rglob("winter21_whole.tar"))
+    assert first.end().status == 0
+    assert not list(scratch.rglob("winter21_whole.tar"))
+
+
 # --- streams and signals ---------------------------------------------------------------------
 
 

@@ -366,7 +366,8 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         if self._place and kwargs["download_config"].manual_dir and not kwargs.get("download_dir"):
             # Not beside all datasets, where one who may build this dataset may not write.
             kwargs["download_dir"] = self._place.exchange
-        manager = super()._make_download_manager(**kwargs)
+        with durable.writing(Path(kwargs.get("download_dir") or self.data_dir_root)):
+            manager = super()._make_download_manager(**kwargs)
         for directory in (manager._extract_dir, manager._download_dir):
             with contextlib.suppress(OSError):
                 Path(directory).rmdir()

@@ -58,11 +58,13 @@ class Staged:
         layout: What they were made from, in words.
         unpacked: Path of the plain file in scratch that a gzip archive was unpacked to, and the
             archive; None where there was nothing to unpack.
+        in_use: Keeps that plain file.
     """
 
     indexes: dict[str, Index]
     layout: str = ""
     unpacked: tuple[str, SourceFile] | None = None
+    in_use: gzip_spill.InUse | None = None
 
 
 def survey(manual_dir: Path, config: str | None = None) -> Survey:
@@ -172,6 +174,7 @@ def _of_gzip(config: str, archive: Path, room: Workroom) -> Staged:
             announce=lambda text: print(f"{NAME}/{config}: {text}", file=sys.stderr, flush=True),
             report=lambda done: progress.update(0, done),
         )
+    in_use = gzip_spill.InUse(plain)
     try:
         # Its index is kept beside it, and goes with it.
         indexes = _of_tar(config, plain, IndexCache(directory), room.workers)
@@ -182,7 +185,8 @@ def _of_gzip(config: str, archive: Path, room: Workroom) -> Staged:
             member=error.member,
             offset=error.offset,
         ) from error
-    return Staged(indexes, unpacked=(SourceFile.of(plain).path, SourceFile.of(archive)))
+    unpacked = (SourceFile.of(plain).path, SourceFile.of(archive))
+    return Staged(indexes, unpacked=unpacked, in_use=in_use)
 
 
 def _of_tar(config: str, archive: Path, cache: IndexCache, workers: Workers) -> dict[str, Index]:

@@ -102,6 +102,23 @@ def test_who_waits_may_lose_its_own_file(
     assert differences(data_dir, expected) == []
 
 
+def test_who_slept_does_not_publish_before_the_other_has_begun_to_write(
+    forks: Server, small: Path, data_dir: Path, expected: dict
+) -> None:
+    """The shards are where they were, but the other would find out only when it has built all."""
+    argv = build_arguments(small, data_dir, *SHARDS)
+    sleeper = Held(forks, argv, data_dir, SOON, "publish:flush_all")
+    os.kill(sleeper.pid, signal.SIGSTOP)
+    second = Held(forks, argv, data_dir, SOON, "engine:plan_splits")
+    os.kill(sleeper.pid, signal.SIGCONT)
+    ended = sleeper.end()
+    assert ended.status == 1, ended
+    assert "nothing was published, run the same command again" in ended.err
+    assert not (data_dir / DATASET).exists()
+    assert second.end().status == 0
+    assert differences(data_dir, expected) == []
+
+
 def test_who_is_ended_as_it_takes_the_lock_leaves_none(
     forks: Server, small: Path, data_dir: Path
 ) -> None:

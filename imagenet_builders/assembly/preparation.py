@@ -184,7 +184,7 @@ class Preparation:
                     publish.set_access([path], mode, None)
         self._set_access([directory, *directory.iterdir()])
         self._lock.check()
-        publish.publish(directory, self.target, replace=self._replaces)
+        publish.publish(directory, self.target, replace=self._replaces, last_check=self._lock.check)
         self._published = True
 
     def _set_access(self, paths: Iterable[Path]) -> None:

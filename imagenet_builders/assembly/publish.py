@@ -9,7 +9,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,7 +26,13 @@ TAG = "[0-9a-f]" * 8
 """Pattern of what ends the names that a dataset gets on its way out."""
 
 
-def publish(finished: Path, target: Path, *, replace: bool) -> None:
+def publish(
+    finished: Path,
+    target: Path,
+    *,
+    replace: bool,
+    last_check: Callable[[], None] = lambda: None,
+) -> None:
     """Gives a finished directory its name.
 
     Everything in it is flushed first. Where there is a dataset under that name already and it is to
@@ -38,11 +44,14 @@ def publish(finished: Path, target: Path, *, replace: bool) -> None:
         finished: The directory, beside `target`.
         target: The name.
         replace: Whether a dataset that is there may be replaced.
+        last_check: Called when everything is flushed, which may take long.
 
     Raises:
         TargetError: It could not be published; what was there before is there still.
+        Exception: Whatever `last_check` raises.
     """
     flush_all(finished)
+    last_check()
     identity = _identity(finished)
     if replace and os.path.lexists(target):
         with durable.writing(target):

@@ -42,7 +42,8 @@ def safe_streams() -> Iterator[None]:
         try:
             os.fstat(fd)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # It gets the lowest number that is free.
+            # It gets the lowest number that is free; workers are to have it too.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # As long as the process.
     if sys.stderr is None:

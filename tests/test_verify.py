@@ -7,6 +7,7 @@ import io
 import json
 import os
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -379,6 +380,17 @@ def test_the_exit_status_is_that_of_the_verdict(dataset: Path):
     done = run_cli("verify", dataset, check=False)
     assert (done.returncode, done.stderr) == (1, "")
     assert "WRONG, 1 problem" in done.stdout
+
+
+def test_a_bar_shows_how_far_it_is(built: Path):
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    err = Terminal()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(err):
+        assert cli.main(["verify", str(built)]) == 0
+    assert re.search(r"verifying imagenet2012:5\.1\.0: ([0-9]+) of \1 images", err.getvalue())
 
 
 @pytest.mark.parametrize("by", ["another", "nothing"])

@@ -29,12 +29,11 @@ from harness.storage import file_sizes, need_space, sync
 
 sys.path[:0] = [str(contestants.ROOT / "dummy_data"), str(contestants.ROOT)]
 
-from makers import archives, pictures  # noqa: E402
+from makers import archives, pictures  # noqa: E402  # The path is set above.
 
-from imagenet_builders import labels  # noqa: E402
+from imagenet_builders import labels  # noqa: E402  # As above.
 
 WINTER21, IMAGENET2012 = "imagenet21k_winter21", "imagenet2012"
-IMAGENET2012_CLASSES = 1000
 POOL = 256
 
 

@@ -36,8 +36,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "dummy_data"), str(ROOT)]
 
 from killed_at import Point, Server, server  # noqa: E402  # The path is set above.
-from staged_corpus import DATASET, build_arguments, staged  # noqa: E402
-from surviving import (  # noqa: E402
+from staged_corpus import DATASET, build_arguments, staged  # noqa: E402  # As above.
+from surviving import (  # noqa: E402  # As above.
     content,
     damage_is_survived,
     differences,

@@ -46,7 +46,6 @@ TARGETS = (
     (JOBS, "MB to ship", 1),
 )
 PEAK_TARGET_GB = 3
-GROWTH_TARGET = 0.10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -245,9 +244,9 @@ def _run(manual_dir: Path, scratch: str, workers: int) -> Iterator[tuple[str, St
         ) as process,
     ):
         sampler = MemorySampler(process.pid)
+        assert process.stdout is not None
         sampler.start()
         try:
-            assert process.stdout is not None
             for line in process.stdout:
                 told = json.loads(line)
                 name = told.pop("stage")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import os
 import subprocess
 import sys
+import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +44,18 @@ def shards(directory: Path, split: str = "*") -> list[Path]:
     return sorted(directory.glob(f"*-{split}.*record*-of-*"))
 
 
+def found_during(directory: Path, pattern: str) -> list[Path]:
+    """As `rglob`, for a directory that a build is changing meanwhile, which `rglob` may trip over.
+
+    `pattern` is of a name.
+    """
+    return [
+        Path(parent, name)
+        for parent, directories, files in os.walk(directory)
+        for name in fnmatch.filter([*directories, *files], pattern)
+    ]
+
+
 def records(shard: Path) -> list[bytes]:
     """The records of a file, read by the libraries that any reader would use."""
     if ".array_record-" in shard.name:
@@ -54,6 +69,13 @@ def records(shard: Path) -> list[bytes]:
     import tensorflow as tf
 
     return list(tf.data.TFRecordDataset(str(shard)).as_numpy_iterator())
+
+
+def file_in(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    """What a plain file in an archive holds, as Python's tarfile reads it."""
+    file = archive.extractfile(member)
+    assert file is not None, member
+    return file.read()
 
 
 def example(record: bytes) -> Any:
@@ -90,7 +112,7 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 def run(
-    command: list[str | Path], *, check: bool = True, **changes: str
+    command: Sequence[str | Path], *, check: bool = True, **changes: str
 ) -> subprocess.CompletedProcess[str]:
     """Runs a command, with changes to its environment; shows what it said if it fails."""
     done = subprocess.run(
@@ -106,14 +128,17 @@ def run(
     return done
 
 
-def run_python(code: str, *arguments: str | Path, **changes: str) -> str:
+def run_python(code: str, *arguments: str | Path, check: bool = True, **changes: str) -> str:
     """What a fresh interpreter prints for some code; its `sys.argv[1:]` are the arguments."""
-    return run([sys.executable, "-c", code, *arguments], **changes).stdout
+    return run([sys.executable, "-c", code, *arguments], check=check, **changes).stdout
 
 
-def run_cli(*arguments: str | Path, **changes: str) -> subprocess.CompletedProcess[str]:
+def run_cli(
+    *arguments: str | Path, check: bool = True, **changes: str
+) -> subprocess.CompletedProcess[str]:
     """Runs the command line of the package in another process."""
-    return run([sys.executable, "-m", "imagenet_builders.cli", *arguments], **changes)
+    command = [sys.executable, "-m", "imagenet_builders.cli", *arguments]
+    return run(command, check=check, **changes)
 
 
 def built_by_cli(manual_dir: Path, data_dir: Path, *arguments: str | Path, **changes: str) -> Path:
@@ -124,6 +149,7 @@ def built_by_cli(manual_dir: Path, data_dir: Path, *arguments: str | Path, **cha
         f"--manual-dir={manual_dir}",
         f"--data-dir={data_dir}",
         *arguments,
+        check=True,
         **changes,
     )
     return Path(done.stdout.splitlines()[-1])

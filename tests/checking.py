@@ -21,13 +21,12 @@ def check(manual_dir: Path, *arguments: str) -> corpus.Outcome:
     outcome = corpus.run("check", str(manual_dir), *arguments)
     assert corpus.snapshot(manual_dir) == before
     assert "Traceback" not in outcome.err
-    too_long = [
-        line for line in outcome.out.splitlines() if len(line) > 100 and " " in line.strip()
-    ]
-    assert (
-        arguments[-1:] == ("--json",)
-        or [line for line in too_long if str(manual_dir.parent) not in line] == []
-    )
+    if arguments[-1:] != ("--json",):
+        # What has a directory of the test in it may be longer: such a path is not broken up.
+        long_paths = (str(manual_dir.parent), str(Path.home()))
+        lines = [line for line in outcome.out.splitlines() if " " in line.strip()]
+        too_long = [line for line in lines if len(line) > 100]
+        assert [line for line in too_long if not any(path in line for path in long_paths)] == []
     return outcome
 
 
@@ -40,7 +39,7 @@ def checked(manual_dir: Path, *arguments: str, status: int) -> dict[str, Any]:
     return document
 
 
-def problem(document: dict[str, Any], **wanted: str) -> dict[str, str]:
+def problem(document: dict[str, Any], **wanted: str) -> dict[str, Any]:
     """The one problem whose fields contain the texts given."""
     found = [
         one for one in document["problems"] if all(text in one[key] for key, text in wanted.items())

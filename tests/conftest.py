@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -10,6 +12,11 @@ import pytest
 
 # TensorFlow's start-up notes would drown what the tests print.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# Started by something that ignores SIGINT (`nohup`, a shell's background), so would be all builds.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    with contextlib.suppress(ValueError):  # Not the main thread.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
 DUMMY_DATA = ROOT / "dummy_data"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import io
 import shutil
@@ -107,11 +108,19 @@ _HUGE: dict[str, Callable[[], bytes]] = {
     "PNG": lambda: _png(50_000, 50_000, whole=False),
     "gzip of a CMYK JPEG": lambda: gzip.compress(_claiming(_small("CMYK"), 50_000, 50_000)),
 }
+
+
+def _stage_made(
+    stage: Callable[[Path, bytes], None], image: Callable[[], bytes], directory: Path
+) -> None:
+    stage(directory, image())
+
+
 for _place, (_dataset, _stage) in _PLACES.items():
     for _what, _image in _HUGE.items():
         BOMBS[f"{_what} of 50,000 x 50,000 in {_place}"] = Bomb(
             _dataset,
-            lambda directory, stage=_stage, image=_image: stage(directory, image()),
+            functools.partial(_stage_made, _stage, _image),
             "50,?000 x 50,?000 pixels",
         )
 

@@ -6,9 +6,10 @@ import dataclasses
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import layouts_corpus as layouts
-from makers.imagenet21k_winter21 import WORDS, make_imagenet21k_winter21
+from makers.imagenet21k_winter21 import WORDS, Layout, make_imagenet21k_winter21
 from makers.imagenet2012_downsampled import Compression, make_downsampled
 from makers.tiny_imagenet import make_tiny_imagenet
 
@@ -68,9 +69,9 @@ def _downsampled(outer: Compression | None, inner: Compression) -> Callable[[Pat
     return lambda directory: make_downsampled(directory, 8, outer=outer, inner=inner)
 
 
-def _winter21(**layout: str | None) -> Callable[[Path], object]:
+def _winter21(**layout: Layout) -> Callable[[Path], object]:
     classes = tuple(WORDS)[:4]
-    both = {"whole": None, "p": None} | layout
+    both: dict[str, Any] = {"whole": None, "p": None} | layout
     return lambda directory: make_imagenet21k_winter21(directory, classes=classes, **both)
 
 

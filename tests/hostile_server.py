@@ -83,10 +83,14 @@ def contents(directory: Path) -> Records:
             (length,) = struct.unpack_from("<Q", data, at)
             features = parse(data[at + 12 : at + 12 + length])
             at += 16 + length
-            key = (features.get("file_name") or features["id"]).values[0].decode()
-            label = features["label"].values[0]
+            name = (features.get("file_name") or features["id"]).values[0]
+            label, image = features["label"].values[0], features["image"].values[0]
+            assert isinstance(name, bytes)
+            assert isinstance(label, int)
+            assert isinstance(image, bytes)
+            key = name.decode()
             assert key not in split, f"{key} is there twice"
-            split[key] = (label, hashlib.sha256(features["image"].values[0]).hexdigest())
+            split[key] = (label, hashlib.sha256(image).hexdigest())
     return found
 
 
@@ -267,13 +271,13 @@ def _bounded(root: Path, argv: Sequence[str], address_space: int, seconds: int) 
 def _import_all() -> None:
     """What builds import, so that no fork has to; a build of each dataset shows it."""
     sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS.parent / "dummy_data")]
-    import hostile_corpora  # noqa: F401
-    import hostile_damage  # noqa: F401
+    import hostile_corpora  # noqa: F401  # For the forks.
+    import hostile_damage  # noqa: F401  # For the forks.
     import PIL.Image
-    import simplejpeg  # noqa: F401
+    import simplejpeg  # noqa: F401  # For the forks.
 
     PIL.Image.init()
-    from imagenet_builders.verification import dataset  # noqa: F401
+    from imagenet_builders.verification import dataset  # noqa: F401  # For the forks.
 
     warm = ["imagenet2012", "imagenet2012_localization", "imagenet2012_dogs", "tiny_imagenet"]
     warm += ["imagenet2012_downsampled/8x8", "imagenet21k_winter21"]
@@ -343,7 +347,10 @@ class Server:
             bufsize=1,
             env={**env, "TF_CPP_MIN_LOG_LEVEL": "3"},
         )
-        assert json.loads(self._process.stdout.readline()) == "ready"
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._to, self._from = self._process.stdin, self._process.stdout
+        assert json.loads(self._from.readline()) == "ready"
         return self
 
     def __exit__(
@@ -352,13 +359,13 @@ class Server:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._process.stdin.close()
-        self._process.stdout.close()
+        self._to.close()
+        self._from.close()
         self._process.wait()
 
     def _ask(self, *request: Any) -> Any:
-        self._process.stdin.write(json.dumps(request) + "\n")
-        return json.loads(self._process.stdout.readline())
+        self._to.write(json.dumps(request) + "\n")
+        return json.loads(self._from.readline())
 
     def fuzz(self, kind: str, seeds: Sequence[int]) -> dict[str, Any]:
         """As the function."""

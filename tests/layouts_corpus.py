@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import pytest
-from building import ROOT
+from building import ROOT, file_in
 from makers import archives
 
 from imagenet_builders import images, labels
 
 DUMMY = ROOT / "dummy_data"
-Files = Mapping[str, bytes | Path]
+Files = Mapping[str, bytes]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,10 +80,10 @@ def _members(archive: Path, *, paths: bool = False) -> dict[str, bytes]:
         for member in outer.getmembers():
             if not member.isreg():
                 continue
-            content = outer.extractfile(member).read()
+            content = file_in(outer, member)
             if member.name.endswith(".tar"):
                 with tarfile.open(fileobj=io.BytesIO(content)) as inner:
-                    found |= {m.name: inner.extractfile(m).read() for m in inner.getmembers()}
+                    found |= {m.name: file_in(inner, m) for m in inner.getmembers()}
             else:
                 found[member.name if paths else member.name.rpartition("/")[2]] = content
     return found
@@ -108,7 +108,7 @@ def by_class(files: Files) -> dict[str, dict[str, bytes]]:
     return found
 
 
-def write(root: Path, files: Files) -> Path:
+def write(root: Path, files: Mapping[str, bytes | Path]) -> Path:
     """Writes files by their paths below a folder; a path instead of bytes makes a link to it."""
     for name, data in files.items():
         path = root / name
@@ -125,7 +125,7 @@ def write_class_tars(root: Path, files: Files) -> None:
         archives.write_tar(root / f"{wnid}.tar", members.items())
 
 
-def write_squashfs(image: Path, files: Files, *options: str) -> None:
+def write_squashfs(image: Path, files: Mapping[str, bytes | Path], *options: str) -> None:
     """An image of a folder, by mksquashfs."""
     if shutil.which("mksquashfs") is None:
         pytest.skip("makes real images: install mksquashfs (apt install squashfs-tools)")
@@ -260,10 +260,10 @@ def nibi_family(root: Path) -> Path:
         for member in outer.getmembers():
             if member.name.endswith(".tar"):
                 name = member.name.rpartition("/")[2]
-                write(winter21, {f"tars/{name}": outer.extractfile(member).read()})
+                write(winter21, {f"tars/{name}": file_in(outer, member)})
     first = min((winter21 / "tars").iterdir())
     with tarfile.open(first) as inner:
-        contents = {member.name: inner.extractfile(member).read() for member in inner.getmembers()}
+        contents = {member.name: file_in(inner, member) for member in inner.getmembers()}
     write(winter21 / first.stem, contents)
     return root
 

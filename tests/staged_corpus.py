@@ -54,7 +54,8 @@ def test_name(number: int) -> str:
     return f"ILSVRC2012_test_{number:08d}.JPEG"
 
 
-test_name.__test__ = False  # Not a test, whatever its name says to pytest.
+# Not a test, whatever its name says to pytest.
+vars(test_name)["__test__"] = False
 
 Member = tuple[str | tarfile.TarInfo, bytes]
 

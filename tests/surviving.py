@@ -199,7 +199,7 @@ class Trials:
         directory: Path,
         expected: dict[str, bytes],
         *,
-        prepare: Callable[[Path], None] = lambda data_dir: None,
+        prepare: Callable[[Path], object] = lambda data_dir: None,
         before: dict[str, bytes] | None = None,
         first: str = "",
         processes: bool = False,
@@ -254,7 +254,8 @@ class Trials:
         again = self._forks.run(self._again(data_dir), data_dir)
         if again.status != 0:
             failures.append(f"the rerun ended with {again.status}: {again.err}")
-        failures += min((differences(data_dir, each) for each in self._either), key=len)
+        fewest = min((differences(data_dir, each) for each in self._either), key=len)
+        failures += fewest
         if failures:
             name = f"{point.kind} {point.number} of the {point.where}"
             self.failures.append(

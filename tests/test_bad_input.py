@@ -6,6 +6,7 @@ Every build here goes through the real command line. What is odd but sound is in
 from __future__ import annotations
 
 import dataclasses
+import functools
 import gzip
 import io
 import os
@@ -72,12 +73,18 @@ def fault(stage: Fault) -> Fault:
     return stage
 
 
+def of_value(
+    stage: Callable[..., tuple[Place, str]], value: object, path: Path
+) -> tuple[Place, str]:
+    return stage(path, value)
+
+
 def each(**variants: object) -> Callable[[Callable[..., tuple[Place, str]]], None]:
     """Registers a fault once for each value of its second argument."""
 
     def register(stage: Callable[..., tuple[Place, str]]) -> None:
         for name, value in variants.items():
-            FAULTS[f"{stage.__name__}-{name}"] = lambda path, value=value: stage(path, value)
+            FAULTS[f"{stage.__name__}-{name}"] = functools.partial(of_value, stage, value)
 
     return register
 

@@ -187,7 +187,7 @@ def link(name: str) -> tarfile.TarInfo:
     return info
 
 
-MEMBERS = {
+MEMBERS: dict[str, tuple[archives.Member, str]] = {
     "another kind of file": (
         (f"{TENCH}/readme.txt", b"x"),
         "only annotations such as n01440764_18",
@@ -235,8 +235,8 @@ def test_a_full_scratch_directory_is_named_with_the_way_out(tmp_path: Path, monk
         def write(self, data: object) -> int:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    make = lambda **options: contextlib.nullcontext(Full())  # noqa: E731
-    monkeypatch.setattr(tempfile, "TemporaryFile", make)
+    full = contextlib.nullcontext(Full())
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **options: full)
     write_boxes(tmp_path / "boxes.tgz", [member()])
     with pytest.raises(
         OSError, match=r"No space left on device to unpack .*--scratch-dir"

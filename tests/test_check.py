@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import shutil
@@ -511,7 +512,7 @@ def test_arguments_that_cannot_be_used_end_with_2(
     from imagenet_builders import cli
 
     try:
-        status = cli.main(["check", str(ilsvrc), *arguments])
+        status: object = cli.main(["check", str(ilsvrc), *arguments])
     except SystemExit as ended:  # By argparse.
         status = ended.code
     assert status == 2
@@ -539,15 +540,15 @@ def test_colour_is_for_terminals_and_for_those_who_want_it(
 ) -> None:
     from imagenet_builders.checking import rendering
 
-    class Terminal:
+    class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
 
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    assert rendering.uses_colour(Terminal())  # type: ignore[arg-type]
+    assert rendering.uses_colour(Terminal())
     monkeypatch.setenv("NO_COLOR", "1")
-    assert not rendering.uses_colour(Terminal())  # type: ignore[arg-type]
+    assert not rendering.uses_colour(Terminal())
 
 
 def test_sizes_are_said_in_few_characters() -> None:

@@ -7,6 +7,7 @@ import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import staged_corpus as corpus
@@ -40,14 +41,14 @@ def digest(path: Path, algorithm: str) -> str:
 
 def same_content(path: Path, **changes: object) -> OfficialArchive:
     """An official archive that is this file."""
-    known = {
+    known: dict[str, Any] = {
         "name": path.name,
         "size": path.stat().st_size,
         "md5": digest(path, "md5"),
         "sha256": digest(path, "sha256"),
         "images": None,
     }
-    return OfficialArchive(**(known | changes))  # type: ignore[arg-type]
+    return OfficialArchive(**(known | changes))
 
 
 def damage(path: Path) -> None:

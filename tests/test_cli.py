@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pty
 import re
@@ -432,11 +433,15 @@ def test_a_build_that_is_stopped_leaves_nothing(
     assert corpus.snapshot(large) == before
 
 
+def has_two_workers(parent: psutil.Process) -> bool:
+    return len(parent.children()) == 2
+
+
 def test_ctrl_c_while_workers_start_shows_no_traceback(large: Path, tmp_path: Path) -> None:
     for delay in (0.05, 0.12):
         child = process(build_arguments(large, tmp_path, "--workers", "2"), start_new_session=True)
         parent = psutil.Process(child.pid)
-        wait_for(lambda parent=parent: len(parent.children()) == 2, child)
+        wait_for(functools.partial(has_two_workers, parent), child)
         workers = parent.children()
         time.sleep(delay)
         os.killpg(child.pid, signal.SIGINT)

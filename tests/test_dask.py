@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from building import built_by_cli, environment, run, run_cli, shards
+from building import built_by_cli, environment, found_during, run, run_cli, shards
 from makers import ilsvrc2012_large
 
 pytestmark = pytest.mark.slow
@@ -134,8 +134,8 @@ def test_both_workers_write_shards_and_the_bytes_are_those_of_a_local_build(
     wait_for_two(cluster)
     # `dask_npartitions` is not given: without it, one worker would be given everything.
     # Relative to this process's directory; the workers are in another.
-    relative = [Path(os.path.relpath(path)) for path in (manual_dir, tmp_path / "data")]
-    build = arguments(*relative, cluster.options)
+    staged, data = (Path(os.path.relpath(path)) for path in (manual_dir, tmp_path / "data"))
+    build = arguments(staged, data, cluster.options)
     done = run([sys.executable, "-c", SMALL_BATCHES, *build])
     assert_same(content(tmp_path / "data/imagenet2012/5.1.0"), local)
     assert f"DaskRunner: write_shard: {3 * SHARDS} work items done by 2 processes" in done.stderr
@@ -181,7 +181,8 @@ def start_build(cluster: Cluster, manual_dir: Path, data_dir: Path) -> subproces
 
 def outcomes(data_dir: Path) -> list[Path]:
     """What work items that write shards have left."""
-    return list(data_dir.rglob("write_shard-*/*.outcome"))
+    found = found_during(data_dir, "*.outcome")
+    return [path for path in found if path.parent.name.startswith("write_shard-")]
 
 
 def test_a_worker_that_is_killed_in_the_middle_costs_nothing_but_time(
@@ -190,7 +191,7 @@ def test_a_worker_that_is_killed_in_the_middle_costs_nothing_but_time(
     wait_for_two(cluster)
     build = start_build(cluster, manual_dir, tmp_path / "data")
     try:
-        wait_until(lambda: list((tmp_path / "data").rglob("write_shard-*")))
+        wait_until(lambda: found_during(tmp_path / "data", "write_shard-*"))
         # It has been given shards, and neither finishes them nor gives them back.
         cluster.workers[0].send_signal(signal.SIGSTOP)
         # Of the other worker; or all, if this one was stopped before it was given any.
@@ -209,7 +210,7 @@ def test_a_build_whose_whole_cluster_dies_ends_and_is_done_when_run_again(
     wait_for_two(cluster)
     build = start_build(cluster, manual_dir, tmp_path / "data")
     try:
-        wait_until(lambda: list((tmp_path / "data").rglob("write_shard-*")))
+        wait_until(lambda: found_during(tmp_path / "data", "write_shard-*"))
         for worker in cluster.workers:
             worker.send_signal(signal.SIGSTOP)
         for process in (cluster.scheduler, *cluster.workers):

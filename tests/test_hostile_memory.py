@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import hostile_bombs_more  # noqa: F401  # It adds to the bombs.
 import pytest
-from hostile_bombs_more import BOMBS, GB, MB
+from hostile_bombs import BOMBS, GB, MB
 from hostile_server import Server, published
 
 ADDRESS_SPACE = 4 * GB

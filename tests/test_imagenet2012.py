@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from building import DUMMY_ARCHIVES, build, split_content
+from building import DUMMY_ARCHIVES, build, file_in, split_content
 from makers import ilsvrc2012
 from PIL import Image
 
@@ -81,11 +81,11 @@ def test_test_images_have_no_label(built: Path):
 def members(archive: Path) -> dict[str, bytes]:
     """All images in an archive, also in the archives in it, as Python's tarfile reads them."""
     with tarfile.open(archive) as outer:
-        content = {m.name: outer.extractfile(m).read() for m in outer.getmembers() if m.isreg()}
+        content = {m.name: file_in(outer, m) for m in outer.getmembers() if m.isreg()}
     inner = [name for name in content if name.endswith(".tar")]
     for name in inner:
         with tarfile.open(fileobj=io.BytesIO(content.pop(name))) as tar:
-            content |= {m.name: tar.extractfile(m).read() for m in tar.getmembers()}
+            content |= {m.name: file_in(tar, m) for m in tar.getmembers()}
     return {name.rpartition("/")[2]: data for name, data in content.items()}
 
 
@@ -134,7 +134,7 @@ def test_reading_as_supervised_gives_images_and_labels(built: Path, corpus: ilsv
     dataset = tfds.builder_from_directory(built).as_dataset(split="train", as_supervised=True)
     found = sorted(int(label) for _, label in dataset)
     space = labels.space("imagenet2012")
-    assert found == sorted(space.id_of(image.wnid) for image in corpus.train.values())
+    assert found == sorted(space.id_of(str(image.wnid)) for image in corpus.train.values())
 
 
 def test_labels_are_named_by_wnids_in_sorted_order(built: Path):

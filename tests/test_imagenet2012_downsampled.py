@@ -127,7 +127,7 @@ def test_the_committed_archives_hold_what_the_maker_makes(corpus: dict[int, make
             assert new.namelist() == kept.namelist()
 
 
-def committed(size: int) -> dict[str, np.ndarray]:
+def committed(size: int) -> dict[str, dict[str, np.ndarray]]:
     """What NumPy reads from the committed archives: the arrays of each batch by its name."""
     found = {}
     for path in DUMMY.glob(f"Imagenet{size}_*.zip"):
@@ -371,7 +371,7 @@ def test_info_says_what_the_dataset_is_and_on_what_terms(reading: Any, size: int
 
 
 def test_32x32_is_the_default(tmp_path: Path):
-    import imagenet_builders  # noqa: F401
+    import imagenet_builders  # noqa: F401  # Offers the builders.
 
     builder = tfds.builder("imagenet2012_downsampled", data_dir=tmp_path)
     assert type(builder) is Builder

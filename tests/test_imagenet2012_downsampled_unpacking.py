@@ -71,7 +71,7 @@ def test_too_little_space_is_told_before_anything_is_unpacked(
 ):
     make_downsampled(manual, 8)
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(unpacked.shutil, "disk_usage", lambda _: usage(9000, 4001, 4999))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(9000, 4001, 4999))
     message = str(refused(manual, kind=OptionError))
     assert "has 0.0 MB free, but unpacking the compressed arrays" in message
     assert "--scratch-dir" in message
@@ -88,7 +88,7 @@ def test_a_full_disk_leaves_nothing_half_unpacked(manual: Path, monkeypatch: pyt
             raise OSError(28, "No space left on device")
         return replace(self, target)
 
-    monkeypatch.setattr(unpacked.Path, "replace", full)
+    monkeypatch.setattr(Path, "replace", full)
     assert "no space is left" in str(refused(manual, kind=OptionError))
     assert not scratch_files(manual)
 

@@ -35,7 +35,7 @@ from imagenet_builders.datasets.imagenet2012_localization import (
     objects,
     staged,
 )
-from imagenet_builders.datasets.imagenet2012_localization.imagenet2012_localization_dataset_builder import (  # noqa: E501
+from imagenet_builders.datasets.imagenet2012_localization.imagenet2012_localization_dataset_builder import (  # noqa: E501  # Its name is.
     Builder,
 )
 from imagenet_builders.errors import ArchiveError, SourceError, StagingError
@@ -119,7 +119,7 @@ def test_the_summary_tells_of_what_was_odd(tmp_path: Path, capsys: pytest.Captur
     assert "9 boxes, 1 boxes swapped, 1 boxes clamped, 3 boxes dropped as empty" in said
 
 
-class ThroughTfds(Builder, skip_registration=True):
+class ThroughTfds(Builder, skip_registration=True):  # type: ignore[call-arg]  # As its base.
     """Our builder with TensorFlow Datasets' own way to build: a generator, sorted on disk."""
 
     name = Builder.name
@@ -318,12 +318,12 @@ def test_a_damaged_archive_of_boxes_publishes_nothing(tmp_path: Path):
 def test_new_boxes_are_read_although_the_images_are_the_same(tmp_path: Path):
     manual = stage(tmp_path / "manual", IMAGE_ARCHIVES["validation"], VALIDATION_BOXES)
     options = BuildOptions(workers=1, scratch_dir=str(tmp_path / "scratch"))
-    given = {"builder_options": {"options": options}}
+    given = {"options": options}
     with warnings.catch_warnings(action="ignore"):
-        first = build(Builder, manual, tmp_path / "first", **given)
+        first = build(Builder, manual, tmp_path / "first", builder_options=given)
         xml = annotation([Drawn("n01751748", 0, 0, 100, 100)])
         write_boxes(manual / VALIDATION_BOXES, [("val/ILSVRC2012_val_00000001.xml", xml)])
-        second = build(Builder, manual, tmp_path / "second", **given)
+        second = build(Builder, manual, tmp_path / "second", builder_options=given)
     assert sum(map(len, seen(first, "validation").values())) == 6
     assert seen(second, "validation") == {
         name: [("n01751748", (0.0, 0.0, 0.5, 0.25))] if name.endswith("_00000001.JPEG") else []

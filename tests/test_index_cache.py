@@ -13,7 +13,7 @@ import pytest
 import staged_corpus as corpus
 from staged_corpus import TENCH, TRAIN, VAL, build, records, refused, split_info, staged
 
-from imagenet_builders.assembly import builder as builder_module
+from imagenet_builders.assembly import engine
 from imagenet_builders.assembly import index as index_lib
 from imagenet_builders.assembly.index import Index, IndexCache
 from imagenet_builders.errors import SourceError
@@ -147,13 +147,13 @@ def test_an_index_that_cannot_be_kept_is_done_without(manual_dir: Path, tmp_path
 
 def change_before_writing(monkeypatch: pytest.MonkeyPatch, change) -> None:
     """Lets something happen between the indexing of the sources and the writing of shards."""
-    write_splits = builder_module.engine.write_splits
+    write_splits = engine.write_splits
 
     def changed_first(*arguments, **options):
         change()
         return write_splits(*arguments, **options)
 
-    monkeypatch.setattr(builder_module.engine, "write_splits", changed_first)
+    monkeypatch.setattr(engine, "write_splits", changed_first)
 
 
 def test_an_archive_that_changes_after_it_was_indexed_is_an_error(

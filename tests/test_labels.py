@@ -270,7 +270,7 @@ def test_convert_refuses_what_is_not_an_integer(wrong: list[float] | list[str]) 
         lambda: labels.convert([1], "imagenet", "slim"),
     ],
 )
-def test_unknown_space_lists_the_known_ones(call) -> None:  # type: ignore[no-untyped-def]
+def test_unknown_space_lists_the_known_ones(call) -> None:
     with pytest.raises(labels.LabelError, match="no label space 'imagenet'") as caught:
         call()
     assert all(name in str(caught.value) for name in labels.SPACES)

@@ -161,7 +161,7 @@ def test_a_damaged_image_is_named_by_its_own_path(folders: Path):
 
 
 @pytest.mark.parametrize("what", ["train", f"train/{TENCH}", f"train/{TENCH}/{TENCH}_2.JPEG"])
-def test_what_may_not_be_read_is_named_with_the_likely_reason(open_path: Path, what: str):  # noqa: F811
+def test_what_may_not_be_read_is_named_with_the_likely_reason(open_path: Path, what: str):  # noqa: F811  # The fixture.
     manual_dir = write(open_path / "staged" / "train", in_classes(TRAIN)).parent
     (manual_dir / what).chmod(0)
     data_dir = open_path / "built"
@@ -180,7 +180,7 @@ def test_what_may_not_be_read_is_named_with_the_likely_reason(open_path: Path, w
     ["train.sqsh", "imagenet1k-train-0000.tar", "train-00000-of-00001", f"train/{TENCH}.tar"],
 )
 def test_archives_that_may_not_be_read_are_named_with_the_likely_reason(
-    open_path: Path,  # noqa: F811
+    open_path: Path,  # noqa: F811  # The fixture.
     name: str,
 ):
     manual_dir = open_path / "staged"
@@ -292,7 +292,7 @@ def test_what_does_not_belong_in_a_squashfs_image_is_named(
 def test_a_link_in_a_squashfs_image_is_refused(tmp_path: Path):
     (tmp_path / "staged").mkdir()
     link = {f"{TENCH}/{TENCH}_8.JPEG": Path("/etc/passwd")}
-    layouts_corpus.write_squashfs(tmp_path / "staged" / "train.sqsh", in_classes(TRAIN) | link)
+    layouts_corpus.write_squashfs(tmp_path / "staged" / "train.sqsh", {**in_classes(TRAIN), **link})
     assert "a symlink where only plain files belong" in refused(tmp_path / "staged")
 
 
@@ -383,7 +383,7 @@ def test_what_is_no_annotation_is_named(tmp_path: Path, change: dict[str, bytes]
     ],
 )
 def test_an_archive_of_another_dataset_that_may_not_be_read_is_named(
-    open_path: Path,  # noqa: F811
+    open_path: Path,  # noqa: F811  # The fixture.
     dataset: str,
     archive: str,
 ) -> None:

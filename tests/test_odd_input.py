@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import staged_corpus as corpus
 from makers import archives, pictures
+from PIL import Image
 from staged_corpus import (
     COUGAR,
     TENCH,
@@ -124,7 +125,7 @@ def test_other_files_beside_the_archives_do_not_matter(
 # --- images ----------------------------------------------------------------------------------
 
 
-def drawn() -> pictures.Image.Image:
+def drawn() -> Image.Image:
     return pictures.draw("odd", key="odd_1.JPEG", size=(40, 30))
 
 

@@ -48,9 +48,9 @@ def test_a_value_that_cannot_be_used_is_named(given: dict, said: str) -> None:
 def test_options_are_frozen_and_given_by_name() -> None:
     options = BuildOptions(workers=2)
     with pytest.raises(dataclasses.FrozenInstanceError):
-        options.workers = 3  # type: ignore[misc]
+        options.workers = 3  # type: ignore[misc]  # What is refused.
     with pytest.raises(TypeError):
-        BuildOptions(2)  # type: ignore[misc]
+        BuildOptions(2)  # type: ignore[call-arg]  # What is refused.
     assert options.replace(bad_images="skip") == BuildOptions(workers=2, bad_images="skip")
     assert options == BuildOptions(workers=2)
 

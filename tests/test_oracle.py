@@ -32,7 +32,11 @@ FORMATS = ("tfrecord", "array_record")
 
 # What stock can read as it should: the one name of the test archive that it knows, no prefix, and
 # no patch, which it does not know.
-AS_STOCK_WANTS_IT = {"test_archive": "ILSVRC2012_img_test.tar", "test_prefix": "", "patch": 0}
+AS_STOCK_WANTS_IT: dict[str, Any] = {
+    "test_archive": "ILSVRC2012_img_test.tar",
+    "test_prefix": "",
+    "patch": 0,
+}
 
 
 def make(directory: Path, **options: Any) -> ilsvrc2012.Corpus:
@@ -59,7 +63,8 @@ def make_dotted(directory: Path) -> None:
     corpus = make(directory)
     by_class: dict[str, list[archives.Member]] = {}
     for name, stored in corpus.train.items():
-        members = by_class.setdefault(stored.wnid, [(archives.header("./", directory=True), b"")])
+        folder = archives.header("./", directory=True)
+        members = by_class.setdefault(str(stored.wnid), [(folder, b"")])
         members.append((f"./{name}", stored.data))
     archives.write_tar(
         corpus.archives["train"],
@@ -165,9 +170,10 @@ def test_the_large_corpus_makes_more_than_one_shard(large_train: list[Path]):
 @pytest.mark.parametrize("limit", ["min_shard_size", "max_shard_size"])
 def test_a_shard_size_that_stock_ignores_is_ignored_with_a_warning(tmp_path: Path, limit: str):
     make(tmp_path / "manual")
-    theirs = build(stock.Builder, tmp_path / "manual", tmp_path / "stock", **{limit: 10_000})
+    config: dict[str, Any] = {limit: 10_000}
+    theirs = build(stock.Builder, tmp_path / "manual", tmp_path / "stock", **config)
     with pytest.warns(UserWarning, match="made no difference"):
-        mine = build_ours(tmp_path / "manual", tmp_path / "ours", **{limit: 10_000})
+        mine = build_ours(tmp_path / "manual", tmp_path / "ours", **config)
     assert recorded_splits(mine) == recorded_splits(theirs)
 
 
@@ -181,7 +187,7 @@ def test_a_repeated_name_is_an_error_where_stock_has_one(tmp_path: Path):
 
 def test_a_data_source_gives_the_examples_that_stock_gives(tmp_path: Path):
     make(tmp_path / "manual")
-    config = {"file_format": "array_record", "num_shards": 3}
+    config: dict[str, Any] = {"file_format": "array_record", "num_shards": 3}
     directories = [
         build(stock.Builder, tmp_path / "manual", tmp_path / "stock", **config),
         build_ours(tmp_path / "manual", tmp_path / "ours", **config),
@@ -195,7 +201,9 @@ def test_a_data_source_gives_the_examples_that_stock_gives(tmp_path: Path):
             np.testing.assert_equal(mine[number], theirs[number])
 
 
-class ThroughTfds(ours.Builder, skip_registration=True):
+class ThroughTfds(  # type: ignore[call-arg]  # As its base.
+    ours.Builder, skip_registration=True
+):
     """Our builder with TensorFlow Datasets' own way to build: a generator, sorted on disk."""
 
     name = "imagenet2012"
@@ -249,7 +257,7 @@ def test_validation_labels_that_stock_shifts_are_right(tmp_path: Path, options: 
     truth = {name: true_label(name) for name in corpus.validation}
     # Two sources of the truth: the devkit's list, and what the maker has drawn.
     assert truth == {
-        name: labels.space("imagenet2012").id_of(stored.wnid)
+        name: labels.space("imagenet2012").id_of(str(stored.wnid))
         for name, stored in corpus.validation.items()
     }
     assert set(theirs) == set(truth), "stock's file names"

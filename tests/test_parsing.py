@@ -10,10 +10,11 @@ import pytest
 from building import example as protobuf_example
 
 from imagenet_builders.assembly.parsing import ExampleError, Feature, parse
-from imagenet_builders.assembly.records import serialize
+from imagenet_builders.assembly.records import FlatExample, serialize
 
-EXAMPLE = {
-    "image": bytes(range(256)) * 20,
+IMAGE = bytes(range(256)) * 20
+EXAMPLE: FlatExample = {
+    "image": IMAGE,
     "label": -1,
     "file_name": "n01440764_1.JPEG",
     "objects/bbox": np.array([[0.0, 0.25, 1.0, 0.5]], np.float32),
@@ -28,7 +29,7 @@ def as_bytes() -> bytes:
 
 def test_parsing_is_the_inverse_of_serializing():
     assert parse(as_bytes()) == {
-        "image": Feature("bytes", [EXAMPLE["image"]]),
+        "image": Feature("bytes", [IMAGE]),
         "label": Feature("int64", [-1]),
         "file_name": Feature("bytes", [b"n01440764_1.JPEG"]),
         "objects/bbox": Feature("float", [0.0, 0.25, 1.0, 0.5]),

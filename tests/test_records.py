@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,7 +84,7 @@ def test_serialized_bytes_are_those_of_protobufs_deterministic_serialization(fla
 
 def test_serialized_bytes_are_those_of_tfds_own_serializer():
     # One feature, so that TFDS's order of features cannot differ.
-    values = {
+    values: dict[str, tuple[Any, Any]] = {
         "image": (features.Image(encoding_format="jpeg"), b"\xff\xd8" + bytes(5000)),
         "label": (features.ClassLabel(num_classes=3), -1),
         "file_name": (features.Text(), "n01440764_1.JPEG"),
@@ -304,10 +305,15 @@ def test_the_number_of_shards_follows_from_the_sizes_of_the_kept_examples(sizes,
     rows = list(zip(names * repeats, sizes * repeats, strict=True))
     keys.shuffle(rows)
     asked = []
+
+    def one_shard(size: int, examples: int) -> int:
+        asked.append((size, examples))
+        return 1
+
     plan = plan_split(
         "train",
         index_of([name for name, _ in rows]),
-        count_shards=lambda size, examples: asked.append((size, examples)) or 1,
+        count_shards=one_shard,
         example_sizes=np.array([size for _, size in rows]),
         ignore_duplicates=True,
     )

@@ -234,8 +234,10 @@ def test_no_process_of_a_build_with_workers_imports_tensorflow_or_beam(
 # The `tfds` command.
 
 
-def tfds_build(manual_dir: Path, data_dir: Path, *flags: str, **changes: str) -> Path:
-    command = [
+def tfds_build(
+    manual_dir: Path, data_dir: Path, *flags: str, check: bool = True, **changes: str
+) -> Path:
+    command: list[str | Path] = [
         Path(sys.executable).with_name("tfds"),
         "build",
         "imagenet2012",
@@ -244,7 +246,7 @@ def tfds_build(manual_dir: Path, data_dir: Path, *flags: str, **changes: str) ->
         f"--data_dir={data_dir}",
         *flags,
     ]
-    run(command, **changes)
+    run(command, check=check, **changes)
     return data_dir / "imagenet2012" / "5.1.0"
 
 

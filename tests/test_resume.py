@@ -9,7 +9,7 @@ import re
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -514,7 +514,7 @@ def test_a_killed_build_of_tfds_itself_is_recognized(
 
 
 @pytest.fixture
-def after_the_index() -> Iterator[Callable[[str], str]]:
+def after_the_index() -> Callable[[str], str]:
     """Code for the build that does something to the sources when they have been indexed."""
 
     def first(what: str) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 import slurm_cluster
-from building import ROOT, built_by_cli, environment
+from building import ROOT, built_by_cli, environment, found_during
 from makers import ilsvrc2012_large
 
 SCRIPTS = sorted((ROOT / "examples" / "slurm").glob("*.sbatch"))
@@ -118,7 +118,7 @@ def test_a_job_builds_the_same_bytes_and_goes_on_after_the_time_limit(
     data_dir = tmp_path / "data"
     batch = start(script, job, manual_dir, data_dir)
     deadline = time.monotonic() + 100
-    while not list(data_dir.rglob("*write_shard*")) and not list(data_dir.rglob("*.tfrecord*")):
+    while not (found_during(data_dir, "*write_shard*") or found_during(data_dir, "*.tfrecord*")):
         assert batch.poll() is None, batch.communicate()[0]
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -159,7 +159,7 @@ def test_in_a_real_allocation_of_two_nodes_and_queued_again(
         env = environment(PATH=path) | variables
         submit = ["sbatch", "--parsable", "--nodes=2", "--cpus-per-task=1", f"--output={log}"]
         job = slurm(env, *submit, script, "imagenet2012", manual_dir, data_dir, "--num-shards=4")
-        wait_until(lambda: list(data_dir.rglob("*write_shard*")), log)
+        wait_until(lambda: found_during(data_dir, "*write_shard*"), log)
         slurm(env, "scancel", "--batch", "--signal=USR1", job)
         wait_until(lambda: slurm(env, "squeue", "--noheader", "--format=%T") == "PENDING", log)
         assert not (data_dir / "imagenet2012/5.1.0").exists()

@@ -37,6 +37,7 @@ def test_real_reads_are_measured_in_a_few_seconds(archive: Path, tmp_path: Path)
     assert found.archives == archive.stat().st_size
     assert found.at_random > 0 < found.in_order
     assert found.apart is (archive.stat().st_dev != tmp_path.stat().st_dev)
+    assert found.free is not None
     assert found.free > 0
     assert snapshot(archive.parent) == before
     assert not list(tmp_path.iterdir())
@@ -71,7 +72,8 @@ def test_another_file_system_is_told_apart(archive: Path, tmp_path: Path):
 
 def test_small_archives_tell_nothing(tmp_path: Path):
     (tmp_path / "small.tar").write_bytes(bytes(1000))
-    for files in ([[tmp_path / "small.tar"]], [[]], []):
+    nothing: list[list[list[Path]]] = [[[tmp_path / "small.tar"]], [[]], []]
+    for files in nothing:
         found = measure(files, tmp_path)
         assert found.path is None
         assert not found.stage

@@ -18,8 +18,9 @@ from typing import Any
 import layouts_corpus
 import pytest
 import staged_corpus as corpus
-from building import environment
+from building import environment, found_during
 from conftest import DUMMY_DATA
+from makers import pictures
 from staged_corpus import PATCH, TENCH, TEST, TRAIN, VAL, Outcome, build, staged, test_name
 from test_scratch import mounted
 
@@ -44,7 +45,7 @@ def scratch(tmp_path: Path) -> Path:
 
 def copies(scratch: Path) -> dict[str, Path]:
     """The files that were copied and are kept, by the path that they have in the original."""
-    found = {}
+    found: dict[str, Path] = {}
     for root in scratch.glob("*-staged/*/files"):
         found |= {str(p.relative_to(root)): p for p in root.rglob("*") if p.is_file()}
     return found
@@ -114,7 +115,7 @@ def test_repaired_and_skipped_images_are_said_to_be_in_the_originals(tmp_path: P
     odd.train[TENCH][1] = (odd.train[TENCH][1][0], b"\xff\xd8\xff no picture")
     odd.validation[0] = (
         odd.validation[0][0],
-        corpus.pictures.png(corpus.pictures.draw("test", key="png", size=(20, 20))),
+        pictures.png(pictures.draw("test", key="png", size=(20, 20))),
     )
     manual_dir = odd.write(tmp_path / "staged")
     same_with_and_without(manual_dir, tmp_path, "--bad-images=skip")
@@ -383,7 +384,7 @@ def test_a_build_killed_by_the_time_limit_goes_on(tmp_path: Path, scratch: Path)
     command += [f"--scratch-dir={scratch}"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment())
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not list(scratch.rglob("*.partial")):
+    while time.monotonic() < deadline and not found_during(scratch, "*.partial"):
         time.sleep(0.002)
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=60)

@@ -47,7 +47,7 @@ class Stored(NamedTuple):
 
 
 def build_tiny(manual_dir: Path, data_dir: Path, **options: Any) -> Path:
-    config = {"workers": 1, "scratch_dir": str(data_dir / "scratch")} | options
+    config: dict[str, Any] = {"workers": 1, "scratch_dir": str(data_dir / "scratch")} | options
     return build(Builder, manual_dir, data_dir, builder_options={"options": BuildOptions(**config)})
 
 
@@ -294,8 +294,8 @@ def test_boxes_without_area_are_kept_and_counted(tmp_path: Path):
     maker.make_tiny_imagenet(tmp_path / "staged", val=2, replace=replace)
     directory = build_tiny(tmp_path / "staged", tmp_path)
     found = content(directory, "validation")
-    assert found["val_0.JPEG"].bbox == (63 / 64, 0, 63 / 64, 63 / 64)
-    assert found["val_1.JPEG"].bbox == (32 / 64, 0, 62 / 64, 44 / 64)
+    assert found["val_0.JPEG"].bbox == (63 / 64, 0.0, 63 / 64, 63 / 64)
+    assert found["val_1.JPEG"].bbox == (32 / 64, 0.0, 62 / 64, 44 / 64)
     provenance = json.loads((directory / "provenance.json").read_text())
     counts = provenance["splits"]["validation"]["counts"]
     assert counts == {"boxes": 2, "boxes_without_area": 1}

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from building import shards
 from makers import tiny_imagenet as maker
@@ -128,7 +129,8 @@ def all_examples(directory: Path) -> list[Any]:
     for recipe in recipes:
         with Reader(recipe.index.files) as reader:
             for key, made in examples.make_examples(recipe.index.table, reader, "fail", []):
-                found.append((recipe.split, key, {**made, "bbox": made["bbox"].tolist()}))
+                box = np.asarray(made["bbox"]).tolist()
+                found.append((recipe.split, key, {**made, "bbox": box}))
     return found
 
 

@@ -46,7 +46,7 @@ def run_here(*arguments: str | Path) -> tuple[int, str, str]:
 def build_all(data_dir: Path, file_format: str) -> Path:
     for name in BUILDER_MODULES:
         options = ["--file-format", file_format, "--workers", "1", "--num-shards", "3"]
-        options += ["--manual-dir", DUMMY_DATA / name, "--data-dir", data_dir]
+        options += ["--manual-dir", str(DUMMY_DATA / name), "--data-dir", str(data_dir)]
         status, _, err = run_here("build", name, *options, "--scratch-dir", data_dir / "scratch")
         assert status == 0, err
     return data_dir
@@ -197,6 +197,11 @@ def not_a_picture(features: dict[str, Any]) -> None:
     features["image"] = image[: len(image) // 2] + b"\0" * 40 + b"\xff\xd9"
 
 
+def pipe_instead_of(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 INFO = "dataset_info.json"
 SHARD = "imagenet2012-train.tfrecord-00000-of-00003"
 
@@ -258,14 +263,8 @@ DAMAGE = {
     "a name in the metadata": (edit(INFO, '"imagenet2012"', '"imagenet2013"'), "not those of"),
     "metadata that are no JSON": (edit(INFO, "{", "{{"), "not JSON"),
     "a name twice": (edit(INFO, '"name"', '"name": "x", "name"'), "a name is there twice"),
-    "a pipe for metadata": (
-        lambda d: ((d / INFO).unlink(), os.mkfifo(d / INFO)),
-        "this is not a file",
-    ),
-    "a pipe for a shard": (
-        lambda d: (shards(d, "train")[0].unlink(), os.mkfifo(d / SHARD)),
-        "this shard is not a file",
-    ),
+    "a pipe for metadata": (lambda d: pipe_instead_of(d / INFO), "this is not a file"),
+    "a pipe for a shard": (lambda d: pipe_instead_of(d / SHARD), "this shard is not a file"),
     "no metadata": (lambda d: (d / INFO).unlink(), "this file is missing"),
     "other features": (edit("features.json", '"1000"', '"999"'), "the names of 999 classes"),
     "classes in another order": (

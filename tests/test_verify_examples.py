@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,9 +23,9 @@ OBJECTS = (
 TINY = (Field("bbox", "bbox"),)
 
 
-def found(fields: tuple[Field, ...], dataset: str, split: str, **values: object) -> list[str]:
+def found(fields: tuple[Field, ...], dataset: str, split: str, **values: Any) -> list[str]:
     named = {name.replace("__", "/"): value for name, value in values.items()}
-    features = parse(b"".join(serialize(named)))  # type: ignore[arg-type]
+    features = parse(b"".join(serialize(named)))
     return [
         finding.what for finding in check_features(features, fields, known(dataset, None), split)
     ]

@@ -30,7 +30,7 @@ def stage(
     directory: Path, unpacked: bool, changes: Mapping[str, bytes | None] | None = None
 ) -> Path:
     """Stages it with other contents of files, further files (None: without a file)."""
-    made = {name: data for name, data in (files() | (changes or {})).items() if data is not None}
+    made = {name: data for name, data in {**files(), **(changes or {})}.items() if data is not None}
     directory.mkdir(parents=True, exist_ok=True)
     if not unpacked:
         (directory / ARCHIVE).write_bytes(maker.zip_bytes(made))

@@ -34,8 +34,8 @@ def build_here(
     options: dict[str, Any] | None = None,
     **download: Any,
 ) -> Path:
-    options = {"workers": 1, "scratch_dir": str(data_dir / "scratch")} | (options or {})
-    given = {"options": BuildOptions(**options), "config": config}
+    defaults: dict[str, Any] = {"workers": 1, "scratch_dir": str(data_dir / "scratch")}
+    given = {"options": BuildOptions(**defaults | (options or {})), "config": config}
     return build(cls, manual_dir, data_dir, builder_options=given, **download)
 
 

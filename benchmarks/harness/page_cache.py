@@ -50,10 +50,11 @@ def cached_share(path: Path) -> float | None:
 def mean_cached_share(paths: Sequence[Path]) -> float | None:
     """Share of all the files' pages together; None if the system does not tell."""
     try:
-        shares = [cached_share(path) for path in paths]
+        told = [cached_share(path) for path in paths]
     except (OSError, AttributeError):
         return None
-    if any(share is None for share in shares):
+    shares = [share for share in told if share is not None]
+    if len(shares) < len(told):
         return None
     sizes = [path.stat().st_size for path in paths]
     return sum(share * size for share, size in zip(shares, sizes, strict=True)) / sum(sizes)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import os
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def class_sizes(seed: int = 21) -> np.ndarray:
     return sizes
 
 
-def make(directory: Path, wnids: Sequence[str], sizes: Sequence[int]) -> None:
+def make(directory: Path, wnids: Sequence[str], sizes: Iterable[int]) -> None:
     """Makes a tar for each class.
 
     Args:

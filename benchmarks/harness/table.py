@@ -84,11 +84,13 @@ def _ratio(
 def _besides(runs: Sequence[Run]) -> str:
     """What was written beyond the product, and how much of it is still there at the end."""
     left = max(run.left_bytes for run in runs)
-    if any(run.written_bytes is None for run in runs):
+    written = [run.written_bytes for run in runs if run.written_bytes is not None]
+    if len(written) < len(runs):
         return f"? ({left / 1e6:.1f} MB left)"
     # Pages are counted whole and a little is written by the interpreter, so a sum below zero or
     # of some megabytes means nothing.
-    besides = max(max(0, run.written_bytes - run.output_bytes) for run in runs)
+    outputs = (run.output_bytes for run in runs)
+    besides = max(max(0, size - output) for size, output in zip(written, outputs, strict=True))
     return f"{besides / 1e6:.0f} MB ({left / 1e6:.1f} MB left)"
 
 

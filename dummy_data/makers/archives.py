@@ -80,8 +80,8 @@ def write_tar(
       dirs: names of directory entries, written before the members.
     """
     with open_tar(target, tar_format=tar_format) as archive:
-        for name in dirs:
-            archive.addfile(header(name, directory=True))
+        for folder in dirs:
+            archive.addfile(header(folder, directory=True))
         for name, data in members:
             add(archive, name, data)
 

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
+from PIL import Image
+
 from makers import archives, pictures
 from makers.archives import write_tar
 
@@ -267,7 +269,7 @@ class _Painter:
     photo: bool
     seed: int
 
-    def image(self, word: str, name: str) -> pictures.Image.Image:
+    def image(self, word: str, name: str) -> Image.Image:
         if self.photo:
             return pictures.photo_like(key=f"{word}/{name}", seed=self.seed)
         return pictures.draw(word, key=name, seed=self.seed)

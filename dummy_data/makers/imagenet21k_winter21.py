@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from PIL import Image
+
 from makers import archives, pictures
 from makers.ilsvrc2012 import Stored
 
@@ -120,27 +122,27 @@ def write_gzip(path: str | Path, data: bytes) -> None:
     Path(path).write_bytes(gzip.compress(data, mtime=archives.MTIME))
 
 
-def gif(image: pictures.Image.Image) -> bytes:
+def gif(image: Image.Image) -> bytes:
     """Encodes as GIF."""
     return _saved(image, "GIF")
 
 
-def bmp(image: pictures.Image.Image) -> bytes:
+def bmp(image: Image.Image) -> bytes:
     """Encodes as BMP."""
     return _saved(image, "BMP")
 
 
-def _saved(image: pictures.Image.Image, form: str) -> bytes:
+def _saved(image: Image.Image, form: str) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, form)
     return buffer.getvalue()
 
 
-def _gzipped(image: pictures.Image.Image) -> bytes:
+def _gzipped(image: Image.Image) -> bytes:
     return gzip.compress(pictures.jpeg(image), mtime=archives.MTIME)
 
 
-_ODD: Mapping[str, Callable[[pictures.Image.Image], bytes]] = {
+_ODD: Mapping[str, Callable[[Image.Image], bytes]] = {
     "cmyk": pictures.cmyk_jpeg,
     "png": pictures.png,
     "gif": gif,

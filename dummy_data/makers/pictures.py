@@ -140,7 +140,7 @@ def photo_pool(count: int, *, mean_kb: float = 110, seed: int = 0) -> list[bytes
     typical = float(np.median(wanted))
     # Pillow and NumPy release the interpreter's lock for nearly all of this.
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(lambda i: _photo(i, wanted[i], typical, seed), range(count)))
+        return list(pool.map(lambda i: _photo(i, float(wanted[i]), typical, seed), range(count)))
 
 
 def _photo(number: int, wanted: float, typical: float, seed: int) -> bytes:

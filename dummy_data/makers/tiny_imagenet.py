@@ -164,7 +164,7 @@ def _method(data: bytes, compression: Compression) -> int:
 
 def _train(count: int, seed: int, files: dict[str, bytes]) -> Iterator[tuple[str, Stored]]:
     """Yields the train pictures and puts them, and the files of their boxes, into `files`."""
-    for position, wnid in enumerate(reversed(WORDS)):
+    for position, wnid in enumerate(reversed(list(WORDS))):
         lines = []
         for number in range(count):
             name = f"{wnid}_{number}.JPEG"

@@ -29,7 +29,8 @@ from imagenet_builders.assembly.beam_items import (
 )
 from imagenet_builders.assembly.beam_options import BeamSettings
 from imagenet_builders.assembly.beam_pipeline import Pipeline
-from imagenet_builders.assembly.workers import Report, Workers, _run_here
+from imagenet_builders.assembly.shards import Report
+from imagenet_builders.assembly.workers import Workers, run_here
 from imagenet_builders.errors import WorkerError
 
 _LOOK_EVERY = 0.5  # Seconds between two looks for new results.
@@ -47,6 +48,11 @@ class BeamWorkers(Workers):
 
     What the items exchange is in a directory of its own below `exchange`, for each list of jobs,
     and is removed once the list is done; `exchange` goes with the `with` block.
+
+    `run` is that of `Workers`, but all jobs are written to the shared file system first, a job's
+    progress is reported once it is done, `prefetch` is called right before it, and `here` counts
+    for a single job only: for more, the runner was asked for. `WorkerError` is also raised when the
+    pipeline failed, or workers do not see the directories they need.
 
     Args:
         settings: The runner and its options.
@@ -81,35 +87,13 @@ class BeamWorkers(Workers):
                 f"work items done by {processes} on {machines} ({named})"
             )
 
-    def run(
-        self,
-        function: str,
-        jobs: Iterable[Any],
-        *,
-        report: Report = lambda images, size: None,
-        prefetch: str | None = None,
-        here: bool = False,
+    def _run(
+        self, function: str, jobs: Iterable[Any], report: Report, prefetch: str | None, here: bool
     ) -> Iterator[tuple[int, Any]]:
-        """Runs a function over jobs; see `Workers.run`.
-
-        Args:
-            function: `module:function`, called with a job and a `Report`; the workers import it.
-            jobs: The jobs. All of them are written to the shared file system first.
-            report: Called with what a job reported, once it is done.
-            prefetch: `module:function`, called with a job right before it is done.
-            here: A single job is done in this process; otherwise the runner was asked for.
-
-        Yields:
-            Position of a job and its result, in the order in which they are found to be done.
-
-        Raises:
-            WorkerError: The pipeline failed, or workers do not see the directories they need.
-            Exception: Whatever the function raised, on whichever machine.
-        """
         jobs = iter(jobs)
         first = list(itertools.islice(jobs, 2))
         if not first or (here and len(first) == 1):
-            yield from _run_here(function, first, report, prefetch)
+            yield from run_here(function, first, report, prefetch)
             return
         # The exchange is private: what is in it is unpickled.
         directory = self._exchange / f"{function.rpartition(':')[2]}-{secrets.token_hex(4)}"

@@ -19,6 +19,7 @@ from typing import Any
 import imagenet_builders
 from imagenet_builders.assembly import durable
 from imagenet_builders.assembly.engine import SplitResult
+from imagenet_builders.assembly.shards import Note
 from imagenet_builders.errors import TargetError
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.sources.rows import SourceFile
@@ -154,7 +155,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def _note(note: object) -> dict[str, object]:
-    entry: dict[str, object] = dataclasses.asdict(note)  # type: ignore[call-overload]  # A Note.
+def _note(note: Note) -> dict[str, object]:
+    entry: dict[str, object] = dataclasses.asdict(note)
     del entry["action"]
     return entry

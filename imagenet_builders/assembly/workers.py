@@ -18,17 +18,15 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from multiprocessing.connection import Connection, Pipe, wait
 from types import TracebackType
 from typing import Any, Self, cast
 
-from imagenet_builders.assembly.shards import load_function
+from imagenet_builders.assembly.shards import Report, load_function
 from imagenet_builders.errors import WorkerError
 from imagenet_builders.sources.reader import keep_files_open
-
-Report = Callable[[int, int], None]
 
 # One job being done and one waiting, so that a worker need not ask, and can read ahead.
 _JOBS_AT_A_WORKER = 2
@@ -106,8 +104,13 @@ class Workers:
             WorkerError: A worker died.
             Exception: Whatever the function raised, in whichever worker.
         """
+        return self._run(function, jobs, report, prefetch, here)
+
+    def _run(
+        self, function: str, jobs: Iterable[Any], report: Report, prefetch: str | None, here: bool
+    ) -> Iterator[tuple[int, Any]]:
         if self._count == 1 or here:
-            yield from _run_here(function, jobs, report, prefetch)
+            yield from run_here(function, jobs, report, prefetch)
             return
         done = False
         try:
@@ -253,9 +256,10 @@ def _take_jobs(connection: Connection, jobs: queue.SimpleQueue[Any]) -> None:
                 load_function(prefetch)(job)
 
 
-def _run_here(
+def run_here(
     function: str, jobs: Iterable[Any], report: Report, prefetch: str | None
 ) -> Iterator[tuple[int, Any]]:
+    """What `Workers.run` does when it uses no processes."""
     unfinished: deque[tuple[int, Future[Any]]] = deque()
     try:
         for number, job in enumerate(jobs):

@@ -6,9 +6,11 @@ object each, and travel to other processes as they are.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import zlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from imagenet_builders.errors import SourceError
@@ -102,6 +104,22 @@ class SourceFile:
                 f"{self.path}: the file changed after it was indexed ({self.size:,} bytes then, "
                 f"{status.st_size:,} now); wait until its copy is complete and build again"
             )
+
+
+@contextlib.contextmanager
+def opened(file: SourceFile) -> Iterator[int]:
+    """Opens a source file, unchanged since it was looked at, for reading here and there.
+
+    Raises:
+        SourceError: It changed.
+        OSError: It cannot be opened.
+    """
+    fd = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        file.check_unchanged(fd)
+        yield fd
+    finally:
+        os.close(fd)
 
 
 class SourceFiles(tuple[SourceFile, ...]):

@@ -28,7 +28,6 @@ import math
 import re
 from array import array
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from imagenet_builders import labels
@@ -42,10 +41,10 @@ from imagenet_builders.sources.rows import (
     SourceFile,
     check_not_too_many,
     number_array,
+    opened,
     row_schema,
 )
 from imagenet_builders.sources.shard_sets import Runner, ShardSet, ShardsJob
-from imagenet_builders.sources.tar_images import opened
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -71,9 +70,6 @@ _WANTED = {
 }
 
 _CLASSES = 1000
-
-# Records lie far apart, and cold storage answers several at a time as fast as one.
-_THREADS = 4
 
 _AGAIN = "the file was damaged, copy it again"
 
@@ -232,10 +228,7 @@ def shards_table(job: ShardsJob, report: Callable[[int, int], None]) -> pa.Table
     """
     import pyarrow as pa
 
-    label_of = sets.labels_by_name(job.split)
-    with ThreadPoolExecutor(_THREADS) as threads:
-        parts = threads.map(lambda shard: _shard_rows(shard[0], shard[1], label_of), job.shards)
-        return pa.concat_tables([part.table() for part in parts])
+    return pa.concat_tables([part.table() for part in sets.each_shard(job, _shard_rows)])
 
 
 def read_image(

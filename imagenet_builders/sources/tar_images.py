@@ -22,6 +22,7 @@ from imagenet_builders.sources.rows import (
     Rows,
     SourceFile,
     check_not_too_many,
+    opened,
 )
 
 if TYPE_CHECKING:
@@ -301,22 +302,6 @@ def _read_ahead(fd: int, start: int, size: int) -> None:
     if hasattr(os, "posix_fadvise"):
         with contextlib.suppress(OSError):
             os.posix_fadvise(fd, start, size, os.POSIX_FADV_WILLNEED)
-
-
-@contextlib.contextmanager
-def opened(file: SourceFile) -> Iterator[int]:
-    """Opens a source file, unchanged since it was looked at, for reading here and there.
-
-    Raises:
-        SourceError: It changed.
-        OSError: It cannot be opened.
-    """
-    fd = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        file.check_unchanged(fd)
-        yield fd
-    finally:
-        os.close(fd)
 
 
 def file_name(archive: str, member: tar.Member, inner: str | None = None) -> str | None:

@@ -24,15 +24,14 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.sources import shard_sets as sets
 from imagenet_builders.sources import tar
-from imagenet_builders.sources.rows import Rows, SourceFile, check_not_too_many
+from imagenet_builders.sources.rows import Rows, SourceFile, check_not_too_many, opened
 from imagenet_builders.sources.shard_sets import Runner, ShardSet, ShardsJob
-from imagenet_builders.sources.tar_images import file_name, opened, unexpected
+from imagenet_builders.sources.tar_images import file_name, unexpected
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,9 +52,6 @@ _USED = {"jpg": "jpg", "jpeg": "jpg", "cls": "cls", "json": "json"}
 _NUMBER = re.compile(rb"\s*([0-9]{1,9})\s*")
 
 _AGAIN = "the shard is not as its writer made it, copy it again"
-
-# Headers lie far apart, and cold storage answers several at a time as fast as one.
-_THREADS = 4
 
 
 def shard_sets(names: Iterable[str]) -> dict[str, ShardSet]:
@@ -142,13 +138,9 @@ def shards_table(job: ShardsJob, report: Callable[[int, int], None]) -> pa.Table
     Raises:
         SourceError: As `index_shards`.
     """
-    label_of = sets.labels_by_name(job.split)
     rows = Rows()
-    with ThreadPoolExecutor(_THREADS) as threads:
-        for part in threads.map(
-            lambda shard: _shard_rows(shard[0], shard[1], label_of), job.shards
-        ):
-            rows.extend(part)
+    for part in sets.each_shard(job, _shard_rows):
+        rows.extend(part)
     return rows.table()
 
 

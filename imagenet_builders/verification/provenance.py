@@ -141,12 +141,8 @@ def recorded(
     return Recorded(crcs, sizes, skipped, seals, files)
 
 
-def own_digest(document: dict[str, Any]) -> str:
-    """SHA-256 of a provenance's canonical JSON (sorted, no white space) without its own `self`."""
-    return _own_digests(document)[0]
-
-
 def _own_digests(document: dict[str, Any]) -> list[str]:
+    """SHA-256 of a provenance's canonical JSON (sorted, no white space) without its own `self`."""
     rest = {name: value for name, value in document.items() if name != "self"}
     digests = []
     for ascii_only in (True, False):

@@ -7,10 +7,10 @@ import functools
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable
 from typing import cast
 
 from imagenet_builders.assembly.parsing import ExampleError, parse
+from imagenet_builders.assembly.shards import Report
 from imagenet_builders.verification.examples import (
     Finding,
     check_features,
@@ -21,8 +21,6 @@ from imagenet_builders.verification.files import Record, RecordFile
 from imagenet_builders.verification.known import known
 from imagenet_builders.verification.metadata import Field
 from imagenet_builders.verification.problems import REBUILD, FileError, Problem, Problems
-
-Report = Callable[[int, int], None]
 
 _REPORT_EVERY = 8 << 20
 

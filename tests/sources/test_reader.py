@@ -86,6 +86,7 @@ def test_files_stay_open_from_reader_to_reader_where_that_is_wanted(
     os.utime(files[0].path, ns=(1, 1))
     with Reader(files) as reader, pytest.raises(SourceError, match="changed"):
         reader.open(0)
+    assert reader_lib._kept is not None
     reader_lib._kept.descriptors.close()
 
 

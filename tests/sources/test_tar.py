@@ -12,6 +12,7 @@ import subprocess
 import tarfile
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import example, given, settings
@@ -21,6 +22,8 @@ from tar_maker import END, as_member, extended, header, oracle, padded, record, 
 from imagenet_builders.errors import ArchiveError
 from imagenet_builders.sources import tar, tar_header
 
+Format = Literal[0, 1, 2]
+"""The dialects that Python's tarfile writes, by its numbers for them."""
 FORMATS = {"ustar": tarfile.USTAR_FORMAT, "gnu": tarfile.GNU_FORMAT, "pax": tarfile.PAX_FORMAT}
 
 
@@ -56,7 +59,7 @@ def infos(draw: st.DrawFn) -> tarfile.TarInfo:
     return info
 
 
-def build(members: list[tarfile.TarInfo], form: int) -> bytes:
+def build(members: list[tarfile.TarInfo], form: Format) -> bytes:
     """An archive; members that the format cannot express are left out.
 
     So are old-style files with long names: where the name is cut behind a slash, tarfile makes a
@@ -80,7 +83,7 @@ def build(members: list[tarfile.TarInfo], form: int) -> bytes:
 @given(members=st.lists(infos(), max_size=6), before=st.binary(max_size=600))
 @settings(max_examples=150, deadline=None)
 def test_members_are_those_of_tarfile(
-    form: int, members: list[tarfile.TarInfo], before: bytes
+    form: Format, members: list[tarfile.TarInfo], before: bytes
 ) -> None:
     data = build(members, form)
     expected = oracle(data)
@@ -102,8 +105,10 @@ def test_an_empty_archive_has_no_members(form: int) -> None:
 
 def test_global_pax_headers_count_as_in_tarfile() -> None:
     with io.BytesIO() as stream:
-        options = {"format": tarfile.PAX_FORMAT, "pax_headers": {"path": "all/", "comment": "é"}}
-        with tarfile.open(fileobj=stream, mode="w", **options) as archive:
+        pax = {"path": "all/", "comment": "é"}
+        with tarfile.open(
+            fileobj=stream, mode="w", format=tarfile.PAX_FORMAT, pax_headers=pax
+        ) as archive:
             archive.addfile(tarfile.TarInfo("plain.JPEG"))
             archive.addfile(tarfile.TarInfo("é" * 10))
         data = stream.getvalue()

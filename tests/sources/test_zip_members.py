@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import random
 import struct
 import tracemalloc
@@ -60,7 +61,7 @@ def streamed(content: dict[str, bytes], method: int = DEFLATED) -> bytearray:
 class Reading:
     """An archive in a file."""
 
-    def __init__(self, path: Path, data: bytes, **place):
+    def __init__(self, path: Path, data: bytes | bytearray, **place):
         self.path = path / "archive.zip"
         self.path.write_bytes(data)
         self.place = place
@@ -78,7 +79,7 @@ class Reading:
             }
 
 
-def refused(path: Path, data: bytes, **place) -> ArchiveError:
+def refused(path: Path, data: bytes | bytearray, **place) -> ArchiveError:
     with pytest.raises(ArchiveError) as caught:
         Reading(path, data, **place).content()
     assert str(path) in str(caught.value)
@@ -386,13 +387,13 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path):
 def test_the_reader_needs_no_more_than_one_read_for_many_members(tmp_path: Path, monkeypatch):
     reading = Reading(tmp_path, make({str(number): b"x" for number in range(1000)}, STORED))
     reads = []
-    pread = zip_directory.os.pread
+    pread = os.pread
 
     def counted(fd: int, size: int, offset: int) -> bytes:
         reads.append(size)
         return pread(fd, size, offset)
 
-    monkeypatch.setattr(zip_directory.os, "pread", counted)
+    monkeypatch.setattr(os, "pread", counted)
     assert len(reading.members()) == 1000
     assert len(reads) < 10
 

@@ -13,9 +13,6 @@ from imagenet_builders import labels
 
 NO_LABEL = -1
 
-PARTS = ("train", "validation", "test", "train_t3")
-"""The parts of ILSVRC2012; the last is Task 3's, of dogs."""
-
 TEST_IMAGES = 100_000
 
 _TRAIN = re.compile(r"(n[0-9]{8})_[0-9]+\.JPEG")
@@ -32,7 +29,7 @@ class Naming:
     """What the names of the images of one part say.
 
     Args:
-        part: One of `PARTS`.
+        part: `train`, `validation`, `test`, or `train_t3`, that of Task 3 (dogs).
         ids: Wnid to label, of all classes of the dataset; those of `imagenet2012` by default.
     """
 

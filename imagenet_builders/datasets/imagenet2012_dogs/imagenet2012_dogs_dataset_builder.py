@@ -37,19 +37,7 @@ class Builder(PlannedBuilder):
             names = labels.wnids("dogs")
         # Otherwise the names are known when the archive has been looked at.
         return self.dataset_info_from_configs(
-            features=tfds.features.FeaturesDict(
-                {
-                    "image": tfds.features.Image(encoding_format="jpeg"),
-                    "label": tfds.features.ClassLabel(names=names),
-                    "file_name": tfds.features.Text(),  # Such as n02085620_7.JPEG.
-                    "objects": tfds.features.Sequence(
-                        {
-                            "bbox": tfds.features.BBoxFeature(),
-                            "label": tfds.features.ClassLabel(names=names),
-                        }
-                    ),
-                }
-            ),
+            features=objects.features(names),
             supervised_keys=("image", "label"),
             homepage="https://image-net.org/challenges/LSVRC/2012/",
             license=ACCESS_TERMS,

@@ -22,12 +22,11 @@ from imagenet_builders.datasets.imagenet2012_downsampled.unpacked import (
     Job,
     Unpacked,
     check,
-    opened,
 )
 from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.sources import npz
 from imagenet_builders.sources.npz import Array
-from imagenet_builders.sources.rows import SourceFile, row_schema
+from imagenet_builders.sources.rows import SourceFile, opened, row_schema
 from imagenet_builders.staging.checksums import official_archives
 
 if TYPE_CHECKING:

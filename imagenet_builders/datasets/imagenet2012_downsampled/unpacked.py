@@ -28,7 +28,7 @@ from pathlib import Path
 from imagenet_builders.assembly.workroom import Workroom
 from imagenet_builders.errors import OptionError
 from imagenet_builders.sources import zip_members
-from imagenet_builders.sources.rows import SourceFile
+from imagenet_builders.sources.rows import SourceFile, opened
 from imagenet_builders.sources.zip_members import ZipMember
 
 # Less than this is done here: starting a process takes as long.
@@ -86,17 +86,6 @@ def check(jobs: Sequence[Job], room: Workroom) -> None:
     small = sum(job.member.size for job in jobs) < _SMALL_BYTES
     for _ in room.workers.run(f"{__name__}:{work.__name__}", jobs, here=small):
         pass
-
-
-@contextlib.contextmanager
-def opened(file: SourceFile) -> Iterator[int]:
-    """Opens a source file, unchanged since it was looked at, for reading here and there."""
-    fd = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        file.check_unchanged(fd)
-        yield fd
-    finally:
-        os.close(fd)
 
 
 class Unpacked:

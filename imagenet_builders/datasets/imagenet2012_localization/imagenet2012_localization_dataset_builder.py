@@ -30,21 +30,8 @@ class Builder(PlannedBuilder):
     """
 
     def _info(self) -> tfds.core.DatasetInfo:
-        classes = labels.wnids("imagenet2012")
         return self.dataset_info_from_configs(
-            features=tfds.features.FeaturesDict(
-                {
-                    "image": tfds.features.Image(encoding_format="jpeg"),
-                    "label": tfds.features.ClassLabel(names=classes),
-                    "file_name": tfds.features.Text(),  # Such as n15075141_54.JPEG.
-                    "objects": tfds.features.Sequence(
-                        {
-                            "bbox": tfds.features.BBoxFeature(),
-                            "label": tfds.features.ClassLabel(names=classes),
-                        }
-                    ),
-                }
-            ),
+            features=objects.features(labels.wnids("imagenet2012")),
             supervised_keys=("image", "label"),
             homepage="https://image-net.org/challenges/LSVRC/2012/",
             license=ACCESS_TERMS,

@@ -1,8 +1,8 @@
-"""The feature `objects`: boxes brought to their images, as columns of an index and as examples."""
+"""The feature `objects`: boxes brought to their images, in an index, in examples, and for TFDS."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from imagenet_builders.assembly.index import Index
@@ -99,15 +99,38 @@ def flat_objects(rows: pa.Table) -> Iterator[dict[str, FlatValue]]:
         }
 
 
+def features(classes: Sequence[str] | None) -> Any:
+    """The features of images with objects, as a `tfds.features.FeaturesDict`.
+
+    Args:
+        classes: Wnids of the classes, in the order of their labels; None if not known yet.
+    """
+    import tensorflow_datasets as tfds
+
+    return tfds.features.FeaturesDict(
+        {
+            "image": tfds.features.Image(encoding_format="jpeg"),
+            "label": tfds.features.ClassLabel(names=classes),
+            "file_name": tfds.features.Text(),  # Such as n15075141_54.JPEG.
+            "objects": tfds.features.Sequence(
+                {
+                    "bbox": tfds.features.BBoxFeature(),
+                    "label": tfds.features.ClassLabel(names=classes),
+                }
+            ),
+        }
+    )
+
+
 def nested(example: FlatExample) -> dict[str, Any]:
     """An example in the form that `features.encode_example` takes: a list of objects."""
-    features = dict(example)
-    boxes, labels = features.pop("objects/bbox"), features.pop("objects/label")
+    flat = dict(example)
+    boxes, labels = flat.pop("objects/bbox"), flat.pop("objects/label")
     objects = [
         {"bbox": box, "label": label}
-        for box, label in zip(boxes, labels, strict=True)  # type: ignore[arg-type]
+        for box, label in zip(boxes, labels, strict=True)  # type: ignore[arg-type]  # Arrays.
     ]
-    return features | {"objects": objects}
+    return flat | {"objects": objects}
 
 
 def value_sizes(table: pa.Table) -> dict[str, np.ndarray]:

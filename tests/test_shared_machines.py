@@ -26,7 +26,7 @@ from staged_corpus import (
     staged,
 )
 from surviving import SHARDS, content, differences, everything, forks, place, small
-from test_lock import LOCK, SOON, Held, data_dir, expected, held, wait_for
+from test_lock import LOCK, OFTEN, SOON, Held, data_dir, expected, held, wait_for
 from test_publish import WITHOUT_EXCHANGE, at_publishing, error
 from test_resume import inodes, left_of_a_build, make_tree
 
@@ -91,7 +91,7 @@ def test_who_waits_may_lose_its_own_file(
 ) -> None:
     """The holder removes it when a machine slept that waits."""
     argv = build_arguments(small, data_dir, *SHARDS)
-    second = forks.start(argv, data_dir, first=SOON)
+    second = forks.start(argv, data_dir, first=OFTEN)
     wait_for(lambda: "waiting" in second.err.read_text())
     for _ in range(3):
         for path in (data_dir / HOME).glob(f"{LOCK.name}.*-{second.pid}-*"):

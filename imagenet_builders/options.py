@@ -94,8 +94,6 @@ class BuildOptions:
             )
         if self.source is not None and self.source not in KINDS:
             raise OptionError(f"source must be one of {', '.join(KINDS)}, not {self.source!r}")
-        if self.scratch_dir is not None and not os.fspath(self.scratch_dir):
-            raise OptionError("scratch_dir must name a directory, not be empty")
         require_local("scratch_dir", self.scratch_dir)
         if self.mode is not None and (self.mode & 0o700 != 0o700 or self.mode > 0o7777):
             raise OptionError(
@@ -205,9 +203,11 @@ def require_local(name: str, path: str | os.PathLike[str] | None) -> None:
         path: The path, or None for the default.
 
     Raises:
-        OptionError: It is an address.
+        OptionError: It is an address, or empty.
     """
     text = "" if path is None else os.fspath(path)
+    if path is not None and not text:
+        raise OptionError(f"{name} must name a directory, not be empty")
     if not _ADDRESS.match(text):
         return
     scheme, _, rest = text.partition(":/")

@@ -16,7 +16,7 @@ import sys
 import tarfile
 import tempfile
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -215,6 +215,7 @@ def build_as_nobody(
     *,
     dataset: str = "imagenet2012",
     sound: Path | None = None,
+    options: Sequence[str] = (),
 ) -> Outcome:
     """Builds in a process that may not read and write whatever it wants, as root may.
 
@@ -222,7 +223,7 @@ def build_as_nobody(
     """
     sound = sound or staged().write(scratch / "sound")
     warm_up = build_arguments(sound, scratch / "warm_up")[1:]
-    command = build_arguments(manual_dir, data_dir)
+    command = build_arguments(manual_dir, data_dir, *options)
     warm_up[0] = command[1] = dataset
     done = subprocess.run(
         [sys.executable, "-c", _AS_NOBODY, *warm_up, *command],

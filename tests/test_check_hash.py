@@ -261,3 +261,17 @@ def test_check_reads_as_before_when_the_cache_cannot_be_written(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert row(checked(ilsvrc, "--hash", status=0), "train")["hashes"]
     assert corpus.snapshot(tmp_path / "file") == {}
+
+
+def test_hashes_that_are_known_are_kept_in_the_provenance(ilsvrc: Path, tmp_path: Path) -> None:
+    check(ilsvrc, "--hash")
+    os.utime(ilsvrc / VAL, (1, 1))  # Another file, as far as can be told.
+    assert corpus.build(ilsvrc, tmp_path / "built").status == 0
+    splits = corpus.provenance(tmp_path / "built")
+    [train] = [one for one in splits["train"]["sources"] if one["path"] == str(ilsvrc / TRAIN)]
+    assert (train["md5"], train["sha256"]) == (
+        digest(ilsvrc / TRAIN, "md5"),
+        digest(ilsvrc / TRAIN, "sha256"),
+    )
+    for source in splits["validation"]["sources"]:
+        assert set(source) == {"path", "size", "mtime_ns"}

@@ -426,6 +426,7 @@ def test_an_error_of_the_storage_at_any_call(
     for number in (0, 1, 2, 3, 5, 9, 14, 22, 35):
         data_dir = tmp_path / f"built{number}"
         argv = build_arguments(small, data_dir, *SHARDS)
+        argv += ["--mode", "755"] if call == "chmod" else []
         ended = forks.run(argv, data_dir, first=failing(call, number, error))
         if ended.status == 0:
             assert content(data_dir / DATASET) == expected

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import grp
+import importlib.metadata
 import json
 import os
+import platform
 import random
 import re
 import shutil
@@ -32,6 +34,8 @@ from staged_corpus import (
     val_name,
 )
 from surviving import SHARDS, content, damage_is_survived, differences, forks, quick_path, small
+
+import imagenet_builders
 
 __all__ = ["forks", "quick_path", "small"]  # Fixtures.
 
@@ -310,7 +314,6 @@ def test_a_part_from_python_is_replaced_and_warned_of(
     import tensorflow_datasets as tfds
     from building import build
 
-    import imagenet_builders  # noqa: F401  # Offers the builders.
     from imagenet_builders.datasets.imagenet2012.imagenet2012_dataset_builder import Builder
 
     build(Builder, small, data_dir, max_examples_per_split=limit)
@@ -488,12 +491,18 @@ def test_provenance_tells_sources_plans_and_checksums(
     document = json.loads((dataset / "provenance.json").read_text())
     assert document["dataset"] == DATASET
     assert document["max_examples_per_split"] is None
-    assert set(document["versions"]) == {"imagenet-builders", "tensorflow-datasets", "python"}
+    assert document["versions"] == {
+        "imagenet-builders": imagenet_builders.__version__,
+        "tensorflow-datasets": importlib.metadata.version("tensorflow-datasets"),
+        "python": platform.python_version(),
+    }
+    assert 0 <= document["seconds"] < 60
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", document["built"])
     found = records(data_dir)
     for split, told in document["splits"].items():
         assert told["examples"] == len(found[split])
         assert told["bytes"] == sum(map(len, found[split]))
+        assert re.search(r"\btar\b", told["layout"]), told["layout"]
         shards = sorted(dataset.glob(f"*-{split}.tfrecord-*"))
         assert told["shard_bytes"] == [path.stat().st_size for path in shards]
         assert told["shard_crc32c"] == [

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -378,3 +379,57 @@ def test_the_exit_status_is_that_of_the_verdict(dataset: Path):
     done = run_cli("verify", dataset, check=False)
     assert (done.returncode, done.stderr) == (1, "")
     assert "WRONG, 1 problem" in done.stdout
+
+
+def test_a_bar_shows_how_far_it_is(built: Path):
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    err = Terminal()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(err):
+        assert cli.main(["verify", str(built)]) == 0
+    assert re.search(r"verifying imagenet2012:5\.1\.0: ([0-9]+) of \1 images", err.getvalue())
+
+
+@pytest.mark.parametrize("by", ["another", "nothing"])
+def test_a_dataset_that_is_replaced_meanwhile_is_to_be_verified_again(
+    by: str, dataset: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """What was read of the old one and of the new one says nothing of either."""
+    other = copy(dataset, dataset.parent / "other") if by == "another" else None
+    read = dataset_module._run
+
+    def replaced(*arguments: Any) -> Any:
+        dataset.rename(dataset.with_name("old"))
+        if other is not None:
+            other.rename(dataset)
+        return read(*arguments)
+
+    monkeypatch.setattr(dataset_module, "_run", replaced)
+    verdict = verify_dataset(dataset, workers=1)
+    [problem] = verdict.problems
+    assert verdict.problem_count == 1
+    assert problem.sentence == (
+        f"{dataset}: this dataset was replaced or removed while it was read; verify it again"
+    )
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may become somebody else")
+def test_a_directory_above_need_not_be_readable(built: Path, tmp_path: Path):
+    """As those of users, which others may only go through."""
+    path = copy(built, tmp_path)
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from imagenet_builders.verification.dataset import verify_dataset\n"
+        "path = Path(sys.argv[1])\n"
+        "verify_dataset(path, workers=1)\n"
+        "os.chroot(path.parent.parent)\n"
+        "os.setgroups([]), os.setgid(65534), os.setuid(65534)\n"
+        "verdict = verify_dataset(Path('/imagenet2012/5.1.0'), workers=1)\n"
+        "print(verdict.problem_count)\n"
+    )
+    path.parent.parent.chmod(0o755)
+    path.parent.chmod(0o711)
+    assert run_python(code, path) == "0\n"

@@ -254,6 +254,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
                     max_examples_per_split=config.max_examples_per_split,
                     seconds=place.seconds,
                 )
+            engine.check_shards(self.results, self._shard_path)
 
     def _download_and_prepare(
         self,
@@ -388,7 +389,11 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
 
     def _make_download_manager(self, **kwargs: Any) -> tfds.download.DownloadManager:
         """The download manager, without the empty folders it makes: nothing is downloaded here."""
-        manager = super()._make_download_manager(**kwargs)
+        if self._place and kwargs["download_config"].manual_dir and not kwargs.get("download_dir"):
+            # Not beside all datasets, where one who may build this dataset may not write.
+            kwargs["download_dir"] = self._place.exchange
+        with durable.writing(Path(kwargs.get("download_dir") or self.data_dir_root)):
+            manager = super()._make_download_manager(**kwargs)
         for directory in (manager._extract_dir, manager._download_dir):
             with contextlib.suppress(OSError):
                 Path(directory).rmdir()

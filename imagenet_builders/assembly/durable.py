@@ -26,7 +26,7 @@ _REASONS = {
     errno.EACCES: "you may not write there; ask its owner, or choose another directory",
     errno.EPERM: "that is not allowed there; ask its owner, or choose another directory",
     errno.ESTALE: "the network file system has lost the file; see whether its server is well",
-    errno.ENOENT: "its directory was removed while it was written; see who did that",
+    errno.ENOENT: "it or its directory was removed meanwhile; see who did that",
     errno.EMFILE: "too many files are open; raise `ulimit -n`",
 }
 

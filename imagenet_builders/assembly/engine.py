@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imagenet_builders.assembly import durable
 from imagenet_builders.assembly import index as index_lib
 from imagenet_builders.assembly.index import Index
 from imagenet_builders.assembly.plan import ShardCounter, SplitPlan, plan_split
@@ -16,7 +17,7 @@ from imagenet_builders.assembly.shards import Note, ShardJob, ShardResult
 from imagenet_builders.assembly.space import check_space
 from imagenet_builders.assembly.workers import Workers
 from imagenet_builders.assembly.workplace import MarkedShard, Workplace
-from imagenet_builders.errors import SourceError
+from imagenet_builders.errors import SourceError, TargetError
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.sources.rows import SourceFile
 
@@ -202,6 +203,32 @@ def write_splits(
         for file in plan.files:
             file.check_still_there()
     return [_collect(plan, recipe, results) for plan, recipe in zip(plans, recipes, strict=True)]
+
+
+def check_shards(
+    results: Sequence[SplitResult], shard_path: Callable[[str, int, int], Path]
+) -> None:
+    """Makes sure that all shards are there still, before they are published.
+
+    File systems for scratch data are tidied by programs that remove what is old.
+
+    Args:
+        results: What was built.
+        shard_path: As for `write_splits`.
+
+    Raises:
+        TargetError: A shard is missing, or has another size than was written.
+    """
+    for result in results:
+        for number, size in enumerate(result.shard_bytes):
+            path = shard_path(result.split, number, len(result.shard_bytes))
+            with durable.writing(path):
+                found = path.stat().st_size
+            if found != size:
+                raise TargetError(
+                    f"{path} had {size:,} bytes when it was written and has {found:,} now; see who "
+                    "changed it, then run the same command again"
+                )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -80,8 +80,11 @@ class Holder:
         here = (socket.gethostname(), _boot(), _namespace())
         if not all(here) or (self.host, self.boot, self.namespace) != here:
             return False
+        if not _is_there(self.pid):
+            return True
         started = _started(self.pid)
-        return started is None or started != self.started
+        # Unknown of another user's process, where /proc is mounted with `hidepid`.
+        return started is not None and started != self.started
 
     def __str__(self) -> str:
         """For people."""
@@ -118,17 +121,19 @@ class BuildLock:
         self._text = json.dumps(dataclasses.asdict(self._me)).encode()
         self._ended = threading.Event()
         self._beats: threading.Thread | None = None
+        self._touched: float | None = None
+        self._looked = self._untouched = 0.0
 
     def __enter__(self) -> Self:
         try:
             self._create(self._mine)
             self._acquire()
+            self._beats = threading.Thread(target=self._beat, daemon=True)
+            self._beats.start()
         except BaseException:
-            with contextlib.suppress(OSError):
-                self._mine.unlink()
+            self._ended.set()
+            self._let_go()
             raise
-        self._beats = threading.Thread(target=self._beat, daemon=True)
-        self._beats.start()
         return self
 
     def __exit__(
@@ -138,13 +143,11 @@ class BuildLock:
         traceback: TracebackType | None,
     ) -> None:
         self._ended.set()
-        if self._beats is not None:
-            self._beats.join()
-        if self._is_mine(self._path):
-            with contextlib.suppress(OSError):
-                self._path.unlink()
-        with contextlib.suppress(OSError):
-            self._mine.unlink()
+        try:
+            if self._beats is not None:
+                self._beats.join()
+        finally:
+            self._let_go()
 
     def check(self) -> None:
         """Makes sure that the lock is still held.
@@ -161,18 +164,27 @@ class BuildLock:
                 "nothing was published, run the same command again"
             )
 
+    def _let_go(self) -> None:
+        """Removes the lock, if it is ours, and our own file."""
+        with contextlib.suppress(OSError):
+            if self._is_mine(self._path):
+                self._path.unlink()
+        with contextlib.suppress(OSError):
+            self._mine.unlink()
+
     def _acquire(self) -> None:
         announced = False
         while not self._appear(self._path):
             holder = _read(self._path)
-            if self._is_free(holder) and self._take_over(holder):
+            free = self._is_free(holder)
+            if free and self._take_over(holder):
                 return
-            if not self._wait and not self._is_free(holder):
+            if not self._wait and not free:
                 raise BusyError(
                     f"{self._what} is being built by another process ({holder or self._path}); "
                     "wait for it to end, or run without --no-wait"
                 )
-            if not announced and not self._is_free(holder):
+            if not announced and not free:
                 announced = True
                 self._announce(
                     f"{self._what} is being built by another process "
@@ -187,6 +199,10 @@ class BuildLock:
         except FileExistsError:
             # It may be ours: of a request that the server did, the reply can be lost.
             return self._is_mine(path)
+        except FileNotFoundError:
+            # We slept for so long that the holder of the lock has tidied up.
+            self._create(self._mine)
+            return False
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise durable.target_error(path, error) from error
@@ -200,8 +216,14 @@ class BuildLock:
                 fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
             except FileExistsError:
                 return False
-            with os.fdopen(fd, "wb") as file:
-                file.write(self._text)
+            try:
+                with os.fdopen(fd, "wb") as file:
+                    file.write(self._text)
+            except BaseException:
+                # Without a name in it, it would be respected until it is old.
+                with contextlib.suppress(OSError):
+                    path.unlink()
+                raise
         return True
 
     def _is_free(self, holder: Holder | None) -> bool:
@@ -212,7 +234,17 @@ class BuildLock:
             touched = self._path.stat().st_mtime
         except FileNotFoundError:
             return True
-        return self._now() - touched > STALE_SECONDS
+        age, now = self._now() - touched, time.monotonic()
+        if self._touched is None:
+            self._untouched = max(age, 0.0)
+        elif touched != self._touched:
+            self._untouched = 0.0
+        else:
+            # Counted here, because when clocks are set, and when this machine or a server stood
+            # still, a lock looks old whose holder has had no time to touch it.
+            self._untouched += min(now - self._looked, BEAT_SECONDS)
+        self._touched, self._looked = touched, now
+        return self._untouched > STALE_SECONDS
 
     def _take_over(self, holder: Holder | None) -> bool:
         """Replaces a lock without a holder by ours; of several that try, one succeeds."""
@@ -291,7 +323,7 @@ def _is_of_dead(path: Path, holder: Holder | None) -> bool:
         return holder.is_known_dead()
     # Killed before it had written anything: the name says who it was.
     owner = re.fullmatch(r".*\.(.+)-([0-9]+)-[0-9a-f]{16}", path.name)
-    return owner is not None and owner[1] == socket.gethostname() and not _started(int(owner[2]))
+    return owner is not None and owner[1] == socket.gethostname() and not _is_there(int(owner[2]))
 
 
 def _read(path: Path) -> Holder | None:
@@ -315,12 +347,29 @@ def _namespace() -> str:
     return ""
 
 
+def _is_there(pid: int) -> bool:
+    """Whether a process of this machine is there, be it whose it may."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError, TypeError):
+        return False
+    except PermissionError:
+        return True
+    # A zombie is dead, only not yet mourned.
+    return _stat(pid)[:1] not in (["Z"], ["X"])
+
+
 def _started(pid: int) -> int | None:
-    """When a process of this machine started, in ticks; None where there is none."""
+    """When a process of this machine started, in ticks; None where that cannot be seen."""
+    fields = _stat(pid)
+    return int(fields[19]) if fields else None
+
+
+def _stat(pid: int) -> list[str]:
+    """What the kernel says of a process from the state on; empty where that cannot be seen."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
-        return None
-    fields = stat.rpartition(")")[2].split()
-    # A zombie is dead, only not yet mourned. Source: proc(5), fields 3 and 22.
-    return None if fields[0] in "ZX" else int(fields[19])
+        return []
+    # Source: proc(5): the state is field 3, the start field 22.
+    return stat.rpartition(")")[2].split()

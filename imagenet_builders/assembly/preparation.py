@@ -68,8 +68,13 @@ class Preparation:
             max_examples_per_split: How much is wanted.
         """
         self._replaces = self._overwrite and os.path.lexists(self.target)
-        if self._overwrite or not (self.target / "dataset_info.json").exists():
+        if self._overwrite:
             return False
+        if not (self.target / "dataset_info.json").exists():
+            _check_not_in_the_way(self.target)
+            return False
+        if (self.target / provenance.FILE_NAME).exists():
+            provenance.check_readable(self.target)
         part = provenance.part_of_splits(self.target)
         self._replaces = part is not None and part != max_examples_per_split
         return not self._replaces
@@ -197,6 +202,8 @@ class Preparation:
         self._lock.check()
         with durable.writing(self.workplace.directory):
             said = self.workplace.open(description)
+        # Here, too, so that what is not allowed is known before the work is done.
+        self._set_access([self.workplace.directory])
         if said:
             _say(f"{self._name}: {said}")
 
@@ -208,19 +215,22 @@ class Preparation:
             TargetError: It cannot be done.
         """
         directory = self.workplace.directory
-        options = self.options
-        # TensorFlow writes some files with modes of its own.
-        umask = os.umask(0o077)
-        os.umask(umask)
-        for path in directory.iterdir():
-            if options.mode is None:
-                publish.set_access([path], 0o777 & ~umask, None)
-        if options.mode is not None or options.group is not None:
-            everything = [directory, *directory.iterdir()]
-            publish.set_access(everything, options.mode, options.group_id())
+        if self.options.mode is None:
+            # TensorFlow writes some files with modes of its own; an interrupted build's umask may
+            # have been another.
+            mode = self.workplace.file_mode
+            for path in directory.iterdir():
+                if stat.S_IMODE(path.stat().st_mode) != mode:
+                    publish.set_access([path], mode, None)
+        self._set_access([directory, *directory.iterdir()])
         self._lock.check()
-        publish.publish(directory, self.target, replace=self._replaces)
+        publish.publish(directory, self.target, replace=self._replaces, last_check=self._lock.check)
         self._published = True
+
+    def _set_access(self, paths: Iterable[Path]) -> None:
+        """Gives paths the mode and the group that were asked for, if any were."""
+        if self.options.mode is not None or self.options.group is not None:
+            publish.set_access(paths, self.options.mode, self.options.group_id())
 
     def _remove_parents(self) -> None:
         """Removes the directories that were made for nothing."""
@@ -238,6 +248,19 @@ def _publication(target: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_ino, status.st_mtime_ns
+
+
+def _check_not_in_the_way(target: Path) -> None:
+    """Makes sure that nothing is there that a dataset could not replace in the end."""
+    with durable.writing(target):
+        if not os.path.lexists(target) or (
+            target.is_dir() and not target.is_symlink() and not any(target.iterdir())
+        ):
+            return
+    raise TargetError(
+        f"{target} is there, but is no dataset: there is no dataset_info.json in it; look at it, "
+        "then remove it or run the same command with --overwrite"
+    )
 
 
 def _say(text: str) -> None:

@@ -20,6 +20,7 @@ import imagenet_builders
 from imagenet_builders.assembly import durable
 from imagenet_builders.assembly.engine import SplitResult
 from imagenet_builders.assembly.shards import Note
+from imagenet_builders.errors import TargetError
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.staging import hash_cache
@@ -122,6 +123,20 @@ def read_provenance(directory: Path) -> dict[str, Any] | None:
         The document; None if there is none or it cannot be read.
     """
     return _read(directory / FILE_NAME)
+
+
+def check_readable(directory: Path) -> None:
+    """Makes sure that a published dataset can be told from one that is only a part.
+
+    Raises:
+        TargetError: Its provenance cannot be read.
+    """
+    if read_provenance(directory) is None:
+        raise TargetError(
+            f"{directory / FILE_NAME} is damaged or may not be read, so it is not known whether "
+            "the dataset is whole; look with `imagenet-builders verify`, or build it with "
+            "--overwrite"
+        )
 
 
 def read_info(directory: Path) -> dict[str, Any]:

@@ -8,7 +8,8 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterable
+import stat
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,8 +22,17 @@ _NOT_SUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 _THREADS = 8
 
+TAG = "[0-9a-f]" * 8
+"""Pattern of what ends the names that a dataset gets on its way out."""
 
-def publish(finished: Path, target: Path, *, replace: bool) -> None:
+
+def publish(
+    finished: Path,
+    target: Path,
+    *,
+    replace: bool,
+    last_check: Callable[[], None] = lambda: None,
+) -> None:
     """Gives a finished directory its name.
 
     Everything in it is flushed first. Where there is a dataset under that name already and it is to
@@ -34,18 +44,26 @@ def publish(finished: Path, target: Path, *, replace: bool) -> None:
         finished: The directory, beside `target`.
         target: The name.
         replace: Whether a dataset that is there may be replaced.
+        last_check: Called when everything is flushed, which may take long.
 
     Raises:
         TargetError: It could not be published; what was there before is there still.
+        Exception: Whatever `last_check` raises.
     """
     flush_all(finished)
+    last_check()
     identity = _identity(finished)
     if replace and os.path.lexists(target):
         with durable.writing(target):
+            _make_movable(target)
             if not _exchange(finished, target):
-                aside = beside(target, "old")
-                target.replace(aside)
-                _rename(finished, target, identity)
+                try:
+                    target.replace(beside(target, "old"))
+                    _rename(finished, target, identity)
+                except BaseException:
+                    # Readers need not wait for the next build to have the old one back.
+                    recover(target)
+                    raise
         durable.flush(target.parent)
         recover(target)
         return
@@ -63,14 +81,14 @@ def recover(target: Path) -> None:
     Raises:
         TargetError: It cannot be given its name back.
     """
-    for aside in sorted(target.parent.glob(f".{target.name}.old-*")):
+    for aside in sorted(target.parent.glob(f".{target.name}.old-{TAG}")):
         with durable.writing(target):
             if os.path.lexists(target):
                 # Under a name that says that it may be there by halves.
                 aside.replace(beside(target, "removed"))
             else:
                 aside.replace(target)
-    for removed in target.parent.glob(f".{target.name}.removed-*"):
+    for removed in target.parent.glob(f".{target.name}.removed-{TAG}"):
         remove(removed)
 
 
@@ -141,6 +159,16 @@ def set_access(paths: Iterable[Path], mode: int | None, group: int | None) -> No
 def beside(target: Path, what: str) -> Path:
     """A name beside `target` for what is on its way out: `old`, or `removed`; see `recover`."""
     return target.with_name(f".{target.name}.{what}-{secrets.token_hex(4)}")
+
+
+def _make_movable(directory: Path) -> None:
+    """Lets its owner write to a directory that is made read-only once it is built.
+
+    Otherwise it could neither be moved into another directory nor be removed there.
+    """
+    mode = directory.lstat().st_mode
+    if stat.S_ISDIR(mode) and not mode & stat.S_IWUSR:
+        directory.chmod(stat.S_IMODE(mode) | stat.S_IWUSR)
 
 
 def _identity(path: Path) -> tuple[int, int]:

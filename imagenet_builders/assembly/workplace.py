@@ -22,7 +22,7 @@ import dataclasses
 import hashlib
 import json
 import os
-import time
+import stat
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ _DONE = ".done"
 _PARTS = ("shards", "marks", _BUILD)
 _READ_BYTES = 1 << 20
 _DIGEST_ROWS = 100_000
+
+_TOKEN = "[0-9a-f]" * 16
 
 # TensorFlow Datasets' own build writes all the time; one that did not for an hour has ended.
 _INCOMPLETE_DEAD_SECONDS = 3600.0
@@ -79,12 +81,16 @@ class Workplace:
         said = ""
         for left in _places(self.target):
             before = _described(left)
-            if before and before == description and not self._place.exists():
-                with contextlib.suppress(OSError):  # Of another user, who may not share it.
-                    left.rename(self._place)
+            theirs = not _is_ours(left)
+            if before and before == description and not theirs and not self._place.exists():
+                left.rename(self._place)
                 continue
             finished = len(_finished(left))
-            if before and finished:
+            if before and finished and theirs:
+                said = (
+                    f"{finished:,} finished shards in {left} are another user's and of no use here"
+                )
+            elif before and finished:
                 said = (
                     f"{finished:,} finished shards of an earlier build are of no use and are "
                     f"removed, because {_difference(before, description)}"
@@ -98,6 +104,11 @@ class Workplace:
         durable.write_file(self._place / _BUILD, json.dumps(content).encode())
         return said
 
+    @property
+    def file_mode(self) -> int:
+        """The mode that files get that are made here, be it by the umask or by an ACL."""
+        return stat.S_IMODE((self._place / _BUILD).stat().st_mode)
+
     def mark_of(self, shard: Path) -> Path:
         """Where the mark of a shard is."""
         return self._marks / f"{shard.name}.done"
@@ -108,7 +119,8 @@ class Workplace:
         Returns:
             Number of finished shards; if there is none, nothing is left.
         """
-        finished = len(_finished(self._place))
+        # What was exchanged with a published dataset is not what was built here.
+        finished = 0 if _described(self._place) is None else len(_finished(self._place))
         if finished:
             self._remove_unfinished()
         else:
@@ -141,8 +153,9 @@ def is_debris_there(target: Path) -> bool:
 
 
 def resumable(target: Path) -> list[Path]:
-    """Places of builds of the dataset at `target` that have ended, and can be gone on with."""
-    return [place for place in _places(target) if _described(place) and _finished(place)]
+    """Places of builds of the dataset at `target` that have ended, that we can go on with."""
+    places = [place for place in _places(target) if _described(place) and _finished(place)]
+    return [place for place in places if _is_ours(place)]
 
 
 def remove_debris(target: Path, lock_path: Path) -> list[str]:
@@ -162,12 +175,13 @@ def remove_debris(target: Path, lock_path: Path) -> list[str]:
     for place in _places(target):
         if _described(place) is None:
             publish.remove(place)
-    for exchange in target.parent.glob(exchange_of(target, "*").name):
+    for exchange in target.parent.glob(exchange_of(target, _TOKEN).name):
         publish.remove(exchange)
     said = []
     # Source: `_get_incomplete_dir` in TensorFlow Datasets' core/utils/file_utils.py.
-    for left in target.parent.glob(f"incomplete.*_{target.name}"):
-        age = _age(left)
+    for left in target.parent.glob(f"incomplete.{'[A-Z0-9]' * 6}_{target.name}"):
+        # By the clock of the file system, which the holder of a lock touches it with.
+        age = _age(left, lock_path.stat().st_mtime)
         if age > _INCOMPLETE_DEAD_SECONDS:
             publish.remove(left)
             said.append(
@@ -187,7 +201,19 @@ def _place_prefix(target: Path) -> str:
 
 
 def _places(target: Path) -> list[Path]:
-    return sorted(target.parent.glob(f"{_place_prefix(target)}*"))
+    return sorted(target.parent.glob(f"{_place_prefix(target)}{_TOKEN}"))
+
+
+def _is_ours(place: Path) -> bool:
+    """Whether we may do all with a place that its owner may."""
+    try:
+        for path in (place, place / "shards", place / "marks"):
+            status = path.stat()
+            # Only the owner may set a time: asked of the server, this is right with NFS too.
+            os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    except OSError:
+        return False
+    return True
 
 
 def _described(place: Path) -> Any:
@@ -261,6 +287,7 @@ def plan_digest(plan: SplitPlan, also_read: Sequence[SourceFile], scratch: Path)
     Returns:
         Two hexadecimal digests.
     """
+    scratch = scratch.absolute()
     files = [
         # What was unpacked has a name that tells from where and when; what from is also read.
         [file.size]
@@ -351,10 +378,10 @@ def _difference(before: Any, now: Mapping[str, Any]) -> str:
     return unknown
 
 
-def _age(directory: Path) -> float:
+def _age(directory: Path, now: float) -> float:
     """Seconds since anything in a directory changed."""
     times = [0.0]
     for path in (directory, *directory.rglob("*")):
         with contextlib.suppress(OSError):
             times.append(path.stat().st_mtime)
-    return time.time() - max(times)
+    return now - max(times)

@@ -18,6 +18,7 @@ from typing import NoReturn
 import imagenet_builders
 from imagenet_builders.cli import build, check, show, verify
 from imagenet_builders.cli.arguments import with_dashes
+from imagenet_builders.cli.streams import safe_streams
 from imagenet_builders.errors import ImagenetBuildersError, OptionError
 
 # How a batch system ends a job at its time limit, and a terminal that is closed.
@@ -36,8 +37,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0 when all went well, 1 when it did not, 2 for arguments that cannot be
         used.
     """
-    arguments = _parser().parse_args(with_dashes(sys.argv[1:] if argv is None else argv))
-    before = {number: signal.signal(number, _terminate) for number in _ENDINGS}
+    with safe_streams():
+        return _run(_parser().parse_args(with_dashes(sys.argv[1:] if argv is None else argv)))
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    # What is ignored, as by `nohup`, stays ignored.
+    heeded = [number for number in _ENDINGS if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, _terminate) for number in heeded}
     try:
         status: int | None = arguments.run(arguments)
     except KeyboardInterrupt as error:

@@ -61,7 +61,9 @@ def add_parser(commands: Any) -> None:
         help="look for each dataset in the directory of its name below --manual-dir, as in TFDS",
     )
     parser.add_argument(
-        "--data-dir", help="where datasets go (default: $TFDS_DATA_DIR or ~/tensorflow_datasets)"
+        "--data-dir",
+        type=os.path.expanduser,  # The shell leaves it as it is in `--data-dir=~/data`.
+        help="where datasets go (default: $TFDS_DATA_DIR or ~/tensorflow_datasets)",
     )
     parser.add_argument(
         "--file-format", choices=("tfrecord", "array_record"), help="default: tfrecord"
@@ -156,7 +158,8 @@ def run(arguments: argparse.Namespace) -> None:
     }
     options = BuildOptions.from_environment().replace(**given)
     require_local("manual_dir", arguments.manual_dir)
-    require_local("data_dir", arguments.data_dir or os.environ.get("TFDS_DATA_DIR"))
+    given_or_default = (arguments.data_dir, os.environ.get("TFDS_DATA_DIR") or None)
+    require_local("data_dir", next((path for path in given_or_default if path is not None), None))
     for name, least in (("num_shards", 1), ("max_examples_per_split", 1)):
         value = getattr(arguments, name)
         if value is not None and value < least:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,11 @@ def add_parser(commands: Any) -> None:
         help="NAME, NAME/CONFIG, either with :VERSION (default: the newest), the directory of a "
         "dataset, or `all` for every dataset of this package that is there",
     )
-    parser.add_argument("--data-dir", type=Path, help="where datasets are (default: as TFDS's)")
+    parser.add_argument(
+        "--data-dir",
+        type=lambda text: Path(os.path.expanduser(text)),
+        help="where datasets are (default: as TFDS's)",
+    )
     parser.add_argument(
         "--decode", action="store_true", help="decode every pixel, not headers alone"
     )

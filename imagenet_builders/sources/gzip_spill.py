@@ -88,6 +88,47 @@ def spilled(
     return plain
 
 
+class InUse:
+    """A plain file that a build reads; others that have read it too do not remove it meanwhile.
+
+    Where the file system has no locks, they may.
+
+    Args:
+        plain: The file.
+
+    Raises:
+        OSError: It is not there, or cannot be opened.
+    """
+
+    def __init__(self, plain: Path):
+        self._plain = plain
+        self._fd: int | None = None
+        self._fd = os.open(plain, os.O_RDONLY | os.O_CLOEXEC)
+        with contextlib.suppress(OSError):
+            fcntl.flock(self._fd, fcntl.LOCK_SH)
+
+    def remove(self) -> None:
+        """Removes the directory that the file is in, unless another build reads it."""
+        if self._fd is None:
+            return
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        except OSError:
+            pass  # The file system has no locks.
+        shutil.rmtree(self._plain.parent, ignore_errors=True)
+
+    def close(self) -> None:
+        """Lets others remove it."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def __del__(self) -> None:
+        self.close()
+
+
 def space_needed(archive_size: int) -> int:
     """Bytes that unpacking needs at most, from the bytes of a gzip file of images.
 

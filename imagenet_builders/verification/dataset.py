@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -103,6 +104,7 @@ def verify_dataset(directory: Path, *, workers: int, decode: bool = False) -> Ve
     """
     started = time.monotonic()
     problems, notes = Problems(), list[str]()
+    identity = _identity(directory)
     splits: dict[str, SplitVerdict] = {}
     document = provenance.check_files(directory, problems)
     recorded = Recorded()
@@ -128,6 +130,11 @@ def verify_dataset(directory: Path, *, workers: int, decode: bool = False) -> Ve
             notes.append(
                 f"{name} is not a dataset of this package, so keys, order and counts are not known"
             )
+    if _identity(directory) != identity:
+        # What was read of the one and of the other says nothing of either.
+        problems = Problems()
+        what = "this dataset was replaced or removed while it was read"
+        problems.add(Problem(str(directory), what, advice="verify it again"))
     limit = document.get("max_examples_per_split") if isinstance(document, dict) else None
     if isinstance(limit, int):
         notes.append(f"it was built to try things out, with at most {limit:,} examples a split")
@@ -147,6 +154,15 @@ def verify_dataset(directory: Path, *, workers: int, decode: bool = False) -> Ve
         decode,
         time.monotonic() - started,
     )
+
+
+def _identity(directory: Path) -> tuple[int, int] | None:
+    """Which directory has this name at the moment."""
+    try:
+        status = os.stat(directory)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _check_names(
@@ -223,9 +239,10 @@ def _check_listing(
     if len(other) > len(debris):
         names = ", ".join(ascii(name)[1:-1] for name in other if name not in debris)[:200]
         notes.append(f"{directory} has files that are not the dataset's and were not read: {names}")
-    unfinished = [
-        name for name in sorted(os.listdir(directory.parent)) if ".incomplete" in f".{name}"
-    ]
+    beside = list[str]()
+    with contextlib.suppress(OSError):  # A directory above may be one to go through only.
+        beside = sorted(os.listdir(directory.parent))
+    unfinished = [name for name in beside if ".incomplete" in f".{name}"]
     if unfinished:
         names = ", ".join(ascii(name)[1:-1] for name in unfinished)[:200]
         notes.append(f"{directory.parent} has what a build left that ended or still runs: {names}")

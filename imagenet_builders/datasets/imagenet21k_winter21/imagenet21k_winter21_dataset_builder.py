@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,6 +15,7 @@ from imagenet_builders.datasets.access_terms import ACCESS_TERMS
 from imagenet_builders.datasets.imagenet21k_winter21 import examples, staged
 from imagenet_builders.datasets.imagenet21k_winter21.classes import classes_of
 from imagenet_builders.datasets.imagenet2012.examples import example_sizes
+from imagenet_builders.sources.gzip_spill import InUse
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.staging.found import Survey
 
@@ -49,7 +49,7 @@ class Builder(PlannedBuilder):
     """
 
     _unpacked: tuple[str, SourceFile] | None = None
-    _scratch: Path
+    _in_use: InUse | None = None
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
@@ -75,9 +75,8 @@ class Builder(PlannedBuilder):
     def split_recipes(self, manual_dir: Path, room: Workroom) -> list[SplitRecipe]:
         """Finds and indexes what is staged of the configuration under `manual_dir`."""
         found = staged.find(self.builder_config.name, manual_dir, room)
-        self._unpacked = found.unpacked
+        self._unpacked, self._in_use = found.unpacked, found.in_use
         make_examples = f"{examples.__name__}:{examples.make_examples.__name__}"
-        self._scratch = staged.spill_directory(self.builder_config.name, room)
         archive = (found.unpacked[1],) if found.unpacked else ()
         return [
             SplitRecipe(
@@ -99,8 +98,13 @@ class Builder(PlannedBuilder):
 
     def published(self) -> None:
         """Frees the scratch space."""
-        if self._unpacked is not None:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+        if self._in_use is not None:
+            self._in_use.remove()
+
+    def ended(self) -> None:
+        """What was unpacked stays for the next run, but is not locked."""
+        if self._in_use is not None:
+            self._in_use.close()
 
 
 def _as_staged(result: SplitResult, plain: str, archive: SourceFile) -> SplitResult:

@@ -58,11 +58,13 @@ class Staged:
         layout: What they were made from, in words.
         unpacked: Path of the plain file in scratch that a gzip archive was unpacked to, and the
             archive; None where there was nothing to unpack.
+        in_use: Keeps that plain file.
     """
 
     indexes: dict[str, Index]
     layout: str = ""
     unpacked: tuple[str, SourceFile] | None = None
+    in_use: gzip_spill.InUse | None = None
 
 
 def survey(manual_dir: Path, config: str | None = None) -> Survey:
@@ -174,9 +176,10 @@ def _of_gzip(config: str, archive: Path, room: Workroom) -> Staged:
         )
     file = SourceFile.of(plain)
     room.unpacked[file.path] = f"{archive} (unpacked to {file.path})"
+    in_use = gzip_spill.InUse(plain)
     # Its index is kept beside it, and goes with it.
     indexes = _of_tar(config, plain, IndexCache(directory), room.workers)
-    return Staged(indexes, unpacked=(file.path, SourceFile.of(archive)))
+    return Staged(indexes, unpacked=(file.path, SourceFile.of(archive)), in_use=in_use)
 
 
 def _of_tar(config: str, archive: Path, cache: IndexCache, workers: Workers) -> dict[str, Index]:

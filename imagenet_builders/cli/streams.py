@@ -1,0 +1,69 @@
+"""Standard streams that cannot end a build: closed, or led to a terminal or pipe that is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any, TextIO, cast
+
+
+class _Heedless:
+    """A stream to which it does not matter whether what is written arrives."""
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Writes, if that can be done."""
+        with contextlib.suppress(OSError, ValueError):
+            return self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flushes, if that can be done."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+
+@contextlib.contextmanager
+def safe_streams() -> Iterator[None]:
+    """Lets a command run whose standard streams are closed, or whose stderr nobody reads any more.
+
+    A build runs for hours; the terminal, or the `tee`, that it tells of its progress may be gone
+    before. And where a standard stream is closed, a file that is opened would get its number, and
+    with it what libraries print.
+    """
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            # It gets the lowest number that is free; workers are to have it too.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # As long as the process.
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    stream = sys.stderr
+    sys.stderr = cast("TextIO", _Heedless(stream))
+    try:
+        yield
+    finally:
+        sys.stderr = stream
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            _lead_nowhere(stream)
+
+
+def _lead_nowhere(stream: TextIO) -> None:
+    """Gives up what a stream still holds, which would end the process with an error."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+        stream.flush()

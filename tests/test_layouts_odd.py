@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -107,6 +108,13 @@ def test_what_lies_beside_class_folders_is_passed_over_or_refused(folders: Path)
 def test_an_empty_class_folder_is_refused(folders: Path):
     (folders / "train" / "n01443537").mkdir()
     assert f"{folders}/train/n01443537: there is no image in this folder" in refused(folders)
+
+
+def test_a_class_folder_that_is_a_link_to_nothing_is_refused(folders: Path):
+    (folders / "train" / "n01443537").symlink_to("/elsewhere/n01443537")
+    sentence = refused(folders)
+    assert f"'{folders}/train/n01443537' cannot be read" in sentence
+    assert "it is a link to '/elsewhere/n01443537', which is not there" in sentence
 
 
 def test_an_image_that_is_there_twice_is_refused_with_both_places(folders: Path):
@@ -233,6 +241,25 @@ def test_a_list_that_is_not_of_the_images_is_refused(folders: Path, text: bytes,
     assert str(folders / "train") in sentence
 
 
+def test_a_list_in_the_folder_is_read_like_one_beside_it(folders: Path):
+    layouts_corpus.write_list(folders / "train", "dotted")
+    text = (folders / "train_files.txt").read_text() + "./train_files.txt\n"
+    (folders / "train" / "train_files.txt").write_text(text)
+    (folders / "train_files.txt").unlink()
+    write(folders / "train" / TENCH, {".DS_Store": b""})
+    built(folders)
+    assert provenance(folders.parent / "built")["train"]["examples"] == 3
+
+
+def test_an_image_that_is_in_a_list_twice_is_the_fault_of_the_list(folders: Path):
+    layouts_corpus.write_list(folders / "train", "relative")
+    path = folders / "train_files.txt"
+    path.write_text(path.read_text() * 2)
+    sentence = refused(folders)
+    assert "is twice in the list of the folder's files; mend the list" in sentence
+    assert "remove one" not in sentence
+
+
 def test_a_list_without_the_class_folders_of_validation_is_not_used(folders: Path):
     layouts_corpus.write_list(folders / "validation", "names")
     outcome = built(folders)
@@ -302,6 +329,40 @@ def test_class_archives_beside_what_they_unpack_to_are_read(tmp_path: Path):
     outcome = built(tmp_path / "staged")
     assert "holds what is not one of its class archives: 'checksums.md5'" in outcome.err
     assert provenance(tmp_path / "built")["train"]["examples"] == 3
+
+
+@pytest.mark.parametrize("unpacked", [(TENCH,), (TENCH, COUGAR)])
+def test_class_archives_are_read_where_no_more_of_them_are_unpacked(
+    tmp_path: Path, unpacked: tuple[str, ...]
+):
+    root = tmp_path / "staged" / "train"
+    layouts_corpus.write_class_tars(root, TRAIN)
+    files = in_classes(TRAIN)
+    write(root, {name: data for name, data in files.items() if name.startswith(unpacked)})
+    outcome = built(tmp_path / "staged")
+    assert choices(outcome)["train"] == (
+        f"{root} (class archives, class-tars); also there: {root} (class folders, folders)"
+    )
+    assert provenance(tmp_path / "built")["train"]["examples"] == 3
+
+
+def test_folders_are_read_where_only_some_class_archives_are_left(tmp_path: Path):
+    root = tmp_path / "staged" / "train"
+    write(root, in_classes(TRAIN))
+    some = {name: data for name, data in TRAIN.items() if name.startswith(TENCH)}
+    layouts_corpus.write_class_tars(root, some)
+    outcome = built(tmp_path / "staged")
+    assert choices(outcome)["train"].startswith(f"{root} (class folders, folders)")
+    assert provenance(tmp_path / "built")["train"]["examples"] == 3
+    both = tmp_path / "staged"
+    report = json.loads(run("check", str(both), "--json").out)
+    rows = [row for row in report["sources"] if row["split"] == "train"]
+    assert [(row["kind"], row["preferred"]) for row in rows] == [
+        ("folders", True),
+        ("class-tars", False),
+    ]
+    assert rows[0]["images_found"] == 3
+    assert "fewer of them than class folders" in rows[1]["note"]
 
 
 # --- the choice -----------------------------------------------------------------------------------

@@ -62,6 +62,7 @@ def of_source(
     except OSError as error:
         where = Path(error.filename) if error.filename else path
         return Counted(), [archives.unreadable(where, error)]
+    problems = _refused(found, counted)
     lacking = None
     if target.class_space is not None:
         known = labels.wnids(target.class_space)
@@ -82,7 +83,38 @@ def of_source(
             "a subset, or a copy that was not finished",
             "copy what is missing, or build without it",
         )
-    return counted, [lacking] if lacking is not None else []
+    return counted, [*problems, *([lacking] if lacking is not None else [])]
+
+
+def _refused(found: Found, counted: Counted) -> list[Problem]:
+    """The problems of what a build would end at, once for many of the same."""
+    lists = [each for each in found.paths[1:] if each.name.endswith(LIST_ENDING)]
+    if lists and not counted.images:
+        return [
+            Problem(
+                ERROR,
+                str(lists[0]),
+                "a list of images, the path of one a line",
+                "no line of that kind",
+                "a list of something else, or in another encoding than UTF-8",
+                "mend it, or move it away so that the folder is listed",
+            )
+        ]
+    if not counted.refused or found.kind != "folders":
+        return []
+    path, what = counted.refused[0]
+    more = len(counted.refused) - 1
+    others = f", and {more:,} more such things, the last {counted.refused[-1][0]}" if more else ""
+    return [
+        Problem(
+            ERROR,
+            path,
+            "nothing but images in the folders of images, and some in each",
+            what + others,
+            "another program left it, or an unpacking or copy broke off",
+            "remove it, or copy what is missing",
+        )
+    ]
 
 
 def _counted(target: Target, found: Found, looks: Mapping[Path, Look]) -> Counted:
@@ -96,7 +128,7 @@ def _counted(target: Target, found: Found, looks: Mapping[Path, Look]) -> Counte
         for name in _SUBFOLDERS.get((target.dataset, found.split), ()):
             if os.path.isdir(path / name):
                 return counting.in_folder(path / name)
-        return counting.in_folder(path)
+        return counting.in_folder(path, of_tars=found.kind == "class-tars")
     seen = looks[path]
     if seen.names is not None:
         folders = _SUBFOLDERS.get((target.dataset, found.split), ())

@@ -165,7 +165,8 @@ def _looked_for(each: Surveyed, split: str) -> list[str]:
 
 
 def _found(each: Surveyed, split: str) -> str:
-    if split and each.survey.found.get(split):
+    found = each.survey.found
+    if found.get(split) if split else found:
         return "its images, but not its boxes"
     if split and each.survey.boxes.get(split):
         return "its boxes, but not its images"

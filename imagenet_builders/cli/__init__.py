@@ -8,6 +8,7 @@ Nothing but the standard library is imported before the arguments are known to b
 from __future__ import annotations
 
 import argparse
+import io
 import signal
 import sys
 import traceback
@@ -36,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0 when all went well, 1 when it did not, 2 for arguments that cannot be
         used.
     """
+    _print_whatever_is_named()
     arguments = _parser().parse_args(with_dashes(sys.argv[1:] if argv is None else argv))
     before = {number: signal.signal(number, _terminate) for number in _ENDINGS}
     try:
@@ -58,6 +60,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         for number, handler in before.items():
             signal.signal(number, handler)
     return status or 0
+
+
+def _print_whatever_is_named() -> None:
+    """Names of files that the terminal's encoding lacks are printed as escapes, not refused."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _parser() -> argparse.ArgumentParser:

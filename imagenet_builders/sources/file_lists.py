@@ -2,7 +2,8 @@
 
 Nobody says what a line looks like, so it is read leniently: a path, relative to whatever it may be
 or absolute, of which only the name and the directory before it count. Blank lines, lines of class
-folders, and the headings of `ls -R` are passed over; any other line must be that of an image.
+folders and of the list itself, and the headings of `ls -R` are passed over; any other line must be
+that of an image.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def read_list(path: Path, is_image: Callable[[str], bool]) -> list[tuple[str | N
             is_class = folder and WNID.fullmatch(folder)
             # A thousand folders have a million lines.
             found.append((sys.intern(folder) if folder and is_class else None, name))
-        elif not _means_nothing(name):
+        elif not _means_nothing(name) and name != path.name:  # As `find . > list` has it.
             raise SourceError(
                 f"{path}: expected the path of an image in line {number:,}, found "
                 f"{text[:_MAX_SHOWN]!r}; mend the list, or move it away so that the folder is "

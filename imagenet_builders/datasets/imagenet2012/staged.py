@@ -183,7 +183,22 @@ def _apply_patch(
     """Lets rows point to the patch where it has an image of the same name."""
     at = {key: row for row, key in enumerate(rows.keys)}
     patched = tar_images.flat_images(patch, position, row_of)
+    if not patched:  # As a copy into a preallocated file leaves it, which would pass unnoticed.
+        raise ArchiveError(
+            patch.path,
+            "there is no image in this patch of the test archive; copy it again, or move it away "
+            "to build without it",
+        )
+    first: dict[str, int] = {}
     for key, offset, size in zip(patched.keys, patched.offsets, patched.sizes, strict=True):
+        if first.setdefault(key, offset) != offset:
+            raise ArchiveError(
+                patch.path,
+                f"this image is there twice, first at byte {first[key]:,}, and only one of them "
+                "can replace that of the test archive; copy the patch again",
+                member=key,
+                offset=offset,
+            )
         if key not in at:
             raise ArchiveError(
                 patch.path,

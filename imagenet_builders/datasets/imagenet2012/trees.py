@@ -234,6 +234,11 @@ def _named(rows: Rows, names: list[str], paths: Sequence[str]) -> pa.Table:
         other = first.setdefault(key, row)
         if other != row:
             places = [os.path.join(paths[rows.files[each]], names[each]) for each in (other, row)]
+            if places[0] == places[1]:  # Only a list can name the same file twice.
+                raise SourceError(
+                    f"{places[0]!r} is twice in the list of the folder's files; mend the list, or "
+                    "move it away so that the folder is listed"
+                )
             raise SourceError(
                 f"{places[1]!r}: the image {key} is there twice, first as {places[0]!r}; every "
                 "image must be there once, remove one of them"

@@ -98,7 +98,8 @@ def _as_found(config: str, source: locate.Source, split: str) -> Found | None:
     if source.classes and not source.is_complete(config):
         known = len(classes_of(config).wnids)
         there = min(map(len, source.classes.values()))
-        note = f"only {there:,} of the {known:,} classes are there"
+        verb = "is" if there == 1 else "are"
+        note = f"only {there:,} of the {known:,} classes {verb} there"
     return Found(split, kind, layout, (source.path,), note=note)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import layouts_corpus
 import pytest
 from checking import checked, problem, row
 from layouts_corpus import SITES, WITHOUT_TEST, pictures
+from staged_corpus import run
 
 from imagenet_builders.options import BuildOptions
 
@@ -46,3 +48,64 @@ def test_the_kind_asked_for_is_what_is_checked(tmp_path: Path) -> None:
     said = problem(document, severity="error")
     assert "something staged as squashfs, not only" in said["expected"]
     assert BuildOptions(source="squashfs").source == "squashfs"
+
+
+def folders(tmp_path: Path) -> Path:
+    layouts_corpus.image_folder(tmp_path, pictures("imagenet2012"))
+    return tmp_path / "train" / "n01440764"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (".DS_Store", "a file that is no image"),
+        ("notes.txt", "a file that is no image"),
+        ("more/", "a directory among images"),
+        ("../n01443538/", "a class folder without an image"),
+    ],
+)
+def test_what_a_build_refuses_in_folders_cannot_be_built(
+    tmp_path: Path, name: str, said: str
+) -> None:
+    path = folders(tmp_path) / name
+    if name.endswith("/"):
+        path.mkdir()
+    else:
+        path.touch()
+    document = checked(tmp_path, "imagenet2012", status=1)
+    found = problem(document, severity="error")
+    assert (found["path"], found["found"]) == (os.path.normpath(path), said)
+    outcome = run("build", "imagenet2012", "--manual-dir", str(tmp_path), "--data-dir", "nowhere")
+    assert outcome.status == 1, "and a build refuses it indeed"
+
+
+def test_many_things_that_a_build_refuses_are_one_problem(tmp_path: Path) -> None:
+    for folder in (folders(tmp_path), tmp_path / "train" / "n02105855"):
+        (folder / "Thumbs.db").touch()
+    found = problem(checked(tmp_path, "imagenet2012", status=1), severity="error")
+    assert found["path"].endswith("train/n01440764/Thumbs.db")
+    assert "1 more such things, the last " in found["found"]
+    assert found["found"].endswith("n02105855/Thumbs.db")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_list_is_counted_if_it_is_one(tmp_path: Path, encoding: str) -> None:
+    folders(tmp_path)
+    layouts_corpus.write_list(tmp_path / "train", "dotted")
+    path = tmp_path / "train_files.txt"
+    path.write_bytes(path.read_text().encode(encoding))
+    if encoding == "utf-8":
+        document = checked(tmp_path, "imagenet2012", status=0)
+        assert row(document, "train")["images_found"] == len(pictures("imagenet2012").train)
+        return
+    document = checked(tmp_path, "imagenet2012", "--data-dir", str(tmp_path), status=1)
+    assert problem(document, severity="error", expected="a list of")["path"] == str(path)
+
+
+def test_a_squashfs_image_with_too_few_files_is_odd(tmp_path: Path) -> None:
+    layouts_corpus.hyak(tmp_path / "staged", pictures("imagenet2012"))
+    document = checked(tmp_path / "staged", status=0)
+    found = problem(document, path="train.sqsh")
+    assert found["expected"] == "1,281,167 images"
+    assert found["found"].endswith(" files and folders, as its first bytes say")
+    assert row(document, "train")["verdict"] == "odd"

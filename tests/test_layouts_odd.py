@@ -300,6 +300,7 @@ def test_a_damaged_record_is_an_error_when_its_image_is_read(tmp_path: Path, dam
 @pytest.mark.parametrize(
     ("files", "said"),
     [
+        ({"n01440764/notes.txt": b""}, "only images such as n01440764_1.JPEG belong here"),
         ({"n01440764/.DS_Store": b""}, "only images such as n01440764_1.JPEG belong here"),
         ({"n02125311/n01440764_1.JPEG": b""}, "found one of n01440764, as its name says"),
         ({"n00000001/n00000001_1.JPEG": b""}, "n00000001 is not a class of this dataset"),
@@ -314,6 +315,34 @@ def test_what_does_not_belong_in_a_squashfs_image_is_named(
     assert said in sentence
     [member] = files
     assert f"{tmp_path}/staged/train.sqsh, member {member!r}" in sentence
+
+
+def test_what_lies_beside_class_folders_in_a_squashfs_image_is_passed_over(tmp_path: Path):
+    (tmp_path / "staged").mkdir()
+    beside = {"README.md": b"", "train_files.txt": b"n01440764/n01440764_7.JPEG"}
+    layouts_corpus.write_squashfs(tmp_path / "staged" / "train.sqsh", in_classes(TRAIN) | beside)
+    listed = {"val_files.txt": b""}
+    layouts_corpus.write_squashfs(tmp_path / "staged" / "val.sqsh", VALIDATION | listed)
+    said = built(tmp_path / "staged").err
+    odd = "train.sqsh holds what is not one of its class folders: 'README.md', 'train_files.txt'"
+    assert f"{odd}; it is passed over" in said
+    assert "val.sqsh holds what is not one of its images: 'val_files.txt'; it is" in said
+    counts = {split: one["examples"] for split, one in provenance(tmp_path / "built").items()}
+    assert counts == {"train": 3, "validation": 3}
+    shutil.rmtree(tmp_path / "built" / "imagenet2012")
+    assert odd in refused(tmp_path / "staged", "--strict")
+
+
+@pytest.mark.parametrize("names", [("training", "testing"), ("ILSVRC2012-Train", "imagenet_TEST")])
+def test_squashfs_images_are_found_under_the_names_that_sites_give(
+    tmp_path: Path, names: tuple[str, str]
+):
+    (tmp_path / "staged").mkdir()
+    test = {"test/ILSVRC2012_test_00000001.JPEG": picture("test")}
+    for name, files in zip(names, (in_classes(TRAIN), test), strict=True):
+        layouts_corpus.write_squashfs(tmp_path / "staged" / f"{name}.SquashFS", files)
+    built(tmp_path / "staged")
+    assert set(provenance(tmp_path / "built")) == {"train", "test"}
 
 
 def test_a_link_in_a_squashfs_image_is_refused(tmp_path: Path):

@@ -13,9 +13,9 @@ from imagenet_builders.checking.archives import Look
 from imagenet_builders.checking.counting import Counted
 from imagenet_builders.checking.report import ERROR, WARNING, Problem
 from imagenet_builders.checking.targets import Target
+from imagenet_builders.sources.file_lists import LIST_ENDING
 from imagenet_builders.staging.checksums import official_splits
 from imagenet_builders.staging.found import Found
-from imagenet_builders.staging.locate import LIST_ENDING
 
 # Counting in the headers of a tar is done where it is not the official one, of which all is known.
 _COUNTED_BYTES = 1 << 30
@@ -56,6 +56,8 @@ def of_source(
     try:
         if found.kind in ("webdataset", "tfrecord"):
             return Counted(), _shards(found)
+        if found.kind == "squashfs":
+            return Counted(), _too_small(target, found)
         if target.dataset == "imagenet2012_downsampled":
             return Counted(), _batches(target, found, looks)
         counted = _counted(target, found, looks)
@@ -84,6 +86,24 @@ def of_source(
             "copy what is missing, or build without it",
         )
     return counted, [*problems, *([lacking] if lacking is not None else [])]
+
+
+def _too_small(target: Target, found: Found) -> list[Problem]:
+    """The problem of a SquashFS image with fewer files and folders than there are images."""
+    official = official_splits()[target.dataset, target.config, found.split].images
+    count = counting.inodes_of_squashfs(found.paths[0])
+    if official is None or count >= official:
+        return []
+    return [
+        Problem(
+            WARNING,
+            str(found.paths[0]),
+            f"{official:,} images",
+            f"{count:,} files and folders, as its first bytes say",
+            "a subset, or an image that was made of a copy that was not finished",
+            "make it again, or build without what is missing; --strict refuses it",
+        )
+    ]
 
 
 def _refused(found: Found, counted: Counted) -> list[Problem]:

@@ -171,6 +171,18 @@ def in_tar(path: Path) -> Counted:
     return Counted(images if left > 0 else None, frozenset(classes) or None)
 
 
+def inodes_of_squashfs(path: Path) -> int:
+    """Files and folders in a SquashFS image, as its superblock says.
+
+    Source: squashfs-tools, squashfs_fs.h.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with open(path, "rb") as file:
+        return int.from_bytes(file.read(8)[4:], "little")
+
+
 def missing_classes(path: Path, counted: Counted, known: Sequence[str]) -> Problem | None:
     """The problem of classes that are not there, or None.
 

@@ -16,6 +16,9 @@ from pathlib import Path
 from imagenet_builders.errors import SourceError
 from imagenet_builders.sources.folder_images import WNID, unreadable
 
+LIST_ENDING = "_files.txt"
+"""How the name of a list of the files in a folder ends; it begins as the folder's."""
+
 MAX_LINES = 1 << 21
 """Bound on the lines of a list; ImageNet has 1,431,167 images in 1,000 folders."""
 MAX_LINE_BYTES = 16 << 10

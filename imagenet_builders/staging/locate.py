@@ -18,6 +18,7 @@ from pathlib import Path
 
 from imagenet_builders.errors import SourceError, StagingError
 from imagenet_builders.sources import slim_tfrecords, webdataset
+from imagenet_builders.sources.file_lists import LIST_ENDING
 from imagenet_builders.sources.folder_images import saying_why, unreadable
 from imagenet_builders.sources.shard_sets import ShardSet
 from imagenet_builders.staging.found import Found
@@ -26,9 +27,6 @@ _SHARD_SETS: dict[str, Callable[[Iterable[str]], dict[str, ShardSet]]] = {
     "webdataset": webdataset.shard_sets,
     "tfrecord": slim_tfrecords.shard_sets,
 }
-
-LIST_ENDING = "_files.txt"
-"""How the name of a list of the files in a folder ends; it begins as the folder's."""
 
 _DIRECTORIES = ("folders", "class-tars")
 

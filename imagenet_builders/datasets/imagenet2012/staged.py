@@ -48,12 +48,14 @@ class Prepared:
         make: Makes its rows.
         also_read: Files that the rows are made from besides.
         odd: What is there that does not belong, but does no harm; a sentence, or None.
+        how: What decides besides the files whether rows are made.
     """
 
     files: tuple[SourceFile, ...]
     make: Callable[[], pa.Table]
     also_read: tuple[SourceFile, ...] = ()
     odd: str | None = None
+    how: tuple[str, ...] = ()
 
 
 def survey(manual_dir: Path, config: str | None = None) -> Survey:
@@ -91,7 +93,7 @@ def index_found(
             warnings.warn(f"{prepared.odd}; it is passed over", stacklevel=4)
         files = prepared.files
         index = room.cache.get(
-            [*what, found.kind],
+            [*what, found.kind, *prepared.how],
             [*files, *prepared.also_read],
             lambda: Index(prepared.make(), files),
         )
@@ -259,9 +261,13 @@ def _of_folders(found: Found, naming: Naming, room: Workroom) -> Prepared:
 
 
 def _of_squashfs(found: Found, naming: Naming, room: Workroom) -> Prepared:
-    del room  # A chain of directories, each known from the one before.
-    file = SourceFile.of(found.paths[0])
-    return Prepared((file,), lambda: trees.squashed_rows(file, naming))
+    # In this process: a chain of directories, each known from the one before.
+    file, strict = SourceFile.of(found.paths[0]), room.options.strict
+    return Prepared(
+        (file,),
+        lambda: trees.squashed_rows(file, naming, strict=strict),
+        how=("strict",) if strict else (),
+    )
 
 
 def _of_webdataset(found: Found, naming: Naming, room: Workroom) -> Prepared:

@@ -273,13 +273,13 @@ def test_what_needs_no_unpacking_is_preferred_and_the_choice_is_said(tmp_path: P
         make(manual_dir, "whole", layout, classes=["n00017222"])
     used = []
     for chosen in ("tars", "winter21_whole.tar", "winter21_whole.tar.gz"):
-        with pytest.warns(UserWarning, match="staged more than once: .* is used, and not") as said:
+        with pytest.warns(UserWarning, match="staged more than once: .* will be read") as said:
             directory = build_here("whole", manual_dir, tmp_path / chosen)
         sources = json.loads((directory / "provenance.json").read_text())["splits"]["train"]
         used.append(Path(sources["sources"][0]["path"]).relative_to(manual_dir).parts[0])
         text = next(str(w.message) for w in said if "more than once" in str(w.message))
-        assert f"{chosen} is used" in text
-        assert "the class folders in" in text.partition("and not")[2]
+        assert f"{chosen}, which will be read" in text
+        assert "the class folders in" in text.partition("which will be read, and ")[2]
         remove(manual_dir / chosen)
     assert used == ["tars", "winter21_whole.tar", "winter21_whole.tar.gz"]
 

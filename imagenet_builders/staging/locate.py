@@ -252,8 +252,8 @@ def _lists_of(tree: Tree, directory: Path, name: str, part: str, folder: Path) -
         wanted.add(f"val{LIST_ENDING}")
     beside = (entry.name for entry in tree.entries(directory) if entry.name.lower() in wanted)
     lists = [directory / each for each in beside]
-    # The folder itself may be long, and is not listed for that.
-    lists += [folder / each for each in sorted(wanted) if os.path.lexists(folder / each)]
+    if not lists:  # The folder itself may be long, and is not listed for that.
+        lists = [folder / each for each in sorted(wanted) if os.path.lexists(folder / each)]
     return tuple(lists[:1])
 
 

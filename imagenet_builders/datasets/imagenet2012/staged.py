@@ -97,8 +97,7 @@ def index_found(
             [*files, *prepared.also_read],
             lambda: Index(prepared.make(), files),
         )
-    if found.kind != "tar":
-        _check_complete(found, naming, index, strict=room.options.strict)
+    _check_complete(found, naming, index, strict=room.options.strict)
     return index
 
 
@@ -291,7 +290,7 @@ _PREPARE: Mapping[str, Callable[[Found, Naming, Workroom], Prepared]] = {
 
 
 def _check_complete(found: Found, naming: Naming, index: Index, *, strict: bool) -> None:
-    """Compares the numbers of images with the official ones: of a copy nobody knows the size.
+    """Compares the numbers of images with the official ones: of a copy, or of an archive packed anew.
 
     Raises:
         SourceError: They differ, and `strict` is set.

@@ -133,8 +133,8 @@ def find(config: str, manual_dir: Path, room: Workroom) -> Staged:
     others = [one for one in sources if one is not source]
     if others:
         warnings.warn(
-            f"{NAME}/{config} is staged more than once: {source} is used, and not "
-            f"{', nor '.join(map(str, others))}",
+            f"{NAME}/{config} is staged more than once: {source}, which will be "
+            f"read, and {', and '.join(map(str, others))}, which will not",
             stacklevel=2,
         )
     passed_over = locate.check_entries(source, strict=room.options.strict)

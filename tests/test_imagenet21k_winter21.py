@@ -297,7 +297,9 @@ def test_class_folders_with_all_classes_spare_the_unpacking(
         "imagenet_builders.datasets.imagenet21k_winter21.locate.classes_of", lambda config: small
     )
     with (
-        pytest.warns(UserWarning, match="the class folders in .* is used, and not .*tar.gz"),
+        pytest.warns(
+            UserWarning, match="the class folders in .*, which will be read, and .*tar.gz"
+        ),
         pytest.raises(SourceError, match="n03001627: there is no image in this folder"),
     ):
         build_here("p", manual_dir, tmp_path / "built")
@@ -311,7 +313,7 @@ def test_the_layout_of_nibi_is_built_from_its_tars(tmp_path: Path, corpora):
         corpora["whole", "folders"].directory / "winter21_whole" / "n00004475", root / "n00004475"
     )
     for manual_dir in (root.parent, root):
-        with pytest.warns(UserWarning, match="class tars in .*/tars is used"):
+        with pytest.warns(UserWarning, match="class tars in .*/tars, which will be read"):
             directory = build_here("whole", manual_dir, tmp_path / manual_dir.name)
         assert content(directory) == expected(corpora["whole", "class tars"], "whole")
 

@@ -290,7 +290,7 @@ _PREPARE: Mapping[str, Callable[[Found, Naming, Workroom], Prepared]] = {
 
 
 def _check_complete(found: Found, naming: Naming, index: Index, *, strict: bool) -> None:
-    """Compares the numbers of images with the official ones: of a copy, or of an archive packed anew.
+    """Compares the numbers of images with the official ones: it may be a copy, or packed anew.
 
     Raises:
         SourceError: They differ, and `strict` is set.

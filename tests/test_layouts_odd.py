@@ -345,6 +345,31 @@ def test_squashfs_images_are_found_under_the_names_that_sites_give(
     assert set(provenance(tmp_path / "built")) == {"train", "test"}
 
 
+def test_a_squashfs_image_of_less_is_not_taken_for_the_split(tmp_path: Path):
+    root = tmp_path / "staged"
+    root.mkdir()
+    some = {name: data for name, data in TRAIN.items() if name.startswith(COUGAR)}
+    for name in ("imagenet100_train", "tiny-imagenet-train", "train_subset", "a-train"):
+        layouts_corpus.write_squashfs(root / f"{name}.sqsh", in_classes(some))
+    layouts_corpus.write_squashfs(root / "train.sqsh", in_classes(TRAIN))
+    chosen, _, others = choices(built(root))["train"].partition("; also there: ")
+    assert chosen == f"{root}/train.sqsh (SquashFS images, squashfs)"
+    assert others == f"{root}/a-train.sqsh (SquashFS images, squashfs)"
+
+
+@pytest.mark.parametrize("moved", [1, 2])
+def test_images_half_of_which_are_moved_into_class_folders_are_refused(folders: Path, moved: int):
+    root = folders / "validation"
+    for path in sorted(root.rglob("*.JPEG"))[moved:]:
+        path.rename(root / path.name)
+        path.parent.rmdir()
+    said = refused(folders)
+    assert str(root) in said
+    assert "images such as " in said or "is a directory where only plain files belong" in said
+    report = json.loads(run("check", str(folders), "imagenet2012", "--json").out)
+    assert not report["can_be_built"]
+
+
 def test_a_link_in_a_squashfs_image_is_refused(tmp_path: Path):
     (tmp_path / "staged").mkdir()
     link = {f"{TENCH}/{TENCH}_8.JPEG": Path("/etc/passwd")}

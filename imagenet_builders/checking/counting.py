@@ -92,6 +92,9 @@ def in_folder(path: Path, *, of_tars: bool | None = None) -> Counted:
     means = [mean for _, mean, _ in each if mean]
     full = frozenset(name for name, (n, _, _) in zip(classes, each, strict=True) if n)
     refused = tuple(one for _, _, strangers in each for one in strangers)
+    loose = next(filter(_IMAGE.fullmatch, names), None)
+    if loose is not None:
+        refused = ((str(path / loose), "an image beside class folders"), *refused)
     return Counted(images + sum(n for n, _, _ in each), full, _mean(means), refused=refused)
 
 

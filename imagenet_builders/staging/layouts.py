@@ -26,6 +26,20 @@ _FOLDERS = (".", "ILSVRC2012", "raw-data", "ILSVRC2012/raw-data")
 _KAGGLE = ("ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "ILSVRC2012/ILSVRC/Data/CLS-LOC")
 _KAGGLE_BOXES = tuple(place.replace("Data", "Annotations") for place in _KAGGLE)
 _SQUASHED = r"\.(sqsh|squashfs|sfs|sqfs)"
+# Words that tell of less, or of another, whose images may have the same names.
+_NOT_ALL = (
+    r"(?!.*(t3|dogs|tiny|mini|small|subset|sample|debug|pct|percent|2[12]k|12k|net[^a-z]?10))"
+)
+
+
+def _squashed(part: str) -> tuple[str, str]:
+    """Names of SquashFS images of a part: its own, then it among other words."""
+    return (
+        rf"{part}{_SQUASHED}",
+        rf"{_NOT_ALL}(.*[^a-z])?{part}([^a-z].*)?{_SQUASHED}",
+    )
+
+
 _REENCODED = "the 23 of its images that were CMYK or PNG had been encoded anew, as RGB JPEGs"
 
 _FOLDER_NAMES = {
@@ -67,9 +81,9 @@ IMAGES = (
         "squashfs",
         (*_FOLDERS, "squashfs"),
         {
-            "train": (rf"(?!.*(t3|dogs))(.*[^a-z])?train(ing)?([^a-z].*)?{_SQUASHED}",),
-            "validation": (rf"(.*[^a-z])?val(idation)?([^a-z].*)?{_SQUASHED}",),
-            "test": (rf"(.*[^a-z])?test(ing)?([^a-z].*)?{_SQUASHED}",),
+            "train": _squashed("train(ing)?"),
+            "validation": _squashed("val(idation)?"),
+            "test": _squashed("test(ing)?"),
             "train_t3": (rf".*[^a-z](t3|dogs)([^a-z].*)?{_SQUASHED}",),
         },
     ),

@@ -71,7 +71,7 @@ def folders(root: Path, file_list: Path | None, naming: Naming) -> Folders:
         The folders.
 
     Raises:
-        SourceError: The folder or the list cannot be read.
+        SourceError: The folder or the list cannot be read, or images lie beside class folders.
     """
     if file_list is not None:
         listed = read_list(file_list, naming.is_image)
@@ -92,6 +92,12 @@ def folders(root: Path, file_list: Path | None, naming: Naming) -> Folders:
     if _is_flat(root, naming):
         return Folders(root, ())
     classes, others = folder_images.list_folders(root)
+    loose = next(filter(naming.is_image, others), None)
+    if loose is not None:  # They were being moved, so that neither is all of them.
+        raise SourceError(
+            f"{root}: expected images or class folders, found images such as {loose!r} and class "
+            "folders; move the rest of them into class folders, or stage the original archive"
+        )
     return Folders(root, tuple(classes), passed_over=tuple(others))
 
 

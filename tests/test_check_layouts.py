@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import layouts_corpus
 import pytest
 from checking import checked, problem, row
 from layouts_corpus import SITES, WITHOUT_TEST, pictures
-from staged_corpus import run
+from staged_corpus import open_path, run, staged
 
 from imagenet_builders.options import BuildOptions
+
+__all__ = ["open_path"]  # A fixture.
 
 
 @pytest.fixture(autouse=True)
@@ -109,3 +114,35 @@ def test_a_squashfs_image_with_too_few_files_is_odd(tmp_path: Path) -> None:
     assert found["expected"] == "1,281,167 images"
     assert found["found"].endswith(" files and folders, as its first bytes say")
     assert row(document, "train")["verdict"] == "odd"
+
+
+def test_the_train_folder_itself_is_told_the_directory_above(tmp_path: Path) -> None:
+    train = folders(tmp_path).parent
+    found = problem(checked(train, status=0), cause="a directory too low")
+    assert found["found"] == f"the train split of imagenet2012 in {tmp_path}"
+    (tmp_path / "n").mkdir()
+    train.rename(tmp_path / "n" / "winter21_whole")
+    document = checked(tmp_path / "n" / "winter21_whole", status=0)
+    assert not [one for one in document["problems"] if "too low" in one["cause"]]
+
+
+def test_a_folder_that_may_not_be_read_is_not_said_to_be_half_a_copy(open_path: Path) -> None:
+    folders(open_path)
+    staged().write(open_path)
+    (open_path / "train").chmod(0)
+    code = (
+        "import os, sys\n"
+        "from imagenet_builders import cli\n"
+        "cli.main(['check', sys.argv[1], '--json'])\n"
+        "print('warmed up')\n"
+        "if os.getuid() == 0:\n"
+        "    os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "sys.exit(cli.main(['check', sys.argv[1], '--json']))\n"
+    )
+    command = [sys.executable, "-c", code, str(open_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    (open_path / "train").chmod(0o755)
+    document = json.loads(done.stdout.partition("warmed up\n")[2])
+    found = problem(document, found="cannot be read: Permission denied")
+    assert found["path"] == str(open_path / "train")
+    assert (found["cause"], found["severity"]) == ("its permissions", "warning")

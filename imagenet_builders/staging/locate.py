@@ -160,16 +160,15 @@ def find(
     Returns:
         Everything that was found, the preferred one first.
     """
-    found: dict[object, tuple[bool, Found]] = {}
+    found: dict[tuple[str, Path], tuple[bool, Found]] = {}
     for layout in layouts:
         for place in layout.places if part in layout.names else ():
             for directory in tree.directories(place):
                 for paths, problem, odd in _matching(tree, layout, directory, part, what):
                     note = "; ".join(filter(None, (layout.notes.get(part), odd)))
                     each = Found(split, layout.kind, layout.name, paths, what, note, problem)
-                    # A directory may be class archives and class folders, but be unreadable once.
-                    key = paths if problem else (layout.kind, paths[0])
-                    found.setdefault(key, (bool(odd), each))
+                    # A directory may be class archives and class folders.
+                    found.setdefault((layout.kind, paths[0]), (bool(odd), each))
     # What is the lesser part of a directory comes after the rest of it.
     return tuple(each for _, each in sorted(found.values(), key=operator.itemgetter(0)))
 
@@ -197,7 +196,8 @@ def _matching(
                 try:
                     folder, holds = _holding(path, wanted)
                 except SourceError as error:
-                    yield (path,), str(error), ""
+                    if layout.kind == "folders":  # Whatever is in it; said once.
+                        yield (path,), str(error), ""
                     continue
                 if folder is not None and what == "boxes":
                     yield (folder,), "", ""

@@ -175,7 +175,8 @@ def test_class_folders_are_counted_and_their_missing_classes_named(tmp_path: Pat
         folder.mkdir(parents=True)
         for number in range(count):
             (folder / f"{wnid}_{number}.JPEG").write_bytes(b"\xff\xd8")
-    document = checked(tmp_path, "imagenet2012", status=0)
+    document = checked(tmp_path, "imagenet2012", status=1)
+    assert problem(document, severity="error")["path"] == str(tmp_path / "train" / "n01484850")
     assert row(document, "train")["images_found"] == 5
     lacking = problem(document, expected="all 1,000 classes")
     assert lacking["severity"] == "warning"
@@ -410,6 +411,27 @@ def test_names_that_would_move_the_cursor_are_escaped(tmp_path: Path) -> None:
     assert "\x1b" not in outcome.out
     assert "a\\x1b[2Jb\\udcff" in outcome.out
     assert all(line.isprintable() for line in outcome.out.splitlines())
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+@pytest.mark.parametrize("name", ["größe-大", os.fsdecode(b"caf\xe9")])
+def test_any_name_is_printed_in_any_encoding(tmp_path: Path, encoding: str, name: str) -> None:
+    staged = stage(tmp_path / name, "imagenet2012")
+    arguments = ["--data-dir", str(tmp_path / "out" / name)]
+    for command in (
+        ["check", str(staged), *arguments],
+        ["check", str(staged), "--json", *arguments],
+        ["build", "imagenet2012", "--manual-dir", str(staged), "--workers", "1", *arguments],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "imagenet_builders.cli", *command],
+            env=os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        if "--json" in command:
+            assert json.loads(done.stdout)["manual_dir"] == str(staged)
 
 
 def test_directories_named_as_the_datasets_are_told_the_option(tmp_path: Path) -> None:

@@ -94,6 +94,17 @@ def test_a_batch_that_is_there_twice_is_named_with_both_places(manual: Path):
     assert str(folder / "copy") in message
 
 
+@pytest.mark.parametrize(("outer", "inner"), LAYOUTS)
+def test_a_batch_under_the_name_of_another_is_refused(
+    manual: Path, outer: maker.Compression | None, inner: maker.Compression
+):
+    twice = {"train_data_batch_7": batch_arrays("train_data_batch_4", 8, 3)}
+    make_downsampled(manual, 8, outer=outer, inner=inner, replace=twice)
+    message = str(refused(manual, kind=ArchiveError))
+    assert "train_data_batch_7.npz" in message.partition(": ")[0]
+    assert "pictures and labels are those of train_data_batch_4.npz" in message
+
+
 def test_parts_that_are_the_same_are_refused(manual: Path):
     make_downsampled(manual, 64, rows=1, val=0)
     shutil.copy(

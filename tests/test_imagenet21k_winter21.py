@@ -274,13 +274,13 @@ def test_what_needs_no_unpacking_is_preferred_and_the_choice_is_said(tmp_path: P
         make(manual_dir, "whole", layout, classes=["n00017222"])
     used = []
     for chosen in ("tars", "winter21_whole.tar", "winter21_whole.tar.gz"):
-        with pytest.warns(UserWarning, match="staged more than once: .* is used, and not") as said:
+        with pytest.warns(UserWarning, match="staged more than once: .* will be read") as said:
             directory = build_here("whole", manual_dir, tmp_path / chosen)
         sources = json.loads((directory / "provenance.json").read_text())["splits"]["train"]
         used.append(Path(sources["sources"][0]["path"]).relative_to(manual_dir).parts[0])
         text = next(str(w.message) for w in said if "more than once" in str(w.message))
-        assert f"{chosen} is used" in text
-        assert "the class folders in" in text.partition("and not")[2]
+        assert f"{chosen}, which will be read" in text
+        assert "the class folders in" in text.partition("which will be read, and ")[2]
         remove(manual_dir / chosen)
     assert used == ["tars", "winter21_whole.tar", "winter21_whole.tar.gz"]
 
@@ -298,7 +298,9 @@ def test_class_folders_with_all_classes_spare_the_unpacking(
         "imagenet_builders.datasets.imagenet21k_winter21.locate.classes_of", lambda config: small
     )
     with (
-        pytest.warns(UserWarning, match="the class folders in .* is used, and not .*tar.gz"),
+        pytest.warns(
+            UserWarning, match="the class folders in .*, which will be read, and .*tar.gz"
+        ),
         pytest.raises(SourceError, match="n03001627: there is no image in this folder"),
     ):
         build_here("p", manual_dir, tmp_path / "built")
@@ -312,7 +314,7 @@ def test_the_layout_of_nibi_is_built_from_its_tars(tmp_path: Path, corpora):
         corpora["whole", "folders"].directory / "winter21_whole" / "n00004475", root / "n00004475"
     )
     for manual_dir in (root.parent, root):
-        with pytest.warns(UserWarning, match="class tars in .*/tars is used"):
+        with pytest.warns(UserWarning, match="class tars in .*/tars, which will be read"):
             directory = build_here("whole", manual_dir, tmp_path / manual_dir.name)
         assert content(directory) == expected(corpora["whole", "class tars"], "whole")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -107,6 +108,13 @@ def test_what_lies_beside_class_folders_is_passed_over_or_refused(folders: Path)
 def test_an_empty_class_folder_is_refused(folders: Path):
     (folders / "train" / "n01443537").mkdir()
     assert f"{folders}/train/n01443537: there is no image in this folder" in refused(folders)
+
+
+def test_a_class_folder_that_is_a_link_to_nothing_is_refused(folders: Path):
+    (folders / "train" / "n01443537").symlink_to("/elsewhere/n01443537")
+    sentence = refused(folders)
+    assert f"'{folders}/train/n01443537' cannot be read" in sentence
+    assert "it is a link to '/elsewhere/n01443537', which is not there" in sentence
 
 
 def test_an_image_that_is_there_twice_is_refused_with_both_places(folders: Path):
@@ -233,6 +241,25 @@ def test_a_list_that_is_not_of_the_images_is_refused(folders: Path, text: bytes,
     assert str(folders / "train") in sentence
 
 
+def test_a_list_in_the_folder_is_read_like_one_beside_it(folders: Path):
+    layouts_corpus.write_list(folders / "train", "dotted")
+    text = (folders / "train_files.txt").read_text() + "./train_files.txt\n"
+    (folders / "train" / "train_files.txt").write_text(text)
+    (folders / "train_files.txt").unlink()
+    write(folders / "train" / TENCH, {".DS_Store": b""})
+    built(folders)
+    assert provenance(folders.parent / "built")["train"]["examples"] == 3
+
+
+def test_an_image_that_is_in_a_list_twice_is_the_fault_of_the_list(folders: Path):
+    layouts_corpus.write_list(folders / "train", "relative")
+    path = folders / "train_files.txt"
+    path.write_text(path.read_text() * 2)
+    sentence = refused(folders)
+    assert "is twice in the list of the folder's files; mend the list" in sentence
+    assert "remove one" not in sentence
+
+
 def test_a_list_without_the_class_folders_of_validation_is_not_used(folders: Path):
     layouts_corpus.write_list(folders / "validation", "names")
     outcome = built(folders)
@@ -273,6 +300,7 @@ def test_a_damaged_record_is_an_error_when_its_image_is_read(tmp_path: Path, dam
 @pytest.mark.parametrize(
     ("files", "said"),
     [
+        ({"n01440764/notes.txt": b""}, "only images such as n01440764_1.JPEG belong here"),
         ({"n01440764/.DS_Store": b""}, "only images such as n01440764_1.JPEG belong here"),
         ({"n02125311/n01440764_1.JPEG": b""}, "found one of n01440764, as its name says"),
         ({"n00000001/n00000001_1.JPEG": b""}, "n00000001 is not a class of this dataset"),
@@ -289,6 +317,59 @@ def test_what_does_not_belong_in_a_squashfs_image_is_named(
     assert f"{tmp_path}/staged/train.sqsh, member {member!r}" in sentence
 
 
+def test_what_lies_beside_class_folders_in_a_squashfs_image_is_passed_over(tmp_path: Path):
+    (tmp_path / "staged").mkdir()
+    beside = {"README.md": b"", "train_files.txt": b"n01440764/n01440764_7.JPEG"}
+    layouts_corpus.write_squashfs(tmp_path / "staged" / "train.sqsh", in_classes(TRAIN) | beside)
+    listed = {"val_files.txt": b""}
+    layouts_corpus.write_squashfs(tmp_path / "staged" / "val.sqsh", VALIDATION | listed)
+    said = built(tmp_path / "staged").err
+    odd = "train.sqsh holds what is not one of its class folders: 'README.md', 'train_files.txt'"
+    assert f"{odd}; it is passed over" in said
+    assert "val.sqsh holds what is not one of its images: 'val_files.txt'; it is" in said
+    counts = {split: one["examples"] for split, one in provenance(tmp_path / "built").items()}
+    assert counts == {"train": 3, "validation": 3}
+    shutil.rmtree(tmp_path / "built" / "imagenet2012")
+    assert odd in refused(tmp_path / "staged", "--strict")
+
+
+@pytest.mark.parametrize("names", [("training", "testing"), ("ILSVRC2012-Train", "imagenet_TEST")])
+def test_squashfs_images_are_found_under_the_names_that_sites_give(
+    tmp_path: Path, names: tuple[str, str]
+):
+    (tmp_path / "staged").mkdir()
+    test = {"test/ILSVRC2012_test_00000001.JPEG": picture("test")}
+    for name, files in zip(names, (in_classes(TRAIN), test), strict=True):
+        layouts_corpus.write_squashfs(tmp_path / "staged" / f"{name}.SquashFS", files)
+    built(tmp_path / "staged")
+    assert set(provenance(tmp_path / "built")) == {"train", "test"}
+
+
+def test_a_squashfs_image_of_less_is_not_taken_for_the_split(tmp_path: Path):
+    root = tmp_path / "staged"
+    root.mkdir()
+    some = {name: data for name, data in TRAIN.items() if name.startswith(COUGAR)}
+    for name in ("imagenet100_train", "tiny-imagenet-train", "train_subset", "a-train"):
+        layouts_corpus.write_squashfs(root / f"{name}.sqsh", in_classes(some))
+    layouts_corpus.write_squashfs(root / "train.sqsh", in_classes(TRAIN))
+    chosen, _, others = choices(built(root))["train"].partition("; also there: ")
+    assert chosen == f"{root}/train.sqsh (SquashFS images, squashfs)"
+    assert others == f"{root}/a-train.sqsh (SquashFS images, squashfs)"
+
+
+@pytest.mark.parametrize("moved", [1, 2])
+def test_images_half_of_which_are_moved_into_class_folders_are_refused(folders: Path, moved: int):
+    root = folders / "validation"
+    for path in sorted(root.rglob("*.JPEG"))[moved:]:
+        path.rename(root / path.name)
+        path.parent.rmdir()
+    said = refused(folders)
+    assert str(root) in said
+    assert "images such as " in said or "is a directory where only plain files belong" in said
+    report = json.loads(run("check", str(folders), "imagenet2012", "--json").out)
+    assert not report["can_be_built"]
+
+
 def test_a_link_in_a_squashfs_image_is_refused(tmp_path: Path):
     (tmp_path / "staged").mkdir()
     link = {f"{TENCH}/{TENCH}_8.JPEG": Path("/etc/passwd")}
@@ -302,6 +383,40 @@ def test_class_archives_beside_what_they_unpack_to_are_read(tmp_path: Path):
     outcome = built(tmp_path / "staged")
     assert "holds what is not one of its class archives: 'checksums.md5'" in outcome.err
     assert provenance(tmp_path / "built")["train"]["examples"] == 3
+
+
+@pytest.mark.parametrize("unpacked", [(TENCH,), (TENCH, COUGAR)])
+def test_class_archives_are_read_where_no_more_of_them_are_unpacked(
+    tmp_path: Path, unpacked: tuple[str, ...]
+):
+    root = tmp_path / "staged" / "train"
+    layouts_corpus.write_class_tars(root, TRAIN)
+    files = in_classes(TRAIN)
+    write(root, {name: data for name, data in files.items() if name.startswith(unpacked)})
+    outcome = built(tmp_path / "staged")
+    assert choices(outcome)["train"] == (
+        f"{root} (class archives, class-tars); also there: {root} (class folders, folders)"
+    )
+    assert provenance(tmp_path / "built")["train"]["examples"] == 3
+
+
+def test_folders_are_read_where_only_some_class_archives_are_left(tmp_path: Path):
+    root = tmp_path / "staged" / "train"
+    write(root, in_classes(TRAIN))
+    some = {name: data for name, data in TRAIN.items() if name.startswith(TENCH)}
+    layouts_corpus.write_class_tars(root, some)
+    outcome = built(tmp_path / "staged")
+    assert choices(outcome)["train"].startswith(f"{root} (class folders, folders)")
+    assert provenance(tmp_path / "built")["train"]["examples"] == 3
+    both = tmp_path / "staged"
+    report = json.loads(run("check", str(both), "--json").out)
+    rows = [row for row in report["sources"] if row["split"] == "train"]
+    assert [(row["kind"], row["preferred"]) for row in rows] == [
+        ("folders", True),
+        ("class-tars", False),
+    ]
+    assert rows[0]["images_found"] == 3
+    assert "fewer of them than class folders" in rows[1]["note"]
 
 
 # --- the choice -----------------------------------------------------------------------------------

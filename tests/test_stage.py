@@ -110,7 +110,8 @@ def test_only_what_is_read_is_copied(manual_dir: Path, tmp_path: Path, scratch: 
 
 def test_what_is_missing_is_missing_in_the_original(manual_dir: Path, tmp_path: Path):
     (manual_dir / VAL).unlink()
-    [said] = warned(same_with_and_without(manual_dir, tmp_path))
+    warnings = warned(same_with_and_without(manual_dir, tmp_path))
+    [said] = [each for each in warnings if "expected the official" not in each]
     assert f"there is no {manual_dir / VAL}" in said
 
 

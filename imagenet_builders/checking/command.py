@@ -130,5 +130,5 @@ def _unreadable_list(said: str) -> Problem:
         "a list of hashes",
         reason,
         "",
-        "give yourself the permission to read it, or remove it",
+        "mend it (md5sum writes such lists), or give yourself the permission to read it",
     )

@@ -13,9 +13,9 @@ from imagenet_builders.checking.archives import Look
 from imagenet_builders.checking.counting import Counted
 from imagenet_builders.checking.report import ERROR, WARNING, Problem
 from imagenet_builders.checking.targets import Target
+from imagenet_builders.sources.file_lists import LIST_ENDING
 from imagenet_builders.staging.checksums import official_splits
 from imagenet_builders.staging.found import Found
-from imagenet_builders.staging.locate import LIST_ENDING
 
 # Counting in the headers of a tar is done where it is not the official one, of which all is known.
 _COUNTED_BYTES = 1 << 30
@@ -56,12 +56,15 @@ def of_source(
     try:
         if found.kind in ("webdataset", "tfrecord"):
             return Counted(), _shards(found)
+        if found.kind == "squashfs":
+            return Counted(), _too_small(target, found)
         if target.dataset == "imagenet2012_downsampled":
             return Counted(), _batches(target, found, looks)
         counted = _counted(target, found, looks)
     except OSError as error:
         where = Path(error.filename) if error.filename else path
         return Counted(), [archives.unreadable(where, error)]
+    problems = _refused(found, counted)
     lacking = None
     if target.class_space is not None:
         known = labels.wnids(target.class_space)
@@ -82,7 +85,56 @@ def of_source(
             "a subset, or a copy that was not finished",
             "copy what is missing, or build without it",
         )
-    return counted, [lacking] if lacking is not None else []
+    return counted, [*problems, *([lacking] if lacking is not None else [])]
+
+
+def _too_small(target: Target, found: Found) -> list[Problem]:
+    """The problem of a SquashFS image with fewer files and folders than there are images."""
+    official = official_splits()[target.dataset, target.config, found.split].images
+    count = counting.inodes_of_squashfs(found.paths[0])
+    if official is None or count >= official:
+        return []
+    return [
+        Problem(
+            WARNING,
+            str(found.paths[0]),
+            f"{official:,} images",
+            f"{count:,} files and folders, as its first bytes say",
+            "a subset, or an image that was made of a copy that was not finished",
+            "make it again, or build without what is missing; --strict refuses it",
+        )
+    ]
+
+
+def _refused(found: Found, counted: Counted) -> list[Problem]:
+    """The problems of what a build would end at, once for many of the same."""
+    lists = [each for each in found.paths[1:] if each.name.endswith(LIST_ENDING)]
+    if lists and not counted.images:
+        return [
+            Problem(
+                ERROR,
+                str(lists[0]),
+                "a list of images, the path of one a line",
+                "no line of that kind",
+                "a list of something else, or in another encoding than UTF-8",
+                "mend it, or move it away so that the folder is listed",
+            )
+        ]
+    if not counted.refused or found.kind != "folders":
+        return []
+    path, what = counted.refused[0]
+    more = len(counted.refused) - 1
+    others = f", and {more:,} more such things, the last {counted.refused[-1][0]}" if more else ""
+    return [
+        Problem(
+            ERROR,
+            path,
+            "nothing but images in the folders of images, and some in each",
+            what + others,
+            "another program left it, or an unpacking or copy broke off",
+            "remove it, or copy what is missing",
+        )
+    ]
 
 
 def _counted(target: Target, found: Found, looks: Mapping[Path, Look]) -> Counted:
@@ -96,7 +148,7 @@ def _counted(target: Target, found: Found, looks: Mapping[Path, Look]) -> Counte
         for name in _SUBFOLDERS.get((target.dataset, found.split), ()):
             if os.path.isdir(path / name):
                 return counting.in_folder(path / name)
-        return counting.in_folder(path)
+        return counting.in_folder(path, of_tars=found.kind == "class-tars")
     seen = looks[path]
     if seen.names is not None:
         folders = _SUBFOLDERS.get((target.dataset, found.split), ())

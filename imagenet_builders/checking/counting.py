@@ -13,11 +13,17 @@ from pathlib import Path
 from imagenet_builders.checking.report import WARNING, Problem
 from imagenet_builders.errors import ArchiveError
 from imagenet_builders.sources import tar
-from imagenet_builders.sources.file_lists import MAX_LINE_BYTES, MAX_LINES
+from imagenet_builders.sources.file_lists import MAX_LINE_BYTES
 
 _IMAGE = re.compile(r"[^.].*\.(?:jpe?g|png)", re.IGNORECASE)
 _CLASS = re.compile(r"(?:^|/)(n[0-9]{8})(?:\.tar)?/?$")
 _CLASS_IN_NAME = re.compile(r"(n[0-9]{8})(?:_[0-9]+\.|/)")
+
+# A line of a list that ends in an image's name, however it begins.
+_LISTED = re.compile(rb"(?im)^[^\r\n]*\.(?:jpe?g|png)[ \t\r'\"]*$")
+_LISTED_CLASS = re.compile(rb"(?:^|[/\s])(n[0-9]{8})(?:_[0-9]+\.|/)")
+_READ_BYTES = 4 << 20
+_MAX_LIST_BYTES = 1 << 30
 
 # One listing each: a second or two over NFS. Beyond that, only names of classes are looked at.
 _MAX_FOLDERS = 2_000
@@ -36,23 +42,33 @@ class Counted:
         classes: Wnids that are there; None where they cannot be known, or there are none.
         mean_bytes: Mean bytes of some of the images, or None.
         total_bytes: About how many bytes all have, where some were looked at, or None.
+        refused: What a build refuses: a path that does not belong where images lie, or a class
+            folder without any, each with the words of what it is.
     """
 
     images: int | None = None
     classes: frozenset[str] | None = None
     mean_bytes: float | None = None
     total_bytes: int | None = None
+    refused: tuple[tuple[str, str], ...] = ()
 
 
-def in_folder(path: Path) -> Counted:
+def in_folder(path: Path, *, of_tars: bool | None = None) -> Counted:
     """Counts in a folder of images, of class folders, or of class tars.
+
+    Args:
+        path: The folder.
+        of_tars: Whether to count class tars, where there may be class folders too; None for
+            whatever there is.
 
     Raises:
         OSError: It, or a folder in it, cannot be read.
     """
     names, folders, sample = _listing(path)
-    images = sum(1 for name in names if _IMAGE.fullmatch(name))
+    images = _images_in(names)
     tars = [name for name in names if name.endswith(".tar") and _CLASS.fullmatch(name)]
+    if of_tars is False:
+        tars = []
     classes = [name for name in folders if _CLASS.search(name)]
     if tars:
         some = tars[:: max(1, len(tars) // _SAMPLED)]
@@ -61,9 +77,10 @@ def in_folder(path: Path) -> Counted:
         return Counted(None, wnids, total_bytes=int(mean_tar * len(tars)))
     if not classes:
         deeper = [name for name in folders if name == "images"]
-        return (
-            in_folder(path / "images") if deeper and not images else Counted(images, None, sample)
-        )
+        if deeper and not images:
+            return in_folder(path / "images")
+        refused = _strangers(path, names, folders) if images else ()
+        return Counted(images, None, sample, refused=refused)
     if len(classes) > _MAX_FOLDERS:
         counted = [_listing(path / name) for name in classes[:_THREADS]]
         means = [mean for _, _, mean in counted if mean]
@@ -72,9 +89,13 @@ def in_folder(path: Path) -> Counted:
         # The sizes of some images are enough for an estimate; a stat each would be a million.
         sampled = set(classes[:: max(1, len(classes) // _SAMPLED)])
         each = list(threads.map(lambda name: _class_folder(path / name, name in sampled), classes))
-    means = [mean for _, mean in each if mean]
-    full = frozenset(name for name, (n, _) in zip(classes, each, strict=True) if n)
-    return Counted(images + sum(n for n, _ in each), full, _mean(means))
+    means = [mean for _, mean, _ in each if mean]
+    full = frozenset(name for name, (n, _, _) in zip(classes, each, strict=True) if n)
+    refused = tuple(one for _, _, strangers in each for one in strangers)
+    loose = next(filter(_IMAGE.fullmatch, names), None)
+    if loose is not None:
+        refused = ((str(path / loose), "an image beside class folders"), *refused)
+    return Counted(images + sum(n for n, _, _ in each), full, _mean(means), refused=refused)
 
 
 def in_names(names: Iterable[str], belongs: Callable[[str], bool]) -> Counted:
@@ -100,10 +121,20 @@ def in_list(path: Path) -> Counted:
     Raises:
         OSError: It cannot be read.
     """
+    images = 0
+    classes: set[bytes] = set()
+    rest = b""
     with open(path, "rb") as file:
-        pieces = iter(lambda: file.readline(MAX_LINE_BYTES), b"")
-        lines = itertools.islice(pieces, MAX_LINES)
-        return in_names((line.decode("utf-8", "replace").strip() for line in lines), bool)
+        # A line at a time would take ten seconds for all of ImageNet.
+        while data := file.read(_READ_BYTES):
+            whole, newline, rest = (rest + data).rpartition(b"\n")
+            images += len(_LISTED.findall(whole + newline))
+            classes.update(_LISTED_CLASS.findall(whole))
+            if len(rest) > MAX_LINE_BYTES or file.tell() > _MAX_LIST_BYTES:
+                break  # A build says that this is no list.
+    images += len(_LISTED.findall(rest))
+    classes.update(_LISTED_CLASS.findall(rest))
+    return Counted(images, frozenset(name.decode() for name in classes) or None)
 
 
 def in_tar(path: Path) -> Counted:
@@ -143,6 +174,18 @@ def in_tar(path: Path) -> Counted:
     return Counted(images if left > 0 else None, frozenset(classes) or None)
 
 
+def inodes_of_squashfs(path: Path) -> int:
+    """Files and folders in a SquashFS image, as its superblock says.
+
+    Source: squashfs-tools, squashfs_fs.h.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with open(path, "rb") as file:
+        return int.from_bytes(file.read(8)[4:], "little")
+
+
 def missing_classes(path: Path, counted: Counted, known: Sequence[str]) -> Problem | None:
     """The problem of classes that are not there, or None.
 
@@ -168,11 +211,31 @@ def missing_classes(path: Path, counted: Counted, known: Sequence[str]) -> Probl
     )
 
 
-def _class_folder(path: Path, sampled: bool) -> tuple[int, float | None]:
+def _class_folder(
+    path: Path, sampled: bool
+) -> tuple[int, float | None, tuple[tuple[str, str], ...]]:
+    """Images in a class folder, their mean bytes, and what a build refuses."""
     names, folders, mean = _listing(path, sampled)
-    if "images" in folders:  # As in Tiny ImageNet.
+    if "images" in folders:  # As in Tiny ImageNet, which has its own rules.
         names, _, mean = _listing(path / "images", sampled)
-    return sum(1 for name in names if _IMAGE.fullmatch(name)), mean
+        return _images_in(names), mean, ()
+    images = _images_in(names)
+    if not images and not names and not folders:
+        return 0, mean, ((str(path), "a class folder without an image"),)
+    return images, mean, _strangers(path, names, folders)
+
+
+def _images_in(names: Sequence[str]) -> int:
+    return sum(1 for name in names if _IMAGE.fullmatch(name))
+
+
+def _strangers(
+    path: Path, names: Sequence[str], folders: Sequence[str]
+) -> tuple[tuple[str, str], ...]:
+    """What does not belong in a folder of images."""
+    files = ((name, "a file that is no image") for name in names if not _IMAGE.fullmatch(name))
+    others = ((name, "a directory among images") for name in folders)
+    return tuple((os.path.join(path, name), what) for name, what in (*files, *others))
 
 
 def _listing(path: Path, sampled: bool = True) -> tuple[list[str], list[str], float | None]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from imagenet_builders.checking import archives, names
 from imagenet_builders.checking.names import Unusual
 from imagenet_builders.checking.report import ERROR, WARNING, Problem
-from imagenet_builders.checking.targets import Surveyed, survey
+from imagenet_builders.checking.targets import Surveyed, Target, survey
 from imagenet_builders.staging.checksums import official_archives
 
 _NAMED = 4
@@ -79,6 +80,7 @@ def of_surveys(
         problems += _elsewhere(manual_dir, surveyed, add_name=add_name)
     elif missed := [each for each in shown if not each.buildable and each.error is None]:
         problems += _elsewhere(manual_dir, missed, add_name=add_name)
+    problems += _too_low(manual_dir, shown)
     problems += [
         Problem(
             WARNING,
@@ -165,7 +167,8 @@ def _looked_for(each: Surveyed, split: str) -> list[str]:
 
 
 def _found(each: Surveyed, split: str) -> str:
-    if split and each.survey.found.get(split):
+    found = each.survey.found
+    if found.get(split) if split else found:
         return "its images, but not its boxes"
     if split and each.survey.boxes.get(split):
         return "its boxes, but not its images"
@@ -213,6 +216,28 @@ def _elsewhere(manual_dir: Path, surveyed: Sequence[Surveyed], *, add_name: bool
             f"none of them, but {_all(listed)}",
             "a directory too high or too low",
             action,
+        )
+    ]
+
+
+def _too_low(manual_dir: Path, shown: Sequence[Surveyed]) -> list[Problem]:
+    """The problem of class folders that are those of ImageNet's train split, not all of 21k."""
+    found = [one for each in shown for sources in each.survey.found.values() for one in sources]
+    if not found or any(one.paths[0] != manual_dir for one in found):
+        return []
+    above = Path(os.path.abspath(manual_dir)).parent
+    train = survey(Target("imagenet2012", None, above, required=False)).buildable.get("train", ())
+    if all(one.paths[0].name != Path(os.path.abspath(manual_dir)).name for one in train):
+        return []
+    return [
+        Problem(
+            WARNING,
+            str(manual_dir),
+            "the classes of ImageNet-21k, of which this is taken for a part",
+            f"the train split of imagenet2012 in {above}",
+            "a directory too low",
+            f"check {above}, if that is meant",
+            tuple(each.target.name for each in shown if each.buildable),
         )
     ]
 

@@ -180,16 +180,7 @@ def _row(
         problem for path in found.paths if path in looks for problem in looks[path].problems
     ]
     if found.problem:
-        problems.append(
-            Problem(
-                ERROR,
-                str(found.paths[0].parent),
-                f"all of it ({found.layout})",
-                found.problem,
-                "a copy that was not finished",
-                "copy what is missing",
-            )
-        )
+        problems.append(_unusable(found))
     # Bytes that are known to be the official ones need not be counted.
     is_official = all(
         archive is not None and archive.size is not None and archive.size == size
@@ -218,6 +209,20 @@ def _row(
     )
     problems_of = _of(target, problems, preferred=preferred)
     return Checked(row, target, found, problems_of, counted.mean_bytes, counted.total_bytes)
+
+
+def _unusable(found: Found) -> Problem:
+    """The problem of a source that is not whole, or that may not be read."""
+    if found.kind in ("webdataset", "tfrecord"):
+        where, cause, action = (
+            found.paths[0].parent,
+            "a copy that was not finished",
+            "copy the rest",
+        )
+    else:
+        where, cause, action = found.paths[0], "its permissions", "have it made readable for you"
+    expected = f"all of it ({found.layout})"
+    return Problem(ERROR, str(where), expected, found.problem, cause, action)
 
 
 def _sum(numbers: Sequence[int | None]) -> int | None:

@@ -1,8 +1,9 @@
-"""Standard streams that cannot end a build: closed, or led to a terminal or pipe that is gone."""
+"""Standard streams that cannot end a build: closed, led to what is gone, or of few letters."""
 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -35,8 +36,8 @@ def safe_streams() -> Iterator[None]:
     """Lets a command run whose standard streams are closed, or whose stderr nobody reads any more.
 
     A build runs for hours; the terminal, or the `tee`, that it tells of its progress may be gone
-    before. And where a standard stream is closed, a file that is opened would get its number, and
-    with it what libraries print.
+    before. Where a standard stream is closed, a file that is opened would get its number, and with
+    it what libraries print. Names of files that an encoding lacks are printed as escapes.
     """
     for fd in range(3):
         try:
@@ -47,7 +48,9 @@ def safe_streams() -> Iterator[None]:
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # As long as the process.
     if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # As long as the process.
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
     stream = sys.stderr
     sys.stderr = cast("TextIO", _Heedless(stream))
     try:

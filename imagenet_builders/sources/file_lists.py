@@ -2,7 +2,8 @@
 
 Nobody says what a line looks like, so it is read leniently: a path, relative to whatever it may be
 or absolute, of which only the name and the directory before it count. Blank lines, lines of class
-folders, and the headings of `ls -R` are passed over; any other line must be that of an image.
+folders and of the list itself, and the headings of `ls -R` are passed over; any other line must be
+that of an image.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from pathlib import Path
 
 from imagenet_builders.errors import SourceError
 from imagenet_builders.sources.folder_images import WNID, unreadable
+
+LIST_ENDING = "_files.txt"
+"""How the name of a list of the files in a folder ends; it begins as the folder's."""
 
 MAX_LINES = 1 << 21
 """Bound on the lines of a list; ImageNet has 1,431,167 images in 1,000 folders."""
@@ -52,7 +56,7 @@ def read_list(path: Path, is_image: Callable[[str], bool]) -> list[tuple[str | N
             is_class = folder and WNID.fullmatch(folder)
             # A thousand folders have a million lines.
             found.append((sys.intern(folder) if folder and is_class else None, name))
-        elif not _means_nothing(name):
+        elif not _means_nothing(name) and name != path.name:  # As `find . > list` has it.
             raise SourceError(
                 f"{path}: expected the path of an image in line {number:,}, found "
                 f"{text[:_MAX_SHOWN]!r}; mend the list, or move it away so that the folder is "

@@ -185,9 +185,19 @@ def list_folders(directory: str | os.PathLike[str]) -> tuple[list[str], list[str
     folders: list[str] = []
     others: list[str] = []
     for entry in _entries(directory):
-        is_class = WNID.fullmatch(entry.name) is not None and entry.is_dir()
+        is_class = WNID.fullmatch(entry.name) is not None and _is_folder(entry)
         (folders if is_class else others).append(entry.name)
     return sorted(folders), sorted(others)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a directory; a link to one that is not there is no other thing."""
+    try:
+        if not entry.is_dir() and entry.is_symlink():
+            entry.stat()
+        return entry.is_dir()
+    except OSError as error:
+        raise unreadable(entry.path, error) from error
 
 
 def source_files(paths: Iterable[Path]) -> list[SourceFile]:
@@ -265,4 +275,6 @@ def unreadable(path: str, error: OSError) -> SourceError:
         The error to raise.
     """
     hint = _HINT if isinstance(error, PermissionError) else ""
+    if isinstance(error, FileNotFoundError) and os.path.islink(path):
+        hint = f"; it is a link to {os.readlink(path)!r}, which is not there: copy that, or mend it"
     return SourceError(f"{path!r} cannot be read: {error.strerror}{hint}")

@@ -34,6 +34,12 @@ CLASS_TAR = re.compile(r"(n[0-9]{8})\.tar")
 CLASS_IMAGE = re.compile(r"(n[0-9]{8})_[0-9]+\.JPEG")
 """The name of an image that says its class; its group is the wnid."""
 
+# What is said of a member that is no plain file, where its kind alone would be no English.
+_KINDS = {
+    "sparse": "a file with holes (GNU tar's --sparse)",
+    "other": "neither file nor directory nor link",
+}
+
 # Rows are moved to an Arrow table so often, because Python's lists of them are far larger.
 _ROWS_AT_A_TIME = 1 << 17
 
@@ -318,7 +324,8 @@ def file_name(archive: str, member: tar.Member, inner: str | None = None) -> str
     if member.kind == "directory":
         return None
     if member.kind != "file":
-        raise unexpected(archive, member, f"a {member.kind} where only plain files belong", inner)
+        kind = _KINDS.get(member.kind, f"a {member.kind}")
+        raise unexpected(archive, member, f"{kind} where only plain files belong", inner)
     parts = member.name.split("/")
     if member.name.startswith("/") or ".." in parts:
         raise unexpected(archive, member, "a path that leads out of the archive", inner)

@@ -92,7 +92,7 @@ def nothing_staged(survey: Survey, source: str | None) -> StagingError | SourceE
         return SourceError(". ".join(survey.warnings))
     return StagingError(
         f"nothing of {survey.dataset} is staged, and at least one split is needed; "
-        f"looked for {looked_for}"
+        f"looked for {looked_for}; `imagenet-builders check` says what is there instead"
     )
 
 

@@ -54,6 +54,8 @@ class Found:
         first = self.paths[0]
         shards = len(self.paths) if self.kind in ("webdataset", "tfrecord") else 1
         where = f"{first.parent} ({shards:,} files)" if shards > 1 else str(first)
+        if self.kind in ("zip", "npz") and len(self.paths) > 1:
+            where = " and ".join(map(str, self.paths))
         return f"{where} ({self.layout}, {self.kind})"
 
 

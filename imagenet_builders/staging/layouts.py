@@ -12,7 +12,6 @@ challenge; torchvision's ImageNet; `download_imagenet.sh` of tensorflow/models.
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 from pathlib import Path
 
@@ -27,12 +26,26 @@ _FOLDERS = (".", "ILSVRC2012", "raw-data", "ILSVRC2012/raw-data")
 _KAGGLE = ("ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "ILSVRC2012/ILSVRC/Data/CLS-LOC")
 _KAGGLE_BOXES = tuple(place.replace("Data", "Annotations") for place in _KAGGLE)
 _SQUASHED = r"\.(sqsh|squashfs|sfs|sqfs)"
+# Words that tell of less, or of another, whose images may have the same names.
+_NOT_ALL = (
+    r"(?!.*(t3|dogs|tiny|mini|small|subset|sample|debug|pct|percent|2[12]k|12k|net[^a-z]?10))"
+)
+
+
+def _squashed(part: str) -> tuple[str, str]:
+    """Names of SquashFS images of a part: its own, then it among other words."""
+    return (
+        rf"{part}{_SQUASHED}",
+        rf"{_NOT_ALL}(.*[^a-z])?{part}([^a-z].*)?{_SQUASHED}",
+    )
+
+
 _REENCODED = "the 23 of its images that were CMYK or PNG had been encoded anew, as RGB JPEGs"
 
 _FOLDER_NAMES = {
-    "train": (r"train", r"ILSVRC2012_img_train"),
+    "train": (r"train", r"training", r"ILSVRC2012_img_train"),
     "validation": (r"validation", r"val", r"ILSVRC2012_img_val"),
-    "test": (r"test", r"ILSVRC2012_img_test(_v10102019)?"),
+    "test": (r"test", r"testing", r"ILSVRC2012_img_test(_v10102019)?"),
     "train_t3": (r"train_t3", r"ILSVRC2012_img_train_t3"),
 }
 
@@ -68,9 +81,9 @@ IMAGES = (
         "squashfs",
         (*_FOLDERS, "squashfs"),
         {
-            "train": (rf"(?!.*(t3|dogs))(.*[^a-z])?train([^a-z].*)?{_SQUASHED}",),
-            "validation": (rf"(.*[^a-z])?val(idation)?([^a-z].*)?{_SQUASHED}",),
-            "test": (rf"(.*[^a-z])?test([^a-z].*)?{_SQUASHED}",),
+            "train": _squashed("train(ing)?"),
+            "validation": _squashed("val(idation)?"),
+            "test": _squashed("test(ing)?"),
             "train_t3": (rf".*[^a-z](t3|dogs)([^a-z].*)?{_SQUASHED}",),
         },
     ),
@@ -166,20 +179,23 @@ def survey(dataset: str, manual_dir: Path, parts: dict[str, str], *, boxes: bool
         found = () if is_other else find(tree, table, part, split=split, what=what)
         suffix = "" if of_images else " boxes"
         if found:
-            (images if of_images else annotations)[split] = tuple(map(_completed, found))
+            (images if of_images else annotations)[split] = tuple(
+                _completed(tree, each) for each in found
+            )
         else:
             names = OFFICIAL[part + suffix]
             missing[split + suffix] = tuple(str(manual_dir / name) for name in names)
     return Survey(dataset, images, annotations, missing, tuple(tree.warnings))
 
 
-def _completed(found: Found) -> Found:
+def _completed(tree: Tree, found: Found) -> Found:
     """The test archive with its patch where that is beside it; a plain tar as what it is."""
     path = found.paths[0]
     if found.kind == "tar.gz" and path.name.lower().endswith(".tar"):
         return dataclasses.replace(found, kind="tar")
     if (found.split, found.kind) == ("test", "tar"):
-        patch = path.with_name(TEST_PATCH)
-        if os.path.isfile(patch):
-            return dataclasses.replace(found, paths=(path, patch))
+        # Whatever has that name: a patch that cannot be read must not be left out unnoticed.
+        for entry in tree.entries(path.parent):
+            if entry.name.lower() == TEST_PATCH.lower():
+                return dataclasses.replace(found, paths=(path, path.with_name(entry.name)))
     return found

@@ -9,13 +9,16 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import operator
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from imagenet_builders.errors import SourceError, StagingError
 from imagenet_builders.sources import slim_tfrecords, webdataset
+from imagenet_builders.sources.file_lists import LIST_ENDING
 from imagenet_builders.sources.folder_images import saying_why, unreadable
 from imagenet_builders.sources.shard_sets import ShardSet
 from imagenet_builders.staging.found import Found
@@ -25,14 +28,14 @@ _SHARD_SETS: dict[str, Callable[[Iterable[str]], dict[str, ShardSet]]] = {
     "tfrecord": slim_tfrecords.shard_sets,
 }
 
-LIST_ENDING = "_files.txt"
-"""How the name of a list of the files in a folder ends; it begins as the folder's."""
-
 _DIRECTORIES = ("folders", "class-tars")
 
-# So many entries of a directory are looked at to see what it holds; as a rule the first says it.
+# So many entries of a directory are looked at to see what it holds. Of images the first says it; of
+# class folders there are a thousand, and some may not be unpacked yet, whichever comes first.
 _PEEK = 10_000
 
+# Names of which a directory has a thousand at most.
+_IS_CLASS = re.compile(r"n[0-9]{8}(\.tar)?")
 _HOLDS = (
     ("folders", re.compile(r"n[0-9]{8}")),
     ("folders", re.compile(r"(n[0-9]{8}_[0-9]+|ILSVRC2012_(val|test)_[0-9]{8})\.(?i:jpe?g|png)")),
@@ -115,28 +118,31 @@ class Tree:
             self.warnings.append(str(error))
 
 
-def peek(directory: Path) -> str:
+def peek(directory: Path) -> Mapping[str, int]:
     """What the first few entries of a directory are.
 
     Args:
         directory: The directory.
 
     Returns:
-        `folders` for class folders or images, `class-tars`, `xml` for annotations, or an empty
-        string for none of these.
+        How many of them are of each kind: `folders` for class folders or images, `class-tars`,
+        `xml` for annotations. Of images and annotations, which are many, only the first counts.
 
     Raises:
         SourceError: It cannot be read.
     """
+    found: Counter[str] = Counter()
     try:
         with os.scandir(directory) as entries:
             for entry in itertools.islice(entries, _PEEK):
                 for what, pattern in _HOLDS:
                     if pattern.fullmatch(entry.name):
-                        return what
+                        found[what] += 1
+                        if not _IS_CLASS.fullmatch(entry.name):
+                            return found
     except OSError as error:
         raise unreadable(str(directory), error) from error
-    return ""
+    return found
 
 
 def find(
@@ -154,27 +160,29 @@ def find(
     Returns:
         Everything that was found, the preferred one first.
     """
-    found: dict[tuple[Path, ...], Found] = {}
+    found: dict[tuple[str, Path], tuple[bool, Found]] = {}
     for layout in layouts:
         for place in layout.places if part in layout.names else ():
             for directory in tree.directories(place):
-                for paths, problem in _matching(tree, layout, directory, part, what):
-                    note = layout.notes.get(part, "")
+                for paths, problem, odd in _matching(tree, layout, directory, part, what):
+                    note = "; ".join(filter(None, (layout.notes.get(part), odd)))
                     each = Found(split, layout.kind, layout.name, paths, what, note, problem)
-                    found.setdefault(paths, each)
-    return tuple(found.values())
+                    # A directory may be class archives and class folders.
+                    found.setdefault((layout.kind, paths[0]), (bool(odd), each))
+    # What is the lesser part of a directory comes after the rest of it.
+    return tuple(each for _, each in sorted(found.values(), key=operator.itemgetter(0)))
 
 
 def _matching(
     tree: Tree, layout: Layout, directory: Path, part: str, what: str
-) -> Iterator[tuple[tuple[Path, ...], str]]:
-    """The paths of each source that a layout has in a directory, and what is wrong with them."""
+) -> Iterator[tuple[tuple[Path, ...], str, str]]:
+    """The paths of each source that a layout has in a directory, what is wrong, and what odd."""
     if layout.kind in _SHARD_SETS:
         names = (entry.name for entry in tree.entries(directory))
         shards = _SHARD_SETS[layout.kind](names).get(part)
         if shards is not None:
             problem = f"{directory}: {shards.problem}" if shards.problem else ""
-            yield tuple(directory / name for name in shards.names), problem
+            yield tuple(directory / name for name in shards.names), problem, ""
         return
     for pattern in layout.names[part]:
         is_named = _compiled(pattern).fullmatch
@@ -182,18 +190,43 @@ def _matching(
             path = directory / entry.name
             if layout.kind not in _DIRECTORIES:
                 if _is(entry, os.DirEntry.is_file):
-                    yield (path,), ""
+                    yield (path,), "", ""
             elif _is(entry, os.DirEntry.is_dir):
                 wanted = ("xml", "folders") if what == "boxes" else (layout.kind,)
                 try:
-                    folder = next((each for each in _inside(path) if peek(each) in wanted), None)
+                    folder, holds = _holding(path, wanted)
                 except SourceError as error:
-                    yield (path,), str(error)
+                    if layout.kind == "folders":  # Whatever is in it; said once.
+                        yield (path,), str(error), ""
                     continue
                 if folder is not None and what == "boxes":
-                    yield (folder,), ""
+                    yield (folder,), "", ""
                 elif folder is not None:
-                    yield (folder, *_lists_of(tree, directory, entry.name, part)), ""
+                    lists = _lists_of(tree, directory, entry.name, part, folder)
+                    # Class archives are what is listed, not what they unpack to.
+                    lists = lists if layout.kind == "folders" else ()
+                    yield (folder, *lists), "", _fewer(layout.kind, holds)
+
+
+def _holding(path: Path, wanted: Sequence[str]) -> tuple[Path | None, Mapping[str, int]]:
+    """The folder at a path that holds what is wanted, or None, and what it holds."""
+    for each in _inside(path):
+        holds = peek(each)
+        if any(kind in holds for kind in wanted):
+            return each, holds
+    return None, {}
+
+
+def _fewer(kind: str, holds: Mapping[str, int]) -> str:
+    """What to say of one of two kinds where the other has more, or an empty string.
+
+    Class archives half of which are unpacked are neither whole as archives nor as folders.
+    """
+    other = {"folders": "class-tars", "class-tars": "folders"}[kind]
+    if holds.get(other, 0) <= holds.get(kind, 0):
+        return ""
+    words = {"folders": "class folders", "class-tars": "class archives"}
+    return f"there are fewer of them than {words[other]} beside them"
 
 
 def _is(entry: os.DirEntry[str], what: Callable[[os.DirEntry[str]], bool]) -> bool:
@@ -212,13 +245,16 @@ def _inside(path: Path) -> Iterator[Path]:
             yield path / name
 
 
-def _lists_of(tree: Tree, directory: Path, folder: str, part: str) -> tuple[Path, ...]:
-    """The list of the files in a folder, where there is one beside it."""
-    wanted = {f"{name}{LIST_ENDING}".lower() for name in (folder, part)}
+def _lists_of(tree: Tree, directory: Path, name: str, part: str, folder: Path) -> tuple[Path, ...]:
+    """The list of the files in a folder, where there is one beside it or in it."""
+    wanted = {f"{each}{LIST_ENDING}".lower() for each in (name, part)}
     if part == "validation":
         wanted.add(f"val{LIST_ENDING}")
-    names = (entry.name for entry in tree.entries(directory) if entry.name.lower() in wanted)
-    return tuple(directory / name for name in itertools.islice(names, 1))
+    beside = (entry.name for entry in tree.entries(directory) if entry.name.lower() in wanted)
+    lists = [directory / each for each in beside]
+    if not lists:  # The folder itself may be long, and is not listed for that.
+        lists = [folder / each for each in sorted(wanted) if os.path.lexists(folder / each)]
+    return tuple(lists[:1])
 
 
 @functools.cache

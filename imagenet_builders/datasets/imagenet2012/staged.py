@@ -48,12 +48,14 @@ class Prepared:
         make: Makes its rows.
         also_read: Files that the rows are made from besides.
         odd: What is there that does not belong, but does no harm; a sentence, or None.
+        how: What decides besides the files whether rows are made.
     """
 
     files: tuple[SourceFile, ...]
     make: Callable[[], pa.Table]
     also_read: tuple[SourceFile, ...] = ()
     odd: str | None = None
+    how: tuple[str, ...] = ()
 
 
 def survey(manual_dir: Path, config: str | None = None) -> Survey:
@@ -91,12 +93,11 @@ def index_found(
             warnings.warn(f"{prepared.odd}; it is passed over", stacklevel=4)
         files = prepared.files
         index = room.cache.get(
-            [*what, found.kind],
+            [*what, found.kind, *prepared.how],
             [*files, *prepared.also_read],
             lambda: Index(prepared.make(), files),
         )
-    if found.kind != "tar":
-        _check_complete(found, naming, index, strict=room.options.strict)
+    _check_complete(found, naming, index, strict=room.options.strict)
     return index
 
 
@@ -183,7 +184,22 @@ def _apply_patch(
     """Lets rows point to the patch where it has an image of the same name."""
     at = {key: row for row, key in enumerate(rows.keys)}
     patched = tar_images.flat_images(patch, position, row_of)
+    if not patched:  # As a copy into a preallocated file leaves it, which would pass unnoticed.
+        raise ArchiveError(
+            patch.path,
+            "there is no image in this patch of the test archive; copy it again, or move it away "
+            "to build without it",
+        )
+    first: dict[str, int] = {}
     for key, offset, size in zip(patched.keys, patched.offsets, patched.sizes, strict=True):
+        if first.setdefault(key, offset) != offset:
+            raise ArchiveError(
+                patch.path,
+                f"this image is there twice, first at byte {first[key]:,}, and only one of them "
+                "can replace that of the test archive; copy the patch again",
+                member=key,
+                offset=offset,
+            )
         if key not in at:
             raise ArchiveError(
                 patch.path,
@@ -244,9 +260,13 @@ def _of_folders(found: Found, naming: Naming, room: Workroom) -> Prepared:
 
 
 def _of_squashfs(found: Found, naming: Naming, room: Workroom) -> Prepared:
-    del room  # A chain of directories, each known from the one before.
-    file = SourceFile.of(found.paths[0])
-    return Prepared((file,), lambda: trees.squashed_rows(file, naming))
+    # In this process: a chain of directories, each known from the one before.
+    file, strict = SourceFile.of(found.paths[0]), room.options.strict
+    return Prepared(
+        (file,),
+        lambda: trees.squashed_rows(file, naming, strict=strict),
+        how=("strict",) if strict else (),
+    )
 
 
 def _of_webdataset(found: Found, naming: Naming, room: Workroom) -> Prepared:
@@ -270,7 +290,7 @@ _PREPARE: Mapping[str, Callable[[Found, Naming, Workroom], Prepared]] = {
 
 
 def _check_complete(found: Found, naming: Naming, index: Index, *, strict: bool) -> None:
-    """Compares the numbers of images with the official ones: of a copy nobody knows the size.
+    """Compares the numbers of images with the official ones: it may be a copy, or packed anew.
 
     Raises:
         SourceError: They differ, and `strict` is set.

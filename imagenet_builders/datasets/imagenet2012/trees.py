@@ -19,7 +19,7 @@ from imagenet_builders.assembly.workroom import Workroom
 from imagenet_builders.datasets.imagenet2012.naming import FILE_PATTERN, Naming
 from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.sources import folder_images, squashfs
-from imagenet_builders.sources.file_lists import read_list
+from imagenet_builders.sources.file_lists import LIST_ENDING, read_list
 from imagenet_builders.sources.folder_images import WNID, ImageFolder, unreadable
 from imagenet_builders.sources.rows import (
     WHOLE_FILE,
@@ -71,7 +71,7 @@ def folders(root: Path, file_list: Path | None, naming: Naming) -> Folders:
         The folders.
 
     Raises:
-        SourceError: The folder or the list cannot be read.
+        SourceError: The folder or the list cannot be read, or images lie beside class folders.
     """
     if file_list is not None:
         listed = read_list(file_list, naming.is_image)
@@ -92,6 +92,12 @@ def folders(root: Path, file_list: Path | None, naming: Naming) -> Folders:
     if _is_flat(root, naming):
         return Folders(root, ())
     classes, others = folder_images.list_folders(root)
+    loose = next(filter(naming.is_image, others), None)
+    if loose is not None:  # They were being moved, so that neither is all of them.
+        raise SourceError(
+            f"{root}: expected images or class folders, found images such as {loose!r} and class "
+            "folders; move the rest of them into class folders, or stage the original archive"
+        )
     return Folders(root, tuple(classes), passed_over=tuple(others))
 
 
@@ -169,18 +175,23 @@ def _image_folders(
         yield ImageFolder(file, position, -1, pattern, expected, names)
 
 
-def squashed_rows(file: SourceFile, naming: Naming) -> pa.Table:
+def squashed_rows(file: SourceFile, naming: Naming, *, strict: bool) -> pa.Table:
     """The rows of the images in a SquashFS image.
+
+    As in folders, what lies beside class folders is passed over with a warning. So is a list of the
+    files: nobody can remove it from an image.
 
     Args:
         file: The image.
         naming: What the names of the images say.
+        strict: Refuse what would be passed over.
 
     Returns:
         A table of `row_schema()` and the columns `name` and `reference`.
 
     Raises:
         ArchiveError: It is damaged, or holds something else.
+        SourceError: It holds what would be passed over, and `strict` is set.
         OptionError: A package to unpack it is not installed.
     """
     import numpy as np
@@ -189,13 +200,18 @@ def squashed_rows(file: SourceFile, naming: Naming) -> pa.Table:
     rows = Rows()
     names: list[str] = []
     references: list[int] = []
+    others: list[str] = []
     for member in squashfs.list_files(file.path):
         folder, _, name = member.path.rpartition("/")
         folder = folder.rpartition("/")[2]
+        in_class = folder if WNID.fullmatch(folder) else None
+        is_beside = naming.is_train and in_class is None and not naming.is_image(name)
+        if is_beside or name.lower().endswith(LIST_ENDING):
+            others.append(member.path)
+            continue
         try:
             if member.kind != "file":
                 raise ValueError(f"a {member.kind} where only plain files belong")
-            in_class = folder if WNID.fullmatch(folder) else None
             key, label = naming.row_of_file(name, in_class)
         except ValueError as error:
             raise ArchiveError(
@@ -207,6 +223,13 @@ def squashed_rows(file: SourceFile, naming: Naming) -> pa.Table:
         check_not_too_many(file.path, len(rows))
         names.append(member.path)
         references.append(member.reference)
+    odd = what_is_passed_over(
+        Path(file.path), others, "class folders" * naming.is_train or "images"
+    )
+    if odd is not None:
+        if strict:
+            raise SourceError(f"{odd}; make the image without it, or build without --strict")
+        warnings.warn(f"{odd}; it is passed over", stacklevel=4)
     if not rows:
         raise ArchiveError(file.path, f"there are no {naming.expected} in it; check what it is")
     table = _named(rows, names, [file.path])
@@ -234,6 +257,11 @@ def _named(rows: Rows, names: list[str], paths: Sequence[str]) -> pa.Table:
         other = first.setdefault(key, row)
         if other != row:
             places = [os.path.join(paths[rows.files[each]], names[each]) for each in (other, row)]
+            if places[0] == places[1]:  # Only a list can name the same file twice.
+                raise SourceError(
+                    f"{places[0]!r} is twice in the list of the folder's files; mend the list, or "
+                    "move it away so that the folder is listed"
+                )
             raise SourceError(
                 f"{places[1]!r}: the image {key} is there twice, first as {places[0]!r}; every "
                 "image must be there once, remove one of them"

@@ -82,6 +82,7 @@ def index_split(
     places = _unpack_npz(batches, unpacked)
     whole = [_open(size, batch, *place) for batch, place in zip(batches, places, strict=True)]
     _check_count(split, files, whole)
+    _check_all_differ(whole)
     arrays = _unpack_data(whole, unpacked)
 
     def make() -> Index:
@@ -192,6 +193,21 @@ def _check_count(split: str, files: Sequence[SourceFile], whole: Sequence[_Opene
             f"{OFFICIAL_ROWS[split]:,}, though of the official size; compare the checksums and "
             "copy again"
         )
+
+
+def _check_all_differ(whole: Sequence[_Opened]) -> None:
+    """No batch is a copy of another under its name, as their checksums tell."""
+    first: dict[tuple[int, int], Batch] = {}
+    for one in whole:
+        other = first.setdefault((one.data.member.crc, one.labels.member.crc), one.batch)
+        if other is not one.batch:
+            raise ArchiveError(
+                one.batch.file.path,
+                f"its pictures and labels are those of {other.name}.npz, so that one of the two is "
+                "a copy under a wrong name; compare both with the official checksums, and copy "
+                "the wrong one again",
+                member=_name(one.batch),
+            )
 
 
 def _unpack_data(whole: Sequence[_Opened], unpacked: Unpacked) -> list[tuple[SourceFile, int]]:

@@ -100,7 +100,8 @@ def _as_found(config: str, source: locate.Source, split: str) -> Found | None:
     if source.classes and not source.is_complete(config):
         known = len(classes_of(config).wnids)
         there = min(map(len, source.classes.values()))
-        note = f"only {there:,} of the {known:,} classes are there"
+        verb = "is" if there == 1 else "are"
+        note = f"only {there:,} of the {known:,} classes {verb} there"
     return Found(split, kind, layout, (source.path,), note=note)
 
 
@@ -134,8 +135,8 @@ def find(config: str, manual_dir: Path, room: Workroom) -> Staged:
     others = [one for one in sources if one is not source]
     if others:
         warnings.warn(
-            f"{NAME}/{config} is staged more than once: {source} is used, and not "
-            f"{', nor '.join(map(str, others))}",
+            f"{NAME}/{config} is staged more than once: {source}, which will be "
+            f"read, and {', and '.join(map(str, others))}, which will not",
             stacklevel=2,
         )
     passed_over = locate.check_entries(source, strict=room.options.strict)

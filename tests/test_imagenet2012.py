@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from building import DUMMY_ARCHIVES, build, file_in, split_content
+from building import DUMMY_ARCHIVES, build, built_by_cli, file_in, split_content
 from makers import ilsvrc2012
 from PIL import Image
 
@@ -175,6 +175,13 @@ def test_nothing_but_the_dataset_and_its_scratch_is_left_in_the_data_dir(tmp_pat
         "label.labels.txt",
         "provenance.json",
     ]
+
+
+def test_nothing_is_left_where_temporary_files_go(tmp_path: Path):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    built_by_cli(DUMMY_ARCHIVES, tmp_path, f"--scratch-dir={tmp_path}", TMPDIR=str(temporary))
+    assert list(temporary.iterdir()) == []
 
 
 def test_a_file_format_that_is_not_written_is_an_error_that_names_those_that_are(tmp_path: Path):

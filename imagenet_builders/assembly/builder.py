@@ -11,7 +11,6 @@ import abc
 import contextlib
 import os
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -75,6 +74,12 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
     def info(self) -> tfds.core.DatasetInfo:
         """The `tfds.core.DatasetInfo`: of what is built now, or else of what is there."""
         return self._new_info or super().info
+
+    def dataset_info_from_configs(self, **kwargs: Any) -> tfds.core.DatasetInfo:
+        """As in TensorFlow Datasets, which would look for more in a bucket, in a new directory."""
+        info = super().dataset_info_from_configs(**kwargs)
+        info.initialize_from_bucket = lambda: None
+        return info
 
     @abc.abstractmethod
     def split_recipes(self, manual_dir: Path, room: Workroom) -> list[SplitRecipe]:
@@ -357,22 +362,13 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
 
     def as_dataset(self, *args: Any, **kwargs: Any) -> Any:
         """As in TensorFlow Datasets; warns of a dataset that is only a part, built to try."""
-        self._warn_of_a_part()
+        provenance.warn_of_a_part(Path(self.data_dir))
         return super().as_dataset(*args, **kwargs)
 
     def as_data_source(self, *args: Any, **kwargs: Any) -> Any:
         """As in TensorFlow Datasets; warns of a dataset that is only a part, built to try."""
-        self._warn_of_a_part()
+        provenance.warn_of_a_part(Path(self.data_dir))
         return super().as_data_source(*args, **kwargs)
-
-    def _warn_of_a_part(self) -> None:
-        limit = provenance.part_of_splits(Path(self.data_dir))
-        if limit is not None:
-            warnings.warn(
-                f"{self.data_dir} holds at most {limit:,} examples of each split: it was built "
-                "with max_examples_per_split, to try things out; build it without to replace it",
-                stacklevel=3,
-            )
 
     def _shard_path(self, split: str, shard: int, shards: int) -> Path:
         template = self._get_filename_template(split_name=split)

@@ -12,6 +12,7 @@ import json
 import platform
 import re
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,17 @@ def part_of_splits(directory: Path) -> int | None:
     document = read_provenance(directory) or {}
     limit = document.get("max_examples_per_split")
     return limit if isinstance(limit, int) else None
+
+
+def warn_of_a_part(directory: Path) -> None:
+    """Warns who reads a published dataset that is only a part, built to try things out."""
+    limit = part_of_splits(directory)
+    if limit is not None:
+        warnings.warn(
+            f"{directory} holds at most {limit:,} examples of each split: it was built with "
+            "max_examples_per_split, to try things out; build it without to replace it",
+            stacklevel=3,
+        )
 
 
 def _read(path: Path) -> dict[str, Any] | None:

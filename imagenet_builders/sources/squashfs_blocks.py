@@ -67,7 +67,7 @@ def unpacker(image: str, compressor: int) -> Unpack:
     except ImportError as error:
         raise OptionError(
             f"{image}: to read this SquashFS image, the Python package {error.name!r} is needed, "
-            "which is not installed; run: pip install 'imagenet-builders[squashfs]'"
+            "which is not installed; install it, or this package with its extra: '.[squashfs]'"
         ) from error
 
 

@@ -240,7 +240,7 @@ def test_a_missing_package_is_said_with_the_command_that_installs_it(
     image = make(tmp_path / "in", tmp_path / "x.sqsh", "-comp", compressor)
     for name in (package, f"{package}.block"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(OptionError, match=rf"{package}.*pip install 'imagenet-builders\[squashfs]"):
+    with pytest.raises(OptionError, match=rf"{package}.*its extra: '\.\[squashfs]'"):
         SquashFSImage(image)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# No limits of time, which depend on the machine; and the same examples each time, so that what fails
+# No limits of time, which depend on the machine; the same examples each time, so that what fails
 # is due to the last change. `--hypothesis-profile=search` looks for new ones.
 settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("same", settings.get_profile("search"), derandomize=True)

@@ -12,6 +12,7 @@ from building import ROOT
 from layouts_corpus import in_classes, write
 from staged_corpus import (  # noqa: F401  # A fixture is used by its name.
     COUGAR,
+    PATCH,
     TENCH,
     Outcome,
     assert_nothing_published,
@@ -420,6 +421,17 @@ def test_folders_are_read_where_only_some_class_archives_are_left(tmp_path: Path
 
 
 # --- the choice -----------------------------------------------------------------------------------
+
+
+def test_a_patch_beside_a_folder_of_test_images_is_said_to_be_left_alone(folders: Path):
+    corpus = staged()
+    write(folders / "test", {str(name): data for name, data in corpus.test})
+    corpus.train, corpus.validation, corpus.test = {}, [], []
+    corpus.write(folders)
+    outcome = built(folders)
+    assert f"without {PATCH}, which is for the test archive" in choices(outcome)["test"]
+    said = provenance(folders.parent / "built")["test"]["layout"]
+    assert said.endswith(f"without {PATCH}, which is for the test archive")
 
 
 def test_archives_are_preferred_to_folders_and_said_to_be(folders: Path):

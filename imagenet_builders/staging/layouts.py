@@ -189,13 +189,21 @@ def survey(dataset: str, manual_dir: Path, parts: dict[str, str], *, boxes: bool
 
 
 def _completed(tree: Tree, found: Found) -> Found:
-    """The test archive with its patch where that is beside it; a plain tar as what it is."""
+    """The test archive with its patch where that is beside it; a plain tar as what it is.
+
+    The patch replaces images of the archive. Whether what the archive was unpacked to has the
+    replaced ones already, only who unpacked it knows.
+    """
     path = found.paths[0]
     if found.kind == "tar.gz" and path.name.lower().endswith(".tar"):
         return dataclasses.replace(found, kind="tar")
-    if (found.split, found.kind) == ("test", "tar"):
+    if found.split == "test" and found.kind in ("tar", "folders", "squashfs"):
         # Whatever has that name: a patch that cannot be read must not be left out unnoticed.
         for entry in tree.entries(path.parent):
             if entry.name.lower() == TEST_PATCH.lower():
-                return dataclasses.replace(found, paths=(path, path.with_name(entry.name)))
+                patch = path.with_name(entry.name)
+                if found.kind == "tar":
+                    return dataclasses.replace(found, paths=(path, patch))
+                note = f"it is read as it is, without {patch.name}, which is for the test archive"
+                return dataclasses.replace(found, note="; ".join(filter(None, (found.note, note))))
     return found

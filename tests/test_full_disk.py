@@ -333,7 +333,7 @@ def test_a_scratch_directory_too_small_for_what_must_be_unpacked(
 
 
 @pytest.mark.parametrize("processes", [False, True], ids=["here", "workers"])
-@pytest.mark.parametrize("limit", [64, 700, 3000, 5000])
+@pytest.mark.parametrize("limit", [64, 1700, 3000, 5000])
 def test_a_limit_on_the_size_of_files(
     limit: int,
     processes: bool,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import importlib.metadata
 import json
 import platform
 import re
@@ -94,9 +93,12 @@ def write_provenance(
 
 
 def _versions() -> dict[str, str]:
+    # Loaded long ago: at the end of a build nothing is looked up that might be gone by now.
+    import tensorflow_datasets as tfds
+
     return {
         "imagenet-builders": imagenet_builders.__version__,
-        "tensorflow-datasets": importlib.metadata.version("tensorflow-datasets"),
+        "tensorflow-datasets": tfds.__version__,
         "python": platform.python_version(),
     }
 

@@ -41,6 +41,8 @@ _OVERSAMPLED = 4
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the benchmark; the exit status says whether all was built, not how fast."""
     arguments = _parse(argv)
+    if arguments.work_dir is not None:
+        arguments.work_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=arguments.work_dir, prefix="build_downsampled-") as place:
         work = Path(place).resolve()
         manual = work / "manual"

@@ -53,6 +53,8 @@ class Run:
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parse(argv)
+    if arguments.work_dir is not None:
+        arguments.work_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=arguments.work_dir, prefix="build_winter21-") as name:
         work = Path(name).resolve()
         images = arguments.classes * arguments.images

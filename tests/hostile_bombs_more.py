@@ -230,20 +230,20 @@ def tar_member_that_claims_8_eib(directory: Path) -> None:
 
 
 @bomb("imagenet2012", "expected an image of at most")
-def tar_member_of_20_gb(directory: Path) -> None:
+def tar_member_of_5_gb(directory: Path) -> None:
     """It is there: a hole."""
     directory.mkdir()
     with open(directory / VAL, "wb") as file:
-        file.write(_with_size(val_name(1), 20 * GB))
-        file.truncate(512 + 20 * GB + 1024)
+        file.write(_with_size(val_name(1), 5 * GB))
+        file.truncate(512 + 5 * GB + 1024)
 
 
 @bomb("imagenet2012", "expected an image of at most")
-def image_file_of_20_gb(directory: Path) -> None:
+def image_file_of_5_gb(directory: Path) -> None:
     path = directory / "train" / TENCH / _ONE
     path.parent.mkdir(parents=True)
     with open(path, "wb") as file:
-        file.truncate(20 * GB)
+        file.truncate(5 * GB)
 
 
 @bomb("imagenet2012", "bytes are zero", peak=GB)
@@ -328,11 +328,11 @@ def tfrecord_that_claims_an_exabyte(directory: Path) -> None:
 
 
 @bomb("imagenet2012", "expected a record of at most")
-def tfrecord_of_20_gb(directory: Path) -> None:
-    length = struct.pack("<Q", 20 * GB)
+def tfrecord_of_5_gb(directory: Path) -> None:
+    length = struct.pack("<Q", 5 * GB)
     layouts.write(directory, {"train-00000-of-00001": length + struct.pack("<I", _masked(length))})
     with open(directory / "train-00000-of-00001", "r+b") as file:
-        file.truncate(20 * GB + 16)
+        file.truncate(5 * GB + 16)
 
 
 @bomb("imagenet2012", "expected at most .* bytes, found")

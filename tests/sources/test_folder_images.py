@@ -122,8 +122,11 @@ def test_a_folder_that_may_not_be_read_is_named_with_what_may_be_the_cause(
             raise PermissionError(13, "Permission denied", os.fspath(path))
         return scandir(path)
 
-    monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(SourceError, match=f"{TENCH}' cannot be read: Permission denied.*16"):
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(SourceError, match=f"{TENCH}' cannot be read: Permission denied.*16"),
+    ):
+        patch.setattr(os, "scandir", refuse)
         rows(folder(tree / PLANT), folder(tree / TENCH))
 
 

@@ -122,12 +122,10 @@ def test_a_folder_that_may_not_be_read_is_named_with_what_may_be_the_cause(
             raise PermissionError(13, "Permission denied", os.fspath(path))
         return scandir(path)
 
-    with (
-        monkeypatch.context() as patch,
-        pytest.raises(SourceError, match=f"{TENCH}' cannot be read: Permission denied.*16"),
-    ):
+    with monkeypatch.context() as patch:
         patch.setattr(os, "scandir", refuse)
-        rows(folder(tree / PLANT), folder(tree / TENCH))
+        with pytest.raises(SourceError, match=f"{TENCH}' cannot be read: Permission denied.*16"):
+            rows(folder(tree / PLANT), folder(tree / TENCH))
 
 
 def test_other_entries_beside_class_folders_are_told_apart(tree: Path):

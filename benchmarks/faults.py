@@ -35,9 +35,9 @@ import psutil
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "dummy_data"), str(ROOT)]
 
-from killed_at import Point, Server, server  # noqa: E402  # The path is set above.
-from staged_corpus import DATASET, build_arguments, staged  # noqa: E402  # As above.
-from surviving import (  # noqa: E402  # As above.
+from support.killed_at import Point, Server, server  # noqa: E402  # The path is set above.
+from support.staged_corpus import DATASET, build_arguments, staged  # noqa: E402  # As above.
+from support.surviving import (  # noqa: E402  # As above.
     content,
     damage_is_survived,
     differences,
@@ -46,7 +46,7 @@ from surviving import (  # noqa: E402  # As above.
 )
 
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-IN_PIECES = "from imagenet_builders.assembly import writers; writers._MAX_BYTES = 1"
+IN_PIECES = "from imagenet_builders.write import record_files as writers; writers._MAX_BYTES = 1"
 MOST_ENDS = 3
 
 

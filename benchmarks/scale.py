@@ -147,14 +147,14 @@ def _stages(manual_dir: Path, scratch: Path, workers: int) -> None:
     import numpy as np
     import tensorflow_datasets as tfds
 
-    from imagenet_builders.assembly import index as index_lib
-    from imagenet_builders.assembly.plan import SplitPlan, plan_split
-    from imagenet_builders.assembly.workers import Workers
-    from imagenet_builders.assembly.workroom import Workroom
     from imagenet_builders.datasets.imagenet21k_winter21 import (
         imagenet21k_winter21_dataset_builder as dataset,
     )
     from imagenet_builders.options import BuildOptions
+    from imagenet_builders.plan import index as index_lib
+    from imagenet_builders.plan.context import Workroom
+    from imagenet_builders.plan.plan import SplitPlan, plan_split
+    from imagenet_builders.run.local import Workers
 
     warnings.simplefilter("ignore")  # Classes are missing from all parts but the whole.
     options = BuildOptions(workers=workers, scratch_dir=str(scratch))

@@ -8,16 +8,16 @@ the environment (`IMAGENET_BUILDERS_WORKERS`, `IMAGENET_BUILDERS_SCRATCH_DIR`,
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from imagenet_builders.errors import OptionError
-from imagenet_builders.staging.found import KINDS
+from imagenet_builders.locate.found import KINDS
+from imagenet_builders.run.cpus import usable_cpus
 
 BAD_IMAGE_POLICIES = ("fail", "skip")
 CLASS_LISTS = ("known", "archive")
@@ -230,42 +230,3 @@ def _mode(env: Mapping[str, str]) -> int | None:
         raise OptionError(
             f"IMAGENET_BUILDERS_MODE must be a mode such as 2775, not {text!r}"
         ) from None
-
-
-def usable_cpus() -> int:
-    """CPUs that this process may use, by affinity and by cgroup quota (so Slurm is respected)."""
-    has_affinity = hasattr(os, "sched_getaffinity")
-    cpus = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-    return max(1, min(cpus, _cgroup_quota() or cpus))
-
-
-def _cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """CPUs granted by control groups (v2, or v1), or None where there is no quota."""
-    quotas = []
-    for directory in _cgroup_directories(root):
-        with contextlib.suppress(OSError, ValueError):
-            quota, period = (directory / "cpu.max").read_text().split()
-            if quota != "max":
-                quotas.append(int(quota) / int(period))
-        with contextlib.suppress(OSError, ValueError):
-            quota_us = int((directory / "cpu.cfs_quota_us").read_text())
-            if quota_us > 0:
-                quotas.append(quota_us / int((directory / "cpu.cfs_period_us").read_text()))
-    return max(1, int(min(quotas))) if quotas else None
-
-
-def _cgroup_directories(root: Path) -> Iterator[Path]:
-    """The control groups that this process is in, and those above: a quota holds for all below."""
-    yield from (root, root / "cpu")
-    try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
-            continue
-        directory = root / "cpu" if controllers else root
-        for part in Path(path).parts[1:]:
-            directory /= part
-            yield directory

@@ -6,10 +6,10 @@ import contextlib
 import os
 import signal
 import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support.paths import DUMMY_DATA
 
 # No limits of time, which depend on the machine; the same examples each time, so that what fails
 # is due to the last change. `--hypothesis-profile=search` looks for new ones.
@@ -24,9 +24,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     with contextlib.suppress(ValueError):  # Not the main thread.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-ROOT = Path(__file__).parent.parent
-DUMMY_DATA = ROOT / "dummy_data"
 
 sys.path.insert(0, str(DUMMY_DATA))
 

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from imagenet_builders.cli import arguments as arguments_lib
 from imagenet_builders.datasets import BUILDER_MODULES, SURVEYS
 from imagenet_builders.errors import OptionError, StagingError
+from imagenet_builders.locate.found import KINDS
 from imagenet_builders.options import BAD_IMAGE_POLICIES, CLASS_LISTS, BuildOptions, require_local
-from imagenet_builders.staging.found import KINDS
 
 if TYPE_CHECKING:
-    from imagenet_builders.staging.handing_on import HandingOn
+    from imagenet_builders.scratch.shared_copies import HandingOn
 
 # Arguments that are options of a build under the same name.
 _OPTIONS = (
@@ -167,7 +167,7 @@ def run(arguments: argparse.Namespace) -> None:
     # Everything heavy is imported from here on.
     beam_options = None
     if arguments.beam_options is not None:
-        from imagenet_builders.assembly import beam_options as beam_lib
+        from imagenet_builders.run.beam import options as beam_lib
 
         beam_options = beam_lib.parse(arguments.beam_options)
         beam_lib.check(None, beam_options, workers=options.worker_count)
@@ -245,7 +245,7 @@ def _shared_copies(
     asked: Sequence[tuple[str, str | None, Any]],
 ) -> HandingOn:
     """What `--stage` copies for one of the datasets asked for and another one needs too."""
-    from imagenet_builders.staging.handing_on import HandingOn, Turn
+    from imagenet_builders.scratch.shared_copies import HandingOn, Turn
 
     turns = []
     for name, config_name, cls in asked:

@@ -11,8 +11,8 @@ from typing import Any
 from imagenet_builders.cli import arguments as arguments_lib
 from imagenet_builders.datasets import BUILDER_MODULES
 from imagenet_builders.errors import OptionError
+from imagenet_builders.locate.found import KINDS
 from imagenet_builders.options import BuildOptions, require_local
-from imagenet_builders.staging.found import KINDS
 
 
 def add_parser(commands: Any) -> None:
@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
     require_local("data_dir", arguments.data_dir or os.environ.get("TFDS_DATA_DIR"))
     for name, config in arguments.datasets:
         _check_config(name, config)
-    from imagenet_builders.checking import command, rendering
+    from imagenet_builders.check import command, rendering
 
     request = command.Request(
         Path(arguments.manual_dir),
@@ -117,7 +117,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check_config(name: str, config: str | None) -> None:
-    from imagenet_builders.checking.targets import configs_of
+    from imagenet_builders.check.targets import configs_of
 
     if config is not None and config not in configs_of(name):
         configs = [each for each in configs_of(name) if each]

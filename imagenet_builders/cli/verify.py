@@ -43,15 +43,16 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Verifies what was asked for. Returns the exit status."""
-    from imagenet_builders.options import BuildOptions, usable_cpus
-    from imagenet_builders.verification import locate, report
-    from imagenet_builders.verification.dataset import verify_dataset
+    from imagenet_builders.options import BuildOptions
+    from imagenet_builders.run.cpus import usable_cpus
+    from imagenet_builders.verify import find, report
+    from imagenet_builders.verify.dataset import verify_dataset
 
     options = BuildOptions.from_environment()
     if arguments.workers is not None:
         options = options.replace(workers=arguments.workers)
-    data_dir = arguments.data_dir or locate.default_data_dir()
-    found = [path for asked in arguments.datasets for path in locate.find(asked, data_dir)]
+    data_dir = arguments.data_dir or find.default_data_dir()
+    found = [path for asked in arguments.datasets for path in find.find(asked, data_dir)]
     verdicts = []
     for directory in dict.fromkeys(found):
         verdict = verify_dataset(

@@ -19,9 +19,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from imagenet_builders.boxes import voc
 from imagenet_builders.errors import ArchiveError
-from imagenet_builders.sources import tar
+from imagenet_builders.formats import tar, voc
 from imagenet_builders.sources.rows import SourceFile, row_schema
 
 if TYPE_CHECKING:

@@ -13,15 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagenet_builders.boxes import voc
 from imagenet_builders.errors import SourceError
+from imagenet_builders.formats import voc
+from imagenet_builders.locate.access import unreadable
+from imagenet_builders.locate.listing import list_folders, list_names
 from imagenet_builders.sources.box_archives import Annotated, Xml, XmlBatch, parse_batch
-from imagenet_builders.sources.folder_images import (
-    list_folders,
-    list_names,
-    source_files,
-    unreadable,
-)
+from imagenet_builders.sources.folder_images import source_files
 from imagenet_builders.sources.rows import SourceFile
 
 if TYPE_CHECKING:

@@ -14,10 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from imagenet_builders.errors import SourceError
-from imagenet_builders.sources.folder_images import WNID, unreadable
-
-LIST_ENDING = "_files.txt"
-"""How the name of a list of the files in a folder ends; it begins as the folder's."""
+from imagenet_builders.locate.access import unreadable
+from imagenet_builders.locate.listing import WNID
 
 MAX_LINES = 1 << 21
 """Bound on the lines of a list; ImageNet has 1,431,167 images in 1,000 folders."""

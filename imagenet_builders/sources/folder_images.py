@@ -7,7 +7,6 @@ left its own files in, is not what it is taken for.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import re
@@ -18,21 +17,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagenet_builders.errors import SourceError
+from imagenet_builders.locate.access import unreadable
+from imagenet_builders.locate.listing import (
+    is_litter,
+    list_names,
+)
 from imagenet_builders.sources.rows import WHOLE_FILE, Rows, SourceFile
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-WNID = re.compile(r"n[0-9]{8}")
-"""The name of a class folder."""
 
 # What is said of a file that a program left.
 _LITTER = "it was left by another program, and "
 
-_HINT = (
-    "; ask its owner for the permission to read it (over NFS, only the first 16 of your groups may "
-    "count: `id -G | wc -w` says how many you have)"
-)
 
 # A folder of more files is looked at by several threads.
 _STATS_AT_A_TIME = 2048
@@ -132,15 +130,6 @@ def list_files(
         ]
 
 
-def list_names(directory: str | os.PathLike[str]) -> list[str]:
-    """The names of all that is in a directory, sorted.
-
-    Raises:
-        SourceError: It cannot be read.
-    """
-    return sorted(entry.name for entry in _entries(directory))
-
-
 def _with_sizes(directory: str, names: Sequence[str], is_listed: bool) -> list[tuple[str, int]]:
     """Names of plain files with their sizes."""
     files = []
@@ -163,41 +152,6 @@ def _with_sizes(directory: str, names: Sequence[str], is_listed: bool) -> list[t
             )
         files.append((name, status.st_size))
     return files
-
-
-def is_litter(name: str) -> bool:
-    """Whether a file is one that programs leave in folders, as their names tell."""
-    return name.startswith(".") or name in ("Thumbs.db", "desktop.ini")
-
-
-def list_folders(directory: str | os.PathLike[str]) -> tuple[list[str], list[str]]:
-    """The class folders in a directory, and what else is there.
-
-    Args:
-        directory: The directory.
-
-    Returns:
-        Sorted names of the folders that are named by a wnid, and of all other entries.
-
-    Raises:
-        SourceError: It cannot be read.
-    """
-    folders: list[str] = []
-    others: list[str] = []
-    for entry in _entries(directory):
-        is_class = WNID.fullmatch(entry.name) is not None and _is_folder(entry)
-        (folders if is_class else others).append(entry.name)
-    return sorted(folders), sorted(others)
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether an entry is a directory; a link to one that is not there is no other thing."""
-    try:
-        if not entry.is_dir() and entry.is_symlink():
-            entry.stat()
-        return entry.is_dir()
-    except OSError as error:
-        raise unreadable(entry.path, error) from error
 
 
 def source_files(paths: Iterable[Path]) -> list[SourceFile]:
@@ -233,48 +187,3 @@ def in_batches(folders: Iterable[ImageFolder], count: int) -> Iterator[tuple[Ima
             batch = []
     if batch:
         yield tuple(batch)
-
-
-def _entries(directory: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(directory) as entries:
-            return list(entries)
-    except OSError as error:
-        raise unreadable(os.fspath(directory), error) from error
-
-
-@contextlib.contextmanager
-def saying_why(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turns the system's error that something may not be read into `unreadable`.
-
-    Args:
-        path: What is read, in case the system does not say what may not be.
-
-    Raises:
-        SourceError: Something may not be read.
-    """
-    try:
-        yield
-    except PermissionError as error:
-        raise unreadable(os.fspath(error.filename or path), error) from error
-    except SourceError as error:
-        cause = error.__cause__
-        if isinstance(cause, PermissionError) and _HINT not in str(error):
-            raise unreadable(os.fspath(cause.filename or path), cause) from cause
-        raise
-
-
-def unreadable(path: str, error: OSError) -> SourceError:
-    """The error that something cannot be read, with the reason that is likely.
-
-    Args:
-        path: What cannot be read.
-        error: What the system says.
-
-    Returns:
-        The error to raise.
-    """
-    hint = _HINT if isinstance(error, PermissionError) else ""
-    if isinstance(error, FileNotFoundError) and os.path.islink(path):
-        hint = f"; it is a link to {os.readlink(path)!r}, which is not there: copy that, or mend it"
-    return SourceError(f"{path!r} cannot be read: {error.strerror}{hint}")

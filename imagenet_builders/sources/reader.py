@@ -24,7 +24,7 @@ from imagenet_builders.sources.rows import WHOLE_FILE, SourceFile, check_image_s
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from imagenet_builders.sources.squashfs import SquashFSImage
+    from imagenet_builders.formats.squashfs.image import SquashFSImage
 
 _MIN_OPEN = 16
 # In a process of our own, the limit is raised to this where the system allows it.
@@ -220,7 +220,7 @@ class Reader:
         source = self.files[file]
         image = self._descriptors.squashed.get(source.path)
         if image is None:
-            from imagenet_builders.sources.squashfs import SquashFSImage
+            from imagenet_builders.formats.squashfs.image import SquashFSImage
 
             image = self._descriptors.squashed[source.path] = SquashFSImage(source.path)
         if not self._checked[file]:

@@ -23,19 +23,19 @@ tensorflow/models.
 
 from __future__ import annotations
 
-import functools
 import math
-import re
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from imagenet_builders import labels
-from imagenet_builders.boxes import voc
 from imagenet_builders.errors import ArchiveError
+from imagenet_builders.formats import voc
+from imagenet_builders.formats.tfrecord import frame
+from imagenet_builders.formats.tfrecord.example_window import DamageError, Features, Kind, Window
+from imagenet_builders.labels import image_names
+from imagenet_builders.locate.slim_names import shard_sets
 from imagenet_builders.sources import shard_sets as sets
-from imagenet_builders.sources import tfrecord
-from imagenet_builders.sources.example_proto import DamageError, Features, Kind, Window
 from imagenet_builders.sources.rows import (
     Rows,
     SourceFile,
@@ -44,13 +44,11 @@ from imagenet_builders.sources.rows import (
     opened,
     row_schema,
 )
-from imagenet_builders.sources.shard_sets import Runner, ShardSet, ShardsJob
+from imagenet_builders.sources.shard_sets import Runner, ShardsJob
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SHARD = re.compile(r"(train|validation)-([0-9]{5,})-of-([0-9]{5,})")
-"""The name of a shard; its groups are the split, the number, and how many there are."""
 
 _FILENAME = b"image/filename"
 _ENCODED = b"image/encoded"
@@ -107,42 +105,6 @@ class _Collected:
             *(numbers(column, pa.int32()) for column in self.odd.values()),
         ]
         return pa.Table.from_arrays(columns, schema=slim_schema())
-
-
-def shard_sets(names: Iterable[str]) -> dict[str, ShardSet]:
-    """The sets of shards among the names in a directory.
-
-    Args:
-        names: File names; those that are not of shards are passed over.
-
-    Returns:
-        Split (`train`, `validation`) to its shards.
-
-    >>> shard_sets(["train-00001-of-00002", "idx_dir"])["train"].problem
-    'expected 2 shards, found 1: train-00000-of-00002 is missing; copy the missing files'
-    """
-    found: dict[str, list[tuple[int, str]]] = {}
-    counts: dict[str, set[str]] = {}
-    for name in names:
-        match = SHARD.fullmatch(name)
-        if match is not None:
-            found.setdefault(match[1], []).append((int(match[2]), name))
-            counts.setdefault(match[1], set()).add(match[3])
-    result = {}
-    for split, numbers in found.items():
-        first, *others = sorted(counts[split])
-        if others:
-            ordered = tuple(name for _, name in sorted(numbers))
-            problem = f"some are of {int(first):,} and others of {int(others[0]):,}; keep one set"
-            result[split] = ShardSet(ordered, problem)
-            continue
-        name_of = functools.partial(_shard_name, split, first)
-        result[split] = sets.numbered_set(numbers, name_of, int(first))
-    return result
-
-
-def _shard_name(split: str, count: str, number: int) -> str:
-    return f"{split}-{number:05}-of-{count}"
 
 
 def slim_schema() -> pa.Schema:
@@ -260,7 +222,7 @@ def read_image(
         SourceError: The file ends before the record, or changed.
     """
     record = read(record_offset, record_size)
-    problem = tfrecord.data_problem(record)
+    problem = frame.data_problem(record)
     if problem is not None:
         raise ArchiveError(path, f"{problem}; {_AGAIN}", member=key, offset=record_offset)
     start = offset - record_offset
@@ -276,8 +238,8 @@ def _shard_rows(position: int, file: SourceFile, label_of: Callable[[str], int])
         window = Window(fd, file.size)
         try:
             while at < file.size:
-                end = tfrecord.record_end(window, at, file.size)
-                found = features.read(window, at + tfrecord.HEAD_BYTES, end - tfrecord.TAIL_BYTES)
+                end = frame.record_end(window, at, file.size)
+                found = features.read(window, at + frame.HEAD_BYTES, end - frame.TAIL_BYTES)
                 _add(collected, position, found, label_of)
                 collected.record_offsets.append(at)
                 collected.record_sizes.append(end - at)
@@ -364,7 +326,7 @@ def _check_even(split: str, files: Sequence[SourceFile], counts: Sequence[int]) 
     Nothing within it tells. But all shards of slim have the same number of images, give or take
     one; and where all images of the split are there, nothing is missing however they are shared.
     """
-    official = sets.official_images(split)
+    official = image_names.official_images(split)
     most = max(counts)
     if sum(counts) == official or most - min(counts) <= 1:
         return

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 from imagenet_builders.errors import ArchiveError
-from imagenet_builders.sources import tar
+from imagenet_builders.formats import tar
 from imagenet_builders.sources.rows import (
     MAX_CLASS_IMAGES,
     Rows,

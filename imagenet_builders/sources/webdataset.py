@@ -19,25 +19,24 @@ Source: `wds/tfds_to_wds.py` of rwightman/imagenet-12k, which wrote the shards; 
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from imagenet_builders.errors import ArchiveError, SourceError
+from imagenet_builders.formats import tar
+from imagenet_builders.labels import image_names
+from imagenet_builders.locate.shard_names import shard_sets
 from imagenet_builders.sources import shard_sets as sets
-from imagenet_builders.sources import tar
 from imagenet_builders.sources.rows import Rows, SourceFile, check_not_too_many, opened
-from imagenet_builders.sources.shard_sets import Runner, ShardSet, ShardsJob
+from imagenet_builders.sources.shard_sets import Runner, ShardsJob
 from imagenet_builders.sources.tar_images import file_name, unexpected
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SHARD = re.compile(r"imagenet1k-(train|validation)-([0-9]+)\.tar")
-"""The name of a shard; its groups are the split and the number, of however many digits."""
 
 OFFICIAL_SHARDS = {"train": 1024, "validation": 64}
 """Split to the number of shards in which `timm/imagenet-1k-wds` was published."""
@@ -52,39 +51,6 @@ _USED = {"jpg": "jpg", "jpeg": "jpg", "cls": "cls", "json": "json"}
 _NUMBER = re.compile(rb"\s*([0-9]{1,9})\s*")
 
 _AGAIN = "the shard is not as its writer made it, copy it again"
-
-
-def shard_sets(names: Iterable[str]) -> dict[str, ShardSet]:
-    """The sets of shards among the names in a directory.
-
-    Args:
-        names: File names; those that are not of shards are passed over.
-
-    Returns:
-        Split (`train`, `validation`) to its shards. A set that lacks its last shards looks whole;
-        `OFFICIAL_SHARDS` says how many were published, and `index_shards` counts images.
-
-    >>> shard_sets(["imagenet1k-validation-02.tar", "imagenet1k-validation-00.tar", "info.json"])
-    ... # doctest: +NORMALIZE_WHITESPACE
-    {'validation': ShardSet(names=('imagenet1k-validation-00.tar', 'imagenet1k-validation-02.tar'),
-      problem='expected 3 shards, found 2: imagenet1k-validation-01.tar is missing; copy the
-      missing files')}
-    """
-    found: dict[str, list[tuple[int, str]]] = {}
-    digits: dict[str, int] = {}
-    for name in names:
-        match = SHARD.fullmatch(name)
-        if match is not None:
-            found.setdefault(match[1], []).append((int(match[2]), name))
-            digits[match[1]] = len(match[2])
-    return {
-        split: sets.numbered_set(numbers, functools.partial(_shard_name, split, digits[split]))
-        for split, numbers in found.items()
-    }
-
-
-def _shard_name(split: str, digits: int, number: int) -> str:
-    return f"imagenet1k-{split}-{number:0{digits}}.tar"
 
 
 def index_shards(split: str, files: Sequence[SourceFile], workers: Runner) -> pa.Table:
@@ -114,7 +80,7 @@ def _check_last_shards(split: str, files: Sequence[SourceFile], images: int) -> 
 
     They have as many images each as the published ones, but together fewer than all.
     """
-    all_images, shards = sets.official_images(split), OFFICIAL_SHARDS[split]
+    all_images, shards = image_names.official_images(split), OFFICIAL_SHARDS[split]
     found = len(files)
     if images >= all_images or found >= shards or images // found != all_images // shards:
         return

@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from imagenet_builders.errors import SourceError
-from imagenet_builders.sources.folder_images import unreadable
+from imagenet_builders.locate.access import unreadable
 
 _THREADS = 4
 # A thread is given so many files at a time; handing one over costs as much as reading it from

@@ -8,13 +8,14 @@ from typing import ClassVar
 import tensorflow_datasets as tfds
 
 from imagenet_builders import labels
-from imagenet_builders.assembly.builder import PlannedBuilder
-from imagenet_builders.assembly.engine import SplitRecipe
-from imagenet_builders.assembly.workroom import Workroom
+from imagenet_builders.build.builder import PlannedBuilder
 from imagenet_builders.datasets.access_terms import ACCESS_TERMS
+from imagenet_builders.datasets.ilsvrc2012 import examples as examples_
 from imagenet_builders.datasets.imagenet2012 import examples, staged
-from imagenet_builders.staging.choosing import choose, layout_of
-from imagenet_builders.staging.found import Survey
+from imagenet_builders.locate.choose import choose, layout_of
+from imagenet_builders.locate.found import Survey
+from imagenet_builders.plan.context import Workroom
+from imagenet_builders.plan.recipe import SplitRecipe
 
 
 class Builder(PlannedBuilder, skip_registration=True):  # type: ignore[call-arg]  # As its base.
@@ -61,7 +62,7 @@ class Builder(PlannedBuilder, skip_registration=True):  # type: ignore[call-arg]
                 split,
                 staged.index_split(found, room),
                 f"{examples.__name__}:{examples.make_examples.__name__}",
-                examples.example_sizes,
+                examples_.example_sizes,
                 layout=layout_of(found),
             )
             for split, found in choose(staged.survey(manual_dir), room.options.source).items()

@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 import tensorflow_datasets as tfds
 
 from imagenet_builders import labels
-from imagenet_builders.assembly.builder import PlannedBuilder
-from imagenet_builders.assembly.engine import SplitRecipe
-from imagenet_builders.assembly.records import FlatExample
-from imagenet_builders.assembly.workroom import Workroom
+from imagenet_builders.build.builder import PlannedBuilder
 from imagenet_builders.datasets.access_terms import ACCESS_TERMS
+from imagenet_builders.datasets.ilsvrc2012 import objects
 from imagenet_builders.datasets.imagenet2012_dogs import staged
-from imagenet_builders.datasets.imagenet2012_localization import objects
-from imagenet_builders.staging.found import Survey
+from imagenet_builders.formats.tfrecord.example import FlatExample
+from imagenet_builders.locate.found import Survey
+from imagenet_builders.plan.context import Workroom
+from imagenet_builders.plan.recipe import SplitRecipe
 
 
 class Builder(PlannedBuilder):

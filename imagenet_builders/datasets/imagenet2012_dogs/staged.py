@@ -9,22 +9,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from imagenet_builders import labels
-from imagenet_builders.assembly.engine import SplitRecipe
-from imagenet_builders.assembly.workroom import Workroom
-from imagenet_builders.datasets.imagenet2012 import staged as imagenet2012
-from imagenet_builders.datasets.imagenet2012 import trees
-from imagenet_builders.datasets.imagenet2012.naming import Naming
-from imagenet_builders.datasets.imagenet2012_localization import objects
-from imagenet_builders.datasets.imagenet2012_localization import staged as localization
+from imagenet_builders.datasets.ilsvrc2012 import boxes as boxes_
+from imagenet_builders.datasets.ilsvrc2012 import images as images_
+from imagenet_builders.datasets.ilsvrc2012 import layouts, objects, trees
 from imagenet_builders.errors import SourceError
+from imagenet_builders.labels.image_names import Naming
+from imagenet_builders.locate.access import saying_why
+from imagenet_builders.locate.choose import choose, choose_boxes
+from imagenet_builders.locate.found import Found, Survey
+from imagenet_builders.locate.listing import list_folders
+from imagenet_builders.plan.context import Workroom
+from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.sources import tar_images
 from imagenet_builders.sources.box_archives import Annotated
-from imagenet_builders.sources.folder_images import list_folders, saying_why
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.sources.tar_images import CLASS_TAR
-from imagenet_builders.staging import layouts
-from imagenet_builders.staging.choosing import choose, choose_boxes
-from imagenet_builders.staging.found import Found, Survey
 
 NAME = "imagenet2012_dogs"
 
@@ -75,15 +74,15 @@ def recipes(manual_dir: Path, room: Workroom) -> tuple[list[SplitRecipe], tuple[
     ids = {wnid: label for label, wnid in enumerate(classes)}
     digest = hashlib.sha256("\n".join(classes).encode()).hexdigest()[:8]
     what = [NAME, "train", digest]
-    index = imagenet2012.index_found(what, images, Naming("train_t3", ids), room)
+    index = images_.index_found(what, images, Naming("train_t3", ids), room)
     if "train" in staged.boxes:
         boxes = choose_boxes(staged, "train", images)
-        annotations = localization.index_boxes([NAME], boxes, image_of, classes, room)
-        return [localization.boxed(images, index, boxes, annotations)], classes
+        annotations = boxes_.index_boxes([NAME], boxes, image_of, classes, room)
+        return [boxes_.boxed(images, index, boxes, annotations)], classes
     looked_at = " or ".join(staged.missing["train boxes"])
     warnings.warn(f"no image will have boxes: there is no {looked_at}", stacklevel=3)
     indexed, counts = objects.without_objects(index)
-    return [localization.recipe(images, indexed, counts, (), None)], classes
+    return [boxes_.recipe(images, indexed, counts, (), None)], classes
 
 
 def _classes_in(images: Found) -> tuple[str, ...]:

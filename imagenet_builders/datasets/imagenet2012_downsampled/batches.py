@@ -15,19 +15,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imagenet_builders import labels
-from imagenet_builders.assembly.index import Index
-from imagenet_builders.assembly.workroom import Workroom
 from imagenet_builders.datasets.imagenet2012_downsampled.staged import NAME, Batch
-from imagenet_builders.datasets.imagenet2012_downsampled.unpacked import (
-    Job,
-    Unpacked,
-    check,
-)
 from imagenet_builders.errors import ArchiveError, SourceError
-from imagenet_builders.sources import npz
-from imagenet_builders.sources.npz import Array
+from imagenet_builders.formats import npz
+from imagenet_builders.formats.npz import Array
+from imagenet_builders.locate.official import official_archives
+from imagenet_builders.plan.context import Workroom
+from imagenet_builders.plan.index import Index
+from imagenet_builders.scratch.unzip import Job, Unpacked, check
 from imagenet_builders.sources.rows import SourceFile, opened, row_schema
-from imagenet_builders.staging.checksums import official_archives
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imagenet_builders import png
-from imagenet_builders.assembly.index import Index
-from imagenet_builders.assembly.records import (
+from imagenet_builders.formats import png
+from imagenet_builders.formats.tfrecord.example import (
     FlatExample,
     bytes_value_sizes,
     int_value_sizes,
     serialized_sizes,
 )
-from imagenet_builders.assembly.shards import Note
+from imagenet_builders.plan.index import Index
 from imagenet_builders.sources.reader import Reader
+from imagenet_builders.write.results import Note
 
 if TYPE_CHECKING:
     import pyarrow as pa

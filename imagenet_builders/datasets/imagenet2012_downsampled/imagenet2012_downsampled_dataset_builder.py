@@ -10,14 +10,14 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from imagenet_builders import labels
-from imagenet_builders.assembly.builder import PlannedBuilder
-from imagenet_builders.assembly.engine import SplitRecipe
-from imagenet_builders.assembly.workroom import Workroom
+from imagenet_builders.build.builder import PlannedBuilder
 from imagenet_builders.datasets.access_terms import ACCESS_TERMS
 from imagenet_builders.datasets.imagenet2012_downsampled import batches, examples, staged
-from imagenet_builders.datasets.imagenet2012_downsampled.unpacked import Unpacked
-from imagenet_builders.staging.choosing import choose, layout_of
-from imagenet_builders.staging.found import Survey
+from imagenet_builders.locate.choose import choose, layout_of
+from imagenet_builders.locate.found import Survey
+from imagenet_builders.plan.context import Workroom
+from imagenet_builders.plan.recipe import SplitRecipe
+from imagenet_builders.scratch.unzip import Unpacked
 
 
 @dataclasses.dataclass(eq=False)

@@ -14,11 +14,11 @@ import re
 from pathlib import Path
 
 from imagenet_builders.errors import ArchiveError, SourceError
-from imagenet_builders.sources import zip_members
+from imagenet_builders.formats import zip_members
+from imagenet_builders.formats.zip_members import ZipMember
+from imagenet_builders.locate.found import Found, Survey
+from imagenet_builders.locate.search import Tree, require_directory
 from imagenet_builders.sources.rows import SourceFile
-from imagenet_builders.sources.zip_members import ZipMember
-from imagenet_builders.staging.found import Found, Survey
-from imagenet_builders.staging.locate import Tree, require_directory
 
 NAME = "imagenet2012_downsampled"
 SIZES = (8, 16, 32, 64)

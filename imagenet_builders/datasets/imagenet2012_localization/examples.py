@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from imagenet_builders.assembly.bad_images import good_images
-from imagenet_builders.assembly.index import Index
-from imagenet_builders.assembly.records import (
+from imagenet_builders.datasets.ilsvrc2012 import objects
+from imagenet_builders.formats.tfrecord.example import (
     FlatExample,
     bytes_value_sizes,
     int_value_sizes,
     serialized_sizes,
 )
-from imagenet_builders.assembly.shards import Note
-from imagenet_builders.datasets.imagenet2012_localization import objects
+from imagenet_builders.plan.index import Index
 from imagenet_builders.sources.reader import Reader
+from imagenet_builders.write.bad_images import good_images
+from imagenet_builders.write.results import Note
 
 if TYPE_CHECKING:
     import numpy as np

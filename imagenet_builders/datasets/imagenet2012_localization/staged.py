@@ -8,40 +8,26 @@ and what it says of its own file name, decides nothing.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import re
 import warnings
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from imagenet_builders import labels
-from imagenet_builders.assembly.engine import SplitRecipe
-from imagenet_builders.assembly.index import Index
-from imagenet_builders.assembly.workroom import Workroom
-from imagenet_builders.datasets.imagenet2012 import staged as imagenet2012
-from imagenet_builders.datasets.imagenet2012_localization import examples, objects
-from imagenet_builders.errors import SourceError, StagingError
-from imagenet_builders.sources import box_archives, box_folders, slim_tfrecords
-from imagenet_builders.sources.box_archives import Annotated
-from imagenet_builders.sources.folder_images import saying_why
-from imagenet_builders.sources.rows import SourceFile
-from imagenet_builders.staging import layouts
-from imagenet_builders.staging.choosing import (
-    choose,
-    choose_boxes,
-    layout_of,
-    nothing_staged,
+from imagenet_builders.datasets.ilsvrc2012 import layouts
+from imagenet_builders.datasets.ilsvrc2012.boxes import (
+    boxed,
+    index_boxes,
+    train_image,
+    validation_image,
 )
-from imagenet_builders.staging.found import Found, Survey
+from imagenet_builders.datasets.imagenet2012 import staged as imagenet2012
+from imagenet_builders.errors import StagingError
+from imagenet_builders.locate.choose import choose, choose_boxes, nothing_staged
+from imagenet_builders.locate.found import Found, Survey
+from imagenet_builders.plan.context import Workroom
+from imagenet_builders.plan.recipe import SplitRecipe
 
 NAME = "imagenet2012_localization"
 SPLITS = ("train", "validation")
-
-_TRAIN_XML = re.compile(r"((n[0-9]{8})_[0-9]+)\.xml")
-_VALIDATION_XML = re.compile(r"(ILSVRC2012_val_([0-9]{8}))\.xml")
-
-# Less than this is parsed here: starting a process takes as long.
-_SMALL_BYTES = 256 << 10
 
 
 def survey(manual_dir: Path, config: str | None = None) -> Survey:
@@ -107,136 +93,3 @@ def _choose_whole(staged: Survey, source: str | None) -> dict[str, Found]:
         if what:
             warnings.warn(f"split {split} will be missing: {what}", stacklevel=4)
     return choose(dataclasses.replace(staged, found=whole, missing={}), source)
-
-
-def boxed(images: Found, index: Index, boxes: Found, annotations: Index) -> SplitRecipe:
-    """The recipe of images with boxes; warns where annotations have no image.
-
-    Args:
-        images: What provides the images.
-        index: The rows of the images.
-        boxes: What provides the boxes.
-        annotations: The rows of the boxes, as `index_boxes` gives them.
-
-    Returns:
-        The recipe.
-
-    Raises:
-        SourceError: Not one annotation has its image.
-    """
-    indexed, counts = objects.with_objects(index, annotations.table)
-    astray = counts["annotations_without_image"]
-    box_path, image_path = boxes.paths[0], images.paths[0]
-    if astray == len(annotations):
-        raise SourceError(
-            f"{box_path}: expected annotations of the images in {image_path}, found {astray:,} "
-            "and none of them of an image that is there; check that both are the right archives"
-        )
-    if astray:
-        warnings.warn(
-            f"split {images.split}: {astray:,} of the {len(annotations):,} annotations in "
-            f"{box_path} are of images that are not in {image_path}; they are left out",
-            stacklevel=4,
-        )
-    also_read = tuple(file for file in annotations.files if file not in index.files)
-    return recipe(images, indexed, counts, also_read, boxes)
-
-
-def recipe(
-    images: Found,
-    index: Index,
-    counts: dict[str, int],
-    also_read: tuple[SourceFile, ...],
-    boxes: Found | None,
-) -> SplitRecipe:
-    """The recipe of an index with the columns of `objects.with_objects`."""
-    layout = layout_of(images) + (f"; boxes from {layout_of(boxes)}" if boxes else "")
-    return SplitRecipe(
-        images.split,
-        index,
-        f"{examples.__name__}:{examples.make_examples.__name__}",
-        examples.example_sizes,
-        counts=counts,
-        also_read=also_read,
-        layout=layout,
-    )
-
-
-def index_boxes(
-    what: Sequence[str],
-    found: Found,
-    image_of: Callable[[str, dict[str, int]], Annotated],
-    classes: Sequence[str],
-    room: Workroom,
-) -> Index:
-    """The annotations that something provides.
-
-    Args:
-        what: Dataset and split, for the cache.
-        found: What provides them.
-        image_of: Gives an annotation's image from its name and the labels of the classes; raises
-            ValueError with the reason for a name that should not be there.
-        classes: All classes of the dataset, in the order of their labels.
-        room: What to index with.
-
-    Returns:
-        A table of `box_archives.box_schema()`, each key once, and the files.
-
-    Raises:
-        SourceError: It is damaged or is not what its name says.
-    """
-    ids = {wnid: label for label, wnid in enumerate(classes)}
-    root = found.paths[0]
-    if found.kind == "tfrecord":
-        # Also where images come from elsewhere: a record names its image.
-        records = imagenet2012.index_split(found, room)
-        return Index(slim_tfrecords.box_table(records.table), records.files)
-    in_folders = found.kind == "folders"
-    with saying_why(root):
-        files = box_folders.folders_of(root) if in_folders else (SourceFile.of(root),)
-
-    def make() -> Index:
-        import pyarrow as pa
-
-        def named(xml: str) -> Annotated:
-            return image_of(xml, ids)
-
-        if in_folders:
-            name = str(root)
-            parse = f"{box_folders.__name__}:{box_folders.parse_files.__name__}"
-            batches = list(box_folders.file_batches(root, files, named, ids))
-            parts = dict(room.workers.run(parse, batches, here=len(batches) == 1))
-        else:
-            with box_archives.opened(files[0], room.scratch) as (fd, name):
-                jobs = box_archives.xml_batches(fd, name, named, ids)
-                parse = f"{box_archives.__name__}:{box_archives.parse_batch.__name__}"
-                parts = dict(room.workers.run(parse, jobs, here=files[0].size < _SMALL_BYTES))
-        tables = [box_archives.box_schema().empty_table()]
-        tables += [parts[number] for number in sorted(parts)]
-        table = pa.concat_tables(tables).combine_chunks()
-        return Index(box_archives.without_repeats(table, name), files)
-
-    digest = hashlib.sha256("\n".join(classes).encode()).hexdigest()[:8]
-    with saying_why(root):
-        return room.cache.get([*what, "boxes", digest], files, make)
-
-
-def train_image(name: str, ids: dict[str, int]) -> Annotated:
-    """The image of an annotation by its name, `n01440764_18.xml`; see `index_boxes`."""
-    match = _TRAIN_XML.fullmatch(name)
-    if match is None:
-        raise ValueError("only annotations such as n01440764_18.xml belong here")
-    return Annotated(f"{match[1]}.JPEG", ids.get(match[2], -1), match[2])
-
-
-def validation_image(name: str, ids: dict[str, int]) -> Annotated:
-    """The image of an annotation, `ILSVRC2012_val_00000001.xml`; see `index_boxes`."""
-    del ids  # The labels of validation images are those of all 1,000 classes.
-    by_number = labels.validation_labels()
-    match = _VALIDATION_XML.fullmatch(name)
-    if match is None:
-        raise ValueError("only annotations such as ILSVRC2012_val_00000001.xml belong here")
-    number = int(match[2])
-    if not 1 <= number <= len(by_number):
-        raise ValueError(f"the images are numbered from 1 to {len(by_number):,}")
-    return Annotated(f"{match[1]}.JPEG", int(by_number[number - 1]), None)

@@ -8,16 +8,17 @@ from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
-from imagenet_builders.assembly.builder import PlannedBuilder
-from imagenet_builders.assembly.engine import SplitRecipe, SplitResult
-from imagenet_builders.assembly.workroom import Workroom
+from imagenet_builders.build.builder import PlannedBuilder
 from imagenet_builders.datasets.access_terms import ACCESS_TERMS
+from imagenet_builders.datasets.ilsvrc2012.examples import example_sizes
 from imagenet_builders.datasets.imagenet21k_winter21 import examples, staged
 from imagenet_builders.datasets.imagenet21k_winter21.classes import classes_of
-from imagenet_builders.datasets.imagenet2012.examples import example_sizes
-from imagenet_builders.sources.gzip_spill import InUse
+from imagenet_builders.locate.found import Survey
+from imagenet_builders.plan.context import Workroom
+from imagenet_builders.plan.recipe import SplitRecipe
+from imagenet_builders.scratch.gunzip import InUse
 from imagenet_builders.sources.rows import SourceFile
-from imagenet_builders.staging.found import Survey
+from imagenet_builders.write.results import SplitResult
 
 
 class Builder(PlannedBuilder):

@@ -10,25 +10,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imagenet_builders.assembly.index import Index, IndexCache
-from imagenet_builders.assembly.progress import Progress
-from imagenet_builders.assembly.workers import Workers
-from imagenet_builders.assembly.workroom import Workroom
-from imagenet_builders.datasets.imagenet21k_winter21 import locate
+from imagenet_builders.datasets.imagenet21k_winter21 import layouts
 from imagenet_builders.datasets.imagenet21k_winter21.classes import (
     check_classes,
     classes_of,
     why_unknown,
 )
-from imagenet_builders.datasets.imagenet21k_winter21.locate import SMALL_CLASSES, SPLIT_FOLDERS
+from imagenet_builders.datasets.imagenet21k_winter21.layouts import SMALL_CLASSES, SPLIT_FOLDERS
 from imagenet_builders.errors import SourceError, StagingError
-from imagenet_builders.sources import folder_images, gzip_spill, tar_images
+from imagenet_builders.locate.choose import nothing_staged
+from imagenet_builders.locate.found import Found, Survey
+from imagenet_builders.locate.search import require_directory
+from imagenet_builders.plan.context import Workroom
+from imagenet_builders.plan.index import Index, IndexCache
+from imagenet_builders.run.local import Workers
+from imagenet_builders.run.progress import Progress
+from imagenet_builders.scratch import gunzip
+from imagenet_builders.sources import folder_images, tar_images
 from imagenet_builders.sources.folder_images import ImageFolder, source_files
 from imagenet_builders.sources.rows import SourceFile, row_schema
 from imagenet_builders.sources.tar_images import ClassTar, ClassTarsJob, Place
-from imagenet_builders.staging.choosing import nothing_staged
-from imagenet_builders.staging.found import Found, Survey
-from imagenet_builders.staging.locate import require_directory
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,10 +39,10 @@ SPLITS = {"whole": ("train",), "p": ("train", "validation")}
 """Splits of each configuration."""
 
 _KINDS = {
-    locate.CLASS_TARS: ("class-tars", "class archives"),
-    locate.TAR: ("tar", "official archive, decompressed"),
-    locate.GZIP: ("tar.gz", "official archive"),
-    locate.FOLDERS: ("folders", "class folders"),
+    layouts.CLASS_TARS: ("class-tars", "class archives"),
+    layouts.TAR: ("tar", "official archive, decompressed"),
+    layouts.GZIP: ("tar.gz", "official archive"),
+    layouts.FOLDERS: ("folders", "class folders"),
 }
 
 # Enough work for a process to be worth starting, little enough for all to be busy to the end.
@@ -64,7 +65,7 @@ class Staged:
     indexes: dict[str, Index]
     layout: str = ""
     unpacked: tuple[str, SourceFile] | None = None
-    in_use: gzip_spill.InUse | None = None
+    in_use: gunzip.InUse | None = None
 
 
 def survey(manual_dir: Path, config: str | None = None) -> Survey:
@@ -72,10 +73,10 @@ def survey(manual_dir: Path, config: str | None = None) -> Survey:
     config = config or "whole"
     full_name = f"{NAME}/{config}"
     try:
-        sources = locate.locate(config, manual_dir)
+        sources = layouts.locate(config, manual_dir)
     except StagingError:
         require_directory(NAME, manual_dir)
-        looked_for = tuple(locate.LOOKED_FOR[config].split("; "))
+        looked_for = tuple(layouts.LOOKED_FOR[config].split("; "))
         return Survey(full_name, {}, missing=dict.fromkeys(SPLITS[config], looked_for))
     except SourceError as error:
         return Survey(full_name, {}, warnings=(str(error),))
@@ -89,9 +90,9 @@ def survey(manual_dir: Path, config: str | None = None) -> Survey:
     )
 
 
-def _as_found(config: str, source: locate.Source, split: str) -> Found | None:
+def _as_found(config: str, source: layouts.Source, split: str) -> Found | None:
     """What a source is to a split, or None if it has nothing of it."""
-    if source.kind == locate.FOLDERS and config == "p":
+    if source.kind == layouts.FOLDERS and config == "p":
         folders = {SPLIT_FOLDERS[name] for name in source.classes}
         if split not in folders:
             return None
@@ -127,7 +128,7 @@ def find(config: str, manual_dir: Path, room: Workroom) -> Staged:
             strict, a class is not there.
         OptionError: There is no room to unpack an archive.
     """
-    sources = locate.locate(config, manual_dir)
+    sources = layouts.locate(config, manual_dir)
     wanted = [one for one in sources if room.options.source in (None, _KINDS[one.kind][0])]
     if not wanted:
         raise nothing_staged(survey(manual_dir, config), room.options.source)
@@ -139,12 +140,12 @@ def find(config: str, manual_dir: Path, room: Workroom) -> Staged:
             f"read, and {', and '.join(map(str, others))}, which will not",
             stacklevel=2,
         )
-    passed_over = locate.check_entries(source, strict=room.options.strict)
+    passed_over = layouts.check_entries(source, strict=room.options.strict)
     if passed_over:
         warnings.warn(passed_over, stacklevel=2)
-    if source.kind == locate.GZIP:
+    if source.kind == layouts.GZIP:
         staged = _of_gzip(config, source.path, room)
-    elif source.kind == locate.TAR:
+    elif source.kind == layouts.TAR:
         staged = Staged(_of_tar(config, source.path, room.cache, room.workers))
     else:
         staged = Staged(_INDEXERS[source.kind](config, source, room))
@@ -169,7 +170,7 @@ def _of_gzip(config: str, archive: Path, room: Workroom) -> Staged:
     directory = spill_directory(config, room)
     size = archive.stat().st_size
     with Progress(f"unpacking {archive.name}", images=0, size=size) as progress:
-        plain = gzip_spill.spilled(
+        plain = gunzip.spilled(
             archive,
             directory,
             announce=lambda text: print(f"{NAME}/{config}: {text}", file=sys.stderr, flush=True),
@@ -177,7 +178,7 @@ def _of_gzip(config: str, archive: Path, room: Workroom) -> Staged:
         )
     file = SourceFile.of(plain)
     room.unpacked[file.path] = f"{archive} (unpacked to {file.path})"
-    in_use = gzip_spill.InUse(plain)
+    in_use = gunzip.InUse(plain)
     # Its index is kept beside it, and goes with it.
     indexes = _of_tar(config, plain, IndexCache(directory), room.workers)
     return Staged(indexes, unpacked=(file.path, SourceFile.of(archive)), in_use=in_use)
@@ -224,7 +225,7 @@ def _place_of(folder: str) -> Place | None:
     return Place(SPLIT_FOLDERS[parts[0]], parts[1], _label("p", parts[1]))
 
 
-def _of_class_tars(config: str, source: locate.Source, room: Workroom) -> dict[str, Index]:
+def _of_class_tars(config: str, source: layouts.Source, room: Workroom) -> dict[str, Index]:
     wnids = source.classes[""]
     labels = _labels(config, source.path, wnids)
     files = tuple(source_files(source.path / f"{wnid}.tar" for wnid in wnids))
@@ -244,7 +245,7 @@ def _of_class_tars(config: str, source: locate.Source, room: Workroom) -> dict[s
     return {"train": room.cache.get([NAME, config, "train"], files, make)}
 
 
-def _of_folders(config: str, source: locate.Source, room: Workroom) -> dict[str, Index]:
+def _of_folders(config: str, source: layouts.Source, room: Workroom) -> dict[str, Index]:
     return {
         SPLIT_FOLDERS.get(folder, "train"): _of_class_folders(
             config, SPLIT_FOLDERS.get(folder, "train"), source.path / folder, wnids, room
@@ -272,9 +273,9 @@ def _of_class_folders(
     return room.cache.get([NAME, config, split, "folders"], files, make)
 
 
-_INDEXERS: dict[str, Callable[[str, locate.Source, Workroom], dict[str, Index]]] = {
-    locate.CLASS_TARS: _of_class_tars,
-    locate.FOLDERS: _of_folders,
+_INDEXERS: dict[str, Callable[[str, layouts.Source, Workroom], dict[str, Index]]] = {
+    layouts.CLASS_TARS: _of_class_tars,
+    layouts.FOLDERS: _of_folders,
 }
 
 

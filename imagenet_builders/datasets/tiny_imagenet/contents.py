@@ -19,12 +19,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from imagenet_builders.boxes import tiny
+from imagenet_builders.datasets.tiny_imagenet import boxes as tiny
 from imagenet_builders.errors import ArchiveError, SourceError
-from imagenet_builders.sources import folder_images, zip_members
+from imagenet_builders.formats import zip_members
+from imagenet_builders.formats.zip_members import ZipMember
+from imagenet_builders.locate import listing
+from imagenet_builders.sources import folder_images
 from imagenet_builders.sources.folder_images import ImageFolder
 from imagenet_builders.sources.rows import WHOLE_FILE, Rows, SourceFile
-from imagenet_builders.sources.zip_members import ZipMember
 
 SPLITS = {"train": "train", "validation": "val", "test": "test"}
 """Split to its directory."""
@@ -251,7 +253,7 @@ class Folder(Contents):
         there = self._entries("", {CLASS_LIST, *_IGNORED, *SPLITS.values()})
         self._splits = [split for split, directory in SPLITS.items() if directory in there]
         if "train" in self._splits:
-            classes, others = folder_images.list_folders(path / "train")
+            classes, others = listing.list_folders(path / "train")
             for name in others:
                 raise self._unexpected(
                     f"train/{name}", "only folders such as n01443537 belong here"

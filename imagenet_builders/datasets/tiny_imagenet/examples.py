@@ -8,19 +8,19 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from imagenet_builders import images
-from imagenet_builders.assembly.index import Index
-from imagenet_builders.assembly.records import (
+from imagenet_builders.datasets.tiny_imagenet.boxes import SIDE
+from imagenet_builders.errors import BadImageError
+from imagenet_builders.formats.tfrecord.example import (
     FlatExample,
     bytes_value_sizes,
     float_value_sizes,
     int_value_sizes,
     serialized_sizes,
 )
-from imagenet_builders.assembly.shards import Note
-from imagenet_builders.boxes.tiny import SIDE
-from imagenet_builders.errors import BadImageError
+from imagenet_builders.plan.index import Index
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.sources.rows import WHOLE_FILE, check_image_size
+from imagenet_builders.write.results import Note
 
 if TYPE_CHECKING:
     import numpy as np

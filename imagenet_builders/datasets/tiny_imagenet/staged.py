@@ -13,10 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from imagenet_builders import labels
-from imagenet_builders.assembly.engine import SplitRecipe
-from imagenet_builders.assembly.index import Index
-from imagenet_builders.assembly.workroom import Workroom
-from imagenet_builders.boxes import tiny
+from imagenet_builders.datasets.tiny_imagenet import boxes as tiny
 from imagenet_builders.datasets.tiny_imagenet import examples
 from imagenet_builders.datasets.tiny_imagenet.contents import (
     ANNOTATIONS,
@@ -28,11 +25,14 @@ from imagenet_builders.datasets.tiny_imagenet.contents import (
     Images,
 )
 from imagenet_builders.errors import SourceError, StagingError
+from imagenet_builders.locate.choose import layout_of, nothing_staged, say
+from imagenet_builders.locate.found import Found, Survey
+from imagenet_builders.locate.official import official_archives
+from imagenet_builders.locate.search import require_directory
+from imagenet_builders.plan.context import Workroom
+from imagenet_builders.plan.index import Index
+from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.sources.rows import row_schema
-from imagenet_builders.staging.checksums import official_archives
-from imagenet_builders.staging.choosing import layout_of, nothing_staged, say
-from imagenet_builders.staging.found import Found, Survey
-from imagenet_builders.staging.locate import require_directory
 
 if TYPE_CHECKING:
     import pyarrow as pa

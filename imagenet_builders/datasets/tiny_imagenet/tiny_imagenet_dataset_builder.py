@@ -9,13 +9,13 @@ from typing import ClassVar
 import tensorflow_datasets as tfds
 
 from imagenet_builders import labels
-from imagenet_builders.assembly.builder import PlannedBuilder
-from imagenet_builders.assembly.engine import SplitRecipe
-from imagenet_builders.assembly.workroom import Workroom
-from imagenet_builders.boxes.tiny import SIDE
+from imagenet_builders.build.builder import PlannedBuilder
 from imagenet_builders.datasets.access_terms import ACCESS_TERMS
 from imagenet_builders.datasets.tiny_imagenet import staged
-from imagenet_builders.staging.found import Survey
+from imagenet_builders.datasets.tiny_imagenet.boxes import SIDE
+from imagenet_builders.locate.found import Survey
+from imagenet_builders.plan.context import Workroom
+from imagenet_builders.plan.recipe import SplitRecipe
 
 
 class Builder(PlannedBuilder):

@@ -1,0 +1,219 @@
+"""The build of a dataset's splits: plan all, then write all shards from one queue."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from imagenet_builders.errors import SourceError, TargetError
+from imagenet_builders.options import BuildOptions
+from imagenet_builders.plan import index as index_lib
+from imagenet_builders.plan.plan import SplitPlan
+from imagenet_builders.plan.recipe import SplitRecipe
+from imagenet_builders.publish.workplace import Workplace
+from imagenet_builders.run.local import Workers
+from imagenet_builders.run.progress import Progress
+from imagenet_builders.scratch.copy import StagedCopy
+from imagenet_builders.write import durable
+from imagenet_builders.write.marks import MarkedShard
+from imagenet_builders.write.results import ShardResult, SplitResult
+from imagenet_builders.write.shard import ShardJob
+from imagenet_builders.write.space import check_space
+
+_SMALL_BYTES = 32 << 20
+
+# The shard itself and its mark.
+_FILES_A_SHARD = 2
+
+
+def write_splits(
+    recipes: Sequence[SplitRecipe],
+    plans: Sequence[SplitPlan],
+    *,
+    name: str,
+    shard_path: Callable[[str, int, int], Path],
+    file_format: str,
+    workplace: Workplace,
+    options: BuildOptions,
+    workers: Workers,
+) -> list[SplitResult]:
+    """Writes all shards of the splits that are not finished.
+
+    Args:
+        recipes: The splits.
+        plans: Their plans.
+        name: What is built, for the progress bar.
+        shard_path: From split, shard and number of shards to the file.
+        file_format: Name of the file format.
+        workplace: Where finished shards and their marks are; it is open.
+        options: How to write.
+        workers: Who writes.
+
+    Returns:
+        What was built, in the order of `recipes`.
+
+    Raises:
+        ImagenetBuildersError: A source is damaged, or an image is and the policy is to fail; or a
+            shard cannot be written.
+        OSError: A file cannot be read.
+    """
+    todo = [
+        _Shard(which, number, path, workplace.mark_of(path))
+        for which, plan in enumerate(plans)
+        for number in range(plan.shard_count)
+        for path in [shard_path(plan.split, number, plan.shard_count)]
+    ]
+    images = sum(plan.rows.num_rows for plan in plans)
+    sizes = [plan.shard_sizes() for plan in plans]
+    size = sum(map(sum, sizes))
+    # Less than this is written here: starting a process takes as long.
+    here = size < _SMALL_BYTES
+    results: list[ShardResult] = []
+    with Progress(name, images=images, size=size) as progress:
+        marked = [shard for shard in todo if shard.mark.exists()]
+        for position, result in workers.run(
+            "imagenet_builders.write.marks:finished_shard",
+            [_marked_job(plans[shard.which], shard, options) for shard in marked],
+            report=progress.update,
+            here=here,
+        ):
+            if result is not None:
+                todo.remove(marked[position])
+                results.append(result)
+        if results:
+            progress.say(f"{name}: {len(results):,} shards are finished already")
+        left = sum(sizes[shard.which][shard.number] for shard in todo)
+        check_space(workplace.directory, left, _FILES_A_SHARD * len(todo))
+        # Made one by one: together, the jobs hold all rows once more.
+        for _, result in workers.run(
+            "imagenet_builders.write.shard:write_shard",
+            (_shard_job(plans[s.which], recipes[s.which], s, file_format, options) for s in todo),
+            report=progress.update,
+            prefetch="imagenet_builders.write.shard:prefetch",
+            here=here,
+        ):
+            results.append(result)
+    for plan in plans:
+        for file in plan.files:
+            file.check_still_there()
+    return [_collect(plan, recipe, results) for plan, recipe in zip(plans, recipes, strict=True)]
+
+
+def check_shards(
+    results: Sequence[SplitResult], shard_path: Callable[[str, int, int], Path]
+) -> None:
+    """Makes sure that all shards are there still, before they are published.
+
+    File systems for scratch data are tidied by programs that remove what is old.
+
+    Args:
+        results: What was built.
+        shard_path: As for `write_splits`.
+
+    Raises:
+        TargetError: A shard is missing, or has another size than was written.
+    """
+    for result in results:
+        for number, size in enumerate(result.shard_bytes):
+            path = shard_path(result.split, number, len(result.shard_bytes))
+            with durable.writing(path):
+                found = path.stat().st_size
+            if found != size:
+                raise TargetError(
+                    f"{path} had {size:,} bytes when it was written and has {found:,} now; see who "
+                    "changed it, then run the same command again"
+                )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Shard:
+    """A shard to be made: which plan, which shard of it, its file and its mark."""
+
+    which: int
+    number: int
+    path: Path
+    mark: Path
+
+
+def _marked_job(plan: SplitPlan, shard: _Shard, options: BuildOptions) -> MarkedShard:
+    return MarkedShard(
+        plan.split, shard.number, str(shard.path), str(shard.mark), options.bad_images
+    )
+
+
+def _shard_job(
+    plan: SplitPlan, recipe: SplitRecipe, shard: _Shard, file_format: str, options: BuildOptions
+) -> ShardJob:
+    rows, files = plan.shard(shard.number)
+    return ShardJob(
+        split=plan.split,
+        number=shard.number,
+        path=str(shard.path),
+        file_format=file_format,
+        examples=recipe.examples,
+        rows=index_lib.to_bytes(rows),
+        files=files,
+        bad_images=options.bad_images,
+        mark=str(shard.mark),
+    )
+
+
+def _collect(plan: SplitPlan, recipe: SplitRecipe, results: Sequence[ShardResult]) -> SplitResult:
+    """Puts the shards of a split together, in order."""
+    shards = sorted((r for r in results if r.split == plan.split), key=lambda r: r.number)
+    # A shard of an earlier build may have been made from the same file in another place.
+    paths = {os.path.basename(file.path): file.path for file in plan.files}
+    result = SplitResult(
+        split=plan.split,
+        shard_lengths=tuple(shard.examples for shard in shards),
+        record_bytes=sum(shard.record_bytes for shard in shards),
+        shard_bytes=tuple(shard.file_bytes for shard in shards),
+        shard_crc32c=tuple(shard.crc32c for shard in shards),
+        notes=tuple(
+            dataclasses.replace(note, path=paths.get(os.path.basename(note.path), note.path))
+            for shard in shards
+            for note in shard.notes
+        ),
+        files=plan.files + recipe.also_read,
+        counts=recipe.counts,
+        layout=recipe.layout,
+    )
+    if result.examples == 0:
+        raise SourceError(
+            f"split {plan.split!r}: every one of its {plan.rows.num_rows} images is bad, so there "
+            f"is nothing to build; the first: {result.notes[0].path}: {result.notes[0].reason}"
+        )
+    return result
+
+
+def as_original(
+    results: Iterable[SplitResult], copy: StagedCopy, scratch: Path
+) -> list[SplitResult]:
+    """Results that name the original archives, not the copies and unpacked files that were read.
+
+    Args:
+        results: What was built.
+        copy: What it was built from.
+        scratch: The scratch directory of the build. The archives that the files in it were unpacked
+            from are among the files of a result.
+
+    Returns:
+        The results as they would be had all been read in place.
+    """
+    unpacked = os.path.join(os.path.abspath(scratch), "")
+    return [
+        dataclasses.replace(
+            result,
+            files=tuple(
+                dataclasses.replace(file, path=copy.original_of(file.path))
+                for file in result.files
+                if not file.path.startswith(unpacked)
+            ),
+            notes=tuple(
+                dataclasses.replace(note, path=copy.original_of(note.path)) for note in result.notes
+            ),
+        )
+        for result in results
+    ]

@@ -1,0 +1,49 @@
+"""What was asked for, out of TensorFlow Datasets' `DownloadConfig` and `DownloadManager`."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import tensorflow_datasets as tfds
+
+from imagenet_builders.plan.recipe import PlanConfig
+
+
+def manual_dir_of(dl_manager: tfds.download.DownloadManager) -> Path:
+    """Where the archives are; whether anything is there is for the dataset to say, in its words."""
+    try:
+        return Path(dl_manager.manual_dir)
+    except (AssertionError, OSError):
+        # TensorFlow Datasets' own words for a directory that is missing or empty.
+        return Path(dl_manager._manual_dir)
+
+
+def plan_config(download_config: tfds.download.DownloadConfig) -> PlanConfig:
+    """How to plan.
+
+    Args:
+        download_config: Its number and sizes of shards, `max_examples_per_split` and
+            `ignore_duplicates` count.
+
+    Returns:
+        The same for the planner; the number of shards follows from TensorFlow Datasets' own rule.
+    """
+    shards = download_config.get_shard_config()
+
+    def count_shards(size: int, examples: int) -> int:
+        count: int = shards.get_number_shards(size, examples)
+        defaults = type(shards)(num_shards=shards.num_shards)
+        if shards != defaults and count == defaults.get_number_shards(size, examples):
+            warnings.warn(
+                "min_shard_size and max_shard_size made no difference: the installed TensorFlow "
+                f"Datasets makes {count} shards with and without them; num_shards is obeyed",
+                stacklevel=2,
+            )
+        return count
+
+    return PlanConfig(
+        count_shards=count_shards,
+        max_examples_per_split=download_config.max_examples_per_split,
+        ignore_duplicates=download_config.ignore_duplicates,
+    )

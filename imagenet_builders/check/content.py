@@ -1,0 +1,205 @@
+"""What a source holds, as far as names say: images, classes, shards, batches; and what lacks."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from imagenet_builders import labels
+from imagenet_builders.check import counting, look
+from imagenet_builders.check.counting import Counted
+from imagenet_builders.check.look import Look
+from imagenet_builders.check.report import ERROR, WARNING, Problem
+from imagenet_builders.check.targets import Target
+from imagenet_builders.locate.found import Found
+from imagenet_builders.locate.listing import LIST_ENDING
+from imagenet_builders.locate.official import official_splits
+
+# Counting in the headers of a tar is done where it is not the official one, of which all is known.
+_COUNTED_BYTES = 1 << 30
+
+_SUBFOLDERS = {
+    ("tiny_imagenet", "train"): ("train",),
+    ("tiny_imagenet", "validation"): ("val",),
+    ("tiny_imagenet", "test"): ("test",),
+    ("imagenet21k_winter21", "train"): ("imagenet21k_train",),
+    ("imagenet21k_winter21", "validation"): ("imagenet21k_val",),
+}
+_BATCH = re.compile(r"(?:train_data_batch_[0-9]+|val_data)\.npz")
+
+_OFFICIAL_SHARDS = {
+    ("webdataset", "train"): 1024,
+    ("webdataset", "validation"): 64,
+    ("tfrecord", "train"): 1024,
+    ("tfrecord", "validation"): 128,
+}
+"""Shards of timm/imagenet-1k-wds and of tensorflow/models' slim. Sources: tfds_to_wds.py of
+rwightman/imagenet-12k; research/slim/datasets/build_imagenet_data.py."""
+
+
+def of_source(
+    target: Target, found: Found, looks: Mapping[Path, Look]
+) -> tuple[Counted, list[Problem]]:
+    """Counts what a source holds, where names are enough, and says what lacks.
+
+    Args:
+        target: What it provides a split of.
+        found: The source.
+        looks: What a look at each file showed.
+
+    Returns:
+        What was counted, and the problems.
+    """
+    path = found.paths[0]
+    try:
+        if found.kind in ("webdataset", "tfrecord"):
+            return Counted(), _shards(found)
+        if found.kind == "squashfs":
+            return Counted(), _too_small(target, found)
+        if target.dataset == "imagenet2012_downsampled":
+            return Counted(), _batches(target, found, looks)
+        counted = _counted(target, found, looks)
+    except OSError as error:
+        where = Path(error.filename) if error.filename else path
+        return Counted(), [look.unreadable(where, error)]
+    problems = _refused(found, counted)
+    lacking = None
+    if target.class_space is not None:
+        known = labels.wnids(target.class_space)
+        lacking = counting.missing_classes(path, counted, known)
+    official = official_splits()[target.dataset, target.config, found.split].images
+    count = counted.images
+    if (
+        lacking is None
+        and os.path.isdir(path)
+        and None not in (count, official)
+        and count != official
+    ):
+        lacking = Problem(
+            WARNING,
+            str(path),
+            f"{official:,} images",
+            f"{count:,}",
+            "a subset, or a copy that was not finished",
+            "copy what is missing, or build without it",
+        )
+    return counted, [*problems, *([lacking] if lacking is not None else [])]
+
+
+def _too_small(target: Target, found: Found) -> list[Problem]:
+    """The problem of a SquashFS image with fewer files and folders than there are images."""
+    official = official_splits()[target.dataset, target.config, found.split].images
+    count = counting.inodes_of_squashfs(found.paths[0])
+    if official is None or count >= official:
+        return []
+    return [
+        Problem(
+            WARNING,
+            str(found.paths[0]),
+            f"{official:,} images",
+            f"{count:,} files and folders, as its first bytes say",
+            "a subset, or an image that was made of a copy that was not finished",
+            "make it again, or build without what is missing; --strict refuses it",
+        )
+    ]
+
+
+def _refused(found: Found, counted: Counted) -> list[Problem]:
+    """The problems of what a build would end at, once for many of the same."""
+    lists = [each for each in found.paths[1:] if each.name.endswith(LIST_ENDING)]
+    if lists and not counted.images:
+        return [
+            Problem(
+                ERROR,
+                str(lists[0]),
+                "a list of images, the path of one a line",
+                "no line of that kind",
+                "a list of something else, or in another encoding than UTF-8",
+                "mend it, or move it away so that the folder is listed",
+            )
+        ]
+    if not counted.refused or found.kind != "folders":
+        return []
+    path, what = counted.refused[0]
+    more = len(counted.refused) - 1
+    others = f", and {more:,} more such things, the last {counted.refused[-1][0]}" if more else ""
+    return [
+        Problem(
+            ERROR,
+            path,
+            "nothing but images in the folders of images, and some in each",
+            what + others,
+            "another program left it, or an unpacking or copy broke off",
+            "remove it, or copy what is missing",
+        )
+    ]
+
+
+def _counted(target: Target, found: Found, looks: Mapping[Path, Look]) -> Counted:
+    path = found.paths[0]
+    if found.kind == "class-tars" and not os.path.isdir(path):
+        return Counted(None, frozenset(path.stem for path in found.paths))
+    lists = [each for each in found.paths[1:] if each.name.endswith(LIST_ENDING)]
+    if lists:
+        return counting.in_list(lists[0])
+    if os.path.isdir(path):
+        for name in _SUBFOLDERS.get((target.dataset, found.split), ()):
+            if os.path.isdir(path / name):
+                return counting.in_folder(path / name)
+        return counting.in_folder(path, of_tars=found.kind == "class-tars")
+    seen = looks[path]
+    if seen.names is not None:
+        folders = _SUBFOLDERS.get((target.dataset, found.split), ())
+        return counting.in_names(
+            seen.names, lambda name: not folders or any(part in folders for part in name.split("/"))
+        )
+    if found.kind == "tar" and (seen.size or 0) <= _COUNTED_BYTES:
+        return counting.in_tar(path)
+    return Counted()
+
+
+def _shards(found: Found) -> list[Problem]:
+    """The problem of shards that lack at the end; a gap among them is the survey's to find."""
+    official = _OFFICIAL_SHARDS[found.kind, found.split]
+    if len(found.paths) >= official or "-of-" in found.paths[0].name:
+        return []
+    return [
+        Problem(
+            WARNING,
+            str(found.paths[-1]),
+            f"{official:,} shards, as published",
+            f"{len(found.paths):,}, of which this is the last",
+            "a subset, or a copy that was not finished",
+            "copy the others too, or build without them",
+        )
+    ]
+
+
+def _batches(target: Target, found: Found, looks: Mapping[Path, Look]) -> list[Problem]:
+    """The problem of files of pixels that lack, or None."""
+    names: list[str] = []
+    for path in found.paths:
+        if path in looks and looks[path].names is not None and path.suffix == ".zip":
+            names += looks[path].names or ()
+        elif os.path.isdir(path):
+            names += (str(each) for each in path.rglob("*.npz"))
+        else:
+            names.append(path.name)
+    there = {match for name in names if (match := _BATCH.search(name.rpartition("/")[2]))}
+    count = len({match[0] for match in there})
+    expected = 10 if found.split == "train" else 1
+    if count >= expected:
+        return []
+    return [
+        Problem(
+            ERROR,
+            " and ".join(map(str, found.paths)),
+            f"{expected} files such as "
+            f"{'train_data_batch_1.npz' if expected > 1 else 'val_data.npz'}",
+            f"{count}",
+            "a copy or an unpacking that was not finished",
+            "copy or unpack it again",
+        )
+    ]

@@ -1,0 +1,183 @@
+"""Walks every header and member name, by the code that indexes for a build.
+
+So what it finds is what a build would find, and the index that it makes is kept in the scratch
+directory: a build that follows with the same one has nothing left to index.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from imagenet_builders.check.gather import Checked
+from imagenet_builders.check.report import BAD, ERROR, MISSING, WARNING, Problem
+from imagenet_builders.check.targets import Target
+from imagenet_builders.errors import ArchiveError, ImagenetBuildersError
+from imagenet_builders.locate.found import Found
+from imagenet_builders.options import BuildOptions
+from imagenet_builders.plan.context import Workroom
+from imagenet_builders.run.local import Workers
+from imagenet_builders.scratch.copy import StagedCopy
+from imagenet_builders.scratch.original_names import naming_originals
+
+Indexer = Callable[[Target, Mapping[str, Found], Workroom], Mapping[str, int]]
+"""Indexes what is staged of a target, given what provides each split; gives the number of images of
+each split."""
+
+
+def index_all(
+    checked: Sequence[Checked],
+    data_dir: Path,
+    options: BuildOptions,
+    announce: Callable[[str], None] = lambda text: None,
+) -> tuple[list[Checked], list[Problem]]:
+    """Indexes everything of which a build would index something.
+
+    Args:
+        checked: What was checked.
+        data_dir: Where the datasets go, which may decide where the scratch directory is.
+        options: As for the build.
+        announce: Told what is indexed now.
+
+    Returns:
+        The rows with their numbers of images, and the problems.
+    """
+    jobs = _jobs(checked)
+    counts: dict[str, dict[str, int]] = {}
+    problems: list[Problem] = []
+    with Workers(options.worker_count) as workers:
+        room = Workroom(options.scratch_for(data_dir), options, workers)
+        for target, found in jobs:
+            announce(f"{target.name}: {', '.join(found)}")
+            with warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always", UserWarning)
+                try:
+                    with naming_originals(StagedCopy(), room.unpacked):
+                        indexed = _INDEXERS[target.dataset](target, found, room)
+                    counts.setdefault(target.name, {}).update(indexed)
+                except (ImagenetBuildersError, OSError) as error:
+                    problems.append(_problem(target, ERROR, str(error), error))
+            problems += [
+                _problem(target, WARNING, str(one.message), None)
+                for one in said
+                # What is not staged has been said.
+                if issubclass(one.category, UserWarning)
+                and "will be missing" not in str(one.message)
+            ]
+    return [_counted(one, counts) for one in checked], problems
+
+
+def _jobs(checked: Sequence[Checked]) -> list[tuple[Target, dict[str, Found]]]:
+    """What is indexed together: a split, or a dataset whose splits stand or fall together."""
+    jobs: dict[tuple[Target, str], dict[str, Found]] = {}
+    bad: set[tuple[Target, str]] = set()
+    for one in checked:
+        if one.found is None or not one.row.preferred:
+            continue
+        job = (one.target, one.row.split if one.row.dataset in _BY_SPLIT else "")
+        if one.row.verdict == BAD:  # Why is known already.
+            bad.add(job)
+        if one.row.part == "images":
+            jobs.setdefault(job, {})[one.row.split] = one.found
+    return [
+        (target, found) for (target, split), found in jobs.items() if (target, split) not in bad
+    ]
+
+
+def _problem(target: Target, severity: str, text: str, error: Exception | None) -> Problem:
+    path = target.manual_dir
+    if isinstance(error, ArchiveError):
+        path = Path(error.archive)
+        text = text.removeprefix(f"{error.archive}: ").removeprefix(f"{error.archive}, ")
+    return Problem(
+        severity,
+        str(path),
+        "a source with every header and name sound" if severity == ERROR else "",
+        text,
+        "",
+        "see the reason given" if severity == ERROR else "see whether that is meant",
+        (target.name,),
+    )
+
+
+def _counted(one: Checked, counts: Mapping[str, Mapping[str, int]]) -> Checked:
+    row = one.row
+    if not row.preferred or row.verdict == MISSING:
+        return one
+    number = counts.get(row.name, {}).get(row.split)
+    if number is None:
+        return dataclasses.replace(one, row=dataclasses.replace(row, verdict=BAD))
+    if row.part != "images":
+        return one
+    return dataclasses.replace(one, row=dataclasses.replace(row, images_found=number))
+
+
+def _imagenet2012(
+    target: Target, sources: Mapping[str, Found], room: Workroom
+) -> Mapping[str, int]:
+    from imagenet_builders.datasets.imagenet2012 import staged
+
+    return {split: len(staged.index_split(found, room)) for split, found in sources.items()}
+
+
+def _localization(
+    target: Target, sources: Mapping[str, Found], room: Workroom
+) -> Mapping[str, int]:
+    from imagenet_builders.datasets.imagenet2012_localization import staged
+
+    return {each.split: len(each.index) for each in staged.recipes(target.manual_dir, room)}
+
+
+def _dogs(target: Target, sources: Mapping[str, Found], room: Workroom) -> Mapping[str, int]:
+    from imagenet_builders.datasets.imagenet2012_dogs import staged
+
+    recipes, _ = staged.recipes(target.manual_dir, room)
+    return {each.split: len(each.index) for each in recipes}
+
+
+def _downsampled(target: Target, sources: Mapping[str, Found], room: Workroom) -> Mapping[str, int]:
+    from imagenet_builders.datasets.imagenet2012_downsampled import batches, staged
+    from imagenet_builders.scratch.unzip import Unpacked
+
+    assert target.config is not None
+    size = int(target.config.partition("x")[0])
+    unpacked = Unpacked(target.name, room)
+    try:
+        found = {split: staged.find_batches(split, one.paths) for split, one in sources.items()}
+        return {
+            split: len(batches.index_split(size, split, files, room, unpacked))
+            for split, files in found.items()
+        }
+    finally:
+        unpacked.close()
+
+
+def _winter21(target: Target, sources: Mapping[str, Found], room: Workroom) -> Mapping[str, int]:
+    from imagenet_builders.datasets.imagenet21k_winter21 import staged
+
+    assert target.config is not None
+    found = staged.find(target.config, target.manual_dir, room)
+    return {split: len(index) for split, index in found.indexes.items()}
+
+
+def _tiny(target: Target, sources: Mapping[str, Found], room: Workroom) -> Mapping[str, int]:
+    from imagenet_builders.datasets.tiny_imagenet import staged
+
+    recipes, warning = staged.recipes(target.manual_dir, room)
+    if warning is not None:
+        warnings.warn(warning, stacklevel=1)
+    return {each.split: len(each.index) for each in recipes}
+
+
+_BY_SPLIT = frozenset({"imagenet2012", "imagenet2012_downsampled"})
+
+_INDEXERS: Mapping[str, Indexer] = {
+    "imagenet2012": _imagenet2012,
+    "imagenet2012_localization": _localization,
+    "imagenet2012_dogs": _dogs,
+    "imagenet2012_downsampled": _downsampled,
+    "imagenet21k_winter21": _winter21,
+    "tiny_imagenet": _tiny,
+}

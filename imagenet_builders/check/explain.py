@@ -1,0 +1,253 @@
+"""What is not staged, and why it may be missed: a name, a folder, a copy that is not done."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from imagenet_builders.check import look, near_names
+from imagenet_builders.check.near_names import Unusual
+from imagenet_builders.check.report import ERROR, WARNING, Problem
+from imagenet_builders.check.targets import Surveyed, Target, survey
+from imagenet_builders.locate.official import official_archives
+
+_NAMED = 4
+_LOOK = "see whether that is meant"
+
+
+def not_a_directory(manual_dir: Path) -> Problem | None:
+    """The problem of a `manual_dir` that is none, or cannot be read; None if it can."""
+    try:
+        if manual_dir.is_dir():
+            next(manual_dir.iterdir(), None)
+            return None
+        there = manual_dir.exists()
+    except OSError as error:
+        return look.unreadable(manual_dir, error)
+    if there:
+        return Problem(
+            ERROR,
+            str(manual_dir),
+            "the directory that holds the archives",
+            "a file",
+            "",
+            f"give the directory that it is in, {manual_dir.absolute().parent}",
+        )
+    close = near_names.similar(manual_dir)
+    return Problem(
+        ERROR,
+        str(manual_dir),
+        "the directory that holds the archives",
+        "nothing",
+        "another spelling, or a file system that is not mounted on this machine",
+        f"look whether {_any(close)} is meant" if close else "look at the path",
+    )
+
+
+def of_surveys(
+    manual_dir: Path, surveyed: Sequence[Surveyed], shown: Sequence[Surveyed], *, add_name: bool
+) -> list[Problem]:
+    """The problems of what is not found, and what the surveys themselves say.
+
+    Args:
+        manual_dir: Where everything was looked for.
+        surveyed: All targets.
+        shown: Those of which something is found, or should be.
+        add_name: Whether each dataset was looked for in the directory of its name.
+    """
+    used = [
+        path
+        for each in surveyed
+        for found in (*each.survey.found.values(), *each.survey.boxes.values())
+        for one in found
+        for path in one.paths
+    ]
+    places = [manual_dir, *(each.target.manual_dir for each in surveyed)]
+    places += [path.parent for path in used]
+    places += [path for path in near_names.near(manual_dir) if path.parent == manual_dir]
+    unusual = near_names.unusual_names(places, used)
+    problems: list[Problem] = []
+    explained: set[Path] = set()
+    for each in shown:
+        problems += _of_one(each, unusual, explained)
+    problems += [
+        Problem(WARNING, str(each.target.manual_dir), "", warning, "", _LOOK, (each.target.name,))
+        for each in surveyed
+        for warning in each.survey.warnings
+    ]
+    if not any(each.buildable for each in surveyed):
+        problems += _elsewhere(manual_dir, surveyed, add_name=add_name)
+    elif missed := [each for each in shown if not each.buildable and each.error is None]:
+        problems += _elsewhere(manual_dir, missed, add_name=add_name)
+    problems += _too_low(manual_dir, shown)
+    problems += [
+        Problem(
+            WARNING,
+            str(one.path),
+            f"the name {one.official}",
+            one.path.name + (" (0 bytes)" if one.size == 0 else ""),
+            one.sentence,
+            one.action,
+            official_archives()[one.official].datasets,
+        )
+        for one in unusual
+        if one.path not in explained
+    ]
+    return problems
+
+
+def _of_one(each: Surveyed, unusual: Sequence[Unusual], explained: set[Path]) -> list[Problem]:
+    target = each.target
+    if each.error is not None:
+        return [
+            Problem(
+                ERROR,
+                str(target.manual_dir),
+                f"{target.name}, or nothing of it",
+                str(each.error),
+                "",
+                "see the reason given",
+                (target.name,),
+            )
+        ]
+    problems: list[Problem] = []
+    buildable = each.buildable
+    for split in target.splits if buildable else ("",):
+        if split in buildable:
+            continue
+        lacking = [text for text in _looked_for(each, split) if text]
+        near = [
+            one
+            for one in unusual
+            if target.dataset in official_archives()[one.official].datasets
+            and (not lacking or any(one.official in text for text in lacking))
+        ]
+        explained.update(one.path for one in near)
+        what = f"split {split} of {target.name}" if split else target.name
+        problems.append(
+            Problem(
+                ERROR if not buildable else WARNING,
+                str(target.manual_dir),
+                f"{what}: {_any(lacking)}" if lacking else what,
+                _found(each, split),
+                "; ".join(one.sentence for one in near),
+                "; ".join(one.action for one in near)
+                or (
+                    "stage it, or build without it" if buildable else "stage it, or look elsewhere"
+                ),
+                (target.name,),
+            )
+        )
+    if buildable and not target.needs_boxes and target.dataset == "imagenet2012_dogs":
+        problems += [
+            Problem(
+                WARNING,
+                str(target.manual_dir),
+                "ILSVRC2012_bbox_train_dogs.tar.gz",
+                "nothing",
+                "",
+                "stage it, or build a dataset of which no image has boxes",
+                (target.name,),
+            )
+            for split in buildable
+            if not each.survey.boxes.get(split)
+        ]
+    return problems
+
+
+def _looked_for(each: Surveyed, split: str) -> list[str]:
+    """What was looked for in vain; of all splits for an empty name."""
+    missing = each.survey.missing
+    if split and split in missing:
+        return list(missing[split])
+    if not split:
+        return [text for texts in missing.values() for text in texts]
+    return [text for key, texts in missing.items() if key.startswith(split) for text in texts]
+
+
+def _found(each: Surveyed, split: str) -> str:
+    found = each.survey.found
+    if found.get(split) if split else found:
+        return "its images, but not its boxes"
+    if split and each.survey.boxes.get(split):
+        return "its boxes, but not its images"
+    return "nothing"
+
+
+def _elsewhere(manual_dir: Path, surveyed: Sequence[Surveyed], *, add_name: bool) -> list[Problem]:
+    """Directories near `manual_dir` in which there is what is missed in it."""
+    there: dict[Path, list[str]] = {}
+    by_name: list[str] = []
+    for path in near_names.near(manual_dir):
+        for each in surveyed:
+            if survey(each.target, path).buildable:
+                there.setdefault(path, []).append(each.target.name)
+                if path == manual_dir / each.target.dataset:
+                    by_name.append(each.target.name)
+    required = any(each.target.required for each in surveyed)
+    if not there:
+        if required:  # It has been said of each.
+            return []
+        return [
+            Problem(
+                ERROR,
+                str(manual_dir),
+                "at least one archive of the ImageNet family, or a folder of its images",
+                "nothing that is known",
+                "another directory is meant, or its files have other names than the official ones",
+                "give the directory that holds them; the README lists what is looked for",
+            )
+        ]
+    if by_name and not add_name:
+        action = "check (and build) with --add-name-to-manual-dir"
+        if len(set(by_name)) == 1:
+            action += f", or with {manual_dir / by_name[0].partition('/')[0]}"
+    elif add_name:
+        action = f"check without --add-name-to-manual-dir, with {_any(there)}"
+    else:
+        action = f"check {_any(there)} instead"
+    listed = [f"{', '.join(sorted(set(of)))} in {path}" for path, of in there.items()]
+    return [
+        Problem(
+            ERROR,
+            str(manual_dir),
+            "the directory that holds the archives",
+            f"none of them, but {_all(listed)}",
+            "a directory too high or too low",
+            action,
+        )
+    ]
+
+
+def _too_low(manual_dir: Path, shown: Sequence[Surveyed]) -> list[Problem]:
+    """The problem of class folders that are those of ImageNet's train split, not all of 21k."""
+    found = [one for each in shown for sources in each.survey.found.values() for one in sources]
+    if not found or any(one.paths[0] != manual_dir for one in found):
+        return []
+    above = Path(os.path.abspath(manual_dir)).parent
+    train = survey(Target("imagenet2012", None, above, required=False)).buildable.get("train", ())
+    if all(one.paths[0].name != Path(os.path.abspath(manual_dir)).name for one in train):
+        return []
+    return [
+        Problem(
+            WARNING,
+            str(manual_dir),
+            "the classes of ImageNet-21k, of which this is taken for a part",
+            f"the train split of imagenet2012 in {above}",
+            "a directory too low",
+            f"check {above}, if that is meant",
+            tuple(each.target.name for each in shown if each.buildable),
+        )
+    ]
+
+
+def _any(things: Iterable[object]) -> str:
+    texts = [str(thing) for thing in things]
+    more = f" or one of {len(texts) - _NAMED} others" if len(texts) > _NAMED else ""
+    return " or ".join(texts[:_NAMED]) + more
+
+
+def _all(texts: Sequence[str]) -> str:
+    more = f"; and {len(texts) - _NAMED} others" if len(texts) > _NAMED else ""
+    return "; ".join(texts[:_NAMED]) + more

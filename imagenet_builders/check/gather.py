@@ -1,0 +1,250 @@
+"""Gathers a check: surveys what is staged, looks at each file once, and makes rows and problems."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from imagenet_builders.check import content, explain, look
+from imagenet_builders.check.counting import Counted
+from imagenet_builders.check.look import Look
+from imagenet_builders.check.report import (
+    BAD,
+    ERROR,
+    MISSING,
+    ODD,
+    OK,
+    SPARE,
+    WARNING,
+    Problem,
+    Report,
+    Row,
+)
+from imagenet_builders.check.targets import Surveyed, Target, all_targets, survey
+from imagenet_builders.locate.found import Found
+from imagenet_builders.locate.official import official_archive, official_splits
+
+# Files are opened so many at a time: each waits for the storage, not for this machine.
+_THREADS = 16
+
+_FOLDER_KINDS = frozenset({"folders", "class-tars", "npz", "zip"})
+
+
+@dataclasses.dataclass(frozen=True)
+class Checked:
+    """A row, with what only the rest of the check needs to know.
+
+    Attributes:
+        row: The row.
+        target: What it is of.
+        found: What it is read from, or None where nothing is staged.
+        problems: What is wrong with that.
+        mean_bytes: Mean bytes of an image, where some were looked at.
+        total_bytes: About how many bytes all images have, where some were looked at.
+    """
+
+    row: Row
+    target: Target
+    found: Found | None = None
+    problems: tuple[Problem, ...] = ()
+    mean_bytes: float | None = None
+    total_bytes: int | None = None
+
+
+def check(
+    manual_dir: Path,
+    asked: Sequence[tuple[str, str | None]],
+    *,
+    add_name: bool = False,
+    source: str | None = None,
+) -> tuple[Report, list[Checked]]:
+    """Checks what is staged.
+
+    Args:
+        manual_dir: Where to look; it is only read.
+        asked: Datasets asked for, each with a configuration or None for all of them; if empty,
+            whatever is found.
+        add_name: Look for each dataset in the directory of its name below `manual_dir`.
+        source: The kind of source that a build would be asked to take, or None for the preferred.
+
+    Returns:
+        The report, without what a build needs, and its rows with what is known besides.
+    """
+    names = tuple(f"{name}/{config}" if config else name for name, config in asked)
+    wrong_place = explain.not_a_directory(manual_dir)
+    if wrong_place is not None:
+        return Report(manual_dir, names, (), (wrong_place,), None), []
+    targets = all_targets(manual_dir, asked, add_name=add_name)
+    surveyed = [survey(target, source=source) for target in targets]
+    shown = [each for each in surveyed if each.buildable or _is_missed(each, surveyed)]
+    looks = _look_at_all(shown)
+    checked = [one for each in shown for one in _rows(each, looks)]
+    problems = [problem for one in checked for problem in one.problems]
+    problems += explain.of_surveys(manual_dir, surveyed, shown, add_name=add_name)
+    return (
+        Report(manual_dir, names, tuple(one.row for one in checked), merged(problems), None),
+        checked,
+    )
+
+
+def merged(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """The same problems once each, errors first, each with all whom it concerns."""
+    concerned: dict[Problem, dict[str, None]] = {}
+    for problem in problems:
+        nobody = dataclasses.replace(problem, datasets=(), severity="")
+        concerned.setdefault(nobody, {}).update(dict.fromkeys(problem.datasets))
+        concerned[nobody][f"\0{problem.severity}"] = None
+    whole = []
+    for problem, names in concerned.items():
+        severity = ERROR if f"\0{ERROR}" in names else WARNING
+        datasets = tuple(name for name in names if not name.startswith("\0"))
+        whole.append(dataclasses.replace(problem, severity=severity, datasets=datasets))
+    return tuple(sorted(whole, key=lambda problem: problem.severity != ERROR))
+
+
+def _is_missed(each: Surveyed, surveyed: Sequence[Surveyed]) -> bool:
+    """Whether a target of which nothing can be built is shown all the same."""
+    if each.error is not None:
+        return True
+    if not each.target.required:
+        return False
+    if not each.target.one_of:
+        return True
+    # Of a dataset asked for without a configuration, one is enough; it is missed once.
+    others = [one for one in surveyed if one.target.dataset == each.target.dataset]
+    return others[0] is each and not any(one.buildable for one in others)
+
+
+def is_file(path: Path, kind: str) -> bool:
+    """Whether what is read is a file; of most kinds that is known without asking the storage."""
+    return kind not in _FOLDER_KINDS or not os.path.isdir(path)
+
+
+def _look_at_all(shown: Sequence[Surveyed]) -> dict[Path, Look]:
+    """Looks at every file, once, many at a time."""
+    kinds: dict[Path, str] = {}
+    for each in shown:
+        for found in (*each.survey.found.values(), *each.survey.boxes.values()):
+            for one in found:
+                for path in one.paths:
+                    kinds.setdefault(path, one.kind)
+    files = [path for path in kinds if is_file(path, kinds[path])]
+    with ThreadPoolExecutor(_THREADS) as threads:
+        looks = threads.map(
+            lambda path: look.look(path, kinds[path], official_archive(path.name)), files
+        )
+        return dict(zip(files, looks, strict=True))
+
+
+def _rows(each: Surveyed, looks: Mapping[Path, Look]) -> list[Checked]:
+    target, survey = each.target, each.survey
+    rows: list[Checked] = []
+    for split in target.splits:
+        for part, by_split in (("images", survey.found), ("boxes", survey.boxes)):
+            sources = by_split.get(split, ())
+            if sources:
+                # A build takes the first that can be read as it is.
+                taken = next((one for one in sources if not one.problem), sources[0])
+                rows += [
+                    _row(target, found, part, looks, preferred=found is taken) for found in sources
+                ]
+            elif part == "images" or target.needs_boxes:
+                rows.append(_nothing(each, split, part))
+    return rows
+
+
+def _nothing(each: Surveyed, split: str, part: str) -> Checked:
+    target = each.target
+    official = official_splits()[target.dataset, target.config, split]
+    row = Row(
+        target.dataset,
+        target.config,
+        split,
+        part,
+        images_expected=official.images if part == "images" else None,
+        verdict=MISSING,
+    )
+    return Checked(row, target)
+
+
+def _row(
+    target: Target, found: Found, part: str, looks: Mapping[Path, Look], *, preferred: bool
+) -> Checked:
+    official = official_splits()[target.dataset, target.config, found.split]
+    known = [official_archive(path.name) for path in found.paths]
+    sizes = [looks[path].size if path in looks else None for path in found.paths]
+    problems = [
+        problem for path in found.paths if path in looks for problem in looks[path].problems
+    ]
+    if found.problem:
+        problems.append(_unusable(found))
+    # Bytes that are known to be the official ones need not be counted.
+    is_official = all(
+        archive is not None and archive.size is not None and archive.size == size
+        for archive, size in zip(known, sizes, strict=True)
+    )
+    counted = Counted(official.images if is_official and not problems else None)
+    is_sound = all(problem.severity != ERROR for problem in problems)
+    if part == "images" and preferred and is_sound and not is_official:
+        counted, more = content.of_source(target, found, looks)
+        problems += more
+    row = Row(
+        target.dataset,
+        target.config,
+        found.split,
+        part,
+        kind=found.kind,
+        layout=found.layout,
+        paths=found.paths,
+        preferred=preferred,
+        images_expected=official.images if part == "images" else None,
+        images_found=counted.images if part == "images" else None,
+        size=_sum(sizes),
+        official_size=_sum([archive.size if archive else None for archive in known]),
+        verdict=_verdict(problems, preferred=preferred),
+        note=found.note,
+    )
+    problems_of = _of(target, problems, preferred=preferred)
+    return Checked(row, target, found, problems_of, counted.mean_bytes, counted.total_bytes)
+
+
+def _unusable(found: Found) -> Problem:
+    """The problem of a source that is not whole, or that may not be read."""
+    if found.kind in ("webdataset", "tfrecord"):
+        where, cause, action = (
+            found.paths[0].parent,
+            "a copy that was not finished",
+            "copy the rest",
+        )
+    else:
+        where, cause, action = found.paths[0], "its permissions", "have it made readable for you"
+    expected = f"all of it ({found.layout})"
+    return Problem(ERROR, str(where), expected, found.problem, cause, action)
+
+
+def _sum(numbers: Sequence[int | None]) -> int | None:
+    known = [number for number in numbers if number is not None]
+    return sum(known) if len(known) == len(numbers) else None
+
+
+def _of(target: Target, problems: Iterable[Problem], *, preferred: bool) -> tuple[Problem, ...]:
+    """The problems as those of a target; what a build does not read cannot make it fail."""
+    return tuple(
+        dataclasses.replace(
+            problem,
+            severity=problem.severity if preferred else WARNING,
+            datasets=(target.name,),
+        )
+        for problem in problems
+    )
+
+
+def _verdict(problems: Sequence[Problem], *, preferred: bool) -> str:
+    if any(problem.severity == ERROR for problem in problems):
+        return BAD
+    if not preferred:
+        return SPARE
+    return ODD if problems else OK

@@ -1,0 +1,278 @@
+"""What a build of what is staged would write, about, and whether there is room for it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from imagenet_builders.check.gather import Checked
+from imagenet_builders.check.report import (
+    BAD,
+    ERROR,
+    MISSING,
+    WARNING,
+    Needs,
+    Place,
+    Problem,
+    gigabytes,
+)
+from imagenet_builders.locate.official import official_splits
+from imagenet_builders.options import BuildOptions
+from imagenet_builders.scratch import gunzip, to_copy
+
+# What a record has besides the image: framing, label, names, and boxes where there are any.
+_RECORD_BYTES = 200
+_BOXES_BYTES = 200
+# What a PNG has besides its pixels, which are hardly compressed at these sizes.
+_PNG_BYTES = 80
+# A row of an index: its numbers, and a key of about 30 characters.
+_ROW_BYTES = 80
+# Annotations are small files of text: gzip makes them so much smaller than their tar.
+_BOXES_GROWTH = 40
+_MEAN_IMAGE_BYTES = 110_000
+# dataset_info.json, features.json, label names, provenance.json.
+_METADATA_FILES = 8
+
+# TFDS 4.9.10's rule. Source: tensorflow_datasets/core/utils/shard_utils.py.
+_MIN_SHARD, _MAX_SHARD, _OVERHEAD = 64 << 20, 1 << 30, 16
+
+
+@dataclasses.dataclass(frozen=True)
+class _Split:
+    """What a split makes: its images, and bytes written and unpacked; None where unknown."""
+
+    images: int
+    size: int | None
+    unpacked: int
+
+
+def default_data_dir() -> Path:
+    """Where datasets go if nobody says: as TFDS has it."""
+    chosen = os.environ.get("TFDS_DATA_DIR") or os.path.join("~", "tensorflow_datasets")
+    return Path(os.path.expanduser(chosen))
+
+
+def needs_of(checked: Sequence[Checked], data_dir: Path, options: BuildOptions) -> Needs | None:
+    """What a build needs.
+
+    Args:
+        checked: What was checked.
+        data_dir: Where datasets go.
+        options: How to build; they say where the scratch directory is.
+
+    Returns:
+        The needs, or None if there is nothing to build.
+    """
+    by_target: dict[str, list[Checked]] = {}
+    for one in checked:
+        if one.row.preferred and one.row.verdict not in (MISSING, BAD):
+            by_target.setdefault(one.row.name, []).append(one)
+    output = scratch = files = index = 0
+    unknown = []
+    copies = _copies(list(by_target.values())) if options.stage else {}
+    for name, rows in by_target.items():
+        splits = [_split(one, rows) for one in rows if one.row.part == "images"]
+        boxes = sum(one.row.size or 0 for one in rows if _is_packed(one) and _has_boxes(one))
+        if not splits:
+            continue
+        if any(split.size is None for split in splits):
+            unknown.append(name)
+        output += sum(split.size or 0 for split in splits)
+        files += sum(_shards(split.size or 0, split.images) for split in splits) + _METADATA_FILES
+        index += sum(split.images for split in splits) * _ROW_BYTES
+        # One dataset after the other is built, and what was unpacked for it is removed.
+        unpacked = max(split.unpacked for split in splits)
+        if rows[0].row.dataset == "imagenet2012_downsampled":
+            unpacked = sum(split.unpacked for split in splits)
+        copied = sum(copies.get(name, {}).values())
+        scratch = max(scratch, unpacked + boxes * _BOXES_GROWTH + copied)
+    if not by_target:
+        return None
+    scratch_dir = options.scratch_for(data_dir)
+    copied_files = max((len(copied) for copied in copies.values()), default=0)
+    return Needs(
+        _place(data_dir, output, files),
+        _place(scratch_dir, scratch + index, 2 * len(checked) + copied_files),
+        tuple(unknown),
+        _device(data_dir) is not None and _device(data_dir) == _device(scratch_dir),
+        max((sum(copied.values()) for copied in copies.values()), default=0)
+        if options.stage
+        else None,
+    )
+
+
+def _copies(by_target: Sequence[Sequence[Checked]]) -> dict[str, dict[Path, int]]:
+    """The files of which there are copies (`--stage`) while each dataset is built, and their bytes.
+
+    Besides its own, these are what one before it has copied and one after it needs.
+    """
+    needed = [to_copy.copied_of([one.found for one in rows if one.found]) for rows in by_target]
+    copies = {}
+    for number, (rows, own) in enumerate(zip(by_target, needed, strict=True)):
+        before = set().union(*needed[:number])
+        files = {*own, *(before & set().union(*needed[number + 1 :]))}
+        copies[rows[0].row.name] = {path: _size_of(path) for path in files}
+    return copies
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # What is wrong with it is said elsewhere.
+        return 0
+
+
+def shortages(needs: Needs, *, chosen: bool) -> list[Problem]:
+    """The problems of too little room.
+
+    Args:
+        needs: What is needed.
+        chosen: Whether the user said where datasets go, so that it is an error if they cannot.
+    """
+    severity = ERROR if chosen else WARNING
+    places = [("--data-dir", needs.output), ("--scratch-dir", needs.scratch)]
+    if needs.same_device:
+        both = needs.output.needed + needs.scratch.needed
+        files = needs.output.files + needs.scratch.files
+        output = dataclasses.replace(needs.output, needed=both, files=files)
+        places = [("--data-dir", output)]
+    problems = []
+    for option, place in places:
+        action = f"free some, or choose another with {option}"
+        if place.free is not None and place.free < place.needed:
+            problems.append(
+                Problem(
+                    severity,
+                    str(place.path),
+                    f"about {gigabytes(place.needed)} free"
+                    + (" for datasets and scratch files" if needs.same_device else ""),
+                    f"{gigabytes(place.free)} free",
+                    "",
+                    action,
+                )
+            )
+        if place.free_files is not None and place.free_files < place.files:
+            problems.append(
+                Problem(
+                    severity,
+                    str(place.path),
+                    f"room for about {place.files:,} files (inodes)",
+                    f"room for {place.free_files:,}",
+                    "a limit on the number of files",
+                    f"{action}; fewer shards (--num-shards) need fewer files",
+                )
+            )
+    for option, place in [("--data-dir", needs.output), ("--scratch-dir", needs.scratch)]:
+        there = _existing(place.path)
+        if os.path.exists(place.path) and not os.path.isdir(place.path):
+            action = f"choose another with {option}"
+            problems.append(Problem(severity, str(place.path), "a directory", "a file", "", action))
+        elif not os.access(there, os.W_OK | os.X_OK):
+            problems.append(
+                Problem(
+                    severity,
+                    str(place.path),
+                    "a directory that you may write to",
+                    f"{there} cannot be written to",
+                    "",
+                    f"choose another with {option}",
+                )
+            )
+    return problems
+
+
+def _split(one: Checked, rows: Sequence[Checked]) -> _Split:
+    row = one.row
+    official = official_splits()[row.dataset, row.config, row.split]
+    if row.dataset == "imagenet2012_downsampled":
+        assert row.config is not None
+        side = int(row.config.partition("x")[0])
+        images = official.images or 0
+        if row.size is not None and row.official_size and row.size != row.official_size:
+            images = max(1, images * row.size // row.official_size)
+        pixels = 3 * side * side
+        return _Split(images, images * (pixels + _PNG_BYTES + _RECORD_BYTES), images * pixels)
+    size = _image_bytes(one, rows)
+    images = row.images_found or 0
+    if not images and size is not None:
+        mean = one.mean_bytes or _MEAN_IMAGE_BYTES
+        if official.images and official.image_bytes:
+            mean = official.image_bytes / official.images
+        images = max(1, int(size / mean))
+    images = images or official.images or 0
+    overhead = _RECORD_BYTES + (_BOXES_BYTES if any(_has_boxes(each) for each in rows) else 0)
+    packed = _is_packed(one)
+    return _Split(
+        images,
+        None if size is None else size + images * overhead,
+        gunzip.space_needed(row.size or 0) if packed else 0,
+    )
+
+
+def _image_bytes(one: Checked, rows: Sequence[Checked]) -> int | None:
+    """Bytes of the images of a split, about."""
+    row = one.row
+    official = official_splits()[row.dataset, row.config, row.split]
+    if row.size is not None:
+        # One archive may hold several splits.
+        sharing = [each.row for each in rows if each.row.paths == row.paths]
+        known = [each.images_expected or 0 for each in sharing]
+        if len(sharing) > 1 and any(known):
+            return row.size * (row.images_expected or 0) // sum(known)
+        return row.size
+    if one.total_bytes is not None:
+        return one.total_bytes
+    images = row.images_found or official.images
+    if images is None:
+        return official.image_bytes
+    if one.mean_bytes is not None:
+        return int(images * one.mean_bytes)
+    if official.images and official.image_bytes:
+        return images * official.image_bytes // official.images
+    return None
+
+
+def _has_boxes(one: Checked) -> bool:
+    return one.row.part == "boxes"
+
+
+def _is_packed(one: Checked) -> bool:
+    return any(path.name.endswith((".gz", ".tgz")) for path in one.row.paths)
+
+
+def _shards(size: int, images: int) -> int:
+    """How many shards TFDS makes of a split."""
+    size += images * _OVERHEAD
+    least, most = size // _MAX_SHARD, size // _MIN_SHARD
+    if least <= 1024 <= most and images >= 1024:
+        return 1024
+    if least > 1024:
+        return -(-least // 1024) * 1024
+    fitting: Iterable[int] = (n for n in (512, 256, 128, 64, 32, 16, 8, 4, 2) if least <= n <= most)
+    return next((n for n in fitting if images >= n), 1)
+
+
+def _place(path: Path, needed: int, files: int) -> Place:
+    there = _existing(path)
+    try:
+        system = os.statvfs(there)
+    except OSError:
+        return Place(path, needed, None, files, None)
+    # Some file systems make inodes as they need them, and say 0.
+    free_files = system.f_favail if system.f_files else None
+    return Place(path, needed, system.f_bavail * system.f_frsize, files, free_files)
+
+
+def _existing(path: Path) -> Path:
+    """The directory itself, or the nearest above it that is there."""
+    path = path.absolute()
+    return next(each for each in (path, *path.parents) if os.path.isdir(each))
+
+
+def _device(path: Path) -> int | None:
+    try:
+        return os.stat(_existing(path)).st_dev
+    except OSError:
+        return None

@@ -1,0 +1,209 @@
+"""The layouts in which real sites stage ILSVRC2012, as one table: where each keeps what, and how.
+
+A row says where to look and what the names are; its kind says how it is read (see
+`imagenet_builders.datasets.imagenet2012.staged`). The rows are in the order of preference: archives
+are a few open files, folders a million. Names are regular expressions, in whatever case.
+
+Sources: the official download page; the Alliance's description of Nibi's /datashare; NCI's of its
+ImageNet; Hyak's of its; the cards of timm/imagenet-1k-wds and of Kaggle's object localization
+challenge; torchvision's ImageNet; `download_imagenet.sh` of tensorflow/models.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+from imagenet_builders.locate.found import Found, Survey
+from imagenet_builders.locate.search import Layout, Tree, find, require_directory
+
+TEST_PATCH = "ILSVRC2012_img_test_patch_v10102019.tar"
+"""A few images of the test archive, made anew on 10 October 2019. Source: image-net.org."""
+
+_ARCHIVES = (".", "ILSVRC2012", "raw-data", "ILSVRC2012/raw-data", "ILSVRC2012/archives")
+_FOLDERS = (".", "ILSVRC2012", "raw-data", "ILSVRC2012/raw-data")
+_KAGGLE = ("ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "ILSVRC2012/ILSVRC/Data/CLS-LOC")
+_KAGGLE_BOXES = tuple(place.replace("Data", "Annotations") for place in _KAGGLE)
+_SQUASHED = r"\.(sqsh|squashfs|sfs|sqfs)"
+# Words that tell of less, or of another, whose images may have the same names.
+_NOT_ALL = (
+    r"(?!.*(t3|dogs|tiny|mini|small|subset|sample|debug|pct|percent|2[12]k|12k|net[^a-z]?10))"
+)
+
+
+def _squashed(part: str) -> tuple[str, str]:
+    """Names of SquashFS images of a part: its own, then it among other words."""
+    return (
+        rf"{part}{_SQUASHED}",
+        rf"{_NOT_ALL}(.*[^a-z])?{part}([^a-z].*)?{_SQUASHED}",
+    )
+
+
+_REENCODED = "the 23 of its images that were CMYK or PNG had been encoded anew, as RGB JPEGs"
+
+_FOLDER_NAMES = {
+    "train": (r"train", r"training", r"ILSVRC2012_img_train"),
+    "validation": (r"validation", r"val", r"ILSVRC2012_img_val"),
+    "test": (r"test", r"testing", r"ILSVRC2012_img_test(_v10102019)?"),
+    "train_t3": (r"train_t3", r"ILSVRC2012_img_train_t3"),
+}
+
+_TAR_GZ = (".tar.gz", ".tgz", ".tar")
+OFFICIAL = {
+    "train": ("ILSVRC2012_img_train.tar",),
+    "validation": ("ILSVRC2012_img_val.tar",),
+    "test": ("ILSVRC2012_img_test_v10102019.tar", "ILSVRC2012_img_test.tar"),
+    "train_t3": ("ILSVRC2012_img_train_t3.tar",),
+    "train boxes": tuple(f"ILSVRC2012_bbox_train_v2{end}" for end in _TAR_GZ),
+    "validation boxes": tuple(
+        f"ILSVRC2012_bbox_val_v3{end}" for end in (".tgz", ".tar.gz", ".tar")
+    ),
+    "train_t3 boxes": tuple(f"ILSVRC2012_bbox_train_dogs{end}" for end in _TAR_GZ),
+}
+"""Part of ILSVRC2012 to the names of its official archive, the preferred one first."""
+
+IMAGES = (
+    Layout(
+        "official archives",
+        "tar",
+        _ARCHIVES,
+        {part: tuple(map(re.escape, OFFICIAL[part])) for part in _FOLDER_NAMES},
+    ),
+    Layout(
+        "class archives",
+        "class-tars",
+        _FOLDERS,
+        {part: _FOLDER_NAMES[part] for part in ("train", "train_t3")},
+    ),
+    Layout(
+        "SquashFS images",
+        "squashfs",
+        (*_FOLDERS, "squashfs"),
+        {
+            "train": _squashed("train(ing)?"),
+            "validation": _squashed("val(idation)?"),
+            "test": _squashed("test(ing)?"),
+            "train_t3": (rf".*[^a-z](t3|dogs)([^a-z].*)?{_SQUASHED}",),
+        },
+    ),
+    Layout(
+        "WebDataset shards of timm",
+        "webdataset",
+        (".", "imagenet-1k-wds", "wds"),
+        {
+            "train": (r"imagenet1k-train-[0-9]+\.tar",),
+            "validation": (r"imagenet1k-validation-[0-9]+\.tar",),
+        },
+        notes={"train": _REENCODED},
+    ),
+    Layout(
+        "TFRecords of slim",
+        "tfrecord",
+        (".", "data_dir", "ILSVRC2012/data_dir", "ILSVRC2012", "tfrecords", "tf_records"),
+        {
+            "train": (r"train-[0-9]+-of-[0-9]+",),
+            "validation": (r"validation-[0-9]+-of-[0-9]+",),
+        },
+        notes={"train": _REENCODED},
+    ),
+    Layout("folders of Kaggle", "folders", _KAGGLE, _FOLDER_NAMES),
+    Layout("class folders", "folders", _FOLDERS, _FOLDER_NAMES),
+)
+"""What provides images."""
+
+BOXES = (
+    Layout(
+        "official archives",
+        "tar.gz",
+        (*_ARCHIVES, "bounding_boxes", "raw-data/bounding_boxes"),
+        {
+            part: tuple(map(re.escape, OFFICIAL[f"{part} boxes"]))
+            for part in ("train", "validation", "train_t3")
+        },
+    ),
+    Layout(
+        "TFRecords of slim",
+        "tfrecord",
+        IMAGES[4].places,
+        {"train": IMAGES[4].names["train"]},
+        notes={"train": "boxes relative to the image, rounded to four decimals"},
+    ),
+    Layout(
+        "annotations of Kaggle",
+        "folders",
+        _KAGGLE_BOXES,
+        {"train": (r"train",), "validation": (r"val",)},
+    ),
+    Layout(
+        "folders of annotations",
+        "folders",
+        _FOLDERS,
+        {
+            "train": (r"ILSVRC2012_bbox_train_v2", r"bounding_boxes"),
+            "validation": (r"ILSVRC2012_bbox_val_v3",),
+            "train_t3": (r"ILSVRC2012_bbox_train_dogs",),
+        },
+    ),
+)
+"""What provides boxes."""
+
+
+def survey(dataset: str, manual_dir: Path, parts: dict[str, str], *, boxes: bool) -> Survey:
+    """All that is staged of a dataset made of ILSVRC2012.
+
+    Args:
+        dataset: Its name.
+        manual_dir: Where to look.
+        parts: Its splits with the part of ILSVRC2012 that each is, a key of `OFFICIAL`.
+        boxes: Whether to look for boxes too.
+
+    Returns:
+        What is there.
+
+    Raises:
+        StagingError: `manual_dir` is not a directory.
+    """
+    require_directory(dataset, manual_dir)
+    tree = Tree(manual_dir)
+    images: dict[str, tuple[Found, ...]] = {}
+    annotations: dict[str, tuple[Found, ...]] = {}
+    missing: dict[str, tuple[str, ...]] = {}
+    wanted = [(split, part, "images") for split, part in parts.items()]
+    wanted += [(split, part, "boxes") for split, part in parts.items() if boxes]
+    # Tiny ImageNet has folders of the same names.
+    is_other = any(entry.name == "wnids.txt" for entry in tree.entries(manual_dir))
+    for split, part, what in wanted:
+        of_images = what == "images"
+        table = IMAGES if of_images else BOXES
+        found = () if is_other else find(tree, table, part, split=split, what=what)
+        suffix = "" if of_images else " boxes"
+        if found:
+            (images if of_images else annotations)[split] = tuple(
+                _completed(tree, each) for each in found
+            )
+        else:
+            names = OFFICIAL[part + suffix]
+            missing[split + suffix] = tuple(str(manual_dir / name) for name in names)
+    return Survey(dataset, images, annotations, missing, tuple(tree.warnings))
+
+
+def _completed(tree: Tree, found: Found) -> Found:
+    """The test archive with its patch where that is beside it; a plain tar as what it is.
+
+    The patch replaces images of the archive. Whether what the archive was unpacked to has the
+    replaced ones already, only who unpacked it knows.
+    """
+    path = found.paths[0]
+    if found.kind == "tar.gz" and path.name.lower().endswith(".tar"):
+        return dataclasses.replace(found, kind="tar")
+    if found.split == "test" and found.kind in ("tar", "folders", "squashfs"):
+        # Whatever has that name: a patch that cannot be read must not be left out unnoticed.
+        for entry in tree.entries(path.parent):
+            if entry.name.lower() == TEST_PATCH.lower():
+                patch = path.with_name(entry.name)
+                if found.kind == "tar":
+                    return dataclasses.replace(found, paths=(path, patch))
+                note = f"it is read as it is, without {patch.name}, which is for the test archive"
+                return dataclasses.replace(found, note="; ".join(filter(None, (found.note, note))))
+    return found

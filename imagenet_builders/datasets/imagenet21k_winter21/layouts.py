@@ -1,0 +1,170 @@
+"""Where the images of each configuration are staged: every layout that sites really have.
+
+What can be read in place is preferred to what must be unpacked first, and archives to folders that
+someone made of them: of those nobody knows whether they are whole. (On one cluster the class
+folders beside the complete `tars/` lack most of the classes.)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from imagenet_builders.datasets.imagenet21k_winter21.classes import classes_of
+from imagenet_builders.errors import SourceError, StagingError
+from imagenet_builders.locate.listing import list_folders
+from imagenet_builders.sources.tar_images import CLASS_TAR
+
+CLASS_TARS = "class tars"
+TAR = "tar"
+GZIP = "tar.gz"
+FOLDERS = "class folders"
+
+SPLIT_FOLDERS = {"imagenet21k_train": "train", "imagenet21k_val": "validation"}
+"""Folders of ImageNet-21K-P, in the archive or unpacked, and their splits."""
+
+SMALL_CLASSES = "imagenet21k_small_classes"
+"""The folder of the classes that are too small to be in ImageNet-21K-P."""
+
+_WHOLE = "winter21_whole"
+_P = "imagenet21k_resized"
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Something that provides a configuration.
+
+    Attributes:
+        kind: `CLASS_TARS`, `TAR`, `GZIP` or `FOLDERS`.
+        path: The archive, or the directory.
+        classes: The wnids of the class tars or class folders in the directory, by the folder that
+            they are in below `path` (an empty name for `path` itself), sorted; empty for archives.
+        passed_over: What else is in the directory.
+    """
+
+    kind: str
+    path: Path
+    classes: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+    passed_over: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """The path, and what it is if that is not plain from it."""
+        return str(self.path) if self.kind in (TAR, GZIP) else f"the {self.kind} in {self.path}"
+
+    def is_complete(self, config: str) -> bool:
+        """Whether the directory has all classes, in each of its folders."""
+        known = set(classes_of(config).wnids)
+        return bool(self.classes) and all(known <= set(found) for found in self.classes.values())
+
+
+def locate(config: str, manual_dir: Path) -> list[Source]:
+    """Finds what provides a configuration.
+
+    Args:
+        config: `whole` or `p`.
+        manual_dir: Where to look.
+
+    Returns:
+        All that is staged, the preferred one first; at least one.
+
+    Raises:
+        StagingError: `manual_dir` is not a directory, or nothing is staged.
+        SourceError: A directory cannot be read.
+    """
+    if not manual_dir.is_dir():
+        what = "is a file" if manual_dir.exists() else "does not exist"
+        raise StagingError(
+            f"manual_dir {manual_dir} {what}; it must be the directory that holds the archives "
+            "of imagenet21k_winter21"
+        )
+    found = list(_whole(manual_dir) if config == "whole" else _p(manual_dir))
+    # A copy in folders that has every class spares the unpacking; another does not.
+    found.sort(key=lambda source: _rank(source, config))
+    if not found:
+        raise StagingError(
+            f"nothing of imagenet21k_winter21/{config} is staged in {manual_dir}; "
+            f"looked for {LOOKED_FOR[config]}"
+        )
+    return found
+
+
+LOOKED_FOR = {
+    "whole": "class tars such as n01440764.tar in ./tars, ./winter21_whole, ./winter21_whole/tars "
+    "or the directory itself; winter21_whole.tar; winter21_whole.tar.gz; class folders such as "
+    "n01440764 in ./winter21_whole or the directory itself",
+    "p": "imagenet21k_resized.tar; imagenet21k_resized.tar.gz; folders imagenet21k_train and "
+    "imagenet21k_val in ./imagenet21k_resized or the directory itself",
+}
+
+
+def _rank(source: Source, config: str) -> int:
+    if source.kind == FOLDERS:
+        return 2 if source.is_complete(config) else 4
+    return {CLASS_TARS: 0, TAR: 1, GZIP: 3}[source.kind]
+
+
+def _whole(manual_dir: Path) -> Iterator[Source]:
+    unpacked = manual_dir / _WHOLE
+    listings = {
+        path: list_folders(path)
+        for path in (manual_dir / "tars", unpacked, unpacked / "tars", manual_dir)
+        if path.is_dir()
+    }
+    for path, (folders, others) in listings.items():
+        tars = sorted(match[1] for name in others if (match := CLASS_TAR.fullmatch(name)))
+        # Whatever else manual_dir itself holds is other datasets' business.
+        rest = () if path == manual_dir else _rest(others)
+        if tars:
+            yield Source(CLASS_TARS, path, {"": tars}, rest)
+        if folders and path.name != "tars":
+            yield Source(FOLDERS, path, {"": folders}, rest)
+    yield from _archives(manual_dir, _WHOLE)
+
+
+def _rest(others: list[str]) -> tuple[str, ...]:
+    return tuple(name for name in others if name != "tars" and not CLASS_TAR.fullmatch(name))
+
+
+def _p(manual_dir: Path) -> Iterator[Source]:
+    yield from _archives(manual_dir, _P)
+    for path in (manual_dir / _P, manual_dir):
+        classes: dict[str, list[str]] = {}
+        rest: list[str] = []
+        for folder in SPLIT_FOLDERS:
+            if (path / folder).is_dir():
+                classes[folder], others = list_folders(path / folder)
+                rest += (os.path.join(folder, name) for name in others)
+        if classes:
+            yield Source(FOLDERS, path, classes, tuple(rest))
+
+
+def _archives(manual_dir: Path, stem: str) -> Iterator[Source]:
+    for suffix, kind in ((".tar", TAR), (".tar.gz", GZIP)):
+        path = manual_dir / (stem + suffix)
+        if path.is_file():
+            yield Source(kind, path)
+
+
+def check_entries(source: Source, *, strict: bool) -> str | None:
+    """Says what is in the directory beside class tars or class folders.
+
+    Args:
+        source: What was found.
+        strict: Whether that is an error.
+
+    Returns:
+        What to warn of, or None.
+
+    Raises:
+        SourceError: There is something, and `strict` is set.
+    """
+    if not source.passed_over:
+        return None
+    names = ", ".join(map(repr, source.passed_over[:5]))
+    more = ", ..." if len(source.passed_over) > 5 else ""
+    text = f"{source.path} holds what is not one of its {source.kind}: {names}{more}"
+    if strict:
+        raise SourceError(f"{text}; remove it, or build without --strict")
+    return f"{text}; it is passed over"

@@ -1,0 +1,195 @@
+"""Reads the bytes of one file of a SquashFS image: its blocks, and its end in a block of ends.
+
+What the image says of sizes and places is checked before memory is taken or bytes are read.
+
+Source: Linux, `fs/squashfs/squashfs_fs.h`.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import OrderedDict
+
+from imagenet_builders.formats.squashfs.inodes import FILE, NO_FRAGMENT, Inode, read_inode
+from imagenet_builders.formats.squashfs.tables import COPY_AGAIN, SUPERBLOCK_BYTES, Blocks, Cursor
+
+MAX_FILE_BYTES = 1 << 30
+"""Bound on a file that is read whole; images have a few megabytes."""
+
+_FRAGMENT = struct.Struct("<QII")  # start, size, unused
+_FRAGMENTS_A_BLOCK = 512
+_CACHED_FRAGMENTS = 4
+
+# Of the size of a block: whether it is stored as it is.
+_STORED_PLAIN = 1 << 24
+_SUSPICIOUS_RATIO = 100
+_SUSPICIOUS_BYTES = 64 << 20
+
+
+class FileReader:
+    """Reads files of one image, for one thread.
+
+    Args:
+        blocks: The image.
+    """
+
+    def __init__(self, blocks: Blocks):
+        self._blocks = blocks
+        self._super = blocks.superblock
+        self._fragments: OrderedDict[int, bytes] = OrderedDict()
+
+    def read(self, reference: int, size: int) -> bytes:
+        """All bytes of a file; what `squashfs.SquashFSImage.read` says."""
+        inode, count, end = self._parts(reference, size)
+        parts = self._data_blocks(reference, inode, count, size - end)
+        if end:
+            parts.append(self._from_fragment(inode, end))
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def ranges(self, reference: int, size: int) -> list[tuple[int, int]]:
+        """Where the bytes of a file are; what `squashfs.SquashFSImage.ranges` says."""
+        inode, count, end = self._parts(reference, size)
+        found = []
+        if count:
+            fields = self._block_sizes(reference, inode, count)
+            found.append((inode.start, sum(field & (_STORED_PLAIN - 1) for field in fields)))
+        if end:
+            start, field = self._fragment(inode.fragment)
+            if field < _STORED_PLAIN:
+                found.append((start, field))
+            else:
+                found.append((start + inode.offset, end))
+        return found
+
+    def _parts(self, reference: int, size: int) -> tuple[Inode, int, int]:
+        """A file's inode, the number of its blocks, and the bytes of it that are in a fragment."""
+        inode = read_inode(self._blocks, reference)
+        position = self._super.inode_table + (reference >> 16)
+        if inode.type != FILE or inode.size != size:
+            found = f"one of {inode.size:,}" if inode.type == FILE else "something else"
+            raise self._blocks.error(
+                f"expected the inode of a file of {size:,} bytes, found {found}; the image is "
+                f"damaged or changed, {COPY_AGAIN} and build again",
+                position,
+            )
+        if size > MAX_FILE_BYTES:
+            raise self._blocks.error(
+                f"expected an image file of at most {MAX_FILE_BYTES:,} bytes, found one of "
+                f"{size:,}; this is not what its name says, or the SquashFS image is damaged",
+                position,
+            )
+        block_size = self._super.block_size
+        count, end = divmod(size, block_size)
+        if inode.fragment == NO_FRAGMENT:
+            count, end = count + bool(end), 0
+        return inode, count, end
+
+    def _block_sizes(self, reference: int, inode: Inode, count: int) -> tuple[int, ...]:
+        """Bytes of each block as it is stored, some with the mark of one that is not packed."""
+        table = self._super.inode_table
+        position, end = table + (reference >> 16), self._super.directory_table
+        cursor = Cursor(self._blocks, position, reference & 0xFFFF, end)
+        data, at = cursor.peek(inode.length + 4 * count)
+        fields = struct.unpack_from(f"<{count}I", data, at + inode.length)
+        stored = sum(field & (_STORED_PLAIN - 1) for field in fields)
+        sound = (
+            all(field & (_STORED_PLAIN - 1) <= self._super.block_size for field in fields)
+            and max(fields) < 2 * _STORED_PLAIN
+            and _STORED_PLAIN not in fields
+            and inode.start >= SUPERBLOCK_BYTES
+            and inode.start + stored <= table
+        )
+        if not sound:
+            raise self._blocks.error(
+                f"the blocks of this file are not where they can be; the image is damaged, "
+                f"{COPY_AGAIN}",
+                cursor.position,
+            )
+        return fields
+
+    def _data_blocks(self, reference: int, inode: Inode, count: int, size: int) -> list[bytes]:
+        """What of a file is not in a fragment: `size` bytes in `count` blocks."""
+        if not count:
+            return []
+        fields = self._block_sizes(reference, inode, count)
+        block_size = self._super.block_size
+        stored = sum(field & (_STORED_PLAIN - 1) for field in fields)
+        if size > max(_SUSPICIOUS_BYTES, _SUSPICIOUS_RATIO * stored):
+            raise self._blocks.error(
+                f"{stored:,} bytes that become {size:,}, as in a bomb; the image is damaged or "
+                "made to deceive",
+                self._super.inode_table + (reference >> 16),
+            )
+        data = self._blocks.read(inode.start, stored) if stored else b""
+        parts: list[bytes] = []
+        at, left = 0, size
+        for field in fields:
+            length = field & (_STORED_PLAIN - 1)
+            expected = min(left, block_size)
+            if not field:
+                part = bytes(expected)
+            else:
+                part = data if length == len(data) else data[at : at + length]
+                if field < _STORED_PLAIN:
+                    part = self._blocks.unpack(part, expected, inode.start + at)
+            if len(part) != expected:
+                raise self._blocks.error(
+                    f"expected a block of {expected:,} bytes here, found {len(part):,}; the image "
+                    f"is damaged, {COPY_AGAIN}",
+                    inode.start + at,
+                )
+            parts.append(part)
+            at += length
+            left -= expected
+        return parts
+
+    def _from_fragment(self, inode: Inode, size: int) -> bytes:
+        """The last bytes of a file, out of a block that holds those of several."""
+        start, field = self._fragment(inode.fragment)
+        stored = field & (_STORED_PLAIN - 1)
+        have = stored
+        block = b""
+        if field < _STORED_PLAIN:
+            known = self._fragments.get(start)
+            if known is None:
+                if len(self._fragments) >= _CACHED_FRAGMENTS:
+                    self._fragments.popitem(last=False)
+                packed = self._blocks.read(start, stored)
+                known = self._blocks.unpack(packed, self._super.block_size, start)
+                self._fragments[start] = known
+            block = known
+            have = len(block)
+        if inode.offset + size > have:
+            raise self._blocks.error(
+                f"expected a fragment of at least {inode.offset + size:,} bytes here, found "
+                f"{have:,}; the image is damaged, {COPY_AGAIN}",
+                start,
+            )
+        if field < _STORED_PLAIN:
+            return block[inode.offset : inode.offset + size]
+        return self._blocks.read(start + inode.offset, size)
+
+    def _fragment(self, number: int) -> tuple[int, int]:
+        """Where a fragment is, and its size with the mark of one that is stored as it is."""
+        index = self._super.fragment_table + number // _FRAGMENTS_A_BLOCK * 8
+        problem_at = index
+        if number < self._super.fragments:
+            block = int.from_bytes(self._blocks.read(index, 8), "little")
+            if self._super.directory_table < block < self._super.fragment_table:
+                offset = number % _FRAGMENTS_A_BLOCK * _FRAGMENT.size
+                cursor = Cursor(self._blocks, block, offset, self._super.fragment_table)
+                start, field, _ = _FRAGMENT.unpack_from(*cursor.peek(_FRAGMENT.size))
+                problem_at = cursor.position
+                stored = field & (_STORED_PLAIN - 1)
+                if (
+                    0 < stored <= self._super.block_size
+                    and field < 2 * _STORED_PLAIN
+                    and start >= SUPERBLOCK_BYTES
+                    and start + stored <= self._super.inode_table
+                ):
+                    return start, field
+        raise self._blocks.error(
+            f"fragment {number:,} of {self._super.fragments:,} is not where it can be; the image "
+            f"is damaged, {COPY_AGAIN}",
+            min(problem_at, self._super.bytes_used),
+        )

@@ -1,0 +1,177 @@
+"""What the name of an image of ILSVRC2012 says of it: its key and its label, wherever it lies.
+
+A train image's class is in its name, a validation image's follows from the number in its name. A
+class folder that an image lies in must agree with that, and decides nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from imagenet_builders import labels
+
+NO_LABEL = -1
+
+TEST_IMAGES = 100_000
+
+_TRAIN = re.compile(r"(n[0-9]{8})_[0-9]+\.JPEG")
+_NUMBERED = re.compile(r"ILSVRC2012_(val|test)_([0-9]{8})\.JPEG")
+
+# Copies in folders spell the ending in all ways; one image of train is a PNG, and some name it so.
+_ENDING = re.compile(r"\.(?:jpe?g|png)", re.IGNORECASE)
+
+FILE_PATTERN = r"(?i:\.(?:jpe?g|png))"
+"""Regular expression of the endings of images in folders."""
+
+
+class Naming:
+    """What the names of the images of one part say.
+
+    Args:
+        part: `train`, `validation`, `test`, or `train_t3`, that of Task 3 (dogs).
+        ids: Wnid to label, of all classes of the dataset; those of `imagenet2012` by default.
+    """
+
+    def __init__(self, part: str, ids: Mapping[str, int] | None = None):
+        wnids = labels.wnids("imagenet2012")
+        self.part = part
+        self.ids = {wnid: label for label, wnid in enumerate(wnids)} if ids is None else ids
+        self._by_number = labels.validation_labels().tolist() if part == "validation" else []
+        self.count = {"validation": len(self._by_number), "test": TEST_IMAGES}.get(part)
+        self._word = "val" if part == "validation" else "test"
+
+    @property
+    def is_train(self) -> bool:
+        """Whether the class is in the name."""
+        return self.count is None
+
+    @property
+    def expected(self) -> str:
+        """What belongs here, for messages."""
+        name = "n01440764_1.JPEG" if self.is_train else f"ILSVRC2012_{self._word}_00000001.JPEG"
+        return f"images such as {name}"
+
+    def row_of(self, name: str) -> tuple[str, int]:
+        """Key and label of an image by its official name.
+
+        Raises:
+            ValueError: There is no such image; it says why.
+        """
+        if self.is_train:
+            match = _TRAIN.fullmatch(name)
+            if match is None:
+                raise ValueError(f"only {self.expected} belong here")
+            return name, self.label_of(match[1])
+        match = _NUMBERED.fullmatch(name)
+        if match is None or match[1] != self._word:
+            raise ValueError(f"only {self.expected} belong here")
+        number = int(match[2])
+        assert self.count is not None
+        if not 1 <= number <= self.count:
+            raise ValueError(f"the images are numbered from 1 to {self.count:,}")
+        return name, self._by_number[number - 1] if self._by_number else NO_LABEL
+
+    def row_of_file(self, name: str, folder: str | None) -> tuple[str, int]:
+        """Key and label of an image that is a file of its own, under whatever ending.
+
+        Args:
+            name: The file's name.
+            folder: The class folder that it lies in, or None where it lies in none.
+
+        Returns:
+            The key, which is the official name, and the label.
+
+        Raises:
+            ValueError: There is no such image, or it is not of that class; it says why.
+        """
+        key, label = self.row_of(official_name(name))
+        if folder is not None and self.part != "test" and self.label_of(folder) != label:
+            own = next(wnid for wnid, each in self.ids.items() if each == label)
+            raise ValueError(
+                f"expected an image of the folder's class {folder}, found one of {own}, as its "
+                f"{'name' if self.is_train else 'number'} says"
+            )
+        return key, label
+
+    def is_image(self, name: str) -> bool:
+        """Whether a file's name is that of an image of this part."""
+        pattern = _TRAIN if self.is_train else _NUMBERED
+        return pattern.fullmatch(official_name(name)) is not None
+
+    def label_of(self, wnid: str) -> int:
+        """The label of a class; ValueError says that it is none."""
+        label = self.ids.get(wnid)
+        if label is None:
+            raise ValueError(f"{wnid} is not a class of this dataset")
+        return label
+
+
+def official_name(name: str) -> str:
+    """The official name of an image that a site may have spelled otherwise: it ends in `.JPEG`."""
+    if name.endswith(".JPEG"):
+        return name
+    stem, dot, ending = name.rpartition(".")
+    return f"{stem}.JPEG" if _ENDING.fullmatch(dot + ending) else name
+
+
+_TRAIN = re.compile(r"(n[0-9]{8})_[0-9]+")
+
+
+_VALIDATION = re.compile(r"ILSVRC2012_val_([0-9]{8})")
+
+
+def official_images(split: str) -> int:
+    """How many images there are in a split (`train` or `validation`) of ILSVRC2012."""
+    if split == "train":
+        return sum(labels.train_counts().values())
+    return len(labels.validation_labels())
+
+
+def labels_by_name(split: str) -> Callable[[str], int]:
+    """What says the label of an image from its name without extension.
+
+    Args:
+        split: `train` (`n01440764_10026`) or `validation` (`ILSVRC2012_val_00000293`).
+
+    Returns:
+        A function of the name; it raises ValueError with the reason for a name that is not that of
+        an image of the split.
+
+    >>> labels_by_name("validation")("ILSVRC2012_val_00000001")
+    65
+    """
+    return _train_labels() if split == "train" else _validation_labels()
+
+
+def _train_labels() -> Callable[[str], int]:
+    ids = {wnid: label for label, wnid in enumerate(labels.wnids("imagenet2012"))}
+
+    def label_of(stem: str) -> int:
+        match = _TRAIN.fullmatch(stem)
+        if match is None:
+            raise ValueError("only images such as n01440764_10026 belong to the split train")
+        label = ids.get(match[1])
+        if label is None:
+            raise ValueError(f"{match[1]} is not one of the {len(ids):,} classes of imagenet2012")
+        return label
+
+    return label_of
+
+
+def _validation_labels() -> Callable[[str], int]:
+    by_number = labels.validation_labels().tolist()
+
+    def label_of(stem: str) -> int:
+        match = _VALIDATION.fullmatch(stem)
+        if match is None:
+            raise ValueError(
+                "only images such as ILSVRC2012_val_00000293 belong to the split validation"
+            )
+        number = int(match[1])
+        if not 1 <= number <= len(by_number):
+            raise ValueError(f"the images are numbered from 1 to {len(by_number):,}")
+        label: int = by_number[number - 1]
+        return label
+
+    return label_of

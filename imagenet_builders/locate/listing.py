@@ -1,0 +1,67 @@
+"""DOCSTRING of locate/listing."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from imagenet_builders.locate.access import unreadable
+
+WNID = re.compile(r"n[0-9]{8}")
+"""The name of a class folder."""
+
+
+def list_names(directory: str | os.PathLike[str]) -> list[str]:
+    """The names of all that is in a directory, sorted.
+
+    Raises:
+        SourceError: It cannot be read.
+    """
+    return sorted(entry.name for entry in _entries(directory))
+
+
+def is_litter(name: str) -> bool:
+    """Whether a file is one that programs leave in folders, as their names tell."""
+    return name.startswith(".") or name in ("Thumbs.db", "desktop.ini")
+
+
+def list_folders(directory: str | os.PathLike[str]) -> tuple[list[str], list[str]]:
+    """The class folders in a directory, and what else is there.
+
+    Args:
+        directory: The directory.
+
+    Returns:
+        Sorted names of the folders that are named by a wnid, and of all other entries.
+
+    Raises:
+        SourceError: It cannot be read.
+    """
+    folders: list[str] = []
+    others: list[str] = []
+    for entry in _entries(directory):
+        is_class = WNID.fullmatch(entry.name) is not None and _is_folder(entry)
+        (folders if is_class else others).append(entry.name)
+    return sorted(folders), sorted(others)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a directory; a link to one that is not there is no other thing."""
+    try:
+        if not entry.is_dir() and entry.is_symlink():
+            entry.stat()
+        return entry.is_dir()
+    except OSError as error:
+        raise unreadable(entry.path, error) from error
+
+
+def _entries(directory: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(directory) as entries:
+            return list(entries)
+    except OSError as error:
+        raise unreadable(os.fspath(directory), error) from error
+
+
+LIST_ENDING = "_files.txt"
+"""How the name of a list of the files in a folder ends; it begins as the folder's."""

@@ -1,0 +1,111 @@
+"""DOCSTRING of plan/identity."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from imagenet_builders.plan import index as index_lib
+from imagenet_builders.plan.plan import SplitPlan
+from imagenet_builders.sources.rows import SourceFile
+
+_DIGEST_ROWS = 100_000
+
+
+def describe(
+    plans: Sequence[SplitPlan],
+    also_read: Sequence[Sequence[SourceFile]],
+    *,
+    dataset: str,
+    file_format: str,
+    version: str,
+    scratch: Path,
+) -> dict[str, Any]:
+    """What a build makes, so that another can tell whether its shards are of use.
+
+    Args:
+        plans: The plans of the splits.
+        also_read: For each, the files that it was made from besides those that its rows point into.
+        dataset: Full name of the dataset.
+        file_format: Name of the file format.
+        version: Version of this package.
+        scratch: Directory of files that were unpacked; when they were is of no interest.
+
+    Returns:
+        A JSON document.
+    """
+    splits = {}
+    for plan, files in zip(plans, also_read, strict=True):
+        digest, sources = plan_digest(plan, files, scratch)
+        splits[plan.split] = {
+            "examples": plan.rows.num_rows,
+            "shards": plan.shard_count,
+            "sources": sources,
+            "plan": digest,
+        }
+    return {
+        "dataset": dataset,
+        "imagenet-builders": version,
+        "file format": file_format,
+        "splits": splits,
+    }
+
+
+def plan_digest(plan: SplitPlan, also_read: Sequence[SourceFile], scratch: Path) -> tuple[str, str]:
+    """Identity of all that decides the shards of a split, and of its source files alone.
+
+    Sources count by name, size and time, wherever they lie: staged to another node's disk, they
+    are the same.
+
+    Args:
+        plan: The plan.
+        also_read: See `describe`.
+        scratch: See `describe`.
+
+    Returns:
+        Two hexadecimal digests.
+    """
+    scratch = scratch.absolute()
+    files = [
+        # What was unpacked has a name that tells from where and when; what from is also read.
+        [file.size]
+        if Path(file.path).is_relative_to(scratch)
+        else [os.path.basename(file.path), file.size, file.mtime_ns]
+        for file in (*plan.files, *also_read)
+    ]
+    sources = hashlib.blake2b(json.dumps(files).encode(), digest_size=16)
+    digest = sources.copy()
+    digest.update(json.dumps([plan.split, plan.ends, str(plan.rows.schema)]).encode())
+    # An Arrow stream, because the same rows can lie in memory in more than one way.
+    for start in range(0, plan.rows.num_rows, _DIGEST_ROWS):
+        digest.update(index_lib.to_bytes(plan.rows.slice(start, _DIGEST_ROWS)))
+    return digest.hexdigest(), sources.hexdigest()
+
+
+def _difference(before: Any, now: Mapping[str, Any]) -> str:
+    """In which way two descriptions are not the same, in words."""
+    unknown = "it is not known what it was"
+    if not isinstance(before, Mapping):
+        return unknown
+    for name in ("dataset", "imagenet-builders", "file format"):
+        if before.get(name) != now.get(name):
+            return f"its {name} was {before.get(name)!r} and is {now.get(name)!r}"
+    old, new = before.get("splits"), now.get("splits", {})
+    if not isinstance(old, Mapping):
+        return unknown
+    if list(old) != list(new):
+        return f"its splits were {', '.join(old)} and are {', '.join(new)}"
+    for split, of_split in new.items():
+        was = old[split] if isinstance(old[split], Mapping) else {}
+        for name in ("examples", "shards"):
+            if was.get(name) != of_split[name]:
+                return f"split {split} had {was.get(name)} {name} and has {of_split[name]}"
+        if was.get("sources") != of_split["sources"]:
+            return f"the files that split {split} is built from have changed"
+        if was.get("plan") != of_split["plan"]:
+            return f"what is in the files that split {split} is built from has changed"
+    return unknown

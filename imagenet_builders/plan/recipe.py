@@ -1,0 +1,79 @@
+"""DOCSTRING of plan/recipe."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from imagenet_builders.plan.index import Index
+from imagenet_builders.plan.plan import ShardCounter, SplitPlan, plan_split
+from imagenet_builders.sources.rows import SourceFile
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitRecipe:
+    """How the examples of a split come about.
+
+    Attributes:
+        split: Name of the split.
+        index: Its rows.
+        examples: `module:function` that makes examples of rows; see `ShardJob`.
+        example_sizes: Gives the bytes of each serialized example from the index, shape (rows,).
+        counts: What else is worth knowing of all that is staged of the split, as names with
+            underscores and numbers; told at the end of a build and kept in `provenance.json`.
+        also_read: Files that the index was made from besides those that its rows point into.
+        layout: How it is staged, in words; kept in `provenance.json`.
+    """
+
+    split: str
+    index: Index
+    examples: str
+    example_sizes: Callable[[Index], np.ndarray]
+    counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    also_read: tuple[SourceFile, ...] = ()
+    layout: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PlanConfig:
+    """What TensorFlow Datasets' `DownloadConfig` says of the plan.
+
+    Attributes:
+        count_shards: Gives the number of shards.
+        max_examples_per_split: Only so many examples from the front of each split, or None.
+        ignore_duplicates: Keep the first of examples with the same key.
+    """
+
+    count_shards: ShardCounter
+    max_examples_per_split: int | None = None
+    ignore_duplicates: bool = False
+
+
+def plan_splits(recipes: Sequence[SplitRecipe], config: PlanConfig) -> list[SplitPlan]:
+    """Plans the splits.
+
+    Args:
+        recipes: The splits.
+        config: How to plan.
+
+    Returns:
+        A plan for each recipe.
+
+    Raises:
+        SourceError: A split has no rows, or the same key twice.
+    """
+    return [
+        plan_split(
+            recipe.split,
+            recipe.index,
+            count_shards=config.count_shards,
+            example_sizes=recipe.example_sizes(recipe.index),
+            max_examples=config.max_examples_per_split,
+            ignore_duplicates=config.ignore_duplicates,
+        )
+        for recipe in recipes
+    ]

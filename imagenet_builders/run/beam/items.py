@@ -1,0 +1,161 @@
+"""What a Beam work item does: one job, its result stored in a directory that all machines share.
+
+A runner may do a work item twice, on two machines at once, or again after the machine it was on is
+gone. So an item says where its job is and leaves its result beside it, under a name that the job
+gives, by a rename: whoever comes second finds it done, or stores the same once more. Nothing is
+asked of the runner but to run a function; what it does with the value returned does not matter.
+
+Nothing here imports Beam or TensorFlow.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import os
+import pickle
+import secrets
+import socket
+import time
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from imagenet_builders.errors import WorkerError
+from imagenet_builders.run.jobs import load_function
+from imagenet_builders.run.local import _picklable
+
+Item = tuple[str, int]
+"""A work item: the directory of its job, and the job's number. It is all that the runner ships."""
+
+# Whoever gives out the jobs leaves this file when it wants no more of them done.
+STOP = "stop"
+
+# What network file systems answer when a server is slow or has been restarted.
+_PASSING = (errno.ESTALE, errno.ETIMEDOUT, errno.EIO, errno.EREMOTEIO, errno.ENOTCONN)
+_PAUSES = (1.0, 5.0)  # Seconds before the second and the third attempt.
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What became of a job.
+
+    Attributes:
+        result: What the function returned, or None.
+        error: What it raised, or None.
+        images: Images that it reported.
+        size: Bytes that it reported.
+        host: Name of the machine that did it.
+        pid: The process that did it.
+    """
+
+    result: Any
+    error: Exception | None
+    images: int
+    size: int
+    host: str
+    pid: int
+
+
+def put_job(directory: Path, number: int, function: str, prefetch: str | None, job: object) -> Item:
+    """Stores a job, for any machine to do.
+
+    Args:
+        directory: Where it is stored.
+        number: The job's number, its own in the directory.
+        function: `module:function`, called with the job and a `Report`.
+        prefetch: `module:function`, called with the job before, or None.
+        job: The job; it is pickled.
+
+    Returns:
+        The work item that does it.
+    """
+    content = pickle.dumps((function, prefetch, job), protocol=pickle.HIGHEST_PROTOCOL)
+    (directory / f"{number}.job").write_bytes(content)
+    return str(directory), number
+
+
+def run_item(item: Item) -> int:
+    """Does a job, unless it is done already, and stores what became of it.
+
+    An error of the job is its outcome, not an error of the item: runners wrap errors in texts of
+    their own, and some try again what can only fail again. A file that cannot be read for a reason
+    that passes (`ESTALE`, `EIO`, ...) is tried three times here, because not all runners do that.
+
+    Args:
+        item: As `put_job` returned it.
+
+    Returns:
+        The job's number.
+
+    Raises:
+        WorkerError: This machine does not see the directory of the job.
+        OSError: The outcome cannot be stored.
+    """
+    directory, number = Path(item[0]), item[1]
+    if (directory / STOP).exists() or outcome_path(directory, number).exists():
+        return number
+    try:
+        function, prefetch, job = pickle.loads((directory / f"{number}.job").read_bytes())
+    except FileNotFoundError:
+        raise WorkerError(
+            f"{socket.gethostname()} does not see {directory}: the directory of the datasets must "
+            "be on a file system that all workers mount under the same path"
+        ) from None
+    _store(directory, number, _attempt(function, prefetch, job))
+    return number
+
+
+def get_outcome(directory: Path, number: int) -> Outcome:
+    """What became of a job.
+
+    Raises:
+        FileNotFoundError: It is not done.
+    """
+    outcome = pickle.loads(outcome_path(directory, number).read_bytes())
+    assert isinstance(outcome, Outcome)
+    return outcome
+
+
+def outcome_path(directory: Path, number: int) -> Path:
+    """The file that holds what became of a job."""
+    return directory / f"{number}.outcome"
+
+
+def _attempt(function: str, prefetch: str | None, job: object) -> Outcome:
+    for pause in (*_PAUSES, None):
+        done = [0, 0]
+
+        def report(images: int, size: int, done: list[int] = done) -> None:
+            done[0] += images
+            done[1] += size
+
+        result, error = None, None
+        try:
+            if prefetch is not None:
+                # Reading ahead only saves time; what is wrong is found by the job itself.
+                with contextlib.suppress(Exception):
+                    load_function(prefetch)(job)
+            result = load_function(function)(job, report)
+            if isinstance(result, Future):
+                result = result.result()
+            pickle.dumps(result)
+        except Exception as raised:
+            result, error = None, _picklable(raised)
+            if pause is not None and getattr(raised.__cause__ or raised, "errno", None) in _PASSING:
+                time.sleep(pause)
+                continue
+        images, size = done
+        return Outcome(result, error, images, size, socket.gethostname(), os.getpid())
+    raise AssertionError("the last attempt has no pause")
+
+
+def _store(directory: Path, number: int, outcome: Outcome) -> None:
+    """Stores an outcome, whole or not at all, whoever else does the same."""
+    partial = directory / f"{number}.{outcome.host}-{outcome.pid}-{secrets.token_hex(4)}.partial"
+    with open(partial, "wb") as file:
+        pickle.dump(outcome, file, protocol=pickle.HIGHEST_PROTOCOL)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(outcome_path(directory, number))

@@ -1,0 +1,90 @@
+"""Who does the work of a build: processes on this machine, or a Beam runner where one is given."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from imagenet_builders.options import BuildOptions
+from imagenet_builders.run.local import Workers
+
+
+def make_workers(
+    options: BuildOptions, download_config: Any, exchange: Path, manual_dir: Path
+) -> Workers:
+    """The workers that the options and TensorFlow Datasets' `DownloadConfig` ask for.
+
+    Args:
+        options: How to build.
+        download_config: A `tfds.download.DownloadConfig`; of interest are `beam_runner` and
+            `beam_options`, as `tfds build --beam_pipeline_options` sets them.
+        exchange: Directory for what Beam's workers exchange, beside the target; it need not exist.
+        manual_dir: Where the archives are, which all workers must see.
+
+    Returns:
+        The workers, to be used in a `with` block.
+
+    Raises:
+        OptionError: Beam, its runner, or what that talks to cannot be used, or has workers that
+            cannot do the work.
+    """
+    if not uses_beam(download_config):
+        return Workers(options.worker_count)
+    from imagenet_builders.run.beam import options as beam_options
+    from imagenet_builders.run.beam.workers import BeamWorkers
+
+    exchange = as_workers_see(exchange, download_config)
+    manual_dir = as_workers_see(manual_dir, download_config)
+    seen = [str(manual_dir), str(exchange)]
+    # Where a file system is not mounted, its directory may be there, empty.
+    with contextlib.suppress(OSError), os.scandir(manual_dir) as entries:
+        seen += [entry.path for entry in itertools.islice(entries, 1)]
+    try:
+        # Private, because what is in it is unpickled.
+        exchange.mkdir(mode=0o700, parents=True, exist_ok=True)
+        settings = beam_options.check(
+            download_config.beam_runner,
+            download_config.beam_options,
+            workers=options.worker_count,
+            seen=seen,
+        )
+        workers = BeamWorkers(settings, exchange)
+        if not settings.is_tried:
+            workers.try_out(seen)
+    except BaseException:
+        shutil.rmtree(exchange, ignore_errors=True)
+        raise
+    return workers
+
+
+def uses_beam(download_config: Any) -> bool:
+    """Whether a Beam runner, or options for one, are given."""
+    return download_config.beam_runner is not None or download_config.beam_options is not None
+
+
+def shared_scratch(options: BuildOptions, download_config: Any, data_dir: Path) -> Path:
+    """The scratch directory; with Beam, one that the machines of a cluster share.
+
+    What is unpacked there is read by all workers. `$SLURM_TMPDIR` and `$TMPDIR` are of one machine,
+    so with Beam they are not the default.
+
+    Args:
+        options: How to build.
+        download_config: As for `make_workers`.
+        data_dir: Where datasets go.
+
+    Returns:
+        The directory, which may not exist.
+    """
+    if uses_beam(download_config) and options.scratch_dir is None:
+        return as_workers_see(data_dir / ".imagenet_builders", download_config)
+    return as_workers_see(options.scratch_for(data_dir), download_config)
+
+
+def as_workers_see(path: Path, download_config: Any) -> Path:
+    """The path, absolute with Beam: a worker on another machine is in another directory."""
+    return path.absolute() if uses_beam(download_config) else path

@@ -1,0 +1,328 @@
+"""Copies staged archives to scratch space, in order and in big reads, and goes on where it ended.
+
+A file has its name in the copy when it is whole, flushed, and has the size and the time of the
+original; until then it is a partial file, which a later run of the same machine (not restarted
+since) continues. Only original files that do not change meanwhile are copied.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from imagenet_builders.errors import OptionError, SourceError
+from imagenet_builders.scratch import places
+from imagenet_builders.scratch.space import check_room, size_text
+from imagenet_builders.scratch.to_copy import ToCopy
+from imagenet_builders.sources.rows import SourceFile
+
+# One request of this size keeps many going, so that the kernel reads ahead enough. Asking it for
+# more (POSIX_FADV_WILLNEED), and copying inside of it (copy_file_range), took no less time.
+_READ_BYTES = 8 << 20
+_PARTIAL = ".partial"
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class _ChangedError(SourceError):
+    """A file changed while it was copied."""
+
+
+@dataclasses.dataclass(frozen=True)
+class StagedCopy:
+    """A copy of staged archives to build from, or the original where nothing was copied.
+
+    Attributes:
+        manual_dir: What to build from: it has the archives under the same names, and links to the
+            folders that are read in place.
+        original: What it is a copy of, if it is one.
+        size: Bytes of the archives in it.
+        place: The directory to be removed when the dataset is built; None where nothing was copied.
+        lock: Descriptor of the lock that keeps others away, or None.
+    """
+
+    manual_dir: Path = Path()
+    original: Path = Path()
+    size: int = 0
+    place: Path | None = None
+    lock: int | None = None
+
+    def original_of(self, path: str) -> str:
+        """The path in the original of a path in the copy; of any other path, the path itself."""
+        copied = os.path.join(os.path.abspath(self.manual_dir), "")
+        if self.place is None or not path.startswith(copied):
+            return path
+        return os.path.join(os.path.abspath(self.original), path[len(copied) :])
+
+    def remove(self) -> None:
+        """Removes the copy; to be called before `close`."""
+        if self.place is not None:
+            places.remove_place(self.place)
+
+    def tell_kept(self, error: BaseException) -> None:
+        """Adds to the error with which a build ended what was read, and that it is kept."""
+        if self.place is not None:
+            error.add_note(
+                f"the copies of {size_text(self.size)} that were read are kept in {self.place}; "
+                "run the same command again to build from them, or remove them if the originals "
+                "are sound"
+            )
+
+    def close(self) -> None:
+        """Lets others use the copy, which stays for the next build unless it was removed."""
+        if self.lock is not None:
+            with contextlib.suppress(OSError):
+                os.close(self.lock)
+
+
+@dataclasses.dataclass(frozen=True)
+class CopyReport:
+    """Whom a copying tells what it does.
+
+    Attributes:
+        begins: Told what will be copied, in words, and the bytes in all.
+        copied: Told bytes done since the last call, and first those that were done before.
+    """
+
+    begins: Callable[[str, int], None] = lambda text, size: None
+    copied: Callable[[int], None] = lambda size: None
+
+
+def staged_copy(
+    manual_dir: Path, to_copy: ToCopy, scratch: Path, name: str, report: CopyReport | None = None
+) -> StagedCopy:
+    """Copies archives to scratch space, unless they are there from an earlier run.
+
+    Args:
+        manual_dir: Where they are staged.
+        to_copy: Which of them.
+        scratch: The scratch directory of the build. The copy is beside it, not in it: what is in it
+            counts as unpacked, without regard to its time, and a copy has the original's.
+        name: Of the dataset, with its configuration; others have copies of their own.
+        report: Told of progress.
+
+    Returns:
+        The copy, locked; `manual_dir` itself where there is nothing to copy.
+
+    Raises:
+        OptionError: There is too little space, or it may not be written to.
+        SourceError: A file changed while it was copied or cannot be read, or another build is using
+            the copy.
+    """
+    if not to_copy.files:
+        return StagedCopy(manual_dir)
+    report = report or CopyReport()
+    stage = places.stage_directory(scratch)
+    place = places.place_of(stage, name, manual_dir)
+    lock = places.locked(place)
+    places.remove_left(stage)
+    try:
+        copy = StagedCopy(place / places.FILES, manual_dir, 0, place, lock)
+        size = _copy_all(manual_dir, to_copy, place, report)
+        return dataclasses.replace(copy, size=size)
+    except BaseException:
+        if not places.holds_anything(place):
+            places.remove_place(place)
+        os.close(lock)
+        raise
+
+
+def _copy_all(manual_dir: Path, to_copy: ToCopy, place: Path, report: CopyReport) -> int:
+    root = place / places.FILES
+    files = {path: _status(path) for path in to_copy.files}
+    targets = {path: root / path.relative_to(manual_dir) for path in to_copy.files}
+    partials = {path: place / partial_name(file) for path, file in files.items()}
+    stand_ins = {root / path.relative_to(manual_dir): is_dir for path, is_dir in to_copy.stand_ins}
+    links = {root / path.relative_to(manual_dir): path for path in to_copy.in_place}
+    keep = {*targets.values(), *stand_ins, *links}
+    places.remove_others(place, keep, {*partials.values()})
+    todo = [path for path, file in files.items() if not is_copy(targets[path], file)]
+    for path in todo:
+        if os.path.lexists(targets[path]):  # As it was staged before.
+            places.remove(targets[path])
+    size = sum(file.size for file in files.values())
+    done = size - sum(files[path].size for path in todo)
+    kept = sum(_size_of(partials[path]) for path in todo)
+    free = check_room(
+        place,
+        size - done - kept,
+        f"to copy {len(todo):,} files of {manual_dir} there (--stage)",
+    )
+    there = f", of which {size_text(done + kept)} are there already," if done + kept else ""
+    same = os.stat(place).st_dev == os.stat(manual_dir).st_dev
+    report.begins(
+        f"copying {len(files):,} files of {manual_dir}, {size_text(size)}{there} to {root} "
+        f"({size_text(free)} are free), where they stay until the dataset is built"
+        + ("; both are on one file system, so that this may gain nothing" if same else ""),
+        size,
+    )
+    report.copied(done)
+    for target, is_dir in stand_ins.items():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if os.path.lexists(target) and (target.is_symlink() or target.is_dir() != is_dir):
+            places.remove(target)
+        target.mkdir(exist_ok=True) if is_dir else target.touch()
+    for target, path in links.items():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if os.path.lexists(target):
+            places.remove(target)
+        target.symlink_to(os.path.abspath(path))
+    for path in todo:
+        targets[path].parent.mkdir(parents=True, exist_ok=True)
+        _copy(files[path], targets[path], partials[path], report.copied)
+    for directory in {path.parent for path in targets.values()}:
+        _flush_directory(directory)
+    return size
+
+
+def _copy(file: SourceFile, target: Path, partial: Path, copied: Callable[[int], None]) -> None:
+    """Copies a file, from where its partial copy ends."""
+    try:
+        source = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise _unreadable(file, 0, error) from error
+    with contextlib.ExitStack() as stack:
+        stack.callback(os.close, source)
+        _check_same(file, os.fstat(source))
+        out = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        stack.callback(os.close, out)
+        done = os.lseek(out, 0, os.SEEK_END)
+        copied(done)
+        try:
+            for data in _pieces(file, source, done):
+                _write(out, data, partial)
+                copied(len(data))
+            _check_same(file, os.fstat(source))
+        except _ChangedError:
+            # Some programs set the time back when they have written.
+            partial.unlink(missing_ok=True)
+            raise
+        with _no_room(partial):
+            os.fsync(out)
+        os.utime(out, ns=(file.mtime_ns, file.mtime_ns))
+        partial.replace(target)
+
+
+def _pieces(file: SourceFile, source: int, done: int) -> Iterator[memoryview]:
+    """What is in a file from a byte on; each piece is good until the next is asked for."""
+    buffer = memoryview(bytearray(_READ_BYTES))
+    _advise(source, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+    while done < file.size:
+        try:
+            count = os.preadv(source, [buffer[: file.size - done]], done)
+        except OSError as error:
+            raise _unreadable(file, done, error) from error
+        if not count:
+            _check_same(file, os.fstat(source))
+            raise SourceError(
+                f"{file.path}: expected {file.size:,} bytes, but reading ends at byte {done:,}; "
+                "see whether its file system is well"
+            )
+        yield buffer[:count]
+        # The build reads the copy, and the memory is of more use for that.
+        _advise(source, done, count, os.POSIX_FADV_DONTNEED)
+        done += count
+
+
+def _write(out: int, data: memoryview, partial: Path) -> None:
+    with _no_room(partial):
+        while data:
+            data = data[os.write(out, data) :]
+
+
+@contextlib.contextmanager
+def _no_room(partial: Path) -> Iterator[None]:
+    """Says of an error in writing what it means."""
+    try:
+        yield
+    except OSError as error:
+        raise OptionError(
+            f"scratch directory {partial.parent} cannot be written to any more, after "
+            f"{size_text(_size_of(partial))} of a file: {error.strerror}; what is there is kept "
+            "for the next run; free some space, or choose another with --scratch-dir"
+        ) from error
+
+
+def _check_same(file: SourceFile, status: os.stat_result) -> None:
+    if (status.st_size, status.st_mtime_ns) != (file.size, file.mtime_ns):
+        raise _ChangedError(
+            f"{file.path}: the file changed while it was copied to scratch ({file.size:,} bytes "
+            f"before, {status.st_size:,} now); wait until nobody writes to it, then run the same "
+            "command again"
+        )
+
+
+def _unreadable(file: SourceFile, at: int, error: OSError) -> SourceError:
+    what = "you may not read it" if error.errno == errno.EACCES else error.strerror
+    return SourceError(
+        f"{file.path} cannot be copied, at byte {at:,}: {what}; see whether its file system is "
+        "well, and whether you may read it"
+    )
+
+
+def _status(path: Path) -> SourceFile:
+    try:
+        return SourceFile.of(path)
+    except OSError as error:
+        raise SourceError(
+            f"{path} cannot be copied: {error.strerror}; see whether it is still there"
+        ) from error
+
+
+def is_copy(target: Path, file: SourceFile) -> bool:
+    """Whether a whole copy of a file is there: only those have their name.
+
+    Args:
+        target: Where it would be.
+        file: The original, as it is now.
+    """
+    try:
+        status = os.lstat(target)
+    except OSError:
+        return False
+    # Some file systems keep whole seconds only.
+    kept = file.mtime_ns if status.st_mtime_ns % 10**9 else file.mtime_ns // 10**9 * 10**9
+    same = (status.st_size, status.st_mtime_ns) == (file.size, kept)
+    return same and stat.S_ISREG(status.st_mode)
+
+
+def partial_name(file: SourceFile) -> str:
+    """A name for the begun copy of a file that another state of it has not.
+
+    Nor has the same state after a restart: what was written before a crash of the machine may not
+    be on the disk, whatever its length.
+    """
+    try:
+        boot = _BOOT_ID.read_text().strip()
+    except OSError:
+        boot = str(os.getpid())
+    identity = json.dumps([*dataclasses.astuple(file), boot])
+    return hashlib.sha256(identity.encode()).hexdigest()[:24] + _PARTIAL
+
+
+def _advise(fd: int, offset: int, length: int, advice: int) -> None:
+    with contextlib.suppress(OSError):
+        os.posix_fadvise(fd, offset, length, advice)
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _flush_directory(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        # Some network file systems cannot flush a directory, and need not.
+        with contextlib.suppress(OSError):
+            os.fsync(fd)
+    finally:
+        os.close(fd)

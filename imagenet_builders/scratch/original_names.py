@@ -1,0 +1,79 @@
+"""Lets errors and warnings name what is staged, not the copies and unpacked files that are read.
+
+Who reads a message mends what is staged; a copy of it in scratch space may be gone by then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import TextIO
+
+from imagenet_builders.errors import ArchiveError, SourceError, StagingError
+from imagenet_builders.scratch.copy import StagedCopy
+
+
+@contextlib.contextmanager
+def naming_originals(copy: StagedCopy, unpacked: Mapping[str, str]) -> Iterator[None]:
+    """Lets what is said of sources in the block name the originals.
+
+    Errors in writing to scratch space, and what the system says of a file there, stay as they are.
+
+    Args:
+        copy: What is read.
+        unpacked: Path of what was unpacked to what it is called; it may grow meanwhile.
+
+    Raises:
+        SourceError: As raised in the block.
+        StagingError: As raised in the block.
+    """
+
+    def renamed(text: str) -> str:
+        for path, name in unpacked.items():
+            text = text.replace(path, name)
+        if copy.place is None:
+            return text
+        # Where the copy is may be known by a relative path, which ends the absolute one.
+        text = text.replace(os.path.abspath(copy.manual_dir), os.path.abspath(copy.original))
+        return text.replace(str(copy.manual_dir), str(copy.original))
+
+    with _renaming_warnings(renamed):
+        try:
+            yield
+        except (SourceError, StagingError) as error:
+            error.args = tuple(
+                renamed(each) if isinstance(each, str) else each for each in error.args
+            )
+            if isinstance(error, ArchiveError):
+                error.archive = renamed(error.archive)
+                error.problem = renamed(error.problem)
+            raise
+
+
+@contextlib.contextmanager
+def _renaming_warnings(renamed: Callable[[str], str]) -> Iterator[None]:
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def show_renamed(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            text = renamed(str(message))
+            show(
+                message if text == str(message) else category(text),
+                category,
+                filename,
+                lineno,
+                file,
+                line,
+            )
+
+        warnings.showwarning = show_renamed
+        yield

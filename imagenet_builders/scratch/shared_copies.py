@@ -1,0 +1,167 @@
+"""Copies that several datasets of one command need: each hands on to the next what that needs too.
+
+A copy that is handed on is moved to where the later dataset would copy it to, so that it finds it
+there, as after an interrupted run. So a file is copied once, whatever comes between; and when a
+dataset has had its turn, nothing of it stays but what another one waits for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from imagenet_builders.errors import ImagenetBuildersError
+from imagenet_builders.locate.found import Survey
+from imagenet_builders.scratch import places
+from imagenet_builders.scratch.copy import StagedCopy, is_copy, partial_name
+from imagenet_builders.scratch.to_copy import files_to_copy
+from imagenet_builders.sources.rows import SourceFile
+
+
+@dataclasses.dataclass(frozen=True)
+class Turn:
+    """A dataset that a command builds.
+
+    Attributes:
+        name: Its name, with its configuration.
+        manual_dir: Where it is staged.
+        survey: Says what is staged of it in a directory.
+    """
+
+    name: str
+    manual_dir: Path
+    survey: Callable[[Path], Survey]
+
+
+class HandingOn:
+    """The copies that the datasets of a command share.
+
+    Args:
+        turns: The datasets, in the order in which they are built.
+        source: The kind of source asked for (`--source`), or None.
+    """
+
+    def __init__(self, turns: Sequence[Turn], source: str | None):
+        self._later = list(turns)
+        self._source = source
+        self._files: dict[Turn, tuple[Path, ...]] = {}
+        self._given: dict[Path, Path] = {}
+        """Place of a copy that something was handed on to, to the directory it is of."""
+
+    def next_turn(self) -> None:
+        """Begins the turn of the next dataset."""
+        self._later.pop(0)
+
+    def hand_on(self, copy: StagedCopy) -> None:
+        """Hands on what later datasets need of a copy, and removes the rest.
+
+        Args:
+            copy: What a dataset was built from that is published; it is locked.
+        """
+        if copy.place is None:
+            return
+        files = list(_files_of(copy))
+        for turn in self._later:
+            if not files:
+                break
+            moves = self._moves(copy, files, turn)
+            place = places.place_of(copy.place.parent, turn.name, turn.manual_dir)
+            # What cannot be handed on is copied again.
+            with contextlib.suppress(OSError, ImagenetBuildersError):
+                lock = places.locked(place) if moves else None
+                if lock is None:
+                    continue
+                try:
+                    self._given[place] = turn.manual_dir
+                    moved = _move(moves, place, turn.manual_dir)
+                finally:
+                    os.close(lock)
+                files = [path for path in files if path not in moved]
+        copy.remove()
+
+    def end_turn(self, name: str, manual_dir: Path) -> None:
+        """Ends the turn of a dataset that is there or cannot be built: others may need its copies.
+
+        Args:
+            name: Its name, with its configuration.
+            manual_dir: Where it is staged.
+        """
+        for place in [*self._given]:
+            if place != places.place_of(place.parent, name, manual_dir):
+                continue
+            del self._given[place]
+            if not place.exists():
+                continue
+            # Another build that uses them will remove them.
+            with contextlib.suppress(OSError, ImagenetBuildersError):
+                lock = places.locked(place)
+                copy = StagedCopy(place / places.FILES, manual_dir, 0, place, lock)
+                try:
+                    self.hand_on(copy)
+                finally:
+                    copy.close()
+
+    def tell_kept(self, error: BaseException) -> None:
+        """Adds to the error with which the command ends that copies for later datasets are kept."""
+        said = " ".join(getattr(error, "__notes__", ()))
+        for place in self._given:
+            if place.exists() and str(place) not in said:
+                error.add_note(
+                    f"copies for a dataset that was to be built later are kept in {place}; run the "
+                    "same command again to build from them, or remove them"
+                )
+
+    def _moves(
+        self, copy: StagedCopy, files: Sequence[Path], turn: Turn
+    ) -> list[tuple[Path, SourceFile, Path]]:
+        """Of the files in a copy those that a dataset needs: copied file, original, its path."""
+        wanted: dict[str, list[Path]] = {}
+        for path in self._files_for(turn):
+            wanted.setdefault(path.name, []).append(path)
+        moves = []
+        for path in files:
+            original = Path(copy.original_of(os.path.abspath(path)))
+            for needed in wanted.get(path.name, ()):
+                with contextlib.suppress(OSError):
+                    file = SourceFile.of(needed)
+                    if os.path.samefile(needed, original) and is_copy(path, file):
+                        moves.append((path, file, needed))
+                        break
+        return moves
+
+    def _files_for(self, turn: Turn) -> tuple[Path, ...]:
+        if turn not in self._files:
+            try:
+                survey = turn.survey(turn.manual_dir)
+                self._files[turn] = files_to_copy(survey, turn.manual_dir, self._source).files
+            except (OSError, ImagenetBuildersError):  # What is wrong is said when its turn comes.
+                self._files[turn] = ()
+        return self._files[turn]
+
+
+def _files_of(copy: StagedCopy) -> Iterator[Path]:
+    """The archives in a copy."""
+    for directory, _, names in os.walk(copy.manual_dir):
+        paths = (Path(directory, name) for name in names)
+        yield from (path for path in paths if not path.is_symlink())
+
+
+def _move(
+    moves: Sequence[tuple[Path, SourceFile, Path]], place: Path, manual_dir: Path
+) -> set[Path]:
+    """Moves copied files to another place; gives those that are there now."""
+    root = place / places.FILES
+    moved = set()
+    for path, file, needed in moves:
+        target = root / needed.relative_to(manual_dir)
+        if any(parent.is_symlink() for parent in target.parents if parent.is_relative_to(root)):
+            continue  # Left by another run, to a folder that was read in place.
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.is_dir():
+            path.replace(target)
+            (place / partial_name(file)).unlink(missing_ok=True)
+            moved.add(path)
+    return moved

@@ -1,0 +1,249 @@
+"""What is compressed is unpacked to scratch space, once; what is not is only checked.
+
+A row of an array can be read where it lies if the file that it is in is not compressed. So a
+compressed npz in a zip becomes an npz in scratch space, and a compressed array an npy there. Files
+get their names when they are whole and checked, so what is there is good and the next run need not
+do it again. When the dataset is built, they are removed.
+
+Nothing waits until they are on the disk, which may take as long as all the rest: they are read at
+once, from memory, and may be gone before they need to be written. Only a crash of the machine can
+then leave a file that is not what was written, so no file from before a reboot is used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import fcntl
+import functools
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from imagenet_builders.errors import OptionError
+from imagenet_builders.formats import zip_members
+from imagenet_builders.formats.zip_members import ZipMember
+from imagenet_builders.plan.context import Workroom
+from imagenet_builders.sources.rows import SourceFile, opened
+
+# Less than this is done here: starting a process takes as long.
+_SMALL_BYTES = 64 << 20
+_PARTIAL = ".partial"
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_LOCK = "lock"
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A member of a zip archive to be read to its end, and perhaps written to a file.
+
+    Attributes:
+        file: The file on disk.
+        member: The member.
+        inner: Name of the archive inside that file that it is a member of, or None.
+        target: Where it is written to; None only checks it.
+    """
+
+    file: SourceFile
+    member: ZipMember
+    inner: str | None
+    target: str | None = None
+
+
+def work(job: Job, report: object) -> None:
+    """Does a job; the signature is that of every job of the workers.
+
+    Raises:
+        ArchiveError: The member is damaged.
+        OptionError: There is no space left.
+        OSError: The file cannot be read or written.
+    """
+    del report
+    with opened(job.file) as fd:
+        data = zip_members.chunks(fd, job.file.path, job.member, inner=job.inner)
+        if job.target is not None:
+            _write(Path(job.target), data)
+        else:
+            for _ in data:
+                pass
+
+
+def check(jobs: Sequence[Job], room: Workroom) -> None:
+    """Compares members with their CRC-32, all workers at once.
+
+    Args:
+        jobs: The members.
+        room: Who does it.
+
+    Raises:
+        ArchiveError: One of them is damaged.
+    """
+    small = sum(job.member.size for job in jobs) < _SMALL_BYTES
+    for _ in room.workers.run(f"{__name__}:{work.__name__}", jobs, here=small):
+        pass
+
+
+class Unpacked:
+    """The unpacked files of one dataset and configuration.
+
+    While it lives, a shared lock keeps other builds that use the same files from removing them.
+
+    Args:
+        name: The dataset and its configuration, for messages.
+        room: Who unpacks, and where.
+    """
+
+    def __init__(self, name: str, room: Workroom):
+        self._name = name
+        self._room = room
+        self._directory = room.scratch / f"{name.replace('/', '-')}.unpacked"
+        self._lock: int | None = None
+        # A file here to the archive, and the names inside of it, that it comes from.
+        self._origins: dict[str, tuple[str, tuple[str, ...]]] = {}
+
+    def unpack(self, members: Sequence[tuple[SourceFile, ZipMember, str | None]]) -> list[Path]:
+        """Unpacks members to a file each, all workers at once; those that are there are kept.
+
+        Args:
+            members: The file on disk, the member, and the archive inside the file that it is a
+                member of, or None.
+
+        Returns:
+            The files.
+
+        Raises:
+            ArchiveError: A member is damaged.
+            OptionError: There is too little space.
+            OSError: A file cannot be read or written.
+        """
+        if not members:
+            return []
+        self._take_lock()
+        jobs, targets = [], []
+        for file, member, inner in members:
+            targets.append(self._directory / _target_name(file, member))
+            if not (targets[-1].is_file() and targets[-1].stat().st_size == member.size):
+                jobs.append(Job(file, member, inner, str(targets[-1])))
+        if jobs:
+            self._announce(jobs)
+            check(jobs, self._room)
+        for (file, member, inner), target in zip(members, targets, strict=True):
+            # An array can be in a file that was itself unpacked.
+            archive, parts = self._origins.get(file.path, (file.path, ()))
+            parts = (*parts, *filter(None, (inner, member.name)))
+            path = os.path.abspath(target)
+            self._origins[path] = archive, parts
+            self._room.unpacked[path] = f"{archive} ({'/'.join(parts)}, unpacked)"
+        return targets
+
+    def remove(self) -> None:
+        """Removes the files, unless another build uses them."""
+        if self._lock is None:
+            return
+        with contextlib.suppress(OSError):
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(self._directory, ignore_errors=True)
+        self.close()
+
+    def close(self) -> None:
+        """Gives up the lock; the files stay for the next run."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _take_lock(self) -> None:
+        """Locks the directory, which it makes; removes what an interrupted run left half done."""
+        while self._lock is None:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            path = self._directory / _LOCK
+            try:
+                fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            except FileNotFoundError:  # Another build has just removed the directory.
+                continue
+            with contextlib.suppress(OSError):  # The file system has no locks, or it is in use.
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                for left in self._directory.iterdir():
+                    if left.name != _LOCK and not self._is_usable(left.name):
+                        left.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                fcntl.flock(fd, fcntl.LOCK_SH)
+            if _is_same_file(fd, path):
+                self._lock = fd
+            else:
+                os.close(fd)
+
+    def _is_usable(self, name: str) -> bool:
+        return name.startswith(f"{_boot()}-") and not name.endswith(_PARTIAL)
+
+    def _announce(self, jobs: Sequence[Job]) -> None:
+        """Says what is needed; raises OptionError where there is not as much."""
+        needed = sum(job.member.size for job in jobs)
+        free = shutil.disk_usage(self._directory).free
+        if needed > free:
+            raise OptionError(
+                f"scratch directory {self._directory} has {_gb(free)} free, but unpacking the "
+                f"compressed arrays of {self._name} needs {_gb(needed)}; choose another with "
+                "--scratch-dir"
+            )
+        print(
+            f"{self._name}: unpacking {_gb(needed)} of compressed arrays to {self._directory} "
+            f"({_gb(free)} are free), where they stay until the dataset is built",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def _is_same_file(fd: int, path: Path) -> bool:
+    """Whether a path still leads to an open file."""
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _target_name(file: SourceFile, member: ZipMember) -> str:
+    """A name that says what is in the file; another source, or a changed one, has another."""
+    identity = json.dumps([dataclasses.astuple(file), member])
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
+    return f"{_boot()}-{digest}-{member.file_name}"
+
+
+@functools.cache
+def _boot() -> str:
+    """Stands for the time since the machine was started; a process's own where that is unknown."""
+    try:
+        return _BOOT_ID.read_text()[:8]
+    except OSError:
+        return f"p{os.getpid()}"
+
+
+def _write(target: Path, data: Iterator[bytes]) -> None:
+    """Writes a file that has its name only when it is whole."""
+    partial = target.with_name(f"{target.name}.{os.getpid()}{_PARTIAL}")
+    try:
+        with open(partial, "wb", buffering=0) as out:
+            for chunk in data:
+                left = memoryview(chunk)
+                while left:
+                    left = left[out.write(left) :]
+        partial.replace(target)
+    except BaseException as error:
+        partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OptionError(
+                f"{target}: no space is left ({os.strerror(error.errno)}); free some, or choose "
+                "another directory with --scratch-dir"
+            ) from error
+        raise
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:,.1f} GB" if size >= 10**8 else f"{size / 1e6:,.1f} MB"

@@ -1,0 +1,216 @@
+"""One example held against the features of its dataset, and its image looked at."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from imagenet_builders import images
+from imagenet_builders.formats.tfrecord.parsing import Feature
+from imagenet_builders.images import ImageFacts
+from imagenet_builders.verify.known import Known
+from imagenet_builders.verify.metadata import Field
+
+MAX_DECODED_PIXELS = images.MAX_REPAIRED_PIXELS
+"""A larger PNG is not decoded but a problem; no image of ImageNet comes near. A JPEG has the bound
+of `images.look`, that of TensorFlow, as builds store any that is smaller."""
+
+_PROTO_KINDS = {"image": "bytes", "text": "bytes", "label": "int64", "bbox": "float"}
+
+
+class Finding(NamedTuple):
+    """Something wrong with an example.
+
+    Attributes:
+        what: What, in words.
+        expected: What should be there, or None.
+        found: What is there, or None.
+    """
+
+    what: str
+    expected: str | None = None
+    found: str | None = None
+
+
+def check_features(
+    features: Mapping[str, Feature], fields: Sequence[Field], known: Known | None, split: str
+) -> Iterator[Finding]:
+    """What is wrong with the features of an example, but for its image, key and their meaning.
+
+    Args:
+        features: The example.
+        fields: What its features should be.
+        known: What is known of the dataset.
+        split: Its split.
+
+    Yields:
+        One finding for each thing that is wrong.
+    """
+    names = {field.path for field in fields}
+    for name in features:
+        if name not in names:
+            yield Finding(f"a feature {name[:60]!a} that the dataset does not have")
+    lengths: dict[str, tuple[str, int]] = {}
+    for field in fields:
+        feature = features.get(field.path)
+        if feature is None:
+            yield Finding(f"the feature {field.path} is missing")
+            continue
+        kind = _PROTO_KINDS[field.kind]
+        if feature.kind != kind:
+            yield Finding(f"{field.path} is of another type", kind, feature.kind)
+            continue
+        size = 4 if field.kind == "bbox" else 1
+        count, rest = divmod(len(feature.values), size)
+        if rest or (field.sequence is None and count != 1):
+            wanted = f"{size}" if field.sequence is None else f"a multiple of {size}"
+            found = f"{len(feature.values)}"
+            yield Finding(f"{field.path} has another number of values", wanted, found)
+            continue
+        if field.sequence is not None:
+            other, length = lengths.setdefault(field.sequence, (field.path, count))
+            if length != count:
+                yield Finding(
+                    f"{field.path} and {other} have different lengths", str(length), str(count)
+                )
+        if field.kind == "bbox":
+            yield from _check_boxes(field, feature, known, split)
+        elif field.kind == "label":
+            least = -1 if field.sequence is None else 0
+            for value in map(int, feature.values):
+                if not least <= value < field.classes:
+                    yield Finding(
+                        f"{field.path} is not a label",
+                        f"{least} to {field.classes - 1}",
+                        f"{value}",
+                    )
+                    break
+
+
+def _check_boxes(
+    field: Field, feature: Feature, known: Known | None, split: str
+) -> Iterator[Finding]:
+    numbers = [float(value) for value in feature.values]
+    for start in range(0, len(numbers), 4):
+        box = numbers[start : start + 4]
+        ymin, xmin, ymax, xmax = box
+        inside = all(math.isfinite(value) and 0 <= value <= 1 for value in box)
+        flat = known is not None and known.flat_boxes
+        if known is not None and known.flat_boxes and split == "test":
+            right = not any(box)
+        else:
+            right = inside and (
+                (ymin <= ymax and xmin <= xmax) if flat else (ymin < ymax and xmin < xmax)
+            )
+        if not right:
+            wanted = "zeros" if flat and split == "test" else "ymin, xmin, ymax, xmax from 0 to 1"
+            yield Finding(f"{field.path} is not a box", wanted, str(box))
+            return
+
+
+def check_key(
+    key: bytes, label: int | None, known: Known, split: str, ids: Mapping[str, int]
+) -> Iterator[Finding]:
+    """What is wrong with the key of an example, and with the label by its key.
+
+    Args:
+        key: The key.
+        label: The label, or None where there is none that could be compared.
+        known: What is known of the dataset.
+        split: The split.
+        ids: Class to label.
+
+    Yields:
+        One finding for each thing that is wrong.
+    """
+    try:
+        text = key.decode("utf-8")
+        expected = known.label_of(split, text, ids)
+    except UnicodeDecodeError:
+        yield Finding(f"{known.key} is not UTF-8", found=ascii(key[:60]))
+        return
+    except ValueError as error:
+        yield Finding(f"{known.key} is not one of this split", str(error), ascii(text[:60]))
+        return
+    if label is None:
+        return
+    if expected is not None and label != expected:
+        yield Finding(f"the label does not agree with {text}", str(expected), str(label))
+    elif expected is None and label < 0:
+        yield Finding(f"{text} has no label", "a class", str(label))
+
+
+def check_image(data: bytes, field: Field, *, decode: bool) -> Iterator[Finding]:
+    """What is wrong with an image.
+
+    Args:
+        data: Its bytes.
+        field: What it should be.
+        decode: Decode every pixel of it, instead of its header alone.
+
+    Yields:
+        One finding at most.
+    """
+    facts = images.look(data)
+    wanted = field.encoding or "jpeg or png"
+    if facts.problem is not None:
+        yield Finding("the image is damaged", f"a whole {wanted}", facts.problem)
+    elif facts.format not in ([field.encoding] if field.encoding else ["jpeg", "png"]):
+        yield Finding("the image is of another format", wanted, facts.format)
+    elif facts.components == 4 and facts.format == "jpeg":
+        yield Finding("the image cannot be read by TensorFlow", "RGB or grey", "CMYK")
+    elif not _has_shape(facts, field):
+        shape = " x ".join("any" if size is None else str(size) for size in field.shape)
+        found = f"{facts.height} x {facts.width} x {facts.components}"
+        yield Finding("the image has another shape", shape, found)
+    elif decode:
+        problem = _decoded(data, facts)
+        if problem is not None:
+            yield Finding("the image cannot be decoded", f"a whole {wanted}", problem)
+
+
+def _has_shape(facts: ImageFacts, field: Field) -> bool:
+    if not field.shape:
+        return True
+    height, width, channels = field.shape
+    # A grey JPEG is read as three equal channels.
+    grey = facts.format == "jpeg" and facts.components == 1
+    return (
+        height in (None, facts.height)
+        and width in (None, facts.width)
+        and (grey or channels in (None, facts.components))
+    )
+
+
+def _decoded(data: bytes, facts: ImageFacts) -> str | None:
+    """Why an image cannot be decoded, or None."""
+    if facts.format != "jpeg" and facts.width * facts.height > MAX_DECODED_PIXELS:
+        return f"{facts.width:,} x {facts.height:,} pixels, more than any image of ImageNet has"
+    try:
+        if facts.format == "jpeg":
+            _decode_jpeg(data, facts)
+        else:
+            from PIL import Image
+
+            with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+                image.load()
+    except MemoryError:
+        raise
+    except Exception as error:
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    return None
+
+
+def _decode_jpeg(data: bytes, facts: ImageFacts) -> None:
+    import simplejpeg
+
+    colours = "GRAY" if facts.components == 1 else "RGB"
+    try:
+        simplejpeg.decode_jpeg(data, colours)
+    except ValueError as error:
+        # Other warnings of libjpeg are of what it knows how to read; this one is of lost pixels.
+        if "corrupt" in str(error).lower():
+            raise
+        simplejpeg.decode_jpeg(data, colours, strict=False)

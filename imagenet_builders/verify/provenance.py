@@ -1,0 +1,180 @@
+"""`provenance.json` read strictly, and what it records held against the files and the metadata."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from imagenet_builders.verify.metadata import Description, MetadataError, parse_json, read_bytes
+from imagenet_builders.verify.problems import Problem, Problems
+
+FILE_NAME = "provenance.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Recorded:
+    """What a provenance says of the shards.
+
+    Attributes:
+        crcs: Split to the CRC-32C of each shard file; without what is not recorded.
+        sizes: Split to the bytes of each shard file; likewise.
+        skipped: Split to the number of images that were left out when it was built.
+        seals: Whether it records checksums of all files, itself included.
+        files: Names of the files whose SHA-256 it records.
+    """
+
+    crcs: dict[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
+    sizes: dict[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
+    skipped: dict[str, int] = dataclasses.field(default_factory=dict)
+    seals: bool = False
+    files: frozenset[str] = frozenset()
+
+
+def check_files(directory: Path, problems: Problems) -> Any:
+    """Holds the provenance against itself, and the small files against it.
+
+    Args:
+        directory: The dataset.
+        problems: Receives what is wrong.
+
+    Returns:
+        The document; None where there is none that can be read.
+    """
+    path = directory / FILE_NAME
+    try:
+        if not path.exists():
+            return None
+        data = read_bytes(path)
+        document = parse_json(path, data)
+        if not isinstance(document, dict):
+            raise MetadataError(path, "not an object in braces")
+    except MetadataError as error:
+        problems.add(Problem(error.path, error.what))
+        return None
+    if not any(data == written for written in _as_written(document)):
+        problems.add(Problem(str(path), "its text is not as it was written, so it was changed"))
+    if "self" in document and document["self"] not in _own_digests(document):
+        what = "its SHA-256 of itself is wrong, so it was changed"
+        problems.add(Problem(str(path), what, found=ascii(document["self"])[:80]))
+    files = document.get("files", {})
+    if not isinstance(files, dict):
+        problems.add(Problem(str(path), "'files' is not an object in braces"))
+        return document
+    for name, expected in files.items():
+        _check_digest(directory, name, expected, problems)
+    return document
+
+
+def recorded(
+    directory: Path, document: Any, description: Description, problems: Problems
+) -> Recorded:
+    """Holds a provenance against the metadata.
+
+    Args:
+        directory: The dataset.
+        document: As `check_files` gives it.
+        description: The metadata.
+        problems: Receives what is wrong.
+
+    Returns:
+        What it says of the shards.
+    """
+    if not isinstance(document, dict):
+        return Recorded()
+    path = str(directory / FILE_NAME)
+    config = f"/{description.config}" if description.config else ""
+    full_name = f"{description.name}{config}/{description.version}"
+    if document.get("dataset") != full_name:
+        found = ascii(document.get("dataset"))[:80]
+        problems.add(Problem(path, "it is of another dataset", expected=full_name, found=found))
+    splits = document.get("splits")
+    splits = splits if isinstance(splits, dict) else {}
+    names = {split.name for split in description.splits}
+    if set(splits) != names:
+        problems.add(
+            Problem(
+                path,
+                "it has other splits than dataset_info.json",
+                expected=", ".join(sorted(names)),
+                found=", ".join(sorted(map(str, splits)))[:200],
+            )
+        )
+    crcs, sizes, skipped = {}, {}, {}
+    for split in description.splits:
+        entry = splits.get(split.name)
+        if not isinstance(entry, dict):
+            continue
+        for key, expected in (
+            ("examples", sum(split.lengths)),
+            ("bytes", split.record_bytes),
+            ("shards", len(split.lengths)),
+        ):
+            if key in entry and entry[key] != expected:
+                what = f"{key} of split {split.name} is not as in dataset_info.json"
+                found = ascii(entry[key])[:40]
+                problems.add(Problem(path, what, expected=f"{expected}", found=found))
+        left_out = entry.get("skipped", [])
+        skipped[split.name] = len(left_out) if isinstance(left_out, list) else 0
+        try:
+            if "shard_crc32c" in entry:
+                crcs[split.name] = tuple(int(crc, 16) for crc in entry["shard_crc32c"])
+            if "shard_bytes" in entry:
+                sizes[split.name] = tuple(int(size) for size in entry["shard_bytes"])
+        except (TypeError, ValueError):
+            problems.add(Problem(path, f"the checksums of split {split.name} are not numbers"))
+        for numbers in (crcs, sizes):
+            if split.name in numbers and len(numbers[split.name]) != len(split.lengths):
+                del numbers[split.name]
+                what = f"split {split.name} has not one checksum and size for each shard"
+                problems.add(Problem(path, what))
+    files = document.get("files")
+    files = frozenset(files) if isinstance(files, dict) else frozenset()
+    seals = "self" in document and bool(files) and set(crcs) == names
+    return Recorded(crcs, sizes, skipped, seals, files)
+
+
+def _own_digests(document: dict[str, Any]) -> list[str]:
+    """SHA-256 of a provenance's canonical JSON (sorted, no white space) without its own `self`."""
+    rest = {name: value for name, value in document.items() if name != "self"}
+    digests = []
+    for ascii_only in (True, False):
+        text = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=ascii_only)
+        digests.append(hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest())
+    return digests
+
+
+def _as_written(document: Any) -> list[bytes]:
+    """The ways in which a document is written: a changed space is a change as well."""
+    return [
+        (json.dumps(document, indent=indent, ensure_ascii=ascii_only) + end).encode(
+            "utf-8", "surrogatepass"
+        )
+        for indent in (1, None, 2, 4)
+        for ascii_only in (True, False)
+        for end in ("\n", "")
+    ]
+
+
+def _check_digest(directory: Path, name: str, expected: Any, problems: Problems) -> None:
+    path = directory / name
+    if "/" in name or name in ("", ".", ".."):
+        problems.add(Problem(str(directory / FILE_NAME), f"it names a file {name[:80]!a}"))
+        return
+    try:
+        found = hashlib.sha256(read_bytes(path)).hexdigest()
+    except MetadataError as error:
+        problems.add(Problem(error.path, error.what))
+        return
+    if found != expected:
+        problems.add(
+            Problem(
+                str(path),
+                "the file is not the one that was built: it has another SHA-256 than "
+                "provenance.json says",
+                expected=str(expected)[:80],
+                found=found,
+            )
+        )

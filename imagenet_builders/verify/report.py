@@ -1,0 +1,50 @@
+"""The verdict of a verification for people, and as JSON for programs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from imagenet_builders.verify.dataset import Verdict
+
+
+def lines(verdict: Verdict) -> list[str]:
+    """What a person is told, line by line."""
+    word = "right" if not verdict.problem_count else f"WRONG, {_problems(verdict.problem_count)}"
+    told = [f"{verdict.dataset} in {verdict.directory}: {word}"]
+    for name, split in verdict.splits.items():
+        told.append(
+            f"  {name}: {split.examples:,} images of {split.classes:,} labels in {split.shards:,} "
+            f"shard{'s' if split.shards != 1 else ''}, {split.record_bytes / 1e9:.3f} GB"
+        )
+    told += [f"  note: {note}" for note in verdict.notes]
+    told += [f"  problem: {problem.sentence}" for problem in verdict.problems]
+    more = verdict.problem_count - len(verdict.problems)
+    if more > 0:
+        told.append(f"  and {_problems(more)} more")
+    return told
+
+
+def as_json(verdicts: Sequence[Verdict]) -> str:
+    """All verdicts as one document; its names are those of `Verdict`, `SplitVerdict`, `Problem`.
+
+    Each verdict and the document itself also have `ok`, and each problem has its `sentence`.
+    """
+    document = {
+        "ok": not any(verdict.problem_count for verdict in verdicts),
+        "datasets": [_verdict(verdict) for verdict in verdicts],
+    }
+    return json.dumps(document, indent=1) + "\n"
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    entry = {"ok": not verdict.problem_count} | dataclasses.asdict(verdict)
+    for problem, told in zip(verdict.problems, entry["problems"], strict=True):
+        told["sentence"] = problem.sentence
+    return entry
+
+
+def _problems(count: int) -> str:
+    return f"{count:,} problem{'s' if count != 1 else ''}"

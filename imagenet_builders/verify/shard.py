@@ -1,0 +1,254 @@
+"""Verification of one shard: the work of a worker process, without TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import os
+from collections import Counter
+from typing import cast
+
+from imagenet_builders.formats.tfrecord.parsing import ExampleError, parse
+from imagenet_builders.run.jobs import Report
+from imagenet_builders.verify.example import Finding, check_features, check_image, check_key
+from imagenet_builders.verify.known import known
+from imagenet_builders.verify.metadata import Field
+from imagenet_builders.verify.problems import REBUILD, FileError, Problem, Problems
+from imagenet_builders.verify.record_files import Record, RecordFile
+
+_REPORT_EVERY = 8 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class VerifyJob:
+    """One shard to verify.
+
+    Attributes:
+        dataset: Name of the dataset.
+        config: Name of its configuration, or None.
+        split: The split.
+        number: The shard, counted from 0.
+        path: The file.
+        file_format: `tfrecord` or `array_record`.
+        fields: The features of its examples.
+        classes: The classes in the order of their labels.
+        examples: Number of records that it should have.
+        decode: Decode every pixel.
+        file_crc: CRC-32C that the file should have, or None where it is not known.
+        file_bytes: Bytes that it should have, or None where it is not known.
+    """
+
+    dataset: str
+    config: str | None
+    split: str
+    number: int
+    path: str
+    file_format: str
+    fields: tuple[Field, ...]
+    classes: tuple[str, ...]
+    examples: int
+    decode: bool
+    file_crc: int | None = None
+    file_bytes: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class VerifyResult:
+    """What was found in a shard.
+
+    Attributes:
+        split: The split.
+        number: The shard, counted from 0.
+        examples: Records that were read.
+        record_bytes: Bytes of these records.
+        labels: Label to the number of examples that have it.
+        first: Hash of the first key, or None where there is none.
+        last: Hash of the last key, or None.
+        problems: The first of the problems.
+        problem_count: The number of all.
+    """
+
+    split: str
+    number: int
+    examples: int
+    record_bytes: int
+    labels: dict[int, int]
+    first: bytes | None
+    last: bytes | None
+    problems: tuple[Problem, ...]
+    problem_count: int
+
+
+def verify_shard(job: VerifyJob, report: Report) -> VerifyResult:
+    """Reads one shard and holds everything in it against what it should be.
+
+    Args:
+        job: The shard.
+        report: Told of progress, in records and bytes.
+
+    Returns:
+        What was found; what cannot be read is a problem in it and not an error.
+    """
+    return _Shard(job, report).verified()
+
+
+class _Shard:
+    """A shard while it is verified."""
+
+    def __init__(self, job: VerifyJob, report: Report):
+        self.job, self.report = job, report
+        self.problems = Problems()
+        self.labels: Counter[int] = Counter()
+        self.count = self.size = 0
+        self.first: bytes | None = None
+        self.last: bytes | None = None
+        self.known = known(job.dataset, job.config)
+        self.ids = _ids(job.classes)
+        self.salt = hashlib.md5(job.split.encode(), usedforsecurity=False)
+
+    def verified(self) -> VerifyResult:
+        job = self.job
+        try:
+            self._read()
+        except FileError as error:
+            self._problem(Finding(error.what, error.expected, error.found), offset=error.offset)
+        except OSError as error:
+            self._problem(Finding(f"the file cannot be read: {error.strerror or error}"), None)
+        else:
+            if self.count != job.examples:
+                self._problem(
+                    Finding(
+                        "the file has another number of records than dataset_info.json says",
+                        f"{job.examples:,}",
+                        f"{self.count:,}",
+                    )
+                )
+        return VerifyResult(
+            job.split,
+            job.number,
+            self.count,
+            self.size,
+            dict(self.labels),
+            self.first,
+            self.last,
+            tuple(self.problems.kept),
+            self.problems.count,
+        )
+
+    def _read(self) -> None:
+        job = self.job
+        size = os.stat(job.path).st_size
+        if job.file_bytes is not None and size != job.file_bytes:
+            self._problem(
+                Finding(
+                    "the file has another size than provenance.json says",
+                    f"{job.file_bytes:,} bytes",
+                    f"{size:,}",
+                )
+            )
+        file = RecordFile(job.path, job.file_format, whole_crc=job.file_crc is not None)
+        told = images = 0
+        for record in file:
+            self._check(record)
+            self.count += 1
+            self.size += len(record.data)
+            images += 1
+            if self.size - told >= _REPORT_EVERY:
+                self.report(images, self.size - told)
+                told, images = self.size, 0
+        self.report(images, self.size - told)
+        if job.file_crc is not None and file.crc != job.file_crc:
+            self._problem(
+                Finding(
+                    "the file is not the one that was built: it has another CRC-32C than "
+                    "provenance.json says",
+                    f"{job.file_crc:08x}",
+                    f"{file.crc:08x}",
+                )
+            )
+
+    def _check(self, record: Record) -> None:
+        if record.expected_crc is not None:
+            self._problem(
+                Finding(
+                    "the checksum of the record is wrong, so it is damaged",
+                    f"{record.expected_crc:08x}",
+                    f"{record.crc:08x}",
+                ),
+                record,
+            )
+            return
+        try:
+            features = parse(record.data)
+        except ExampleError as error:
+            self._problem(Finding(f"not an example: {error}"), record)
+            return
+        findings = list(check_features(features, self.job.fields, self.known, self.job.split))
+        for finding in findings:
+            self._problem(finding, record)
+        if any(field.path not in features for field in self.job.fields):
+            return
+        label: int | None = None
+        for field in self.job.fields:
+            values = features[field.path].values
+            if field.kind == "image" and field.sequence is None and _single(values, bytes):
+                for finding in check_image(cast("bytes", values[0]), field, decode=self.job.decode):
+                    self._problem(finding, record)
+            if field.path == "label" and _single(values, int):
+                label = cast("int", values[0])
+                if -1 <= label < field.classes:
+                    self.labels[label] += 1
+        if self.known is None or self.known.key not in features:
+            return
+        keys = features[self.known.key].values
+        if _single(keys, bytes):
+            self._check_key(cast("bytes", keys[0]), label, record)
+
+    def _check_key(self, key: bytes, label: int | None, record: Record) -> None:
+        assert self.known is not None
+        for finding in check_key(key, label, self.known, self.job.split, self.ids):
+            self._problem(finding, record)
+        digest = self.salt.copy()
+        digest.update(key)
+        hashed = digest.digest()
+        if self.first is None:
+            self.first = hashed
+        elif self.last is not None and hashed <= self.last:
+            self._problem(out_of_order(key, hashed == self.last), record)
+        self.last = hashed
+
+    def _problem(
+        self, finding: Finding, record: Record | None = None, offset: int | None = None
+    ) -> None:
+        self.problems.add(
+            Problem(
+                self.job.path,
+                finding.what,
+                None if record is None else self.count,
+                offset if record is None else record.offset,
+                finding.expected,
+                finding.found,
+                REBUILD,
+            )
+        )
+
+
+def out_of_order(key: bytes, same: bool) -> Finding:
+    """A record that does not follow the one before it."""
+    name = ascii(key[:60].decode("utf-8", "replace"))
+    if same:
+        return Finding(f"the key {name} is that of the record before, too; keys must be unique")
+    return Finding(
+        f"the record of the key {name} is not in its place: records are in the order of the MD5 "
+        "of split and key"
+    )
+
+
+def _single(values: list[bytes] | list[float] | list[int], kind: type) -> bool:
+    return len(values) == 1 and isinstance(values[0], kind)
+
+
+@functools.lru_cache(maxsize=4)
+def _ids(classes: tuple[str, ...]) -> dict[str, int]:
+    return {wnid: label for label, wnid in enumerate(classes)}

@@ -1,0 +1,218 @@
+"""Writing one shard: the unit of work of a build, wherever it runs.
+
+A `ShardJob` holds everything that its shard needs besides the sources themselves, so shards are
+written in any order by any number of processes. `write_shard` gives the same bytes everywhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import os
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from imagenet_builders.errors import SourceError, TargetError
+from imagenet_builders.locate.access import unreadable
+from imagenet_builders.plan import index as index_lib
+from imagenet_builders.run.jobs import Report, load_function
+from imagenet_builders.sources.reader import Reader
+from imagenet_builders.sources.rows import WHOLE_FILE, SourceFile
+from imagenet_builders.write import durable, record_files
+from imagenet_builders.write.marks import _mark
+from imagenet_builders.write.results import Note, ShardResult
+
+# Progress is told about this often, in bytes of images.
+_REPORT_EVERY = 8 << 20
+
+# Ranges closer to each other than this are asked for as one.
+_ADVICE_GAP = 64 << 10
+
+# Shards that the storage is asked to confirm at the same time.
+_FINISHED_AT_ONCE = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardJob:
+    """One shard to write.
+
+    Attributes:
+        split: Name of the split.
+        number: The shard, counted from 0.
+        path: Where the finished shard goes.
+        file_format: Name of the file format, as in TensorFlow Datasets.
+        examples: Where the function is that makes examples of rows, as `module:function`. It takes
+            the rows (a table), a `Reader`, the policy for bad images and a list for `Note`s, and
+            yields pairs of key and `FlatExample`.
+        rows: The rows, as an Arrow stream.
+        files: The files that the rows point into.
+        bad_images: `fail` or `skip`.
+        mark: Path of the mark that says that the shard is finished, and what is in it.
+    """
+
+    split: str
+    number: int
+    path: str
+    file_format: str
+    examples: str
+    rows: bytes
+    files: tuple[SourceFile, ...]
+    bad_images: str
+    mark: str
+
+
+def write_shard(job: ShardJob, report: Report) -> Future[ShardResult]:
+    """Writes one shard under a temporary name.
+
+    When it is written, another thread has the storage confirm it, writes its mark and gives it its
+    name, so that the next shard can be written meanwhile.
+
+    Args:
+        job: What to write.
+        report: Told of progress.
+
+    Returns:
+        What was written, once it is finished.
+
+    Raises:
+        SourceError: A source is damaged or has changed.
+        TargetError: The shard cannot be written; the future may hold one too.
+    """
+    rows = index_lib.from_bytes(job.rows)
+    make_examples = load_function(job.examples)
+    notes: list[Note] = []
+    path = Path(job.path)
+    # Beside its mark: the shards' directory is published, perhaps while another attempt at the same
+    # shard, which a runner has given up, is still at it.
+    partial = durable.partial_path(Path(job.mark).with_name(path.name))
+    try:
+        with Reader(job.files) as reader:
+            examples = make_examples(rows, reader, job.bad_images, notes)
+            counted = _reporting(examples, reader, report)
+            written = record_files.write_records(partial, job.file_format, counted)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
+    result = ShardResult(
+        job.split,
+        job.number,
+        written.examples,
+        written.record_bytes,
+        written.file_bytes,
+        written.crc32c,
+        tuple(notes),
+    )
+    return _finishers().submit(_finish, job, partial, result)
+
+
+def _finish(job: ShardJob, partial: Path, result: ShardResult) -> ShardResult:
+    """Makes a shard that is written a finished one."""
+    path = Path(job.path)
+    try:
+        durable.flush(partial)
+        with durable.writing(path):
+            size = partial.stat().st_size
+            if size != result.file_bytes:
+                raise TargetError(
+                    f"{path}: {result.file_bytes:,} bytes were written but the file has {size:,}; "
+                    "the target's file system lost some, look at its quota and its log"
+                )
+            durable.write_file(Path(job.mark), _mark(result))
+            partial.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
+    return result
+
+
+@functools.cache
+def _finishers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_FINISHED_AT_ONCE, thread_name_prefix="finish-shards")
+
+
+def prefetch(job: ShardJob) -> None:
+    """Asks the kernel for the bytes of a shard, in the order in which they lie in the files.
+
+    The rows of a shard are scattered over the source. Asked for one by one, in the shard's order,
+    cold storage serves them one by one; asked for all at once and in order, it streams.
+    """
+    if not hasattr(os, "posix_fadvise"):
+        return
+    import pyarrow.compute as pc
+
+    rows = index_lib.from_bytes(job.rows)
+    if "reference" in rows.column_names:
+        _prefetch_squashed(job, rows.filter(pc.is_valid(rows["reference"])))
+    rows = rows.select(["file", "offset", "size"])
+    # A row that is a file of its own would have to be opened for it, which is most of the wait.
+    rows = rows.filter(pc.not_equal(rows["offset"], WHOLE_FILE))
+    rows = rows.sort_by([("file", "ascending"), ("offset", "ascending")])
+    columns = (rows["file"].to_pylist(), rows["offset"].to_pylist(), rows["size"].to_pylist())
+    with Reader(job.files) as reader:
+        for file, start, end in _merged(zip(*columns, strict=True)):
+            os.posix_fadvise(reader.open(file), start, end - start, os.POSIX_FADV_WILLNEED)
+
+
+def _prefetch_squashed(job: ShardJob, rows: Any) -> None:
+    """Asks for the bytes of files in SquashFS images; where these are, their inodes say."""
+    # As the inodes lie, so that each block of them is read once.
+    rows = rows.sort_by([("file", "ascending"), ("reference", "ascending")])
+    columns = (rows[name].to_pylist() for name in ("file", "reference", "size"))
+    with Reader(job.files) as reader:
+        ranges = [
+            (file, start, length)
+            for file, reference, size in zip(*columns, strict=True)
+            for start, length in reader.squashed(file).ranges(reference, size)
+        ]
+        for file, start, end in _merged(iter(sorted(ranges))):
+            fd = reader.squashed(file).fileno()
+            os.posix_fadvise(fd, start, end - start, os.POSIX_FADV_WILLNEED)
+
+
+def _merged(ranges: Iterator[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
+    """Joins (file, offset, size) in order to (file, start, end), over small gaps."""
+    current: tuple[int, int, int] | None = None
+    for file, offset, size in ranges:
+        if current and current[0] == file and offset - current[2] <= _ADVICE_GAP:
+            current = (file, current[1], max(current[2], offset + size))
+            continue
+        if current:
+            yield current
+        current = (file, offset, offset + size)
+    if current:
+        yield current
+
+
+def _reporting(examples: Iterator[Any], reader: Reader, report: Report) -> Iterator[Any]:
+    """Passes examples on, telling of progress every few megabytes."""
+    images = told = 0
+    for example in _read(examples, reader):
+        yield example
+        images += 1
+        if reader.bytes_read - told >= _REPORT_EVERY:
+            report(images, reader.bytes_read - told)
+            images, told = 0, reader.bytes_read
+    report(images, reader.bytes_read - told)
+
+
+def _read(examples: Iterator[Any], reader: Reader) -> Iterator[Any]:
+    """Passes examples on; says of an error of the system that it came from reading."""
+    while True:
+        try:
+            _, example = next(examples)
+        except StopIteration:
+            return
+        except OSError as error:
+            path = error.filename or ", ".join(file.path for file in reader.files[:3])
+            if isinstance(error, PermissionError):
+                raise unreadable(path, error) from error
+            raise SourceError(
+                f"{path}: cannot be read: {error.strerror or error}; see whether its file system "
+                "is well and whether you may read it, then run the same command again"
+            ) from error
+        yield example

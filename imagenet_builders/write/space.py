@@ -1,0 +1,49 @@
+"""Whether there is room for what is to be written, asked before anything is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from imagenet_builders.errors import TargetError
+from imagenet_builders.write import durable
+
+# Metadata, markers, and what a file system needs for directories.
+_MORE_BYTES = 16 << 20
+_MORE_FILES = 32
+
+
+def check_space(directory: Path, size: int, files: int) -> None:
+    """Makes sure that a directory has room, as far as its file system tells.
+
+    Quotas are seen where the file system shows them to `statvfs` (XFS project quotas, Lustre
+    and NFS servers that do); a quota per user is not.
+
+    Args:
+        directory: Where it is to be written.
+        size: Bytes.
+        files: Number of files.
+
+    Raises:
+        TargetError: There is too little space, or there are too few inodes.
+    """
+    with durable.writing(directory):
+        status = os.statvfs(directory)
+    free = status.f_bavail * status.f_frsize
+    if size + _MORE_BYTES > free:
+        raise TargetError(
+            f"{directory} has {_gb(free)} free, but {_gb(size + _MORE_BYTES)} are still to be "
+            "written; free some space, or choose another --data-dir, then run the same command "
+            "again"
+        )
+    # A file system that makes inodes as it needs them says that it has none at all.
+    if status.f_files and files + _MORE_FILES > status.f_favail:
+        raise TargetError(
+            f"{directory} has room for {status.f_favail:,} more files (inodes), but "
+            f"{files + _MORE_FILES:,} are needed; remove some, or choose another --data-dir, then "
+            "run the same command again"
+        )
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:,.3f} GB"

@@ -1,0 +1,170 @@
+"""imagenet2012_downsampled from compressed archives: what is unpacked to scratch, kept, removed."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+from makers import imagenet2012_downsampled as maker
+from makers.imagenet2012_downsampled import make_downsampled
+from support.building import records, shards
+from support.downsampled_builds import LAYOUTS, build_small, changed, options_of, refused
+
+from imagenet_builders.errors import ArchiveError, OptionError
+from imagenet_builders.scratch import unzip
+
+pytestmark = pytest.mark.filterwarnings("ignore:split .* will be missing")
+
+TRAIN, VAL = "Imagenet8_train_npz.zip", "Imagenet8_val_npz.zip"
+
+
+@pytest.fixture
+def manual(tmp_path: Path) -> Path:
+    (tmp_path / "manual").mkdir()
+    return tmp_path / "manual"
+
+
+# What is unpacked.
+
+
+def unpacked_directory(manual: Path) -> Path:
+    scratch = options_of(manual).scratch_for(manual.with_name("built"))
+    return scratch / "imagenet2012_downsampled-8x8.unpacked"
+
+
+def scratch_files(manual: Path) -> dict[str, int]:
+    """What is in the folders of unpacked files, by name with its inode."""
+    scratch = manual.with_name("scratch")
+    return {
+        path.name: path.stat().st_ino
+        for path in scratch.rglob("*.unpacked/*")
+        if path.name != "lock"
+    }
+
+
+@pytest.mark.parametrize(("outer", "inner"), LAYOUTS)
+def test_nothing_of_what_was_unpacked_is_left(
+    manual: Path, outer: maker.Compression | None, inner: maker.Compression
+):
+    make_downsampled(manual, 8, outer=outer, inner=inner)
+    build_small(manual)
+    assert not list(manual.with_name("scratch").rglob("*.unpacked"))
+
+
+def test_what_is_unpacked_is_said_beforehand(manual: Path, capfd: pytest.CaptureFixture[str]):
+    make_downsampled(manual, 64, rows=20)
+    build_small(manual, 64)
+    said = next(line for line in capfd.readouterr().err.splitlines() if ": unpacking " in line)
+    assert said.startswith("imagenet2012_downsampled/64x64: unpacking 3.4 MB of compressed ")
+    assert str(manual.with_name("scratch")) in said
+    make_downsampled(manual, 8, outer="stored")
+    build_small(manual, 8)
+    assert "unpacking" not in capfd.readouterr().err
+
+
+def test_too_little_space_is_told_before_anything_is_unpacked(
+    manual: Path, monkeypatch: pytest.MonkeyPatch
+):
+    make_downsampled(manual, 8)
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(9000, 4001, 4999))
+    message = str(refused(manual, kind=OptionError))
+    assert "has 0.0 MB free, but unpacking the compressed arrays" in message
+    assert "--scratch-dir" in message
+    assert not scratch_files(manual)
+
+
+def test_a_full_disk_leaves_nothing_half_unpacked(manual: Path, monkeypatch: pytest.MonkeyPatch):
+    make_downsampled(manual, 8)
+
+    replace = Path.replace
+
+    def full(self: Path, target: Path) -> Path:
+        if ".unpacked" in str(target):
+            raise OSError(28, "No space left on device")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", full)
+    assert "no space is left" in str(refused(manual, kind=OptionError))
+    assert not scratch_files(manual)
+
+
+def test_what_was_unpacked_is_used_by_the_next_run(manual: Path):
+    make_downsampled(manual, 8, replace=changed("val_data", "labels", lambda a: a * 0))
+    refused(manual, kind=ArchiveError)
+    before = scratch_files(manual)
+    assert len(before) == 11
+    [stale] = [name for name in before if name.endswith("-val_data.npz")]
+
+    make_downsampled(manual, 8, rows=0)
+    os.utime(manual / VAL)
+    kept: dict[str, int] = {}
+    remove = unzip.Unpacked.remove
+
+    def spied(self: unzip.Unpacked) -> None:
+        kept.update(scratch_files(manual))
+        remove(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(unzip.Unpacked, "remove", spied)
+        build_small(manual)
+    assert {name for name in kept if kept[name] == before.get(name)} == set(before)
+    assert len(kept) == 12  # With the validation data of the archive that was replaced.
+    assert stale in kept
+    assert not scratch_files(manual)
+
+
+def test_a_run_that_was_killed_leaves_nothing_behind(manual: Path):
+    make_downsampled(manual, 8)
+    directory = unpacked_directory(manual)
+    directory.mkdir(parents=True)
+    (directory / "0123-val_data.npz.77.partial").write_bytes(b"half")
+    (directory / "lock").touch()
+    build_small(manual)
+    assert not directory.exists()
+
+
+def test_what_was_unpacked_before_a_reboot_is_not_used(
+    manual: Path, monkeypatch: pytest.MonkeyPatch
+):
+    make_downsampled(manual, 8, replace=changed("val_data", "labels", lambda a: a * 0))
+    refused(manual, kind=ArchiveError)
+    before = scratch_files(manual)
+    assert len(before) == 11
+    monkeypatch.setattr(unzip, "_boot", lambda: "another")
+    refused(manual, kind=ArchiveError)
+    assert len(scratch_files(manual)) == 11
+    assert not before.keys() & scratch_files(manual).keys()
+
+
+def test_a_file_that_is_not_whole_is_unpacked_again(manual: Path):
+    make_downsampled(manual, 8)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(unzip.Unpacked, "remove", lambda self: None)
+        whole = everything(build_small(manual))
+    for name in scratch_files(manual):
+        [path] = manual.with_name("scratch").rglob(name)
+        os.truncate(path, 10)
+    again = build_small(manual, data_dir=manual.with_name("again"))
+    assert everything(again) == whole
+
+
+def test_files_that_another_build_uses_are_not_removed(manual: Path):
+    make_downsampled(manual, 8)
+    directory = unpacked_directory(manual)
+    directory.mkdir(parents=True)
+    with open(directory / "lock", "w") as other:
+        fcntl.flock(other, fcntl.LOCK_SH)
+        build_small(manual)
+        assert len(scratch_files(manual)) == 11
+    shutil.rmtree(manual.with_name("built"))
+    build_small(manual)
+    assert not scratch_files(manual)
+
+
+def everything(directory: Path) -> dict[str, list[bytes]]:
+    return {shard.name: records(shard) for shard in shards(directory)}

@@ -1,0 +1,1 @@
+"""What the tests share: makers of corpora, builds in processes of their own, clusters."""

@@ -1,0 +1,87 @@
+"""Builds with `--stage`, held against builds without."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from support import staged_corpus as corpus
+from support.staged_corpus import Outcome
+
+FOLDERS = "--stage does not copy folders of small files"
+
+
+def copies(scratch: Path) -> dict[str, Path]:
+    """The files that were copied and are kept, by the path that they have in the original."""
+    found: dict[str, Path] = {}
+    for root in scratch.glob("*-staged/*/files"):
+        found |= {str(p.relative_to(root)): p for p in root.rglob("*") if p.is_file()}
+    return found
+
+
+def published(data_dir: Path) -> dict[str, Any]:
+    """All files of the datasets, but for what says when and how long they were built."""
+    files: dict[str, Any] = {}
+    for path in data_dir.rglob("*"):
+        if path.is_file() and ".imagenet_builders" not in path.parts:
+            files[str(path.relative_to(data_dir))] = path.read_bytes()
+            if path.name == "provenance.json":
+                document = json.loads(path.read_bytes())
+                for name in ("built", "seconds", "self"):
+                    del document[name]
+                files[str(path.relative_to(data_dir))] = document
+    return files
+
+
+def warned(outcome: Outcome) -> list[str]:
+    return [line for line in outcome.err.splitlines() if line.startswith(corpus.WARNING)]
+
+
+def same_with_and_without(
+    manual_dir: Path, tmp_path: Path, *arguments: str, dataset: str = "imagenet2012"
+) -> Outcome:
+    """Builds with and without; what is published must be the same, the copies gone.
+
+    `dataset` may be several, separated by spaces.
+    """
+    outcomes = []
+    for name, more in (("without", ()), ("with", ("--stage",))):
+        data_dir, scratch = tmp_path / name, tmp_path / f"scratch-{name}"
+        before = corpus.snapshot(manual_dir)
+        where = [f"--manual-dir={manual_dir}", f"--data-dir={data_dir}", f"--scratch-dir={scratch}"]
+        outcomes.append(corpus.run("build", *dataset.split(), *where, *arguments, *more))
+        assert outcomes[-1].status == 0, outcomes[-1].err
+        assert corpus.snapshot(manual_dir) == before
+        assert not list(scratch.glob("*-staged"))
+    assert published(tmp_path / "with") == published(tmp_path / "without")
+    assert any(path.endswith("provenance.json") for path in published(tmp_path / "with"))
+    if "--source" not in " ".join(arguments):  # What is not of that kind is not copied.
+        of_folders = [line for line in warned(outcomes[1]) if FOLDERS in line]
+        assert len(set(of_folders)) == len(of_folders)
+        # What is there besides is not copied either.
+        without, with_copies = (
+            [line for line in warned(outcome) if "is staged more than once" not in line]
+            for outcome in outcomes
+        )
+        assert [line for line in with_copies if line not in of_folders] == without
+    return outcomes[1]
+
+
+@contextlib.contextmanager
+def opened_files(names: list[str]):
+    """Notes the files that this process opens to read them."""
+    active = True
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if active and event == "open" and isinstance(arguments[0], (str, os.PathLike)):
+            names.append(os.fspath(arguments[0]))
+
+    sys.addaudithook(hook)
+    try:
+        yield
+    finally:
+        active = False

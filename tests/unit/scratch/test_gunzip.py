@@ -1,0 +1,306 @@
+"""Unpacking a gzip archive to scratch: once, exactly, and not from nothing after an accident."""
+
+from __future__ import annotations
+
+import fcntl
+import gzip
+import os
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from imagenet_builders.errors import ArchiveError, OptionError, SourceError
+from imagenet_builders.scratch import gunzip
+from imagenet_builders.scratch.gunzip import space_needed, spilled
+
+# As incompressible as images are, and more than one read.
+CONTENT = random.Random(0).randbytes(3_500_000)
+PACKED = gzip.compress(CONTENT, mtime=0)
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    path = tmp_path / "staged" / "winter21_whole.tar.gz"
+    path.parent.mkdir()
+    path.write_bytes(PACKED)
+    return path
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Path:
+    return tmp_path / "scratch" / "unpacked"
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Where in the plain file something was written."""
+    places: list[int] = []
+    pwrite = os.pwrite
+
+    def spy(fd: int, data: bytes, at: int) -> int:
+        places.append(at)
+        return pwrite(fd, data, at)
+
+    monkeypatch.setattr(os, "pwrite", spy)
+    return places
+
+
+def test_what_is_inside_becomes_a_plain_file_of_the_same_name(archive: Path, scratch: Path):
+    plain = spilled(archive, scratch)
+    assert plain == scratch / "winter21_whole.tar"
+    assert plain.read_bytes() == CONTENT
+
+
+def test_all_members_of_a_gzip_file_are_unpacked_and_padding_is_none(archive: Path, scratch: Path):
+    parts = [CONTENT[:1_000_000], b"", CONTENT[1_000_000:2_500_000], CONTENT[2_500_000:]]
+    packed = b"".join(gzip.compress(part, mtime=0) for part in parts)
+    archive.write_bytes(packed + bytes(2 << 20))
+    assert spilled(archive, scratch).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("read_bytes", [1, 2, 3, 17])
+def test_it_does_not_matter_how_the_file_is_cut_into_reads(
+    archive: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch, read_bytes: int
+):
+    monkeypatch.setattr(gunzip, "_READ_BYTES", read_bytes)
+    archive.write_bytes(gzip.compress(b"one ") + gzip.compress(b"two") + bytes(5))
+    assert spilled(archive, scratch).read_bytes() == b"one two"
+
+
+def test_what_compresses_well_is_unpacked_in_small_pieces(
+    archive: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch, written: list[int]
+):
+    monkeypatch.setattr(gunzip, "_WRITE_BYTES", 1000)
+    archive.write_bytes(gzip.compress(b"z" * 10_500))
+    assert spilled(archive, scratch).read_bytes() == b"z" * 10_500
+    assert len(written) >= 11
+
+
+def test_the_space_needed_is_said_before_anything_is_written(archive: Path, scratch: Path):
+    said: list[str] = []
+
+    def announce(text: str) -> None:
+        assert (scratch / "winter21_whole.tar.partial").stat().st_size == 0
+        said.append(text)
+
+    spilled(archive, scratch, announce=announce)
+    [text] = said
+    assert str(archive) in text
+    assert str(scratch) in text
+    assert "needs about 3.9 MB there" in text
+    assert space_needed(len(PACKED)) == pytest.approx(3.85e6, rel=0.01)
+
+
+def test_progress_counts_the_bytes_of_the_archive(archive: Path, scratch: Path):
+    told: list[int] = []
+    spilled(archive, scratch, report=told.append)
+    assert sum(told) == len(PACKED)
+
+
+def test_too_little_space_is_an_error_before_anything_is_written(
+    archive: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
+):
+    usage = shutil.disk_usage(archive.parent)._replace(free=1_000_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(OptionError, match=r"has 1\.0 MB free.* needs about 3\.9 MB.*scratch-dir"):
+        spilled(archive, scratch)
+    assert (scratch / "winter21_whole.tar.partial").stat().st_size == 0
+
+
+def test_what_is_there_already_needs_no_more_space(
+    archive: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
+):
+    scratch.mkdir(parents=True)
+    (scratch / "winter21_whole.tar.partial").write_bytes(CONTENT[:3_000_000])
+    usage = shutil.disk_usage(archive.parent)._replace(free=1_000_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    assert spilled(archive, scratch).read_bytes() == CONTENT
+
+
+def test_a_full_disk_is_an_error_that_says_what_to_do_and_keeps_what_is_there(
+    archive: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
+):
+    pwrite = os.pwrite
+
+    def full(fd: int, data: bytes, at: int) -> int:
+        if at >= 2_000_000:
+            raise OSError(28, "No space left on device")
+        return pwrite(fd, data, at)
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(OptionError, match=r"no space is left after 2\.\d MB.*--scratch-dir"):
+        spilled(archive, scratch)
+    kept = (scratch / "winter21_whole.tar.partial").read_bytes()
+    assert len(kept) >= 2_000_000
+    assert CONTENT.startswith(kept)
+
+
+# Once is enough.
+
+
+def test_the_second_time_nothing_is_read_or_written(
+    archive: Path, scratch: Path, written: list[int]
+):
+    plain = spilled(archive, scratch)
+    before = plain.stat()
+    told: list[int] = []
+    written.clear()
+    assert spilled(archive, scratch, report=told.append) == plain
+    assert (told, written, plain.stat().st_mtime_ns) == ([], [], before.st_mtime_ns)
+
+
+@pytest.mark.parametrize("change", ["the archive", "the plain file", "no state"])
+def test_it_is_unpacked_again_when_something_changed(
+    archive: Path, scratch: Path, written: list[int], change: str
+):
+    plain = spilled(archive, scratch)
+    content = CONTENT
+    if change == "the archive":
+        content = CONTENT[:1_500_000] + b"!" + CONTENT[1_500_001:]
+        archive.write_bytes(gzip.compress(content, mtime=0))
+        os.utime(archive, ns=(1, 1))
+    elif change == "the plain file":
+        os.truncate(plain, 2_000_000)
+    else:
+        plain.with_name(f"{plain.name}.json").unlink()
+    written.clear()
+    assert spilled(archive, scratch).read_bytes() == content
+    assert len(written) < 4, "only what differs is written"
+
+
+# Damage.
+
+
+def keeps_good_bytes(scratch: Path, least: int) -> None:
+    kept = (scratch / "winter21_whole.tar.partial").read_bytes()
+    assert len(kept) >= least
+    assert kept[:least] == CONTENT[:least]
+    assert not (scratch / "winter21_whole.tar").exists()
+
+
+def test_an_archive_cut_off_names_the_offset_and_keeps_what_was_good(archive: Path, scratch: Path):
+    cut = len(PACKED) * 9 // 10
+    archive.write_bytes(PACKED[:cut])
+    with pytest.raises(ArchiveError, match=r"cut off.*inside the gzip data.*are kept") as caught:
+        spilled(archive, scratch)
+    assert (caught.value.archive, caught.value.offset) == (str(archive), cut)
+    keeps_good_bytes(scratch, len(CONTENT) * 9 // 10 - 100_000)
+
+
+@pytest.mark.parametrize("missing", range(1, 9))
+def test_a_missing_end_of_the_checksum_is_a_cut(archive: Path, scratch: Path, missing: int):
+    archive.write_bytes(PACKED[:-missing])
+    with pytest.raises(ArchiveError, match="cut off"):
+        spilled(archive, scratch)
+
+
+def test_a_wrong_checksum_says_between_which_bytes_the_damage_is(archive: Path, scratch: Path):
+    # Random bytes are stored as they are, so a changed one is not seen before the end.
+    spoil(archive, len(PACKED) // 2)
+    with pytest.raises(ArchiveError, match=r"checksum.*between byte 0 and here") as caught:
+        spilled(archive, scratch)
+    assert caught.value.offset == pytest.approx(len(PACKED), abs=1000)
+    keeps_good_bytes(scratch, len(CONTENT) // 2 - 1000)
+
+
+def test_a_damaged_block_names_the_place_within_some_bytes(archive: Path, scratch: Path):
+    text = b"".join(b"%d," % number for number in range(500_000))
+    packed = gzip.compress(text, mtime=0)
+    middle = len(packed) // 2
+    archive.write_bytes(packed[:middle] + b"\xff" * 400 + packed[middle + 400 :])
+    with pytest.raises(ArchiveError, match=r"gzip data are damaged|checksum") as caught:
+        spilled(archive, scratch)
+    assert middle - 600 <= (caught.value.offset or 0) <= len(packed)
+    kept = (scratch / "winter21_whole.tar.partial").read_bytes()
+    assert len(kept) > len(text) * 0.4
+    assert kept[: int(len(text) * 0.4)] == text[: int(len(text) * 0.4)]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "no bytes at all"),
+        (b"winter21_whole/".ljust(512, b"\0"), "expected a gzip file, found data that begin with"),
+        (PACKED + b"appended", "others follow that begin with b'appended'"),
+        (PACKED + b"\x1f", "others follow"),
+        (PACKED + PACKED[:100], "cut off"),
+    ],
+    ids=["empty", "a tar", "something appended", "half a magic number", "half a member"],
+)
+def test_what_is_no_whole_gzip_file_is_refused(
+    archive: Path, scratch: Path, content: bytes, message: str
+):
+    archive.write_bytes(content)
+    with pytest.raises(ArchiveError, match=message):
+        spilled(archive, scratch)
+    assert not (scratch / "winter21_whole.tar").exists()
+
+
+def test_a_decompression_bomb_is_stopped(
+    archive: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(gunzip, "_ALWAYS_ALLOWED", 1 << 20)
+    archive.write_bytes(gzip.compress(bytes(64 << 20)))
+    with pytest.raises(ArchiveError, match="more than 3 times its size"):
+        spilled(archive, scratch)
+    assert (scratch / "winter21_whole.tar.partial").stat().st_size < 16 << 20
+
+
+def spoil(path: Path, offset: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[offset] ^= 0x40
+    path.write_bytes(data)
+
+
+# The next run.
+
+
+def cut_off(archive: Path) -> None:
+    os.truncate(archive, len(PACKED) * 9 // 10)
+
+
+def spoilt(archive: Path) -> None:
+    spoil(archive, len(PACKED) // 2)
+
+
+@pytest.mark.parametrize("damage", [cut_off, spoilt])
+def test_a_new_copy_of_the_archive_needs_to_be_written_only_where_it_differs(
+    archive: Path, scratch: Path, written: list[int], damage: Callable[[Path], None]
+):
+    damage(archive)
+    with pytest.raises(ArchiveError):
+        spilled(archive, scratch)
+    archive.write_bytes(PACKED)
+    written.clear()
+    assert spilled(archive, scratch).read_bytes() == CONTENT
+    assert 0 < len(written) <= 2
+
+
+def test_a_run_that_was_killed_is_continued(archive: Path, scratch: Path, written: list[int]):
+    scratch.mkdir(parents=True)
+    # As a power cut may leave it: a good part, a hole, and rubbish beyond the end.
+    left = bytearray(CONTENT + b"rubbish")
+    left[1_200_000:1_300_000] = bytes(100_000)
+    (scratch / "winter21_whole.tar.partial").write_bytes(left)
+    assert spilled(archive, scratch).read_bytes() == CONTENT
+    assert 0 < len(written) <= 2
+
+
+def test_two_at_once_do_not_write_to_the_same_file(archive: Path, scratch: Path):
+    scratch.mkdir(parents=True)
+    with open(scratch / "winter21_whole.tar.partial", "wb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(SourceError, match="another build is unpacking"):
+            spilled(archive, scratch)
+
+
+def test_an_archive_that_changes_while_it_is_read_is_an_error(archive: Path, scratch: Path):
+    def touch(_: int) -> None:
+        os.utime(archive, ns=(1, 1))
+
+    with pytest.raises(SourceError, match="changed after it was indexed"):
+        spilled(archive, scratch, report=touch)
+    assert not (scratch / "winter21_whole.tar").exists()

@@ -1,0 +1,231 @@
+"""The scratch directory: where it is, and the one sentence if it cannot be used; addresses too."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.staged_corpus import Outcome, assert_nothing_published, build, run, staged
+
+from imagenet_builders.errors import OptionError
+from imagenet_builders.options import BuildOptions
+from imagenet_builders.scratch.space import check_scratch
+
+
+@pytest.fixture
+def manual_dir(tmp_path: Path) -> Path:
+    return staged().write(tmp_path / "staged")
+
+
+@contextlib.contextmanager
+def mounted(directory: Path, options: str) -> Iterator[Path]:
+    """A small file system of its own."""
+    directory.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(directory)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"a file system cannot be mounted here: {done.stderr.strip()}")
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", str(directory)], check=True)
+
+
+def refused(outcome: Outcome, data_dir: Path) -> str:
+    """The sentence with which a build ended before any work was done."""
+    assert outcome.status == 2, outcome
+    [sentence] = outcome.errors
+    assert_nothing_published(data_dir)
+    assert not list(data_dir.rglob("*.index.arrow"))
+    return sentence
+
+
+def test_a_scratch_directory_is_made_where_the_one_above_is_there(manual_dir: Path, tmp_path: Path):
+    scratch = tmp_path / "scratch"
+    assert build(manual_dir, tmp_path / "built", f"--scratch-dir={scratch}").status == 0
+    assert len(list(scratch.rglob("*.index.arrow"))) == 3
+
+
+@pytest.mark.parametrize("variable", ["SLURM_TMPDIR", "TMPDIR"])
+def test_a_job_s_own_directory_is_used_unless_another_is_named(
+    variable: str, manual_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TMPDIR", "/nowhere/at/all")
+    (tmp_path / "job").mkdir()
+    monkeypatch.setenv(variable, str(tmp_path / "job"))
+    assert build(manual_dir, tmp_path / "one").status == 0
+    assert len(list((tmp_path / "job").rglob("*.index.arrow"))) == 3
+    assert not list((tmp_path / "one").rglob("*.index.arrow"))
+    assert build(manual_dir, tmp_path / "two", f"--scratch-dir={tmp_path / 'named'}").status == 0
+    assert len(list((tmp_path / "named").rglob("*.index.arrow"))) == 3
+
+
+def test_without_any_it_is_beside_the_datasets(manual_dir: Path, tmp_path: Path):
+    assert build(manual_dir, tmp_path / "built").status == 0
+    kept = list((tmp_path / "built" / ".imagenet_builders").glob("*.index.arrow"))
+    assert len(kept) == 3
+
+
+def test_a_directory_that_is_not_there_is_named(manual_dir: Path, tmp_path: Path):
+    scratch = tmp_path / "mistyped" / "scratch"
+    said = refused(
+        build(manual_dir, tmp_path / "built", f"--scratch-dir={scratch}"), tmp_path / "built"
+    )
+    assert said == (
+        f"scratch directory {scratch} (--scratch-dir) does not exist, nor does {scratch.parent}; "
+        "make it, or choose another with --scratch-dir"
+    )
+    assert not scratch.parent.exists()
+
+
+def test_a_variable_that_names_a_file_is_named(
+    manual_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SLURM_TMPDIR", str(tmp_path / "file"))
+    said = refused(build(manual_dir, tmp_path / "built"), tmp_path / "built")
+    assert said == f"scratch directory {tmp_path / 'file'} ($SLURM_TMPDIR) is not a directory"
+
+
+def test_a_broken_link_is_no_directory(manual_dir: Path, tmp_path: Path):
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    outcome = build(manual_dir, tmp_path / "built", f"--scratch-dir={tmp_path / 'link'}")
+    assert refused(outcome, tmp_path / "built").endswith("is not a directory")
+
+
+def test_the_home_of_nobody_is_no_directory(manual_dir: Path, tmp_path: Path):
+    outcome = build(manual_dir, tmp_path / "built", "--scratch-dir=~no-such-user/scratch")
+    assert "scratch directory ~no-such-user/scratch (--scratch-dir) does not exist, nor" in refused(
+        outcome, tmp_path / "built"
+    )
+
+
+@pytest.mark.parametrize("stage", [(), ("--stage",)])
+def test_a_read_only_file_system_is_said_to_be_that(
+    stage: tuple[str, ...], manual_dir: Path, tmp_path: Path
+):
+    with mounted(tmp_path / "scratch", "ro") as scratch:
+        outcome = build(manual_dir, tmp_path / "built", f"--scratch-dir={scratch}", *stage)
+    said = refused(outcome, tmp_path / "built")
+    assert str(scratch) in said
+    assert said.endswith(
+        "cannot be written to: its file system is mounted read-only; choose another with "
+        "--scratch-dir"
+    )
+
+
+@pytest.mark.parametrize("options", ["size=64k", "nr_inodes=2"])
+def test_a_full_file_system_is_said_to_be_that_where_room_is_needed(
+    options: str, manual_dir: Path, tmp_path: Path
+):
+    """An index alone can be done without."""
+    with mounted(tmp_path / "scratch", options) as scratch:
+        (scratch / "others").write_bytes(bytes(1 << 16))
+        arguments = (manual_dir, tmp_path / "built", f"--scratch-dir={scratch}")
+        said = refused(build(*arguments, "--stage"), tmp_path / "built")
+        assert build(*arguments).status == 0
+    assert "cannot be written to: no space, or no file (inode), is left there" in said
+
+
+def as_nobody() -> None:
+    """Gives up root in this thread's process; only for a child."""
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
+@pytest.mark.parametrize("case", ["not_writable", "of_another_user"])
+def test_a_directory_of_another_user_is_refused(case: str, tmp_path: Path):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    scratch.chmod(0o755 if case == "not_writable" else 0o1777)
+    for path in [tmp_path, *tmp_path.parents]:
+        if path.stat().st_mode & 0o005 != 0o005:
+            path.chmod(path.stat().st_mode | 0o005)
+    mine = scratch / "imagenet_builders-65534"
+    if case == "of_another_user":  # Put there by somebody who wants to be trusted.
+        mine.mkdir()
+        mine.chmod(0o777)
+    expected = {
+        "not_writable": "cannot be written to: you may not write there",
+        "of_another_user": "belongs to user 0, not to you (user 65534)",
+    }[case]
+    child = os.fork()
+    if not child:
+        try:
+            as_nobody()
+            options = BuildOptions(scratch_dir=str(scratch))
+            check_scratch(options.scratch_for(tmp_path), options)
+        except OptionError as error:
+            os._exit(0 if expected in str(error) else 2)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+# --- addresses -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("address", ["gs://bucket/x", "s3://bucket/x", "hdfs://host/x"])
+@pytest.mark.parametrize("option", ["manual-dir", "data-dir", "scratch-dir"])
+def test_an_address_is_refused(option: str, address: str, manual_dir: Path, tmp_path: Path):
+    options = {"manual-dir": str(manual_dir), "data-dir": str(tmp_path / "built"), option: address}
+    outcome = run("build", "imagenet2012", *(f"--{name}={v}" for name, v in options.items()))
+    assert outcome.status == 2
+    [said] = outcome.errors
+    name = option.replace("-", "_")
+    assert said.startswith(f"{name} must be a directory in a file system, not {address}; ")
+    assert not (tmp_path / "built").exists()
+
+
+def test_an_address_of_a_file_is_told_how_to_be_written(manual_dir: Path, tmp_path: Path):
+    outcome = run("build", "imagenet2012", f"--manual-dir=file://{manual_dir}")
+    assert outcome.errors == [
+        f"manual_dir must be a directory in a file system, not file://{manual_dir}; "
+        f"write {manual_dir}"
+    ]
+
+
+@pytest.mark.parametrize("option", ["--data-dir", "--scratch-dir", ""])
+def test_check_refuses_addresses_too(option: str, manual_dir: Path):
+    arguments = [option, "gs://bucket/x"] if option else []
+    outcome = run("check", str(manual_dir) if option else "gs://bucket/x", *arguments)
+    assert outcome.status == 2
+    [said] = outcome.errors
+    assert "must be a directory in a file system, not gs://bucket/x" in said
+
+
+def test_variables_with_addresses_are_refused(
+    manual_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TFDS_DATA_DIR", "gs://bucket/x")
+    outcome = run("build", "imagenet2012", f"--manual-dir={manual_dir}")
+    assert outcome.errors[0].startswith("data_dir must be a directory in a file system")
+    monkeypatch.setenv("IMAGENET_BUILDERS_SCRATCH_DIR", "gs://bucket/x")
+    with pytest.raises(OptionError, match="scratch_dir must be a directory in a file system"):
+        BuildOptions.from_environment()
+
+
+def test_python_refuses_addresses(manual_dir: Path, tmp_path: Path):
+    import tensorflow_datasets as tfds
+    from etils import epath
+
+    from imagenet_builders.datasets.imagenet2012.imagenet2012_dataset_builder import Builder
+
+    builder = Builder(data_dir=tmp_path / "built")
+    for address in ("gs://bucket/x", Path("gs://bucket/x"), epath.Path("gs://bucket/x")):
+        with pytest.raises(OptionError, match="manual_dir must be a directory in a file system"):
+            builder.download_and_prepare(
+                download_config=tfds.download.DownloadConfig(manual_dir=address)
+            )
+    assert not (tmp_path / "built").exists()
+    builder._data_dir = "gs://bucket/x"  # As it is where Google's storage can be reached.
+    with pytest.raises(OptionError, match=r"data_dir must be a directory .*; build into a dir"):
+        builder.download_and_prepare(
+            download_config=tfds.download.DownloadConfig(manual_dir=manual_dir)
+        )

@@ -21,7 +21,8 @@ from pathlib import Path
 import pytest
 from makers import ilsvrc2012_large
 from support import slurm_cluster
-from support.building import ROOT, built_by_cli, environment, found_during
+from support.building import built_by_cli, environment, found_during
+from support.paths import ROOT
 
 SCRIPTS = sorted((ROOT / "examples" / "slurm").glob("*.sbatch"))
 

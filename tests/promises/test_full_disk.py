@@ -311,7 +311,7 @@ def test_a_full_scratch_directory_is_no_reason_to_fail(
 def test_a_scratch_directory_too_small_for_what_must_be_unpacked(
     forks: Server, tmp_path: Path, mounted: Callable[[str], Path]
 ) -> None:
-    from support.building import ROOT
+    from support.paths import ROOT
 
     scratch, data_dir = mounted("size=64k"), tmp_path / "built"
     manual_dir = ROOT / "dummy_data" / "imagenet21k_winter21"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from support import layouts_corpus
-from support.building import ROOT
 from support.layouts_corpus import in_classes, write
+from support.paths import ROOT
 from support.staged_corpus import (  # noqa: F401  # A fixture is used by its name.
     COUGAR,
     PATCH,

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 from promises.test_publish import WITHOUT_EXCHANGE, at_publishing, error
 from promises.test_resume import inodes, left_of_a_build, make_tree
-from support.building import ROOT, environment
+from support.building import environment
 from support.killed_at import Server
+from support.paths import ROOT
 from support.staged_corpus import (
     DATASET,
     ERROR,

@@ -228,7 +228,7 @@ def _serve() -> None:
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(null, 1)
-    sys.modules["killed_at"] = sys.modules["__main__"]
+    sys.modules["support.killed_at"] = sys.modules["__main__"]
     from support import staged_corpus
 
     with contextlib.suppress(SystemExit):

@@ -17,7 +17,8 @@ import pytest
 from makers import archives
 
 from imagenet_builders import images, labels
-from support.building import ROOT, file_in
+from support.building import file_in
+from support.paths import ROOT
 
 DUMMY = ROOT / "dummy_data"
 Files = Mapping[str, bytes]

@@ -8,8 +8,8 @@ import warnings
 from collections.abc import Callable, Sequence
 
 from imagenet_builders import labels
+from imagenet_builders.datasets.ilsvrc2012 import images as ilsvrc2012_images
 from imagenet_builders.datasets.ilsvrc2012 import objects
-from imagenet_builders.datasets.imagenet2012 import staged as imagenet2012
 from imagenet_builders.datasets.imagenet2012_localization import examples
 from imagenet_builders.errors import SourceError
 from imagenet_builders.locate.access import saying_why
@@ -112,7 +112,7 @@ def index_boxes(
     root = found.paths[0]
     if found.kind == "tfrecord":
         # Also where images come from elsewhere: a record names its image.
-        records = imagenet2012.index_split(found, room)
+        records = ilsvrc2012_images.index_split(found, room)
         return Index(slim_tfrecords.box_table(records.table), records.files)
     in_folders = found.kind == "folders"
     with saying_why(root):

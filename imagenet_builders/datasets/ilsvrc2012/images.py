@@ -26,7 +26,8 @@ from imagenet_builders.sources.tar_images import CLASS_TAR, ClassTar, ClassTarsJ
 
 if TYPE_CHECKING:
     import pyarrow as pa
-from imagenet_builders.datasets.imagenet2012.staged import NAME
+
+NAME = "imagenet2012"
 
 # Enough work for a process to be worth starting, little enough for all to be busy to the end.
 _BATCH_BYTES = 1 << 30
@@ -303,3 +304,8 @@ def _check_complete(found: Found, naming: Naming, index: Index, *, strict: bool)
     if strict:
         raise SourceError(f"{text}; copy all of it, or build without --strict")
     warnings.warn(text, stacklevel=5)
+
+
+def index_split(found: Found, room: Workroom) -> Index:
+    """The rows of a split of imagenet2012; see `index_found`."""
+    return index_found([NAME, found.split], found, Naming(found.split), room)

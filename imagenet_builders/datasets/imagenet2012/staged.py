@@ -10,15 +10,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from imagenet_builders.datasets.ilsvrc2012 import layouts
-from imagenet_builders.datasets.ilsvrc2012.images import (
-    index_found,
-)
-from imagenet_builders.labels.image_names import Naming
-from imagenet_builders.locate.found import Found, Survey
-from imagenet_builders.plan.context import Workroom
-from imagenet_builders.plan.index import Index
+from imagenet_builders.datasets.ilsvrc2012.images import NAME, index_split
+from imagenet_builders.locate.found import Survey
 
-NAME = "imagenet2012"
+__all__ = ["NAME", "SPLITS", "index_split", "survey"]
+
 SPLITS = ("train", "validation", "test")
 
 
@@ -26,8 +22,3 @@ def survey(manual_dir: Path, config: str | None = None) -> Survey:
     """All that is staged of the dataset; see `imagenet_builders.datasets.SURVEYS`."""
     del config
     return layouts.survey(NAME, manual_dir, {split: split for split in SPLITS}, boxes=False)
-
-
-def index_split(found: Found, room: Workroom) -> Index:
-    """The rows of a split of imagenet2012; see `index_found`."""
-    return index_found([NAME, found.split], found, Naming(found.split), room)

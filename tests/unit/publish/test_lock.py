@@ -361,7 +361,7 @@ def test_who_waits_can_be_stopped(
 def test_another_version_or_dataset_is_not_waited_for(
     held: Held, forks: Server, data_dir: Path
 ) -> None:
-    from support.building import ROOT
+    from support.paths import ROOT
 
     manual_dir = ROOT / "dummy_data" / "tiny_imagenet"
     where = ["--manual-dir", str(manual_dir), "--data-dir", str(data_dir)]

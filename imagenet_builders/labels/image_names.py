@@ -34,9 +34,10 @@ class Naming:
     """
 
     def __init__(self, part: str, ids: Mapping[str, int] | None = None):
-        wnids = labels.wnids("imagenet2012")
+        if ids is None:
+            ids = {wnid: label for label, wnid in enumerate(labels.wnids("imagenet2012"))}
         self.part = part
-        self.ids = {wnid: label for label, wnid in enumerate(wnids)} if ids is None else ids
+        self.ids = ids
         self._by_number = labels.validation_labels().tolist() if part == "validation" else []
         self.count = {"validation": len(self._by_number), "test": TEST_IMAGES}.get(part)
         self._word = "val" if part == "validation" else "test"
@@ -115,12 +116,6 @@ def official_name(name: str) -> str:
     return f"{stem}.JPEG" if _ENDING.fullmatch(dot + ending) else name
 
 
-_TRAIN = re.compile(r"(n[0-9]{8})_[0-9]+")
-
-
-_VALIDATION = re.compile(r"ILSVRC2012_val_([0-9]{8})")
-
-
 def official_images(split: str) -> int:
     """How many images there are in a split (`train` or `validation`) of ILSVRC2012."""
     if split == "train":
@@ -141,37 +136,5 @@ def labels_by_name(split: str) -> Callable[[str], int]:
     >>> labels_by_name("validation")("ILSVRC2012_val_00000001")
     65
     """
-    return _train_labels() if split == "train" else _validation_labels()
-
-
-def _train_labels() -> Callable[[str], int]:
-    ids = {wnid: label for label, wnid in enumerate(labels.wnids("imagenet2012"))}
-
-    def label_of(stem: str) -> int:
-        match = _TRAIN.fullmatch(stem)
-        if match is None:
-            raise ValueError("only images such as n01440764_10026 belong to the split train")
-        label = ids.get(match[1])
-        if label is None:
-            raise ValueError(f"{match[1]} is not one of the {len(ids):,} classes of imagenet2012")
-        return label
-
-    return label_of
-
-
-def _validation_labels() -> Callable[[str], int]:
-    by_number = labels.validation_labels().tolist()
-
-    def label_of(stem: str) -> int:
-        match = _VALIDATION.fullmatch(stem)
-        if match is None:
-            raise ValueError(
-                "only images such as ILSVRC2012_val_00000293 belong to the split validation"
-            )
-        number = int(match[1])
-        if not 1 <= number <= len(by_number):
-            raise ValueError(f"the images are numbered from 1 to {len(by_number):,}")
-        label: int = by_number[number - 1]
-        return label
-
-    return label_of
+    naming = Naming(split)
+    return lambda stem: naming.row_of(f"{stem}.JPEG")[1]

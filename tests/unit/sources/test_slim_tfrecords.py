@@ -315,11 +315,11 @@ REFUSED = {
     "a png": (instead("image/filename", text(b"n01494475_7.png")), "expected the name of an image"),
     "a validation image": (
         instead("image/filename", text(b"ILSVRC2012_val_00000001.JPEG")),
-        "only images such as n01440764_10026",
+        "only images such as n01440764_1.JPEG",
     ),
     "an unknown class": (
         instead("image/filename", text(b"n99999999_1.JPEG")),
-        "n99999999 is not one of the 1,000 classes",
+        "n99999999 is not a class of this dataset",
     ),
     "no image": (without("image/encoded"), "expected the feature 'image/encoded'"),
     "no bytes list": (instead("image/encoded", b""), "expected a value, found none"),

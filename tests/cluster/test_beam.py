@@ -56,7 +56,9 @@ def test_each_job_gives_its_result_at_its_position_and_progress_adds_up(
 ) -> None:
     told: list[tuple[int, int]] = []
     results = dict(
-        workers.run("jobs_for_workers:count", range(9), report=lambda *done: told.append(done))
+        workers.run(
+            "support.jobs_for_workers:count", range(9), report=lambda *done: told.append(done)
+        )
     )
     assert results == {number: number for number in range(9)}
     assert sorted(told) == [(number, 100 * number) for number in range(9)]
@@ -64,35 +66,48 @@ def test_each_job_gives_its_result_at_its_position_and_progress_adds_up(
 
 @pytest.mark.parametrize("number", [0, 1])
 def test_there_may_be_one_job_or_none(workers: BeamWorkers, number: int) -> None:
-    assert len(list(workers.run("jobs_for_workers:square", range(number)))) == number
+    assert len(list(workers.run("support.jobs_for_workers:square", range(number)))) == number
 
 
 def test_each_job_is_prefetched_and_a_prefetch_may_fail(
     workers: BeamWorkers, tmp_path: Path
 ) -> None:
     files = [str(tmp_path / str(number)) for number in range(3)]
-    list(workers.run("jobs_for_workers:echo", files, prefetch="jobs_for_workers:note"))
+    list(
+        workers.run(
+            "support.jobs_for_workers:echo", files, prefetch="support.jobs_for_workers:note"
+        )
+    )
     assert [Path(file).read_text() for file in files] == ["asked for\n"] * 3
-    failing = "jobs_for_workers:fail_to_prefetch"
-    assert len(list(workers.run("jobs_for_workers:echo", files, prefetch=failing))) == 3
+    failing = "support.jobs_for_workers:fail_to_prefetch"
+    assert len(list(workers.run("support.jobs_for_workers:echo", files, prefetch=failing))) == 3
 
 
 def test_errors_travel_as_they_are_and_leave_nothing_over(
     workers: BeamWorkers, tmp_path: Path
 ) -> None:
     with pytest.raises(OSError, match="No space left") as full:
-        list(workers.run("jobs_for_workers:fail", ["/shard"] * 5))
+        list(workers.run("support.jobs_for_workers:fail", ["/shard"] * 5))
     assert (full.value.errno, full.value.filename) == (28, "/shard")
     with pytest.raises(BadImageError) as bad:
-        list(workers.run("jobs_for_workers:find_a_bad_image", ["/train.tar"] * 2))
+        list(workers.run("support.jobs_for_workers:find_a_bad_image", ["/train.tar"] * 2))
     assert str(bad.value) == "/train.tar, member 'a.JPEG', at byte 512: empty (0 bytes)"
     with pytest.raises(WorkerError, match="UnpicklableError: it holds a lock"):
-        list(workers.run("jobs_for_workers:fail_in_an_unpicklable_way", [0, 1]))
-    for reference in ("jobs_for_workers:return_the_unpicklable", "no_such_module:f", "os:none"):
+        list(workers.run("support.jobs_for_workers:fail_in_an_unpicklable_way", [0, 1]))
+    for reference in (
+        "support.jobs_for_workers:return_the_unpicklable",
+        "no_such_module:f",
+        "os:none",
+    ):
         with pytest.raises((TypeError, ImportError, AttributeError)):
             list(workers.run(reference, [0, 1]))
     assert list((tmp_path / "exchange").iterdir()) == []
-    assert dict(workers.run("jobs_for_workers:square", range(4))) == {0: 0, 1: 1, 2: 4, 3: 9}
+    assert dict(workers.run("support.jobs_for_workers:square", range(4))) == {
+        0: 0,
+        1: 1,
+        2: 4,
+        3: 9,
+    }
 
 
 def test_after_an_error_no_more_jobs_are_begun(workers: BeamWorkers, tmp_path: Path) -> None:
@@ -184,7 +199,7 @@ def test_a_worker_process_that_is_killed_is_an_error_and_no_hang(tmp_path: Path)
         beam_workers(tmp_path / "exchange", PROCESSES) as workers,
         pytest.raises(WorkerError, match=r"worker process of Beam's DirectRunner died.*137"),
     ):
-        list(workers.run("jobs_for_workers:kill_itself", [signal.SIGKILL] * 2))
+        list(workers.run("support.jobs_for_workers:kill_itself", [signal.SIGKILL] * 2))
     assert psutil.wait_procs(psutil.Process().children(recursive=True), timeout=10)[1] == []
 
 
@@ -199,7 +214,7 @@ def test_the_direct_runner_does_not_reach_for_the_network(
         pipeline = beam.Pipeline(runner=settings.new_runner(), options=settings.options_for(1))
         _ = (
             pipeline
-            | beam.Create([put_job(tmp_path, 0, "jobs_for_workers:square", None, 3)])
+            | beam.Create([put_job(tmp_path, 0, "support.jobs_for_workers:square", None, 3)])
             | beam.Map(run_item)
         )
         pipeline.run().wait_until_finish()
@@ -238,10 +253,10 @@ def assert_same(found: dict[str, bytes], expected: dict[str, bytes]) -> None:
 # An index of so little is otherwise made in one piece.
 SMALL_BATCHES = """
 import sys
-from imagenet_builders.datasets.imagenet2012 import staged
+from imagenet_builders.datasets.ilsvrc2012 import images
 from imagenet_builders.cli import main
 
-staged._BATCH_BYTES = 1 << 20
+images._BATCH_BYTES = 1 << 20
 sys.exit(main(sys.argv[1:]))
 """
 

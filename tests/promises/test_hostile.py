@@ -1,6 +1,7 @@
 """A damaged source ends the build with a sentence, or what is published is right: end to end.
 
-So many cases of each kind as a test has time for; `python tests/hostile_server.py 1000` tries more.
+As many cases of each kind as a test has time for; more are tried by
+`python tests/support/hostile_server.py 1000`.
 """
 
 from __future__ import annotations

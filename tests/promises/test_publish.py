@@ -174,8 +174,8 @@ def test_without_a_swap_a_kill_in_between_is_made_good(
         before = built(forks, small, data_dir, "--overwrite", "--num-shards", "1")
         killed = WITHOUT_EXCHANGE + (
             "import os\n"
-            "rename = publish._rename\n"
-            "publish._rename = lambda *arguments: os.kill(os.getpid(), 9)\n"
+            "rename = exchange._rename\n"
+            "exchange._rename = lambda *arguments: os.kill(os.getpid(), 9)\n"
         )
         argv = build_arguments(small, data_dir, *SHARDS)
         assert forks.run([*argv, "--overwrite"], data_dir, first=killed).status == -9

@@ -521,13 +521,13 @@ def after_the_index() -> Callable[[str], str]:
     def first(what: str) -> str:
         return (
             "import os, pathlib\n"
-            "from imagenet_builders.build import steps as engine\n"
-            "plan = engine.plan_splits\n"
+            "from imagenet_builders.plan import recipe\n"
+            "plan = recipe.plan_splits\n"
             "def plan_and_change(*arguments):\n"
             "    plans = plan(*arguments)\n"
             f"    {what}\n"
             "    return plans\n"
-            "engine.plan_splits = plan_and_change\n"
+            "recipe.plan_splits = plan_and_change\n"
         )
 
     return first

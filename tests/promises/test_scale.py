@@ -147,10 +147,9 @@ def test_sizes_of_serialized_examples_do_not_depend_on_their_neighbours():
 
 
 def test_sizes_of_examples_are_the_same_where_they_are_reckoned_in_parts(monkeypatch):
-    from imagenet_builders.datasets.ilsvrc2012 import examples as examples_
-    from imagenet_builders.datasets.imagenet2012 import examples
+    from imagenet_builders.datasets.ilsvrc2012 import examples
 
     index = index_of(1_000, 30)
-    at_once = examples_.example_sizes(index)
+    at_once = examples.example_sizes(index)
     monkeypatch.setattr(examples, "_ROWS_AT_A_TIME", 7)
-    assert examples_.example_sizes(index).tolist() == at_once.tolist()
+    assert examples.example_sizes(index).tolist() == at_once.tolist()

@@ -108,7 +108,7 @@ def test_who_slept_does_not_publish_before_the_other_has_begun_to_write(
 ) -> None:
     """The shards are where they were, but the other would find out only when it has built all."""
     argv = build_arguments(small, data_dir, *SHARDS)
-    sleeper = Held(forks, argv, data_dir, SOON, "publish:flush_all")
+    sleeper = Held(forks, argv, data_dir, SOON, "publish.exchange:flush_all")
     os.kill(sleeper.pid, signal.SIGSTOP)
     second = Held(forks, argv, data_dir, SOON, "plan.recipe:plan_splits")
     os.kill(sleeper.pid, signal.SIGCONT)
@@ -244,7 +244,7 @@ def test_the_old_dataset_comes_back_when_the_new_one_cannot_be_published(
     assert forks.run(argv, data_dir).status == 0
     before = content(data_dir / DATASET)
     first = (
-        f"import os, time\n{WITHOUT_EXCHANGE}def rename(*paths): {end}\npublish._rename = rename"
+        f"import os, time\n{WITHOUT_EXCHANGE}def rename(*paths): {end}\nexchange._rename = rename"
     )
     argv = build_arguments(small, data_dir, *SHARDS, "--overwrite")
     assert forks.run(argv, data_dir, first=first).status in (1, 143)

@@ -5,7 +5,7 @@ fork stages the source again with one file damaged, builds it (some are checked 
 went well, verifies what was published: every record, every pixel, and keys and labels by those of
 the sound source.
 
-    python tests/hostile_server.py 1000 ["flat tar" ...]     # so many cases of each kind
+    python tests/support/hostile_server.py 1000 ["flat tar" ...]     # so many cases of each kind
 """
 
 from __future__ import annotations

@@ -199,7 +199,9 @@ def _child(request: dict[str, Any]) -> None:
     if request["processes"]:
         steps._SMALL_BYTES = 0
     if point and point.where == "worker":
-        watch = f"import killed_at; killed_at.watch_worker({request['point_text']!r}, "
+        watch = (
+            f"import support.killed_at; support.killed_at.watch_worker({request['point_text']!r}, "
+        )
         begin, _, rest = local._STARTUP.partition("; ")
         local._STARTUP = f"{begin}; " + rest.replace(
             "from ", f"{watch}{request['below']!r}); from ", 1

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from imagenet_builders import options as options_module
 from imagenet_builders.errors import ImagenetBuildersError, OptionError
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.run import cpus
@@ -140,6 +139,6 @@ def test_a_quota_of_the_control_group_is_respected(
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content)
     quota = cpus._cgroup_quota(tmp_path)
-    monkeypatch.setattr(options_module, "_cgroup_quota", lambda: quota)
+    monkeypatch.setattr(cpus, "_cgroup_quota", lambda: quota)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
     assert usable_cpus() == expected

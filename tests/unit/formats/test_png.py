@@ -114,7 +114,7 @@ def test_the_bytes_do_not_depend_on_the_block():
 
 def test_the_bytes_are_the_same_in_another_process():
     code = (
-        "import hashlib, numpy as np; from imagenet_builders import png; "
+        "import hashlib, numpy as np; from imagenet_builders.formats import png; "
         "planes = np.arange(7 * 3 * 64, dtype=np.uint8).reshape(7, 3, 8, 8) ** 2; "
         "print(hashlib.sha256(b''.join(png.encode_planes(planes))).hexdigest())"
     )

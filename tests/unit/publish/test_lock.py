@@ -484,7 +484,7 @@ def test_a_builder_that_is_slow_keeps_its_lock(
 # --- asleep ----------------------------------------------------------------------------------
 
 
-BEFORE = ["engine:plan_splits", "engine:check_space", "publish:flush_all"]
+BEFORE = ["plan.recipe:plan_splits", "build.steps:check_space", "publish.exchange:flush_all"]
 
 
 @pytest.mark.parametrize("options", [(), ("--max-examples-per-split", "4")], ids=["same", "other"])
@@ -505,7 +505,7 @@ def test_who_slept_while_another_took_over_publishes_nothing(
     os.kill(sleeper.pid, signal.SIGSTOP)
     try:
         if awake == "during":
-            second = Held(forks, argv, data_dir, SOON, "publish:flush_all")
+            second = Held(forks, argv, data_dir, SOON, "publish.exchange:flush_all")
             os.kill(sleeper.pid, signal.SIGCONT)
             first = sleeper.end()
             assert second.end().status == 0

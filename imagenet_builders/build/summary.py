@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from imagenet_builders.words import counted, size_text
 from imagenet_builders.write.results import SplitResult
 
 
@@ -22,14 +23,14 @@ def summary(name: str, results: Sequence[SplitResult], seconds: float) -> str:
     for result in results:
         actions = [note.action for note in result.notes]
         lines.append(
-            f"  {result.split:<12}{result.examples:>12,} images "
+            f"  {result.split:<12}{counted(result.examples, 'image'):>19} "
             f"({actions.count('repaired')} repaired, {actions.count('skipped')} skipped), "
-            f"{len(result.shard_lengths):,} shards, {result.file_bytes / 1e9:.3f} GB"
+            f"{counted(len(result.shard_lengths), 'shard')}, {size_text(result.file_bytes)}"
         )
         counts = [f"{n:,} {what.replace('_', ' ')}" for what, n in result.counts.items() if n]
         if counts:
             lines.append(f"  {'':<12}{'':>12} {', '.join(counts)}")
-    size = sum(result.file_bytes for result in results) / 1e9
-    rate = size / seconds if seconds else 0.0
-    lines.append(f"  {size:.3f} GB in {seconds:.1f} s, {rate:.2f} GB/s")
+    size = sum(result.file_bytes for result in results)
+    rate = round(size / seconds) if seconds else 0
+    lines.append(f"  {size_text(size)} in {seconds:.1f} s, {size_text(rate)}/s")
     return "\n".join(lines)

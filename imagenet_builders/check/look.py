@@ -14,11 +14,12 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
-from imagenet_builders.check.report import ERROR, WARNING, Problem, gigabytes
+from imagenet_builders.check.report import ERROR, WARNING, Problem
 from imagenet_builders.errors import ArchiveError
 from imagenet_builders.formats import tar_header, zip_directory
 from imagenet_builders.formats.tar import MAX_PADDING
 from imagenet_builders.locate.official import OfficialArchive
+from imagenet_builders.words import size_text
 
 _END_OF_TAR = 1024
 _TAIL_BYTES = 16 << 10
@@ -301,8 +302,8 @@ def _not_all_here(path: Path, status: os.stat_result) -> Problem | None:
             return Problem(
                 WARNING,
                 str(path),
-                f"{gigabytes(size)} on disk",
-                f"{gigabytes(there)} on disk, the rest are holes",
+                f"{size_text(size)} on disk",
+                f"{size_text(there)} on disk, the rest are holes",
                 "an archive that was moved to tape, or a download that is not done yet",
                 "recall it from tape, or compare its hash (--hash)",
             )

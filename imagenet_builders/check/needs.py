@@ -16,11 +16,11 @@ from imagenet_builders.check.report import (
     Needs,
     Place,
     Problem,
-    gigabytes,
 )
 from imagenet_builders.locate.official import official_splits
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.scratch import gunzip, to_copy
+from imagenet_builders.words import size_text
 
 # What a record has besides the image: framing, label, names, and boxes where there are any.
 _RECORD_BYTES = 200
@@ -146,9 +146,9 @@ def shortages(needs: Needs, *, chosen: bool) -> list[Problem]:
                 Problem(
                     severity,
                     str(place.path),
-                    f"about {gigabytes(place.needed)} free"
+                    f"about {size_text(place.needed)} free"
                     + (" for datasets and scratch files" if needs.same_device else ""),
-                    f"{gigabytes(place.free)} free",
+                    f"{size_text(place.free)} free",
                     "",
                     action,
                 )

@@ -21,9 +21,9 @@ from imagenet_builders.check.report import (
     Problem,
     Report,
     Row,
-    gigabytes,
 )
 from imagenet_builders.check.speed import Speed
+from imagenet_builders.words import size_text
 
 WIDTH = 100
 
@@ -185,7 +185,7 @@ def _cells(row: Row, place: Path | None) -> tuple[str, ...]:
         return "-" if count is None else f"{count:,}"
 
     def size(count: int | None) -> str:
-        return "-" if count is None else gigabytes(count)
+        return "-" if count is None else size_text(count)
 
     return (
         row.split if row.part == "images" else f"+ {row.part}",
@@ -254,15 +254,15 @@ def _needs(needs: Needs) -> Iterator[str]:
     for what, place in (("datasets", needs.output), ("scratch", needs.scratch)):
         room = []
         if place.free is not None:
-            room.append(f"{gigabytes(place.free)} free")
+            room.append(f"{size_text(place.free)} free")
         if place.free_files is not None:
             room.append(f"room for {place.free_files:,} files")
         there = f"; there: {', '.join(room)}" if room else ""
         files = f" in {place.files:,} files" if what == "datasets" else ""
-        yield f"  {what:<9} {gigabytes(place.needed)}{files}{there}"
+        yield f"  {what:<9} {size_text(place.needed)}{files}{there}"
         yield f"            in {_printable(str(place.path))}"
         if what == "scratch" and needs.copies is not None:
-            yield f"            {gigabytes(needs.copies)} of it for copies (--stage)"
+            yield f"            {size_text(needs.copies)} of it for copies (--stage)"
     if needs.unknown:
         yield f"  not counted, for nobody knows its size: {', '.join(needs.unknown)}"
 

@@ -163,11 +163,3 @@ class Report:
 def full_name(dataset: str, config: str | None) -> str:
     """The name of a dataset, with its configuration if it has any."""
     return f"{dataset}/{config}" if config else dataset
-
-
-def gigabytes(size: int) -> str:
-    """A number of bytes for people, in about six characters."""
-    for unit, factor in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if size >= factor:
-            return f"{size / factor:.{0 if size >= 100 * factor else 1}f} {unit}"
-    return f"{size} B"

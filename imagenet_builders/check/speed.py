@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from imagenet_builders.errors import SourceError
+from imagenet_builders.words import size_text
 
 # The mean image of ILSVRC2012, in whole pages.
 _IMAGE_BYTES = 28 * 4096
@@ -78,8 +79,8 @@ class Speed:
         """What to do, in a sentence."""
         if self.path is None:
             return (
-                f"no archive of {_gb(_MIN_ARCHIVE_BYTES)} or more is staged, so there is nothing "
-                "to measure, and nothing to gain by --stage"
+                f"no archive of {size_text(_MIN_ARCHIVE_BYTES)} or more is staged, so there is "
+                "nothing to measure, and nothing to gain by --stage"
             )
         if not self.is_slow:
             return "build without --stage: reading at random is fast enough here"
@@ -87,18 +88,18 @@ class Speed:
             return (
                 "reading at random is slow, and the scratch directory is on the same file system; "
                 "build with --stage and --scratch-dir on a fast local disk with "
-                f"{_gb(self.archives)} free"
+                f"{size_text(self.archives)} free"
             )
         if not self.stage:
             return (
                 "reading at random is slow, but the scratch directory has only "
-                f"{_gb(self.free or 0)} free for {_gb(self.archives)}; build with --stage and "
-                "--scratch-dir on a fast local disk that has room"
+                f"{size_text(self.free or 0)} free for {size_text(self.archives)}; build with "
+                "--stage and --scratch-dir on a fast local disk that has room"
             )
         minutes = self.archives / self.in_order / 60
         return (
-            f"build with --stage: reading at random is slow, and copying {_gb(self.archives)} in "
-            f"order takes about {max(1, round(minutes)):,} min"
+            "build with --stage: reading at random is slow, and copying "
+            f"{size_text(self.archives)} in order takes about {max(1, round(minutes)):,} min"
         )
 
     def lines(self) -> Iterator[str]:
@@ -241,7 +242,3 @@ def _opened(path: Path) -> Iterator[tuple[int, bool]]:
         yield fd, bypasses
     finally:
         os.close(fd)
-
-
-def _gb(size: int) -> str:
-    return f"{size / 1e9:,.1f} GB"

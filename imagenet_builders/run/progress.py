@@ -7,6 +7,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
+from imagenet_builders.words import counted, duration_text, size_text
+
 if TYPE_CHECKING:
     from tqdm import tqdm
 
@@ -82,17 +84,11 @@ class Progress:
         rate = self._done_size / seconds if seconds > 0 else 0.0
         left = (self._size - self._done_size) / rate if rate else 0.0
         return (
-            f"{self._described()}, {self._done_size / 1e9:.2f} of "
-            f"{self._size / 1e9:.2f} GB, {rate / 1e9:.2f} GB/s, {_duration(left)} left"
+            f"{self._described()}, {size_text(self._done_size)} of {size_text(self._size)}, "
+            f"{size_text(round(rate))}/s, {duration_text(left)} left"
         )
 
     def _described(self) -> str:
         if self._size and not self._images:  # Something else is counted, in bytes alone.
             return self._name
-        return f"{self._name}: {self._done_images:,} of {self._images:,} images"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"
+        return f"{self._name}: {self._done_images:,} of {counted(self._images, 'image')}"

@@ -19,9 +19,10 @@ from pathlib import Path
 
 from imagenet_builders.errors import OptionError, SourceError
 from imagenet_builders.scratch import places
-from imagenet_builders.scratch.space import check_room, size_text
+from imagenet_builders.scratch.space import check_room
 from imagenet_builders.scratch.to_copy import ToCopy
 from imagenet_builders.sources.rows import SourceFile
+from imagenet_builders.words import size_text
 
 # One request of this size keeps many going, so that the kernel reads ahead enough. Asking it for
 # more (POSIX_FADV_WILLNEED), and copying inside of it (copy_file_range), took no less time.

@@ -17,8 +17,8 @@ from imagenet_builders.locate.found import Survey
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.run.progress import Progress
 from imagenet_builders.scratch.copy import CopyReport, StagedCopy, staged_copy
-from imagenet_builders.scratch.space import size_text
 from imagenet_builders.scratch.to_copy import files_to_copy
+from imagenet_builders.words import size_text
 
 
 def staged_sources(

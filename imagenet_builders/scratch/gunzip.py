@@ -28,6 +28,7 @@ from typing import IO, Self
 
 from imagenet_builders.errors import ArchiveError, OptionError, SourceError
 from imagenet_builders.sources.rows import SourceFile
+from imagenet_builders.words import size_text, sizes_apart
 
 _MAGIC = b"\x1f\x8b"
 _READ_BYTES = 1 << 20
@@ -172,17 +173,18 @@ def _check_space(archive: Path, size: int, directory: Path, partial: Path) -> st
     needed = space_needed(size)
     there = partial.stat().st_blocks * 512
     free = shutil.disk_usage(directory).free
-    kept = f" beside {_gb(there)} kept from a run before" if there else ""
+    kept = f" beside {size_text(there)} kept from a run before" if there else ""
     if needed - there > free:
+        has, needs = sizes_apart(free, needed)
         raise OptionError(
-            f"scratch directory {directory} has {_gb(free)} free{kept}, but unpacking {archive} "
-            f"needs about {_gb(needed)}, the size of the archive plus 10 %; choose another with "
+            f"scratch directory {directory} has {has} free{kept}, but unpacking {archive} needs "
+            f"about {needs}, the size of the archive plus 10 %; choose another with "
             "--scratch-dir, or unpack the archive yourself and stage the result"
         )
     return (
-        f"unpacking {archive} to {directory} first, which needs about {_gb(needed)} there "
-        f"({_gb(free)} are free{kept}) until the dataset is built; the dataset itself takes about "
-        "as much again"
+        f"unpacking {archive} to {directory} first, which needs about {size_text(needed)} there "
+        f"({size_text(free)} are free{kept}) until the dataset is built; the dataset itself takes "
+        "about as much again"
     )
 
 
@@ -200,8 +202,8 @@ def _unpack(packed: IO[bytes], source: SourceFile, out: int, report: Callable[[i
                 placer.place(piece)
         except _Damage as damage:
             kept = (
-                f" ({_gb(placer.end)} were unpacked up to here; they are kept, and the next run "
-                "does not write again what is the same)"
+                f" ({size_text(placer.end)} were unpacked up to here; they are kept, and the next "
+                "run does not write again what is the same)"
             )
             raise ArchiveError(
                 source.path,
@@ -361,11 +363,7 @@ def _put(fd: int, piece: bytes, at: int) -> None:
             raise
         path = os.readlink(f"/proc/self/fd/{fd}") if os.path.isdir("/proc/self/fd") else "scratch"
         raise OptionError(
-            f"{path}: no space is left after {_gb(at)} ({os.strerror(error.errno)}); what is there "
-            "is kept for the next run; free some space, or choose another directory with "
+            f"{path}: no space is left after {size_text(at)} ({os.strerror(error.errno)}); what is "
+            "there is kept for the next run; free some space, or choose another directory with "
             "--scratch-dir"
         ) from error
-
-
-def _gb(size: int) -> str:
-    return f"{size / 1e9:,.1f} GB" if size >= 10**8 else f"{size / 1e6:,.1f} MB"

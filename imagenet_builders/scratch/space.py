@@ -14,6 +14,7 @@ from pathlib import Path
 
 from imagenet_builders.errors import OptionError
 from imagenet_builders.options import BuildOptions
+from imagenet_builders.words import sizes_apart
 
 _PROBE_BYTES = 4096
 _TRIES = 100
@@ -113,16 +114,12 @@ def check_room(directory: Path, needed: int, what_for: str) -> int:
     status = os.statvfs(directory)
     free = status.f_bavail * status.f_frsize
     if needed > free:
+        has, needs = sizes_apart(free, needed)
         raise OptionError(
-            f"scratch directory {directory} has {size_text(free)} free, but {size_text(needed)} "
-            f"are needed {what_for}; free some, or choose another with --scratch-dir"
+            f"scratch directory {directory} has {has} free, but {needs} are needed {what_for}; "
+            "free some, or choose another with --scratch-dir"
         )
     return free
-
-
-def size_text(size: int) -> str:
-    """A number of bytes for people."""
-    return f"{size / 1e9:,.1f} GB" if size >= 10**8 else f"{size / 1e6:,.1f} MB"
 
 
 def _is_same(path: Path, other: Path) -> bool:

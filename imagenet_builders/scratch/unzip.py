@@ -30,6 +30,7 @@ from imagenet_builders.formats import zip_members
 from imagenet_builders.formats.zip_members import ZipMember
 from imagenet_builders.plan.context import Workroom
 from imagenet_builders.sources.rows import SourceFile, opened
+from imagenet_builders.words import size_text, sizes_apart
 
 # Less than this is done here: starting a process takes as long.
 _SMALL_BYTES = 64 << 20
@@ -188,14 +189,16 @@ class Unpacked:
         needed = sum(job.member.size for job in jobs)
         free = shutil.disk_usage(self._directory).free
         if needed > free:
+            has, needs = sizes_apart(free, needed)
             raise OptionError(
-                f"scratch directory {self._directory} has {_gb(free)} free, but unpacking the "
-                f"compressed arrays of {self._name} needs {_gb(needed)}; choose another with "
+                f"scratch directory {self._directory} has {has} free, but unpacking the "
+                f"compressed arrays of {self._name} needs {needs}; choose another with "
                 "--scratch-dir"
             )
         print(
-            f"{self._name}: unpacking {_gb(needed)} of compressed arrays to {self._directory} "
-            f"({_gb(free)} are free), where they stay until the dataset is built",
+            f"{self._name}: unpacking {size_text(needed)} of compressed arrays to "
+            f"{self._directory} ({size_text(free)} are free), where they stay until the dataset is "
+            "built",
             file=sys.stderr,
             flush=True,
         )
@@ -243,7 +246,3 @@ def _write(target: Path, data: Iterator[bytes]) -> None:
                 "another directory with --scratch-dir"
             ) from error
         raise
-
-
-def _gb(size: int) -> str:
-    return f"{size / 1e9:,.1f} GB" if size >= 10**8 else f"{size / 1e6:,.1f} MB"

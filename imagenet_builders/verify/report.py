@@ -8,22 +8,24 @@ from collections.abc import Sequence
 from typing import Any
 
 from imagenet_builders.verify.dataset import Verdict
+from imagenet_builders.words import counted, size_text
 
 
 def lines(verdict: Verdict) -> list[str]:
     """What a person is told, line by line."""
-    word = "right" if not verdict.problem_count else f"WRONG, {_problems(verdict.problem_count)}"
+    problems = counted(verdict.problem_count, "problem")
+    word = f"WRONG, {problems}" if verdict.problem_count else "right"
     told = [f"{verdict.dataset} in {verdict.directory}: {word}"]
     for name, split in verdict.splits.items():
         told.append(
-            f"  {name}: {split.examples:,} images of {split.classes:,} labels in {split.shards:,} "
-            f"shard{'s' if split.shards != 1 else ''}, {split.record_bytes / 1e9:.3f} GB"
+            f"  {name}: {counted(split.examples, 'image')} of {counted(split.classes, 'label')} in "
+            f"{counted(split.shards, 'shard')}, {size_text(split.record_bytes)}"
         )
     told += [f"  note: {note}" for note in verdict.notes]
     told += [f"  problem: {problem.sentence}" for problem in verdict.problems]
     more = verdict.problem_count - len(verdict.problems)
     if more > 0:
-        told.append(f"  and {_problems(more)} more")
+        told.append(f"  and {counted(more, 'more problem')}")
     return told
 
 
@@ -44,7 +46,3 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
     for problem, told in zip(verdict.problems, entry["problems"], strict=True):
         told["sentence"] = problem.sentence
     return entry
-
-
-def _problems(count: int) -> str:
-    return f"{count:,} problem{'s' if count != 1 else ''}"

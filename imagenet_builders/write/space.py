@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from imagenet_builders.errors import TargetError
+from imagenet_builders.words import sizes_apart
 from imagenet_builders.write import durable
 
 # Metadata, markers, and what a file system needs for directories.
@@ -31,8 +32,9 @@ def check_space(directory: Path, size: int, files: int) -> None:
         status = os.statvfs(directory)
     free = status.f_bavail * status.f_frsize
     if size + _MORE_BYTES > free:
+        has, needs = sizes_apart(free, size + _MORE_BYTES)
         raise TargetError(
-            f"{directory} has {_gb(free)} free, but {_gb(size + _MORE_BYTES)} are still to be "
+            f"{directory} has {has} free, but {needs} are still to be "
             "written; free some space, or choose another --data-dir, then run the same command "
             "again"
         )
@@ -43,7 +45,3 @@ def check_space(directory: Path, size: int, files: int) -> None:
             f"{files + _MORE_FILES:,} are needed; remove some, or choose another --data-dir, then "
             "run the same command again"
         )
-
-
-def _gb(size: int) -> str:
-    return f"{size / 1e9:,.3f} GB"

@@ -73,7 +73,7 @@ def test_too_little_space_is_told_before_anything_is_unpacked(
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(9000, 4001, 4999))
     message = str(refused(manual, kind=OptionError))
-    assert "has 0.0 MB free, but unpacking the compressed arrays" in message
+    assert "has 5.0 kB free, but unpacking the compressed arrays" in message
     assert "--scratch-dir" in message
     assert not scratch_files(manual)
 

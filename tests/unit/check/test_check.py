@@ -18,7 +18,7 @@ from support.checking import check, checked, problem, row, stage, verdicts
 from support.paths import DUMMY_DATA
 from support.staged_corpus import TEST, TRAIN, VAL, open_path
 
-from imagenet_builders.check.report import gigabytes
+from imagenet_builders.words import size_text
 
 __all__ = ["open_path"]  # A fixture.
 
@@ -610,7 +610,7 @@ def test_colour_is_for_terminals_and_for_those_who_want_it(
 
 
 def test_sizes_are_said_in_few_characters() -> None:
-    assert [gigabytes(n) for n in (0, 999, 1_500, 266_240, 147_897_477_120, 1_100_000_000_000)] == [
+    assert [size_text(n) for n in (0, 999, 1_500, 266_240, 147_897_477_120, 1_100_000_000_000)] == [
         "0 B",
         "999 B",
         "1.5 kB",

@@ -88,8 +88,8 @@ FAST, SLOW = 900e6, 100e6
     [
         (FAST, True, 1 << 40, False, "build without --stage: reading at random is fast enough"),
         (FAST / 2, True, 1 << 40, False, "build without --stage"),
-        (SLOW, True, 1 << 40, True, "copying 148.0 GB in order takes about 3 min"),
-        (SLOW, True, 1 << 30, False, "has only 1.1 GB free for 148.0 GB; build with --stage and"),
+        (SLOW, True, 1 << 40, True, "copying 148 GB in order takes about 3 min"),
+        (SLOW, True, 1 << 30, False, "has only 1.1 GB free for 148 GB; build with --stage and"),
         (SLOW, False, 1 << 40, False, "the scratch directory is on the same file system"),
     ],
 )

@@ -224,7 +224,7 @@ def test_the_last_line_on_stdout_is_the_directory_of_the_dataset(
     outcome = build(manual_dir, tmp_path)
     assert outcome.status == 0
     assert outcome.out == f"{tmp_path / DATASET}\n"
-    assert outcome.summary["train"].startswith("9 images (0 repaired, 0 skipped), 1 shards")
+    assert outcome.summary["train"].startswith("9 images (0 repaired, 0 skipped), 1 shard, ")
 
 
 def test_what_is_there_already_is_left_alone(manual_dir: Path, tmp_path: Path) -> None:
@@ -345,9 +345,9 @@ def test_a_log_gets_a_few_plain_lines(large: Path, tmp_path: Path) -> None:
     assert [line.startswith(corpus.WARNING) for line in lines] == [True] * 3 + [False] * 3
     assert lines[3] == f"{DATASET}:"
     assert re.fullmatch(
-        r"  train +1,500 images \(0 repaired, 0 skipped\), 2 shards, 0\.18\d GB", lines[4]
+        r"  train +1,500 images \(0 repaired, 0 skipped\), 2 shards, 18\d MB", lines[4]
     )
-    assert re.fullmatch(r"  0\.18\d GB in \d+\.\d s, \d+\.\d\d GB/s", lines[5])
+    assert re.fullmatch(r"  18\d MB in \d+\.\d s, [\d.]+ [MG]B/s", lines[5])
 
 
 def test_a_terminal_gets_a_bar(large: Path, tmp_path: Path) -> None:

@@ -30,15 +30,14 @@ def test_a_log_gets_a_line_a_minute(clock: list[float]) -> None:
             clock[0] = 1000.0 + second
             bar.update(1000, 120_000_000)
     assert stream.getvalue().splitlines() == [
-        "imagenet2012/5.1.0: 60,000 of 1,281,167 images, 7.20 of 144.00 GB, 0.12 GB/s, "
-        "0:19:00 left",
-        "imagenet2012/5.1.0: 120,000 of 1,281,167 images, 14.40 of 144.00 GB, 0.12 GB/s, "
+        "imagenet2012/5.1.0: 60,000 of 1,281,167 images, 7.2 GB of 144 GB, 120 MB/s, 0:19:00 left",
+        "imagenet2012/5.1.0: 120,000 of 1,281,167 images, 14.4 GB of 144 GB, 120 MB/s, "
         "0:18:00 left",
-        "imagenet2012/5.1.0: 180,000 of 1,281,167 images, 21.60 of 144.00 GB, 0.12 GB/s, "
+        "imagenet2012/5.1.0: 180,000 of 1,281,167 images, 21.6 GB of 144 GB, 120 MB/s, "
         "0:17:00 left",
-        "imagenet2012/5.1.0: 240,000 of 1,281,167 images, 28.80 of 144.00 GB, 0.12 GB/s, "
+        "imagenet2012/5.1.0: 240,000 of 1,281,167 images, 28.8 GB of 144 GB, 120 MB/s, "
         "0:16:00 left",
-        "imagenet2012/5.1.0: 300,000 of 1,281,167 images, 36.00 of 144.00 GB, 0.12 GB/s, "
+        "imagenet2012/5.1.0: 300,000 of 1,281,167 images, 36.0 GB of 144 GB, 120 MB/s, "
         "0:15:00 left",
     ]
 
@@ -69,11 +68,11 @@ def test_after_a_pause_there_is_one_line_and_not_one_for_each_minute(clock: list
 @pytest.mark.parametrize(
     ("done", "seconds", "said"),
     [
-        (0, 0.0, "x: 0 of 4 images, 0.00 of 4.00 GB, 0.00 GB/s, "),
-        (1, 0.0, "x: 1 of 4 images, 1.00 of 4.00 GB, "),
-        (1, 1200.0, "x: 1 of 4 images, 1.00 of 4.00 GB, 0.00 GB/s, 1:00:00 left"),
-        (1, 1000.0 * 3600, "x: 1 of 4 images, 1.00 of 4.00 GB, 0.00 GB/s, 3000:00:00 left"),
-        (4, 2.0, "x: 4 of 4 images, 4.00 of 4.00 GB, 2.00 GB/s, 0:00:00 left"),
+        (0, 0.0, "x: 0 of 4 images, 0 B of 4.0 GB, 0 B/s, "),
+        (1, 0.0, "x: 1 of 4 images, 1.0 GB of 4.0 GB, "),
+        (1, 1200.0, "x: 1 of 4 images, 1.0 GB of 4.0 GB, 833 kB/s, 1:00:00 left"),
+        (1, 1000.0 * 3600, "x: 1 of 4 images, 1.0 GB of 4.0 GB, 278 B/s, 3000:00:00 left"),
+        (4, 2.0, "x: 4 of 4 images, 4.0 GB of 4.0 GB, 2.0 GB/s, 0:00:00 left"),
     ],
 )
 def test_a_line_at_any_time(done: int, seconds: float, said: str) -> None:
@@ -83,7 +82,7 @@ def test_a_line_at_any_time(done: int, seconds: float, said: str) -> None:
 
 
 # Where bytes are all that is counted, as when something is unpacked, there is no word of images.
-@pytest.mark.parametrize(("size", "said"), [(0, "x: 0 of 0 images, "), (1, "x, 0.00 of ")])
+@pytest.mark.parametrize(("size", "said"), [(0, "x: 0 of 0 images, "), (1, "x, 0 B of ")])
 def test_nothing_to_do_is_no_problem(size: int, said: str) -> None:
     for stream in (io.StringIO(), Terminal()):
         with Progress("x", images=0, size=size, stream=stream) as progress:

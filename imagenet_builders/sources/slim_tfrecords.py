@@ -32,7 +32,8 @@ from imagenet_builders import labels
 from imagenet_builders.errors import ArchiveError
 from imagenet_builders.formats import voc
 from imagenet_builders.formats.tfrecord import frame
-from imagenet_builders.formats.tfrecord.example_window import DamageError, Features, Kind, Window
+from imagenet_builders.formats.tfrecord.example_window import Features, Kind, Window
+from imagenet_builders.formats.tfrecord.wire import DamageError
 from imagenet_builders.labels import image_names
 from imagenet_builders.locate.slim_names import shard_sets
 from imagenet_builders.sources import shard_sets as sets
@@ -222,9 +223,10 @@ def read_image(
         SourceError: The file ends before the record, or changed.
     """
     record = read(record_offset, record_size)
-    problem = frame.data_problem(record)
-    if problem is not None:
-        raise ArchiveError(path, f"{problem}; {_AGAIN}", member=key, offset=record_offset)
+    head, tail = frame.HEAD_BYTES, frame.TAIL_BYTES
+    damage = frame.data_damage(record[head:-tail], record[-tail:])
+    if damage is not None:
+        raise ArchiveError(path, f"{damage}; {_AGAIN}", member=key, offset=record_offset)
     start = offset - record_offset
     return record[start : start + size]
 
@@ -238,8 +240,11 @@ def _shard_rows(position: int, file: SourceFile, label_of: Callable[[str], int])
         window = Window(fd, file.size)
         try:
             while at < file.size:
-                end = frame.record_end(window, at, file.size)
-                found = features.read(window, at + frame.HEAD_BYTES, end - frame.TAIL_BYTES)
+                head = window.get(at, min(frame.HEAD_BYTES, file.size - at))
+                begin = at + frame.HEAD_BYTES
+                end = begin + frame.data_length(head, file.size - at)
+                found = features.read(window, begin, end)
+                end += frame.TAIL_BYTES
                 _add(collected, position, found, label_of)
                 collected.record_offsets.append(at)
                 collected.record_sizes.append(end - at)

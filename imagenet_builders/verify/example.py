@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from imagenet_builders import images
-from imagenet_builders.formats.tfrecord.parsing import Feature
+from imagenet_builders.formats.tfrecord.example import Feature
 from imagenet_builders.images import ImageFacts
 from imagenet_builders.verify.known import Known
 from imagenet_builders.verify.metadata import Field

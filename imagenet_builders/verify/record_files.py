@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import google_crc32c
 
-from imagenet_builders.formats.tfrecord.frame import masked
+from imagenet_builders.formats.tfrecord import frame
+from imagenet_builders.formats.tfrecord.wire import DamageError
 from imagenet_builders.verify.problems import FileError
-
-MAX_RECORD_BYTES = 1 << 28
-"""No record is longer: the largest image of ImageNet has some 15 MB."""
 
 _READ_BYTES = 4 << 20
 
@@ -25,14 +22,12 @@ class Record(NamedTuple):
     Attributes:
         data: Its bytes.
         offset: Where its bytes begin in the file; None where only the format's library knows.
-        expected_crc: CRC-32C that the file says, where it is not that of the bytes; else None.
-        crc: CRC-32C of the bytes; only with `expected_crc`.
+        damage: What is wrong with them by their checksum, or None.
     """
 
     data: bytes
     offset: int | None
-    expected_crc: int | None = None
-    crc: int = 0
+    damage: DamageError | None = None
 
 
 class RecordFile:
@@ -67,75 +62,38 @@ class RecordFile:
             os.close(fd)
 
     def _framed(self, fd: int, size: int) -> Iterator[Record]:
-        buffer, position, offset = b"", 0, 0  # `offset` is that of the buffer in the file.
+        at = 0  # Where the record's frame begins.
+        buffer, position = b"", 0
 
-        def need(count: int) -> None:
-            nonlocal buffer, position, offset
-            missing = count - (len(buffer) - position)
-            if missing <= 0:
-                return
-            parts = [buffer[position:]]
-            offset += position
-            position = 0
-            wanted = max(missing, _READ_BYTES)
+        def take(count: int) -> bytes:
+            nonlocal buffer, position
+            parts = [buffer[position : position + count]]
+            missing = count - len(parts[0])
+            position += count
             while missing > 0:
-                part = os.read(fd, wanted)
-                if not part:
-                    break
+                buffer = os.read(fd, max(missing, _READ_BYTES))
+                if not buffer:
+                    raise FileError("the file became shorter while it was read", at)
                 if self._whole:
-                    self.crc = google_crc32c.extend(self.crc, part)
-                parts.append(part)
-                missing -= len(part)
-                wanted -= len(part)
-            buffer = b"".join(parts)
+                    self.crc = google_crc32c.extend(self.crc, buffer)
+                parts.append(buffer[:missing])
+                position = missing
+                missing -= len(buffer)
+            return parts[0] if len(parts) == 1 else b"".join(parts)
 
-        while (at := offset + position) < size:
-            if size - at < 16:
-                raise FileError("the file ends within a record", at, "16 bytes", f"{size - at}")
-            need(12)
-            header = buffer[position : position + 12]
-            if len(header) < 12:
-                raise FileError("the file became shorter while it was read", at)
-            length, stored = struct.unpack("<QI", header)
-            crc = masked(google_crc32c.value(header[:8]))
-            if crc != stored:
-                raise FileError(
-                    "the checksum of a record's length is wrong, so the rest of the file cannot "
-                    "be read",
-                    at,
-                    f"{stored:08x}",
-                    f"{crc:08x}",
-                )
-            if length > size - at - 16:
-                raise FileError(
-                    "a record goes beyond the end of the file, which was cut off",
-                    at,
-                    f"{length:,} bytes",
-                    f"{size - at - 16:,}",
-                )
-            if length > MAX_RECORD_BYTES:
-                raise FileError(
-                    "a record is larger than any image",
-                    at,
-                    f"at most {MAX_RECORD_BYTES:,} bytes",
-                    f"{length:,}",
-                )
-            need(16 + length)
-            if len(buffer) - position < 16 + length:
-                raise FileError("the file became shorter while it was read", at)
-            data = buffer[position + 12 : position + 12 + length]
-            (stored,) = struct.unpack_from("<I", buffer, position + 12 + length)
-            crc = masked(google_crc32c.value(data))
-            position += 16 + length
-            if crc == stored:
-                yield Record(data, at + 12)
-            else:
-                yield Record(data, at + 12, stored, crc)
+        while at < size:
+            head = take(min(frame.HEAD_BYTES, size - at))
+            try:
+                length = frame.data_length(head, size - at)
+            except DamageError as error:
+                raise FileError(error.what, at, error.expected, error.found) from None
+            data = take(length)
+            damage = frame.data_damage(data, take(frame.TAIL_BYTES))
+            yield Record(data, at + frame.HEAD_BYTES, damage)
+            at += frame.FRAME_BYTES + length
 
     def _array_record(self) -> Iterator[Record]:
         from array_record.python import array_record_module
-
-        from imagenet_builders.verify import array_record
 
         if self._whole:
             self.crc = crc_of_file(self._path)
@@ -144,9 +102,7 @@ class RecordFile:
         except (RuntimeError, ValueError) as error:
             raise FileError(f"not an ArrayRecord file: {_words(error)}") from None
         try:
-            records = reader.num_records()
-            array_record.check_structure(self._path, records)
-            for _ in range(records):
+            for _ in range(reader.num_records()):
                 yield Record(reader.read(), None)
         except (RuntimeError, ValueError, IndexError) as error:
             raise FileError(f"the rest of the file cannot be read: {_words(error)}") from None

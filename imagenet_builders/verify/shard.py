@@ -9,7 +9,8 @@ import os
 from collections import Counter
 from typing import cast
 
-from imagenet_builders.formats.tfrecord.parsing import ExampleError, parse
+from imagenet_builders.formats.tfrecord.example import parse
+from imagenet_builders.formats.tfrecord.wire import DamageError
 from imagenet_builders.run.jobs import Report
 from imagenet_builders.verify.example import Finding, check_features, check_image, check_key
 from imagenet_builders.verify.known import known
@@ -169,19 +170,13 @@ class _Shard:
             )
 
     def _check(self, record: Record) -> None:
-        if record.expected_crc is not None:
-            self._problem(
-                Finding(
-                    "the checksum of the record is wrong, so it is damaged",
-                    f"{record.expected_crc:08x}",
-                    f"{record.crc:08x}",
-                ),
-                record,
-            )
+        if record.damage is not None:
+            damage = record.damage
+            self._problem(Finding(damage.what, damage.expected, damage.found), record)
             return
         try:
             features = parse(record.data)
-        except ExampleError as error:
+        except DamageError as error:
             self._problem(Finding(f"not an example: {error}"), record)
             return
         findings = list(check_features(features, self.job.fields, self.known, self.job.split))

@@ -13,8 +13,8 @@ from typing import Self
 
 import google_crc32c
 
-from imagenet_builders.formats.tfrecord import example as records
-from imagenet_builders.formats.tfrecord.example import FlatExample
+from imagenet_builders.formats.tfrecord.example import FlatExample, serialize
+from imagenet_builders.formats.tfrecord.frame import FRAME_BYTES, frame
 from imagenet_builders.write import durable
 
 FILE_FORMATS = ("tfrecord", "array_record")
@@ -70,8 +70,8 @@ def _write_tfrecord(path: Path, examples: Iterable[FlatExample]) -> Written:
     waiting = 0
     with _Writer(path) as writer:
         for example in examples:
-            record = records.serialize(example)
-            before, after, length = records.frame(record)
+            record = serialize(example)
+            before, after, length = frame(record)
             buffers += (before, *record, after)
             count += 1
             record_bytes += length
@@ -80,7 +80,7 @@ def _write_tfrecord(path: Path, examples: Iterable[FlatExample]) -> Written:
                 writer.write(buffers)
                 buffers, waiting = [], 0
         writer.write(buffers)
-    size = record_bytes + count * records.FRAME_BYTES
+    size = record_bytes + count * FRAME_BYTES
     return Written(count, record_bytes, size, f"{writer.crc:08x}")
 
 
@@ -178,4 +178,4 @@ def _read_back(path: Path) -> tuple[int, str]:
 
 def _joined(examples: Iterable[FlatExample]) -> Iterator[bytes]:
     for example in examples:
-        yield b"".join(records.serialize(example))
+        yield b"".join(serialize(example))

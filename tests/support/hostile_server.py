@@ -73,7 +73,7 @@ def published(data_dir: Path) -> list[Path]:
 
 def contents(directory: Path) -> Records:
     """Keys, labels and images of a dataset."""
-    from imagenet_builders.formats.tfrecord.parsing import parse
+    from imagenet_builders.formats.tfrecord.example import parse
 
     found: Records = {}
     for shard in sorted(directory.glob("*.tfrecord-*")):

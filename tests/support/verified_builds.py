@@ -9,9 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from imagenet_builders.formats.tfrecord import example as framing
-from imagenet_builders.formats.tfrecord.example import serialize
-from imagenet_builders.formats.tfrecord.parsing import parse
+from imagenet_builders.formats.tfrecord import frame as framing
+from imagenet_builders.formats.tfrecord.example import parse, serialize
 from imagenet_builders.verify.dataset import Verdict, verify_dataset
 from imagenet_builders.verify.provenance import FILE_NAME
 

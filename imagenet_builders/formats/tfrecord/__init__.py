@@ -1,1 +1,1 @@
-"""DOCSTRING of formats/tfrecord."""
+"""TFRecord files: the frames of their records, and the `tf.train.Example` protos in them."""

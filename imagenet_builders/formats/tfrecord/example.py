@@ -1,4 +1,4 @@
-"""Examples as bytes: the `tf.train.Example` proto, and the TFRecord frame around it.
+r"""Writes and reads the `tf.train.Example` proto.
 
 TensorFlow Datasets spends most of a build here, copying each image some ten times between Python,
 protobuf and TensorFlow. The bytes are simple, so they are put together directly, the image itself
@@ -8,43 +8,72 @@ The features of an example are written in the order of their names, which is wha
 `SerializeToString(deterministic=True)` does with a proto map, as long as no name is the beginning
 of another one.
 
-Sources: tensorflow/core/example/{example,feature}.proto; the TFRecord format in
-tensorflow/core/lib/io/record_writer.h.
+`parse` is the strict inverse of `serialize`, because a verifier uses it: what protobuf would
+forgive (unknown fields, a feature twice, numbers longer than they need be) no builder writes, and
+it is an error here. Only the order of the features is free, as protobuf's own serializer writes
+them in any order.
+
+Source: tensorflow/core/example/{example,feature}.proto.
+
+>>> record = b"".join(serialize({"label": 3}))
+>>> record
+b'\n\x10\n\x0e\n\x05label\x12\x05\x1a\x03\n\x01\x03'
+>>> parse(record)
+{'label': Feature(kind='int64', values=[3])}
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import NamedTuple
 
-import google_crc32c
 import numpy as np
 
-from imagenet_builders.formats.tfrecord.frame import masked
+from imagenet_builders.formats.tfrecord.wire import (
+    DamageError,
+    decode_varint,
+    encode_varint,
+    signed,
+)
 
 FlatValue = bytes | str | int | np.ndarray
 FlatExample = Mapping[str, FlatValue]
 """Feature path (`objects/bbox` for a nested one) to value: bytes and str become a bytes list, an
 int an int64 list, an array of floats or integers a float or int64 list of its elements."""
 
-FRAME_BYTES = 16
-"""What a TFRecord frame adds to a record: its length, and a checksum of the length and the data."""
+# Fields 1, 2 and 3 of the proto `Feature`: bytes_list, float_list, int64_list.
+_BYTES, _FLOATS, _INTS = b"\x0a", b"\x12", b"\x1a"
+_KINDS = {_BYTES[0]: "bytes", _FLOATS[0]: "float", _INTS[0]: "int64"}
+
+# Far more than any example has; a list of Python numbers takes ten times the bytes of the proto.
+_MAX_FEATURES = 1000
+_MAX_LIST_BYTES = 1 << 20
 
 # Below this, copying a value is cheaper than one more buffer in a vectored write.
 _SHARE_FROM = 4096
 
 
+class Feature(NamedTuple):
+    """One feature.
+
+    Attributes:
+        kind: `bytes`, `float` or `int64`.
+        values: The values, in order.
+    """
+
+    kind: str
+    values: list[bytes] | list[float] | list[int]
+
+
 def serialize(example: FlatExample) -> list[bytes]:
-    r"""The serialized `tf.train.Example` as a list of buffers, large values uncopied.
+    """The serialized `tf.train.Example` as a list of buffers, large values uncopied.
 
     Args:
         example: The features.
 
     Returns:
         Buffers whose concatenation is the proto.
-
-    >>> b"".join(serialize({"label": 3}))
-    b'\n\x10\n\x0e\n\x05label\x12\x05\x1a\x03\n\x01\x03'
     """
     buffers: list[bytes] = []
     total = 0
@@ -55,7 +84,7 @@ def serialize(example: FlatExample) -> list[bytes]:
             buffers += (before, data)
         else:
             buffers.append(before + data)
-    return [b"\x0a" + _varint(total), *buffers]
+    return [b"\x0a" + encode_varint(total), *buffers]
 
 
 def serialized_sizes(features: Mapping[str, np.ndarray | int], rows: int) -> np.ndarray:
@@ -94,37 +123,58 @@ def float_value_sizes(counts: np.ndarray) -> np.ndarray:
     return np.where(counts > 0, _field_sizes(4 * counts), 0)
 
 
-def frame(buffers: Sequence[bytes]) -> tuple[bytes, bytes, int]:
-    """The TFRecord frame of a record.
+def parse(record: bytes) -> dict[str, Feature]:
+    """The features of a serialized example.
 
     Args:
-        buffers: The record's bytes, in pieces.
+        record: The proto.
 
     Returns:
-        What goes before the record, what goes after it, and the record's length in bytes.
+        Feature path (`objects/bbox` for a nested one) to its values.
+
+    Raises:
+        DamageError: The bytes are not an example as builders write it.
     """
-    length = 0
-    crc = 0
-    for buffer in buffers:
-        length += len(buffer)
-        crc = google_crc32c.extend(crc, buffer)
-    packed = struct.pack("<Q", length)
-    before = packed + struct.pack("<I", masked(google_crc32c.value(packed)))
-    return before, struct.pack("<I", masked(crc)), length
+    if not record:
+        return {}
+    position, end = _field(record, 0, len(record), 0x0A)
+    if end != len(record):
+        raise DamageError(f"the example ends at byte {end} of {len(record)}")
+    features: dict[str, Feature] = {}
+    while position < end:
+        position, entry_end = _field(record, position, end, 0x0A)
+        start, key_end = _field(record, position, entry_end, 0x0A)
+        try:
+            name = str(record[start:key_end], "utf-8")
+        except UnicodeDecodeError:
+            raise DamageError(f"the name of a feature at byte {start} is not UTF-8") from None
+        if name in features:
+            raise DamageError(f"the feature {name[:60]!a} is there twice, again at byte {start}")
+        start, value_end = _field(record, key_end, entry_end, 0x12)
+        if value_end != entry_end:
+            raise DamageError(f"unknown bytes after a feature, at byte {value_end}")
+        if len(features) == _MAX_FEATURES:
+            raise DamageError(f"more than {_MAX_FEATURES:,} features")
+        features[name] = _feature(record, start, value_end)
+        position = entry_end
+    return features
 
 
 def _entry(name: str, value: FlatValue) -> tuple[bytes, bytes]:
     """An entry of the map `Features.feature`: what goes before the value's data, and the data."""
     kind, before, data = _value_list(value)
     size = len(data)
-    feature = kind + _varint(len(before) + size) + before
+    feature = kind + encode_varint(len(before) + size) + before
     key = name.encode()
-    entry = b"\x0a" + _varint(len(key)) + key + b"\x12" + _varint(len(feature) + size) + feature
-    return b"\x0a" + _varint(len(entry) + size) + entry, data
-
-
-# Fields 1, 2 and 3 of the proto `Feature`: bytes_list, float_list, int64_list.
-_BYTES, _FLOATS, _INTS = b"\x0a", b"\x12", b"\x1a"
+    entry = (
+        b"\x0a"
+        + encode_varint(len(key))
+        + key
+        + b"\x12"
+        + encode_varint(len(feature) + size)
+        + feature
+    )
+    return b"\x0a" + encode_varint(len(entry) + size) + entry, data
 
 
 def _value_list(value: FlatValue) -> tuple[bytes, bytes, bytes]:
@@ -132,30 +182,14 @@ def _value_list(value: FlatValue) -> tuple[bytes, bytes, bytes]:
     if isinstance(value, str):
         value = value.encode()
     if isinstance(value, bytes):
-        return _BYTES, b"\x0a" + _varint(len(value)), value
+        return _BYTES, b"\x0a" + encode_varint(len(value)), value
     if isinstance(value, np.ndarray) and value.dtype.kind == "f":
         kind, data = _FLOATS, value.astype("<f4").tobytes()
     else:
         numbers = [value] if isinstance(value, int) else value.ravel().tolist()
-        kind, data = _INTS, b"".join(map(_varint, numbers))
+        kind, data = _INTS, b"".join(map(encode_varint, numbers))
     # An empty packed list is not written at all.
-    return kind, b"\x0a" + _varint(len(data)) if data else b"", data
-
-
-def _varint(number: int) -> bytes:
-    """A number in protobuf's base 128, a negative one as its 64-bit two's complement."""
-    number &= 0xFFFFFFFFFFFFFFFF
-    if number < 0x80:
-        return _SMALL_VARINTS[number]
-    encoded = bytearray()
-    while number >= 0x80:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)
-
-
-_SMALL_VARINTS = [bytes([number]) for number in range(0x80)]
+    return kind, b"\x0a" + encode_varint(len(data)) if data else b"", data
 
 
 def _varint_sizes(numbers: np.ndarray) -> np.ndarray:
@@ -170,3 +204,50 @@ def _field_sizes(contents: np.ndarray) -> np.ndarray:
     """Bytes of a length-delimited field (tag below 16) with contents of the given sizes."""
     sizes: np.ndarray = 1 + _varint_sizes(contents) + contents
     return sizes
+
+
+def _feature(record: bytes, position: int, end: int) -> Feature:
+    if position == end:
+        raise DamageError(f"a feature without a kind at byte {position}")
+    tag = record[position]
+    kind = _KINDS.get(tag)
+    if kind is None:
+        raise DamageError(f"a feature of an unknown kind at byte {position}")
+    position, list_end = _field(record, position, end, tag)
+    if list_end != end:
+        raise DamageError(f"unknown bytes after a list of values, at byte {list_end}")
+    if kind == "bytes":
+        values: list[bytes] = []
+        while position < end:
+            start, position = _field(record, position, end, 0x0A)
+            values.append(record[start:position])
+            if len(values) > _MAX_LIST_BYTES:
+                raise DamageError(f"more than {_MAX_LIST_BYTES:,} values in a feature")
+        return Feature(kind, values)
+    if position == end:
+        return Feature(kind, list[int]())
+    if end - position > _MAX_LIST_BYTES:
+        raise DamageError(f"a list of numbers of {end - position:,} bytes, at byte {position}")
+    start, packed_end = _field(record, position, end, 0x0A)
+    if packed_end != end or start == end:
+        raise DamageError(f"a list of numbers is not packed as it should be, at byte {position}")
+    if kind == "float":
+        if (end - start) % 4:
+            raise DamageError(f"a list of floats of {end - start} bytes, at byte {start}")
+        return Feature(kind, list(struct.unpack_from(f"<{(end - start) // 4}f", record, start)))
+    numbers: list[int] = []
+    while start < end:
+        number, start = decode_varint(record, start, end)
+        numbers.append(signed(number))
+    return Feature(kind, numbers)
+
+
+def _field(record: bytes, position: int, end: int, tag: int) -> tuple[int, int]:
+    """Start and end of the content of a length-delimited field."""
+    if position >= end or record[position] != tag:
+        found = f"{record[position]:#04x}" if position < end else "the end"
+        raise DamageError(f"expected the tag {tag:#04x} at byte {position}, found {found}")
+    length, start = decode_varint(record, position + 1, end)
+    if length > end - start:
+        raise DamageError(f"{length:,} bytes are said to follow byte {start}, {end - start} do")
+    return start, start + length

@@ -24,6 +24,8 @@ import struct
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from imagenet_builders.formats.tfrecord.wire import DamageError, decode_varint, signed
+
 MAX_NAME_BYTES = 256
 """Bound on the name of a feature."""
 MAX_VALUE_BYTES = 64 << 10
@@ -44,10 +46,6 @@ _FIELD_HEAD = 12
 # Number and wire type of a field.
 _FIRST, _SECOND, _THIRD = 0x0A, 0x12, 0x1A
 _FIRST_VARINT, _FIRST_FLOAT = 0x08, 0x0D
-
-
-class DamageError(ValueError):
-    """The bytes are not what they should be; the message says what was expected and found."""
 
 
 class Kind(enum.Enum):
@@ -121,7 +119,7 @@ class Window:
             tag, size = data[i], data[i + 1]
             i += 2
             if size > 127:
-                size, i = varint(data, i - 1)
+                size, i = decode_varint(data, i - 1, len(data), self._start)
         except IndexError:
             raise DamageError("expected a field, found the end of the file") from None
         if tag & 7 != 2:
@@ -229,28 +227,6 @@ class Features:
             raise DamageError(f"the feature {_shown(name)} cannot be read: {error}") from None
 
 
-def varint(data: bytes, i: int) -> tuple[int, int]:
-    """The number that begins at `i`, and where it ends.
-
-    Raises:
-        DamageError: It is longer than 64 bits.
-        IndexError: The data end before it.
-    """
-    number = shift = 0
-    while True:
-        byte = data[i]
-        i += 1
-        number |= (byte & 127) << shift
-        if byte < 128:
-            break
-        shift += 7
-        if shift > 63:
-            raise DamageError("expected a number of at most ten bytes, found a longer one")
-    if number >> 64:
-        raise DamageError("expected a number of at most 64 bits, found a larger one")
-    return number, i
-
-
 def _value(window: Window, kind: Kind, start: int, end: int) -> Any:
     """The value of the Feature between `start` and `end`."""
     if start == end:
@@ -275,10 +251,7 @@ def _value(window: Window, kind: Kind, start: int, end: int) -> Any:
     data = window.get(start, end - start)
     if kind is Kind.TEXT:
         return data
-    try:
-        return _floats(data) if kind is Kind.FLOATS else _ints(data)
-    except (IndexError, struct.error):
-        raise DamageError("expected a list of numbers, found one that is cut off") from None
+    return _floats(data, start) if kind is Kind.FLOATS else _ints(data, start)
 
 
 _LISTS = {
@@ -289,7 +262,7 @@ _LISTS = {
 }
 
 
-def _floats(data: bytes) -> tuple[float, ...]:
+def _floats(data: bytes, base: int) -> tuple[float, ...]:
     """The numbers of a FloatList, each packed with others or by itself."""
     numbers: list[float] = []
     i = 0
@@ -298,7 +271,7 @@ def _floats(data: bytes) -> tuple[float, ...]:
         i += 1
         size = 4
         if tag == _FIRST:
-            size, i = varint(data, i)
+            size, i = decode_varint(data, i, len(data), base)
         if tag not in (_FIRST, _FIRST_FLOAT) or size > len(data) - i or size % 4:
             raise DamageError("expected a list of float32, found something else")
         numbers += struct.unpack_from(f"<{size // 4}f", data, i)
@@ -306,7 +279,7 @@ def _floats(data: bytes) -> tuple[float, ...]:
     return tuple(numbers)
 
 
-def _ints(data: bytes) -> tuple[int, ...]:
+def _ints(data: bytes, base: int) -> tuple[int, ...]:
     """The numbers of an Int64List, each packed with others or by itself."""
     numbers: list[int] = []
     i = 0
@@ -314,19 +287,18 @@ def _ints(data: bytes) -> tuple[int, ...]:
         tag = data[i]
         i += 1
         if tag == _FIRST:
-            size, i = varint(data, i)
+            size, i = decode_varint(data, i, len(data), base)
             end = i + size
             if end > len(data):
                 raise DamageError("expected a list of integers, found one that is cut off")
+            while i < end:
+                number, i = decode_varint(data, i, end, base)
+                numbers.append(signed(number))
         elif tag == _FIRST_VARINT:
-            end = i + 1
+            number, i = decode_varint(data, i, len(data), base)
+            numbers.append(signed(number))
         else:
             raise DamageError("expected a list of integers, found something else")
-        while i < end:
-            number, i = varint(data, i)
-            numbers.append(number - (1 << 64) if number >> 63 else number)
-        if tag == _FIRST and i != end:
-            raise DamageError("expected a list of integers, found one that is cut off")
     return tuple(numbers)
 
 

@@ -11,76 +11,100 @@ Source: `record_writer.cc` of TensorFlow.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 
-from imagenet_builders.formats.tfrecord.example_window import DamageError, Window
+import google_crc32c
+
+from imagenet_builders.formats.tfrecord.wire import DamageError
 
 MAX_RECORD_BYTES = 256 << 20
-"""Bound on one record; the largest image of ImageNet has less than a tenth of it."""
+"""Bound on one record; images have less than a tenth of it."""
 
 HEAD_BYTES = 12
 """Bytes of a frame before the data."""
 TAIL_BYTES = 4
 """Bytes of a frame behind the data."""
+FRAME_BYTES = HEAD_BYTES + TAIL_BYTES
+"""Bytes that a frame adds to the data."""
 
-_FRAME_BYTES = HEAD_BYTES + TAIL_BYTES
 _HEAD = struct.Struct("<QI")
 _TAIL = struct.Struct("<I")
 _MASK_DELTA = 0xA282EAD8
 
 
-def record_end(window: Window, at: int, file_size: int) -> int:
-    """Where a record ends, its frame with it; the checksum of its length is checked.
+def frame(buffers: Sequence[bytes]) -> tuple[bytes, bytes, int]:
+    """The frame of a record.
 
     Args:
-        window: Reads the file.
-        at: Where the record's frame begins, before the end of the file.
-        file_size: Bytes of the file.
+        buffers: The record's bytes, in pieces.
 
     Returns:
-        The offset behind the record's last byte; not beyond the file's end.
+        What goes before the record, what goes after it, and the record's length in bytes.
+    """
+    length = 0
+    crc = 0
+    for buffer in buffers:
+        length += len(buffer)
+        crc = google_crc32c.extend(crc, buffer)
+    packed = struct.pack("<Q", length)
+    return packed + _TAIL.pack(masked(google_crc32c.value(packed))), _TAIL.pack(masked(crc)), length
+
+
+def data_length(head: bytes, room: int) -> int:
+    """The length of a record's data, once it is known to be right and to fit.
+
+    Args:
+        head: The first `HEAD_BYTES` of the frame, or all there are.
+        room: Bytes from the frame's beginning to the end of the file.
+
+    Returns:
+        Bytes of the data; at most `MAX_RECORD_BYTES`, and `room` less the frame.
 
     Raises:
         DamageError: There is no whole record of an allowed size.
-        OSError: The file cannot be read.
     """
-    import google_crc32c
-
-    there = file_size - at
-    if there < _FRAME_BYTES:
+    if room < FRAME_BYTES:
         raise DamageError(
-            f"the file is cut off: a record has at least {_FRAME_BYTES} bytes, but only {there} "
-            "remain"
+            "the file is cut off within the frame of a record", f"{FRAME_BYTES} bytes", f"{room}"
         )
-    head = window.get(at, HEAD_BYTES)
     length, stored = _HEAD.unpack(head)
-    if masked(google_crc32c.value(head[:8])) != stored:
-        where = "at the beginning of the file" if at == 0 else "behind the record before"
-        raise DamageError(f"expected a TFRecord {where}, found a length whose checksum is wrong")
-    if length > there - _FRAME_BYTES:
+    crc = masked(google_crc32c.value(head[:8]))
+    if crc != stored:
         raise DamageError(
-            f"the file is cut off: this record has {length:,} bytes, but only "
-            f"{there - _FRAME_BYTES:,} remain for them"
+            "the checksum of a record's length is wrong, so the rest of the file cannot be read; "
+            "this is no TFRecord file, or it was damaged",
+            f"{stored:08x}",
+            f"{crc:08x}",
+        )
+    if length > room - FRAME_BYTES:
+        raise DamageError(
+            "a record goes beyond the end of the file, which was cut off",
+            f"{length:,} bytes",
+            f"{room - FRAME_BYTES:,}",
         )
     if length > MAX_RECORD_BYTES:
         raise DamageError(
-            f"expected a record of at most {MAX_RECORD_BYTES:,} bytes, found one of {length:,}"
+            "a record is larger than any image",
+            f"at most {MAX_RECORD_BYTES:,} bytes",
+            f"{length:,}",
         )
-    return at + int(length) + _FRAME_BYTES
+    return int(length)
 
 
-def data_problem(record: bytes) -> str | None:
-    """What is wrong with the data of a record, by its checksum; None if nothing is.
+def data_damage(data: bytes, tail: bytes) -> DamageError | None:
+    """What is wrong with the data of a record by its checksum; None if nothing is.
 
     Args:
-        record: The record with its frame.
+        data: The record.
+        tail: The last `TAIL_BYTES` of its frame.
     """
-    import google_crc32c
-
-    (stored,) = _TAIL.unpack_from(record, len(record) - TAIL_BYTES)
-    found = masked(google_crc32c.value(record[HEAD_BYTES:-TAIL_BYTES]))
-    if found == stored:
+    (stored,) = _TAIL.unpack(tail)
+    crc = masked(google_crc32c.value(data))
+    if crc == stored:
         return None
-    return f"expected a record with the checksum {stored:#010x}, found one with {found:#010x}"
+    return DamageError(
+        "the checksum of the record is wrong, so it is damaged", f"{stored:08x}", f"{crc:08x}"
+    )
 
 
 def masked(crc: int) -> int:

@@ -16,8 +16,7 @@ from imagenet_builders import labels
 from imagenet_builders.datasets.ilsvrc2012.examples import example_sizes
 from imagenet_builders.datasets.ilsvrc2012.objects import with_objects
 from imagenet_builders.errors import ArchiveError, SourceError
-from imagenet_builders.formats.tfrecord.example import frame
-from imagenet_builders.formats.tfrecord.frame import MAX_RECORD_BYTES
+from imagenet_builders.formats.tfrecord.frame import MAX_RECORD_BYTES, frame
 from imagenet_builders.locate.slim_names import shard_sets as sets_of
 from imagenet_builders.plan.index import Index
 from imagenet_builders.plan.plan import plan_split
@@ -343,17 +342,17 @@ REFUSED = {
     "a cut integer": (instead("image/class/label", field(3, b"\x08\x84")), "cut off"),
     "a long integer": (
         instead("image/class/label", field(3, b"\x08" + b"\x84" * 10 + b"\1")),
-        "at most ten bytes",
+        "is too long or cut off",
     ),
     "a large integer": (
         instead("image/class/label", field(3, b"\x08" + b"\xff" * 9 + b"\x7f")),
-        "at most 64 bits",
+        "is too long or cut off",
     ),
     "a length past the end": (
         field(1, b"\x0a\xff\xff\xff\xff\x0f" + bytes(40)),
         "expected a field within its message",
     ),
-    "a length of ten bytes": (b"\x0a" + b"\xff" * 10 + bytes(20), "at most ten bytes"),
+    "a length of ten bytes": (b"\x0a" + b"\xff" * 10 + bytes(20), "is too long or cut off"),
     "a nameless feature": (example(PLAIN, field(1, field(2, ints(1)))), "with a name and a value"),
     "a name alone": (example(PLAIN, field(1, field(1, b"z"))), "with a name and a value"),
     "two names": (example(PLAIN, field(1, field(1, b"z") * 2)), "expected one name and one value"),
@@ -390,18 +389,18 @@ def test_a_length_that_is_not_to_be_believed_is_refused(tmp_path, length):
     masked = ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
     path = tmp_path / "train-00000-of-00001"
     path.write_bytes(packed + struct.pack("<I", masked) + bytes(1000))
-    with pytest.raises(ArchiveError, match="the file is cut off: this record has"):
+    with pytest.raises(ArchiveError, match="goes beyond the end of the file, which was cut off"):
         index(tmp_path)
     if length == MAX_RECORD_BYTES + 1:
         os.truncate(path, length + 16)  # A hole, which takes no space.
-        with pytest.raises(ArchiveError, match="expected a record of at most 268,435,456 bytes"):
+        with pytest.raises(ArchiveError, match="expected at most 268,435,456 bytes"):
             index(tmp_path)
 
 
 def test_what_is_no_tfrecord_and_what_is_empty_is_refused(tmp_path):
     path = tmp_path / "train-00000-of-00001"
     for content, problem in (
-        (b"\x1f\x8b" + bytes(100), "expected a TFRecord at the beginning of the file"),
+        (b"\x1f\x8b" + bytes(100), "this is no TFRecord file, or it was damaged"),
         (b"", "found an empty file"),
     ):
         path.write_bytes(content)
@@ -416,7 +415,7 @@ def test_an_image_whose_record_was_damaged_is_refused_when_it_is_read(tmp_path):
     damaged[table["offset"][0].as_py() + 1000] ^= 4
     path.write_bytes(damaged)
     os.utime(path, ns=(0, files[0].mtime_ns))
-    with pytest.raises(ArchiveError, match="expected a record with the checksum") as caught:
+    with pytest.raises(ArchiveError, match="the checksum of the record is wrong") as caught:
         images(table, files)
     assert (caught.value.archive, caught.value.member) == (str(path), NAME)
     assert caught.value.offset == 0
@@ -444,7 +443,7 @@ def test_a_file_with_a_byte_changed_gives_the_right_images_or_an_error(tmp_path)
             at_index += 1
             continue
         table, files = outcome
-        with pytest.raises(ArchiveError, match="expected a record with the checksum"):
+        with pytest.raises(ArchiveError, match="the checksum of the record is wrong"):
             images(table, files)
         at_reading += 1
     assert len(right) == 3

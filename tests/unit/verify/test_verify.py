@@ -309,9 +309,25 @@ def test_problems_are_shown_up_to_a_bound_and_counted(dataset: Path):
     assert "more" in out.splitlines()[-1]
 
 
+def array_records(file: Path) -> list[bytes] | None:
+    """The records as the format's own reader gives them, if it does, in turn and one by one."""
+    from array_record.python.array_record_module import ArrayRecordReader
+
+    try:
+        reader = ArrayRecordReader(str(file))
+        records = [reader.read() for _ in range(reader.num_records())]
+        assert records == [reader.read([number])[0] for number in range(len(records))]
+        return records
+    except (RuntimeError, ValueError, IndexError):
+        return None
+
+
 @pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
 def test_any_flipped_byte_is_found(tmp_path: Path, built: Path, file_format: str):
-    """In any file of a dataset with checksums in its provenance; in shards, also without them."""
+    """In any file of a dataset with checksums in its provenance; in shards, also without them.
+
+    Without them, a flip in the padding of an ArrayRecord file, which no reader sees, is not found.
+    """
     directory = built
     if file_format == "array_record":
         run_here(
@@ -333,8 +349,9 @@ def test_any_flipped_byte_is_found(tmp_path: Path, built: Path, file_format: str
         at, mask = rng.randrange(len(before)), rng.randrange(1, 256)
         file.write_bytes(before[:at] + bytes([before[at] ^ mask]) + before[at + 1 :])
         found = verified(where).problem_count
+        harmless = file_format == "array_record" and where is plain and array_records(file)
         file.write_bytes(before)
-        assert found, (file, at, mask)
+        assert found or harmless == array_records(file), (file, at, mask)
 
 
 def test_the_newest_version_is_verified_unless_another_is_asked_for(tmp_path: Path, built: Path):

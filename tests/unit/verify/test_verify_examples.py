@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from imagenet_builders import labels
-from imagenet_builders.formats.tfrecord.example import serialize
-from imagenet_builders.formats.tfrecord.parsing import parse
+from imagenet_builders.formats.tfrecord.example import parse, serialize
 from imagenet_builders.verify.dataset import _counted
 from imagenet_builders.verify.example import check_features, check_image, check_key
 from imagenet_builders.verify.known import known

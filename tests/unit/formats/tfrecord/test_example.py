@@ -21,6 +21,7 @@ from tensorflow_datasets.core.utils import shard_utils
 
 from imagenet_builders.errors import SourceError
 from imagenet_builders.formats.tfrecord import example as records
+from imagenet_builders.formats.tfrecord.frame import FRAME_BYTES, frame
 from imagenet_builders.plan.index import Index
 from imagenet_builders.plan.plan import plan_split, shard_ends
 from imagenet_builders.sources.rows import Rows
@@ -139,13 +140,13 @@ RECORD_SIZES = [0, 1, 4000, 4095, 4096, 4097, 2**20 - 40, 2**20 - 1, 2**20, 2**2
 @pytest.mark.parametrize("size", RECORD_SIZES)
 def test_a_frame_is_the_one_that_tensorflow_writes(tmp_path: Path, size: int):
     buffers = records.serialize({"image": np.random.default_rng(size).bytes(size), "label": 3})
-    before, after, length = records.frame(buffers)
+    before, after, length = frame(buffers)
     record = b"".join(buffers)
     with tf.io.TFRecordWriter(str(tmp_path / "theirs")) as writer:
         writer.write(record)
     assert before + record + after == (tmp_path / "theirs").read_bytes()
     assert length == len(record)
-    assert len(before) + len(after) == records.FRAME_BYTES
+    assert len(before) + len(after) == FRAME_BYTES
 
 
 def flat_examples(sizes: list[int]) -> list[records.FlatExample]:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from support.building import example as protobuf_example
 
-from imagenet_builders.formats.tfrecord.example import FlatExample, serialize
-from imagenet_builders.formats.tfrecord.parsing import ExampleError, Feature, parse
+from imagenet_builders.formats.tfrecord.example import Feature, FlatExample, parse, serialize
+from imagenet_builders.formats.tfrecord.wire import DamageError
 
 IMAGE = bytes(range(256)) * 20
 EXAMPLE: FlatExample = {
@@ -49,9 +49,9 @@ def test_examples_that_protobuf_serializes_in_any_order_are_parsed_alike():
         (b"\x12\x00", "expected the tag 0x0a at byte 0, found 0x12"),
         (b"\x0a\x00\x00", "the example ends at byte 2 of 3"),
         (b"\x0a\x05", "5 bytes are said to follow byte 2, 0 do"),
-        (b"\x0a\x80\x00", "a number at byte 1 is too long"),
+        (b"\x0a\x80\x00", "the number at byte 1 is too long or cut off"),
         (b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "bytes are said to follow"),
-        (b"\x0a" + b"\xff" * 20, "a number at byte 1 is too long"),
+        (b"\x0a" + b"\xff" * 20, "the number at byte 1 is too long or cut off"),
         (b"".join(serialize({"n": np.zeros(1 << 21, np.int64)})), "a list of numbers of 2,097,"),
         (b"\x0a\x07\x0a\x05\x0a\x01\xff\x12\x00", "not UTF-8"),
         (b"\x0a\x07\x0a\x05\x0a\x01a\x12\x00", "a feature without a kind at byte 9"),
@@ -62,7 +62,7 @@ def test_examples_that_protobuf_serializes_in_any_order_are_parsed_alike():
     ],
 )
 def test_what_no_builder_writes_is_refused(record: bytes, message: str):
-    with pytest.raises(ExampleError) as caught:
+    with pytest.raises(DamageError) as caught:
         parse(record)
     assert message in str(caught.value)
 
@@ -74,8 +74,8 @@ def test_any_bytes_are_parsed_or_refused_and_never_read_as_the_same():
     for _ in range(3000):
         damaged = bytearray(record)
         damaged[rng.randrange(len(damaged))] ^= rng.randrange(1, 256)
-        with contextlib.suppress(ExampleError):
+        with contextlib.suppress(DamageError):
             assert parse(bytes(damaged)) != good
         cut = record[: rng.randrange(1, len(record))]
-        with pytest.raises(ExampleError):
+        with pytest.raises(DamageError):
             parse(cut)

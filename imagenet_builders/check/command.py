@@ -10,9 +10,10 @@ from typing import TextIO
 
 from imagenet_builders.check import gather, hash_verdicts, hashing, needs
 from imagenet_builders.check.gather import Checked
-from imagenet_builders.check.report import BAD, ERROR, MISSING, WARNING, Problem, Report
+from imagenet_builders.check.report import BAD, MISSING, Report
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.scratch import to_copy
+from imagenet_builders.sources.inspection import ERROR, WARNING, Problem
 
 
 @dataclasses.dataclass(frozen=True)

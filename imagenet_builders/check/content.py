@@ -8,14 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from imagenet_builders import labels
-from imagenet_builders.check import counting, look
-from imagenet_builders.check.counting import Counted
-from imagenet_builders.check.look import Look
-from imagenet_builders.check.report import ERROR, WARNING, Problem
+from imagenet_builders.check import counting, inspect_files
 from imagenet_builders.check.targets import Target
 from imagenet_builders.locate.found import Found
 from imagenet_builders.locate.listing import LIST_ENDING
 from imagenet_builders.locate.official import official_splits
+from imagenet_builders.sources.inspection import ERROR, WARNING, Counted, Inspection, Problem
 
 # Counting in the headers of a tar is done where it is not the official one, of which all is known.
 _COUNTED_BYTES = 1 << 30
@@ -39,8 +37,8 @@ _OFFICIAL_SHARDS = {
 rwightman/imagenet-12k; research/slim/datasets/build_imagenet_data.py."""
 
 
-def of_source(
-    target: Target, found: Found, looks: Mapping[Path, Look]
+def inspect_source(
+    target: Target, found: Found, looks: Mapping[Path, Inspection]
 ) -> tuple[Counted, list[Problem]]:
     """Counts what a source holds, where names are enough, and says what lacks.
 
@@ -63,7 +61,7 @@ def of_source(
         counted = _counted(target, found, looks)
     except OSError as error:
         where = Path(error.filename) if error.filename else path
-        return Counted(), [look.unreadable(where, error)]
+        return Counted(), [inspect_files.unreadable(where, error)]
     problems = _refused(found, counted)
     lacking = None
     if target.class_space is not None:
@@ -137,7 +135,7 @@ def _refused(found: Found, counted: Counted) -> list[Problem]:
     ]
 
 
-def _counted(target: Target, found: Found, looks: Mapping[Path, Look]) -> Counted:
+def _counted(target: Target, found: Found, looks: Mapping[Path, Inspection]) -> Counted:
     path = found.paths[0]
     if found.kind == "class-tars" and not os.path.isdir(path):
         return Counted(None, frozenset(path.stem for path in found.paths))
@@ -177,7 +175,7 @@ def _shards(found: Found) -> list[Problem]:
     ]
 
 
-def _batches(target: Target, found: Found, looks: Mapping[Path, Look]) -> list[Problem]:
+def _batches(target: Target, found: Found, looks: Mapping[Path, Inspection]) -> list[Problem]:
     """The problem of files of pixels that lack, or None."""
     names: list[str] = []
     for path in found.paths:

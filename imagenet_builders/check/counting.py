@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import os
 import re
@@ -10,10 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from imagenet_builders.check.report import WARNING, Problem
 from imagenet_builders.errors import ArchiveError
 from imagenet_builders.formats import tar
 from imagenet_builders.sources.file_lists import MAX_LINE_BYTES
+from imagenet_builders.sources.inspection import WARNING, Counted, Problem
 
 _IMAGE = re.compile(r"[^.].*\.(?:jpe?g|png)", re.IGNORECASE)
 _CLASS = re.compile(r"(?:^|/)(n[0-9]{8})(?:\.tar)?/?$")
@@ -31,26 +30,6 @@ _MAX_HEADERS = 2_000
 _THREADS = 16
 _SAMPLED = 32
 _NAMED = 5
-
-
-@dataclasses.dataclass(frozen=True)
-class Counted:
-    """What was counted of a source.
-
-    Attributes:
-        images: Images, or None where they would take too long to count.
-        classes: Wnids that are there; None where they cannot be known, or there are none.
-        mean_bytes: Mean bytes of some of the images, or None.
-        total_bytes: About how many bytes all have, where some were looked at, or None.
-        refused: What a build refuses: a path that does not belong where images lie, or a class
-            folder without any, each with the words of what it is.
-    """
-
-    images: int | None = None
-    classes: frozenset[str] | None = None
-    mean_bytes: float | None = None
-    total_bytes: int | None = None
-    refused: tuple[tuple[str, str], ...] = ()
 
 
 def in_folder(path: Path, *, of_tars: bool | None = None) -> Counted:

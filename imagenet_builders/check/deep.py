@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from imagenet_builders.check.gather import Checked
-from imagenet_builders.check.report import BAD, ERROR, MISSING, WARNING, Problem
+from imagenet_builders.check.report import BAD, MISSING
 from imagenet_builders.check.targets import Target
 from imagenet_builders.errors import ArchiveError, ImagenetBuildersError
 from imagenet_builders.locate.found import Found
@@ -21,6 +21,7 @@ from imagenet_builders.plan.context import Workroom
 from imagenet_builders.run.local import Workers
 from imagenet_builders.scratch.copy import StagedCopy
 from imagenet_builders.scratch.original_names import naming_originals
+from imagenet_builders.sources.inspection import ERROR, WARNING, Problem
 
 Indexer = Callable[[Target, Mapping[str, Found], Workroom], Mapping[str, int]]
 """Indexes what is staged of a target, given what provides each split; gives the number of images of

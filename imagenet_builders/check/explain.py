@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from imagenet_builders.check import look, near_names
+from imagenet_builders.check import inspect_files, near_names
 from imagenet_builders.check.near_names import Unusual
-from imagenet_builders.check.report import ERROR, WARNING, Problem
 from imagenet_builders.check.targets import Surveyed, Target, survey
 from imagenet_builders.locate.official import official_archives
+from imagenet_builders.sources.inspection import ERROR, WARNING, Problem
 
 _NAMED = 4
 _LOOK = "see whether that is meant"
@@ -24,7 +24,7 @@ def not_a_directory(manual_dir: Path) -> Problem | None:
             return None
         there = manual_dir.exists()
     except OSError as error:
-        return look.unreadable(manual_dir, error)
+        return inspect_files.unreadable(manual_dir, error)
     if there:
         return Problem(
             ERROR,

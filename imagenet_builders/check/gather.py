@@ -8,24 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from imagenet_builders.check import content, explain, look
-from imagenet_builders.check.counting import Counted
-from imagenet_builders.check.look import Look
-from imagenet_builders.check.report import (
-    BAD,
-    ERROR,
-    MISSING,
-    ODD,
-    OK,
-    SPARE,
-    WARNING,
-    Problem,
-    Report,
-    Row,
-)
+from imagenet_builders.check import content, explain, inspect_files
+from imagenet_builders.check.report import BAD, MISSING, ODD, OK, SPARE, Report, Row
 from imagenet_builders.check.targets import Surveyed, Target, all_targets, survey
 from imagenet_builders.locate.found import Found
 from imagenet_builders.locate.official import official_archive, official_splits
+from imagenet_builders.sources.inspection import ERROR, WARNING, Counted, Inspection, Problem
 
 # Files are opened so many at a time: each waits for the storage, not for this machine.
 _THREADS = 16
@@ -80,7 +68,7 @@ def check(
     targets = all_targets(manual_dir, asked, add_name=add_name)
     surveyed = [survey(target, source=source) for target in targets]
     shown = [each for each in surveyed if each.buildable or _is_missed(each, surveyed)]
-    looks = _look_at_all(shown)
+    looks = _inspect_all(shown)
     checked = [one for each in shown for one in _rows(each, looks)]
     problems = [problem for one in checked for problem in one.problems]
     problems += explain.of_surveys(manual_dir, surveyed, shown, add_name=add_name)
@@ -123,7 +111,7 @@ def is_file(path: Path, kind: str) -> bool:
     return kind not in _FOLDER_KINDS or not os.path.isdir(path)
 
 
-def _look_at_all(shown: Sequence[Surveyed]) -> dict[Path, Look]:
+def _inspect_all(shown: Sequence[Surveyed]) -> dict[Path, Inspection]:
     """Looks at every file, once, many at a time."""
     kinds: dict[Path, str] = {}
     for each in shown:
@@ -134,12 +122,13 @@ def _look_at_all(shown: Sequence[Surveyed]) -> dict[Path, Look]:
     files = [path for path in kinds if is_file(path, kinds[path])]
     with ThreadPoolExecutor(_THREADS) as threads:
         looks = threads.map(
-            lambda path: look.look(path, kinds[path], official_archive(path.name)), files
+            lambda path: inspect_files.inspect_file(path, kinds[path], official_archive(path.name)),
+            files,
         )
         return dict(zip(files, looks, strict=True))
 
 
-def _rows(each: Surveyed, looks: Mapping[Path, Look]) -> list[Checked]:
+def _rows(each: Surveyed, looks: Mapping[Path, Inspection]) -> list[Checked]:
     target, survey = each.target, each.survey
     rows: list[Checked] = []
     for split in target.splits:
@@ -171,7 +160,7 @@ def _nothing(each: Surveyed, split: str, part: str) -> Checked:
 
 
 def _row(
-    target: Target, found: Found, part: str, looks: Mapping[Path, Look], *, preferred: bool
+    target: Target, found: Found, part: str, looks: Mapping[Path, Inspection], *, preferred: bool
 ) -> Checked:
     official = official_splits()[target.dataset, target.config, found.split]
     known = [official_archive(path.name) for path in found.paths]
@@ -189,7 +178,7 @@ def _row(
     counted = Counted(official.images if is_official and not problems else None)
     is_sound = all(problem.severity != ERROR for problem in problems)
     if part == "images" and preferred and is_sound and not is_official:
-        counted, more = content.of_source(target, found, looks)
+        counted, more = content.inspect_source(target, found, looks)
         problems += more
     row = Row(
         target.dataset,

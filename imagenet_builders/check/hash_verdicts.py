@@ -6,12 +6,13 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from imagenet_builders.check import hashing, look, site_lists
+from imagenet_builders.check import hashing, inspect_files, site_lists
 from imagenet_builders.check.gather import Checked, is_file
 from imagenet_builders.check.hashing import Hashed
-from imagenet_builders.check.report import BAD, ERROR, LISTED, OFFICIAL, OK, SPARE, WARNING, Problem
+from imagenet_builders.check.report import BAD, LISTED, OFFICIAL, OK, SPARE
 from imagenet_builders.check.site_lists import Listed
 from imagenet_builders.locate.official import OfficialArchive, official_archive
+from imagenet_builders.sources.inspection import ERROR, WARNING, Problem
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,7 +124,7 @@ def _judge(one: Hashed, listed: Sequence[Listed]) -> Judgement:
     if one.error is not None:
         error = one.error
         if isinstance(error, OSError):
-            return Judgement(BAD, look.unreadable(one.path, error))
+            return Judgement(BAD, inspect_files.unreadable(one.path, error))
         expected = "a file that stays as it is"
         return Judgement(
             BAD, Problem(ERROR, str(one.path), expected, str(error), "", "check it again")

@@ -8,18 +8,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from imagenet_builders.check.gather import Checked
-from imagenet_builders.check.report import (
-    BAD,
-    ERROR,
-    MISSING,
-    WARNING,
-    Needs,
-    Place,
-    Problem,
-)
+from imagenet_builders.check.report import BAD, MISSING, Needs, Place
 from imagenet_builders.locate.official import official_splits
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.scratch import gunzip, to_copy
+from imagenet_builders.sources.inspection import ERROR, WARNING, Problem
 from imagenet_builders.words import size_text
 
 # What a record has besides the image: framing, label, names, and boxes where there are any.

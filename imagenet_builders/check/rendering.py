@@ -10,7 +10,6 @@ from typing import Any, TextIO
 
 from imagenet_builders.check.report import (
     BAD,
-    ERROR,
     LISTED,
     MISSING,
     ODD,
@@ -18,11 +17,11 @@ from imagenet_builders.check.report import (
     OK,
     Needs,
     Place,
-    Problem,
     Report,
     Row,
 )
 from imagenet_builders.check.speed import Speed
+from imagenet_builders.sources.inspection import ERROR, Problem
 from imagenet_builders.words import size_text
 
 WIDTH = 100

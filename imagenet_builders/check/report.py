@@ -7,13 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imagenet_builders.sources.inspection import ERROR, Problem
+
 if TYPE_CHECKING:
     from imagenet_builders.check.speed import Speed
-
-ERROR = "error"
-"""A build of it would fail, or would not be what it claims to be."""
-WARNING = "warning"
-"""A build would go on, and somebody should know."""
 
 # Verdicts on a row, from the worst to the best.
 MISSING, BAD, ODD, SPARE, OK, LISTED, OFFICIAL = (
@@ -25,29 +22,6 @@ MISSING, BAD, ODD, SPARE, OK, LISTED, OFFICIAL = (
     "listed",
     "official",
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Problem:
-    """Something that is wrong, or odd.
-
-    Attributes:
-        severity: `ERROR` or `WARNING`.
-        path: Where.
-        expected: What should be there.
-        found: What is there.
-        cause: How that probably came about; empty where nobody knows.
-        action: What to do about it.
-        datasets: Whom it concerns, names with `/config` where there are configurations.
-    """
-
-    severity: str
-    path: str
-    expected: str
-    found: str
-    cause: str
-    action: str
-    datasets: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

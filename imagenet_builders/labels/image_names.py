@@ -7,7 +7,7 @@ class folder that an image lies in must agree with that, and decides nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from imagenet_builders import labels
 
@@ -40,12 +40,18 @@ class Naming:
         self.ids = ids
         self._by_number = labels.validation_labels().tolist() if part == "validation" else []
         self.count = {"validation": len(self._by_number), "test": TEST_IMAGES}.get(part)
+        """Images of the part, of which each has a number; None where the class is in the name."""
         self._word = "val" if part == "validation" else "test"
 
     @property
     def is_train(self) -> bool:
         """Whether the class is in the name."""
         return self.count is None
+
+    @property
+    def official_images(self) -> int:
+        """How many images the official archive of ILSVRC2012's part has."""
+        return sum(labels.train_counts().values()) if self.count is None else self.count
 
     @property
     def expected(self) -> str:
@@ -104,7 +110,7 @@ class Naming:
         """The label of a class; ValueError says that it is none."""
         label = self.ids.get(wnid)
         if label is None:
-            raise ValueError(f"{wnid} is not a class of this dataset")
+            raise ValueError(f"{wnid} is not one of the {len(self.ids):,} classes of this dataset")
         return label
 
 
@@ -114,27 +120,3 @@ def official_name(name: str) -> str:
         return name
     stem, dot, ending = name.rpartition(".")
     return f"{stem}.JPEG" if _ENDING.fullmatch(dot + ending) else name
-
-
-def official_images(split: str) -> int:
-    """How many images there are in a split (`train` or `validation`) of ILSVRC2012."""
-    if split == "train":
-        return sum(labels.train_counts().values())
-    return len(labels.validation_labels())
-
-
-def labels_by_name(split: str) -> Callable[[str], int]:
-    """What says the label of an image from its name without extension.
-
-    Args:
-        split: `train` (`n01440764_10026`) or `validation` (`ILSVRC2012_val_00000293`).
-
-    Returns:
-        A function of the name; it raises ValueError with the reason for a name that is not that of
-        an image of the split.
-
-    >>> labels_by_name("validation")("ILSVRC2012_val_00000001")
-    65
-    """
-    naming = Naming(split)
-    return lambda stem: naming.row_of(f"{stem}.JPEG")[1]

@@ -14,9 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from imagenet_builders.errors import SourceError
-from imagenet_builders.labels.image_names import (
-    labels_by_name,
-)
+from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.locate.shard_names import ShardSet
 from imagenet_builders.sources.rows import SourceFile
 
@@ -75,21 +73,19 @@ def run(function: str, split: str, files: Sequence[SourceFile], workers: Runner)
     return pa.concat_tables([parts[number] for number in range(len(jobs))])
 
 
-def each_shard(
-    job: ShardsJob, rows_of: Callable[[int, SourceFile, Callable[[str], int]], _R]
-) -> Iterator[_R]:
+def each_shard(job: ShardsJob, rows_of: Callable[[int, SourceFile, Naming], _R]) -> Iterator[_R]:
     """Reads the shards of a job, several at a time.
 
     Args:
         job: Which.
-        rows_of: Reads one, given its position in the index, its file, and `labels_by_name`.
+        rows_of: Reads one, given its position in the index, its file, and what names say.
 
     Yields:
         What `rows_of` gives, in the order of the job.
     """
-    label_of = labels_by_name(job.split)
+    naming = Naming(job.split)
     with ThreadPoolExecutor(_THREADS) as threads:
-        yield from threads.map(lambda shard: rows_of(shard[0], shard[1], label_of), job.shards)
+        yield from threads.map(lambda shard: rows_of(shard[0], shard[1], naming), job.shards)
 
 
 def check_complete(

@@ -34,7 +34,7 @@ from imagenet_builders.formats import voc
 from imagenet_builders.formats.tfrecord import frame
 from imagenet_builders.formats.tfrecord.example_window import Features, Kind, Window
 from imagenet_builders.formats.tfrecord.wire import DamageError
-from imagenet_builders.labels import image_names
+from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.locate.slim_names import shard_sets
 from imagenet_builders.sources import shard_sets as sets
 from imagenet_builders.sources.rows import (
@@ -231,7 +231,7 @@ def read_image(
     return record[start : start + size]
 
 
-def _shard_rows(position: int, file: SourceFile, label_of: Callable[[str], int]) -> _Collected:
+def _shard_rows(position: int, file: SourceFile, naming: Naming) -> _Collected:
     """The rows of one shard."""
     collected = _Collected()
     features = Features(_WANTED, repeating=frozenset((_FORMAT, _SYNSET, _LABEL)))
@@ -245,7 +245,7 @@ def _shard_rows(position: int, file: SourceFile, label_of: Callable[[str], int])
                 end = begin + frame.data_length(head, file.size - at)
                 found = features.read(window, begin, end)
                 end += frame.TAIL_BYTES
-                _add(collected, position, found, label_of)
+                _add(collected, position, found, naming)
                 collected.record_offsets.append(at)
                 collected.record_sizes.append(end - at)
                 at, number = end, number + 1
@@ -260,19 +260,14 @@ def _shard_rows(position: int, file: SourceFile, label_of: Callable[[str], int])
     return collected
 
 
-def _add(
-    collected: _Collected, position: int, found: dict[bytes, Any], label_of: Callable[[str], int]
-) -> None:
+def _add(collected: _Collected, position: int, found: dict[bytes, Any], naming: Naming) -> None:
     """Adds the row of an example, once its features agree."""
     for feature in (_FILENAME, _ENCODED, _LABEL):
         if feature not in found:
             raise DamageError(f"expected the feature {feature.decode()!r}, found none")
     key = found[_FILENAME].rpartition(b"/")[2].decode("latin-1")
-    stem, _, extension = key.partition(".")
     try:
-        if extension != "JPEG":
-            raise ValueError("only names that end in .JPEG belong here")
-        label = label_of(stem)
+        key, label = naming.row_of(key)
     except ValueError as error:
         raise DamageError(f"expected the name of an image, found {key[:80]!r}: {error}") from None
     _check_class(found, key, label)
@@ -331,7 +326,7 @@ def _check_even(split: str, files: Sequence[SourceFile], counts: Sequence[int]) 
     Nothing within it tells. But all shards of slim have the same number of images, give or take
     one; and where all images of the split are there, nothing is missing however they are shared.
     """
-    official = image_names.official_images(split)
+    official = Naming(split).official_images
     most = max(counts)
     if sum(counts) == official or most - min(counts) <= 1:
         return

@@ -115,17 +115,13 @@ def flat_images(file: SourceFile, position: int, row_of: Callable[[str], tuple[s
     return rows
 
 
-def class_tars(
-    file: SourceFile,
-    known: Callable[[str], bool],
-    why_unknown: Callable[[str], str] = "{} is not a class of this dataset".format,
-) -> list[ClassTar]:
-    """The class tars inside an archive, in its order.
+def class_tars(file: SourceFile, label_of: Callable[[str], int]) -> list[tuple[ClassTar, int]]:
+    """The class tars inside an archive, in its order, each with its label.
 
     Args:
         file: The archive.
-        known: Whether a wnid is one of the dataset's classes.
-        why_unknown: What to say of a wnid that is not.
+        label_of: Gives the label of a wnid; raises ValueError with the reason for one that is not
+            of the dataset's classes.
 
     Returns:
         The class tars.
@@ -134,7 +130,7 @@ def class_tars(
         ArchiveError: The archive is damaged, holds something else, a class that is not known, or
             one class twice.
     """
-    found: dict[str, ClassTar] = {}
+    found: dict[str, tuple[ClassTar, int]] = {}
     with opened(file) as fd:
         for member in tar.walk(fd, file.path):
             name = file_name(file.path, member)
@@ -146,16 +142,20 @@ def class_tars(
                     file.path, member, "only class archives such as n01440764.tar belong here"
                 )
             wnid = match[1]
-            if not known(wnid):
-                raise unexpected(file.path, member, why_unknown(wnid))
+            try:
+                label = label_of(wnid)
+            except ValueError as error:
+                raise unexpected(file.path, member, str(error)) from None
             if wnid in found:
+                first = found[wnid][0].header_offset
                 raise unexpected(
-                    file.path,
-                    member,
-                    f"{wnid} is there twice, first at byte {found[wnid].header_offset:,}",
+                    file.path, member, f"{wnid} is there twice, first at byte {first:,}"
                 )
             end = member.offset + member.size
-            found[wnid] = ClassTar(member.name, wnid, member.offset, end, member.header_offset)
+            found[wnid] = (
+                ClassTar(member.name, wnid, member.offset, end, member.header_offset),
+                label,
+            )
     return list(found.values())
 
 

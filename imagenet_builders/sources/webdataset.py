@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.formats import tar
-from imagenet_builders.labels import image_names
+from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.locate.shard_names import shard_sets
 from imagenet_builders.sources import shard_sets as sets
 from imagenet_builders.sources.rows import Rows, SourceFile, check_not_too_many, opened
@@ -80,7 +80,7 @@ def _check_last_shards(split: str, files: Sequence[SourceFile], images: int) -> 
 
     They have as many images each as the published ones, but together fewer than all.
     """
-    all_images, shards = image_names.official_images(split), OFFICIAL_SHARDS[split]
+    all_images, shards = Naming(split).official_images, OFFICIAL_SHARDS[split]
     found = len(files)
     if images >= all_images or found >= shards or images // found != all_images // shards:
         return
@@ -111,16 +111,17 @@ def shards_table(job: ShardsJob, report: Callable[[int, int], None]) -> pa.Table
 
 
 class _Sample:
-    """A sample as far as it was met: its name, its label, and by extension the members of use."""
+    """A sample as far as it was met: its key, its label, and by extension the members of use."""
 
-    def __init__(self, stem: str, label: int, first: tar.Member):
-        self.stem = stem
+    def __init__(self, key: str, label: int, first: tar.Member):
+        self.key = key
+        self.stem = key.removesuffix(".JPEG")
         self.label = label
         self.first = first
         self.members: dict[str, tar.Member] = {}
 
 
-def _shard_rows(position: int, file: SourceFile, label_of: Callable[[str], int]) -> Rows:
+def _shard_rows(position: int, file: SourceFile, naming: Naming) -> Rows:
     """The rows of one shard."""
     rows = Rows()
     sample: _Sample | None = None
@@ -135,7 +136,7 @@ def _shard_rows(position: int, file: SourceFile, label_of: Callable[[str], int])
                     _add_sample(rows, position, fd, file.path, sample)
                     check_not_too_many(file.path, len(rows))
                 try:
-                    sample = _Sample(stem, label_of(stem), member)
+                    sample = _Sample(*naming.row_of(f"{stem}.JPEG"), member)
                 except ValueError as error:
                     raise unexpected(file.path, member, str(error)) from None
             kind = _USED.get(extension.lower())
@@ -165,7 +166,7 @@ def _add_sample(rows: Rows, position: int, fd: int, path: str, sample: _Sample) 
     if "json" in members:
         _check_json(fd, path, stem, label, members["json"])
     image = members["jpg"]
-    rows.add(f"{stem}.JPEG", label, position, image.offset, image.size)
+    rows.add(sample.key, label, position, image.offset, image.size)
 
 
 def _check_cls(fd: int, path: str, label: int, member: tar.Member) -> None:

@@ -342,8 +342,16 @@ def a_member_that_is_not_a_file(path: Path, what: tuple[str, str]) -> tuple[Plac
     validation_in_test=("test", val_name(7), "only images such as ILSVRC2012_test_"),
     validation_in_patch=("patch", val_name(7), "only images such as ILSVRC2012_test_"),
     image_in_train=("train", f"{TENCH}_99.JPEG", "only class archives such as"),
-    unknown_class=("train", "n00000001.tar", "n00000001 is not a class of this dataset"),
-    class_of_21k=("train", "n00004475.tar", "n00004475 is not a class of this dataset"),
+    unknown_class=(
+        "train",
+        "n00000001.tar",
+        "n00000001 is not one of the 1,000 classes of this dataset",
+    ),
+    class_of_21k=(
+        "train",
+        "n00004475.tar",
+        "n00004475 is not one of the 1,000 classes of this dataset",
+    ),
     image_of_another_class=("inner", f"{GOLDFISH}_99.JPEG", f"only images such as {TENCH}_1.JPEG"),
     too_few_digits=("validation", "ILSVRC2012_val_0000009.JPEG", "only images such as"),
 )

@@ -79,7 +79,10 @@ def choices(outcome: Outcome) -> dict[str, str]:
         ("train/n01440764/._n01440764_7.JPEG", "it was left by another program"),
         ("train/n01440764/.DS_Store", "it was left by another program"),
         ("validation/n01751748/Thumbs.db", "it was left by another program"),
-        ("train/n00000001/n00000001_1.JPEG", "n00000001 is not a class of this dataset"),
+        (
+            "train/n00000001/n00000001_1.JPEG",
+            "n00000001 is not one of the 1,000 classes of this dataset",
+        ),
         (
             "validation/n02105855/ILSVRC2012_val_00000004.JPEG",
             "expected an image of the folder's class n02105855, found one of n04263257",
@@ -304,7 +307,10 @@ def test_a_damaged_record_is_an_error_when_its_image_is_read(tmp_path: Path, dam
         ({"n01440764/notes.txt": b""}, "only images such as n01440764_1.JPEG belong here"),
         ({"n01440764/.DS_Store": b""}, "only images such as n01440764_1.JPEG belong here"),
         ({"n02125311/n01440764_1.JPEG": b""}, "found one of n01440764, as its name says"),
-        ({"n00000001/n00000001_1.JPEG": b""}, "n00000001 is not a class of this dataset"),
+        (
+            {"n00000001/n00000001_1.JPEG": b""},
+            "n00000001 is not one of the 1,000 classes of this dataset",
+        ),
     ],
 )
 def test_what_does_not_belong_in_a_squashfs_image_is_named(

@@ -106,10 +106,7 @@ def _of_archive(found: Found, naming: Naming, room: Workroom) -> Prepared:
 
 
 def _class_tars_in(file: SourceFile, naming: Naming, workers: Workers) -> Rows:
-    tars = [
-        (class_tar, naming.label_of(class_tar.wnid))
-        for class_tar in tar_images.class_tars(file, naming.ids.__contains__)
-    ]
+    tars = tar_images.class_tars(file, naming.label_of)
     rows = index_class_tars(file, tars, workers)
     if naming.part == "train":
         _check_class_counts(file, rows)

@@ -89,8 +89,8 @@ def _classes_in(images: Found) -> tuple[str, ...]:
     """The classes that images are staged of, sorted."""
     root = images.paths[0]
     if images.kind == "tar":
-        tars = tar_images.class_tars(SourceFile.of(root), lambda wnid: True)
-        return tuple(sorted(class_tar.wnid for class_tar in tars))
+        tars = tar_images.class_tars(SourceFile.of(root), lambda wnid: 0)
+        return tuple(sorted(class_tar.wnid for class_tar, _ in tars))
     if images.kind == "squashfs":
         return trees.squashed_classes(root)
     folders, others = list_folders(root)

@@ -203,10 +203,8 @@ def _of_tar(config: str, archive: Path, cache: IndexCache, workers: Workers) -> 
 
 
 def _class_tars_in(config: str, file: SourceFile, workers: Workers) -> pa.Table:
-    classes = classes_of(config)
-    tars = tar_images.class_tars(file, classes.__contains__, functools.partial(why_unknown, config))
-    labelled = [(class_tar, classes.id_of(class_tar.wnid)) for class_tar in tars]
-    jobs = [(job,) for job in tar_images.in_batches(file, 0, labelled, _BATCH_BYTES)]
+    tars = tar_images.class_tars(file, functools.partial(_label, config))
+    jobs = [(job,) for job in tar_images.in_batches(file, 0, tars, _BATCH_BYTES)]
     return _tables(workers, tar_images.class_images_of_files, jobs)
 
 

@@ -14,7 +14,7 @@ import webdataset
 
 from imagenet_builders import labels
 from imagenet_builders.errors import ArchiveError, SourceError
-from imagenet_builders.labels import image_names
+from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.locate.shard_names import shard_sets as sets_of
 from imagenet_builders.run.local import Workers
 from imagenet_builders.sources import shard_sets
@@ -258,7 +258,7 @@ def test_a_gap_in_the_shards_is_an_error_that_names_what_is_missing(tmp_path, nu
 
 
 def test_the_first_of_the_published_shards_without_the_last_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(image_names, "official_images", lambda split: {"train": 9}[split])
+    monkeypatch.setattr(Naming, "official_images", 9)
     monkeypatch.setitem(webdataset_source.OFFICIAL_SHARDS, "train", 4)
     for number in range(4):
         samples = TRAIN[number * 2 : number * 2 + 2] or [TRAIN[0]]

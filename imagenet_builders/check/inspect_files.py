@@ -7,18 +7,24 @@ web page in place of the archive, a file that may not be read.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import stat
 import struct
 from collections.abc import Callable
 from pathlib import Path
 
-from imagenet_builders.check.report import ERROR, WARNING, Problem
 from imagenet_builders.errors import ArchiveError
 from imagenet_builders.formats import tar_header, zip_directory
 from imagenet_builders.formats.tar import MAX_PADDING
 from imagenet_builders.locate.official import OfficialArchive
+from imagenet_builders.sources.inspection import (
+    COPY_AGAIN,
+    ERROR,
+    WARNING,
+    Inspection,
+    Problem,
+    Wrong,
+)
 from imagenet_builders.words import size_text
 
 _END_OF_TAR = 1024
@@ -33,37 +39,8 @@ _NEVER_SPARSE_BELOW = 1 << 20
 _SQUASHFS_MAGIC = b"hsqs"
 _SQUASHFS_BYTES_USED = struct.Struct("<40xQ")
 
-COPY_AGAIN = "copy it again, and compare its hash (--hash)"
 
-
-@dataclasses.dataclass(frozen=True)
-class Look:
-    """What a look at a file shows.
-
-    Attributes:
-        path: The file.
-        size: Its bytes, or None where it is not there.
-        problems: What is wrong or odd.
-        names: Names of the members, where the format has a directory.
-    """
-
-    path: Path
-    size: int | None
-    problems: tuple[Problem, ...] = ()
-    names: tuple[str, ...] | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class _Wrong:
-    """What is wrong with the bytes of a file; the words of a `Problem`."""
-
-    expected: str
-    found: str
-    cause: str = ""
-    action: str = COPY_AGAIN
-
-
-def look(path: Path, kind: str, official: OfficialArchive | None) -> Look:
+def inspect_file(path: Path, kind: str, official: OfficialArchive | None) -> Inspection:
     """Looks at a file.
 
     Args:
@@ -79,15 +56,15 @@ def look(path: Path, kind: str, official: OfficialArchive | None) -> Look:
         # A FIFO would wait for somebody to write.
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
-        return Look(path, None, (unreadable(path, error),))
+        return Inspection(path, None, (unreadable(path, error),))
     try:
         status = os.fstat(fd)
         size = status.st_size
         if not stat.S_ISREG(status.st_mode):
             kind_of_file = "a directory" if stat.S_ISDIR(status.st_mode) else "no plain file"
-            wrong: _Wrong | None = _Wrong("a file", kind_of_file, "", "stage the archive itself")
+            wrong: Wrong | None = Wrong("a file", kind_of_file, "", "stage the archive itself")
         elif not size:
-            wrong = _Wrong(
+            wrong = Wrong(
                 _official_size(official) or "an archive",
                 "0 bytes",
                 "a download or copy that failed at its beginning, or ran out of quota",
@@ -96,13 +73,13 @@ def look(path: Path, kind: str, official: OfficialArchive | None) -> Look:
         else:
             wrong, names = _content(path, kind, fd, size)
     except OSError as error:
-        return Look(path, None, (unreadable(path, error),))
+        return Inspection(path, None, (unreadable(path, error),))
     finally:
         os.close(fd)
     if wrong is not None:
-        return Look(path, size, (_damaged(path, size, official, wrong),))
+        return Inspection(path, size, (_damaged(path, size, official, wrong),))
     odd = _odd_size(path, size, official) or _not_all_here(path, status)
-    return Look(path, size, (odd,) if odd is not None else (), names)
+    return Inspection(path, size, (odd,) if odd is not None else (), names)
 
 
 def unreadable(path: Path, error: OSError) -> Problem:
@@ -130,7 +107,7 @@ def _reason(error: OSError) -> str:
 
 def _content(
     path: Path, kind: str, fd: int, size: int
-) -> tuple[_Wrong | None, tuple[str, ...] | None]:
+) -> tuple[Wrong | None, tuple[str, ...] | None]:
     """What is wrong with the bytes, and the names in the archive's directory if it has one."""
     name = path.name.lower()
     if name.endswith((".zip", ".npz")):
@@ -139,33 +116,33 @@ def _content(
         return _gzip(fd), None
     if name.endswith(".tar"):
         return _tar(fd, size), None
-    look_at: Callable[[int, int], _Wrong | None] | None = _BY_KIND.get(kind)
+    look_at: Callable[[int, int], Wrong | None] | None = _BY_KIND.get(kind)
     return (look_at(fd, size) if look_at else None), None
 
 
-def _tar(fd: int, size: int) -> _Wrong | None:
+def _tar(fd: int, size: int) -> Wrong | None:
     block = os.pread(fd, tar_header.BLOCK, 0)
     expected = "a tar archive"
     if not any(block):
-        return _Wrong(
+        return Wrong(
             expected,
             "zeros where the first header should be",
             "a copy into a file that was made at its full size first, which is not done yet or "
             "broke off",
         )
     if not _is_header(block):
-        return _Wrong(expected, *_foreign(block))
+        return Wrong(expected, *_foreign(block))
     tail = os.pread(fd, _TAIL_BYTES, max(0, size - _TAIL_BYTES))
     if any(tail[-_END_OF_TAR:]) or len(tail) < _END_OF_TAR:
         odd = "" if size % tar_header.BLOCK == 0 else f" (no multiple of {tar_header.BLOCK})"
-        return _Wrong(
+        return Wrong(
             "a tar archive that ends in two blocks of zeros",
             f"{size:,} bytes{odd}, and others at the end",
             "the copy was cut off or is not done yet, or something was appended",
         )
     zeros = MAX_PADDING + _END_OF_TAR
     if not any(tail) and size > zeros and not any(os.pread(fd, zeros, size - zeros)):
-        return _Wrong(
+        return Wrong(
             "a tar archive with an end",
             f"{size:,} bytes, of which the last million and more are zeros",
             "a copy into a file that was made at its full size first, which is not done yet or "
@@ -186,28 +163,28 @@ def _foreign(block: bytes) -> tuple[str, str, str]:
     return first, cause, rest.strip() or COPY_AGAIN
 
 
-def _gzip(fd: int) -> _Wrong | None:
+def _gzip(fd: int) -> Wrong | None:
     block = os.pread(fd, tar_header.BLOCK, 0)
     # Archives of boxes may be plain tars whatever their name says; a build says if another is.
     if block.startswith(b"\x1f\x8b") or _is_header(block):
         return None
     if not any(block):
-        return _Wrong(
+        return Wrong(
             "gzip data",
             "zeros at the beginning",
             "a copy into a file that was made at its full size first, which is not done yet",
         )
-    return _Wrong("a gzip-compressed tar archive", *_foreign(block))
+    return Wrong("a gzip-compressed tar archive", *_foreign(block))
 
 
-def _zip(path: Path, fd: int) -> tuple[_Wrong | None, tuple[str, ...] | None]:
+def _zip(path: Path, fd: int) -> tuple[Wrong | None, tuple[str, ...] | None]:
     try:
         place = zip_directory.Place(fd, str(path), 0, None, None)
         position, size, count = zip_directory.find_directory(place)
         entries = zip_directory.read_directory(place, position, size, count)
     except ArchiveError as error:
         at = "" if error.offset is None else f", at byte {error.offset:,}"
-        return _Wrong(
+        return Wrong(
             "a zip archive with its directory at the end",
             f"{error.problem}{at}",
             "the copy was cut off, is not done yet, or was damaged",
@@ -215,13 +192,13 @@ def _zip(path: Path, fd: int) -> tuple[_Wrong | None, tuple[str, ...] | None]:
     return None, tuple(entry.name for entry in entries)
 
 
-def _squashfs(fd: int, size: int) -> _Wrong | None:
+def _squashfs(fd: int, size: int) -> Wrong | None:
     block = os.pread(fd, 96, 0)
     if not block.startswith(_SQUASHFS_MAGIC) or len(block) < _SQUASHFS_BYTES_USED.size:
-        return _Wrong("a SquashFS image", f"data that begin with {block[:8]!r}")
+        return Wrong("a SquashFS image", f"data that begin with {block[:8]!r}")
     (used,) = _SQUASHFS_BYTES_USED.unpack_from(block)
     if used > size:
-        return _Wrong(
+        return Wrong(
             f"a SquashFS image of {used:,} bytes, as it says itself",
             f"{size:,} bytes",
             "the copy was cut off or is not done yet",
@@ -229,10 +206,10 @@ def _squashfs(fd: int, size: int) -> _Wrong | None:
     return None
 
 
-def _tfrecord(fd: int, size: int) -> _Wrong | None:
+def _tfrecord(fd: int, size: int) -> Wrong | None:
     length = os.pread(fd, 12, 0)
     if len(length) < 12 or int.from_bytes(length[:8], "little") + 16 > size:
-        return _Wrong(
+        return Wrong(
             "records, each with its length in front",
             f"{size:,} bytes that begin with {length[:8]!r}",
             "the copy was cut off, or this is no TFRecord file",
@@ -240,7 +217,7 @@ def _tfrecord(fd: int, size: int) -> _Wrong | None:
     return None
 
 
-_BY_KIND: dict[str, Callable[[int, int], _Wrong | None]] = {
+_BY_KIND: dict[str, Callable[[int, int], Wrong | None]] = {
     "tar": _tar,
     "class-tars": _tar,
     "webdataset": _tar,
@@ -257,7 +234,7 @@ def _official_size(official: OfficialArchive | None) -> str:
     return f"about {official.size_text}" if official.size_text else ""
 
 
-def _damaged(path: Path, size: int, official: OfficialArchive | None, wrong: _Wrong) -> Problem:
+def _damaged(path: Path, size: int, official: OfficialArchive | None, wrong: Wrong) -> Problem:
     expected, cause = wrong.expected, wrong.cause
     if official is not None and official.size is not None and size:
         expected += f"; the official one has {official.size:,} bytes"

@@ -1,0 +1,83 @@
+"""What an inspection of staged files finds: the values that a kind of source hands to `check`."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+ERROR = "error"
+"""A build of it would fail, or would not be what it claims to be."""
+WARNING = "warning"
+"""A build would go on, and somebody should know."""
+
+COPY_AGAIN = "copy it again, and compare its hash (--hash)"
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """Something that is wrong, or odd.
+
+    Attributes:
+        severity: `ERROR` or `WARNING`.
+        path: Where.
+        expected: What should be there.
+        found: What is there.
+        cause: How that probably came about; empty where nobody knows.
+        action: What to do about it.
+        datasets: Whom it concerns, names with `/config` where there are configurations.
+    """
+
+    severity: str
+    path: str
+    expected: str
+    found: str
+    cause: str
+    action: str
+    datasets: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Wrong:
+    """What is wrong with the bytes of a file; the words of a `Problem`."""
+
+    expected: str
+    found: str
+    cause: str = ""
+    action: str = COPY_AGAIN
+
+
+@dataclasses.dataclass(frozen=True)
+class Inspection:
+    """What the size, the first and the last bytes of a file show.
+
+    Attributes:
+        path: The file.
+        size: Its bytes, or None where it is not there.
+        problems: What is wrong or odd.
+        names: Names of the members, where the format has a directory.
+    """
+
+    path: Path
+    size: int | None
+    problems: tuple[Problem, ...] = ()
+    names: tuple[str, ...] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Counted:
+    """What was counted of a source.
+
+    Attributes:
+        images: Images, or None where they would take too long to count.
+        classes: Wnids that are there; None where they cannot be known, or there are none.
+        mean_bytes: Mean bytes of some of the images, or None.
+        total_bytes: About how many bytes all have, where some were looked at, or None.
+        refused: What a build refuses: a path that does not belong where images lie, or a class
+            folder without any, each with the words of what it is.
+    """
+
+    images: int | None = None
+    classes: frozenset[str] | None = None
+    mean_bytes: float | None = None
+    total_bytes: int | None = None
+    refused: tuple[tuple[str, str], ...] = ()

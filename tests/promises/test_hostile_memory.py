@@ -1,6 +1,6 @@
 """What claims to be huge is refused, or handled, in little memory: each build with limits.
 
-`ARCHITECTURE.md`, "Memory and files", states the bounds.
+`docs/decisions/bounds.md` states the bounds.
 """
 
 from __future__ import annotations

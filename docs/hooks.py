@@ -1,0 +1,136 @@
+"""What MkDocs does to the pages: adds files from outside `docs/`, and fills in what code knows.
+
+A page says `<!-- generated: NAME -->` where a fact has its home in the code: the text of `--help`,
+the table of options, the label spaces, a dataset's description. It is put there when the site is
+built, so it cannot disagree with the code.
+
+Documents that must lie elsewhere (README.md, CHANGELOG.md, ...) are pages of the site all the same.
+Links are written as they are right in the repository, and led to the site's pages here.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+
+OUTSIDE = {
+    "README.md": "index.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributor/contributing.md",
+    "SECURITY.md": "security.md",
+    "benchmarks/README.md": "contributor/benchmarks.md",
+    "dummy_data/README.md": "contributor/dummy-data.md",
+    "imagenet_builders/labels/README.md": "contributor/label-data.md",
+    "LICENSE": "files/LICENSE.txt",
+    "CITATION.cff": "files/CITATION.cff",
+    "checksums/archives.json": "files/archives.json",
+    "examples/slurm/build_on_dask.sbatch": "files/build_on_dask.sbatch",
+    "examples/slurm/build_from_local_disk.sbatch": "files/build_from_local_disk.sbatch",
+}
+"""Files outside `docs/` that are pages or downloads of the site: path to path in the site."""
+
+_GENERATED = re.compile(r"^<!-- generated: (.+) -->$", re.MULTILINE)
+_LINK = re.compile(r'(\]\(|<img src=")(?![a-z]+:|#|/)([^)"#\s]+)')
+
+
+# --- what code knows ------------------------------------------------------------------------------
+
+
+def generated(name: str) -> str:
+    """The Markdown for `<!-- generated: NAME -->`.
+
+    Raises:
+        KeyError: Nothing has this name.
+    """
+    kind, _, argument = name.partition(" ")
+    return _GENERATORS[kind](argument)
+
+
+def _help(command: str) -> str:
+    """The text of `--help`, of the program itself or of one of its commands."""
+    words = [command] if command else []
+    done = subprocess.run(
+        [sys.executable, "-m", "imagenet_builders.cli", *words, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "COLUMNS": "88", "PYTHONPATH": str(ROOT), "NO_COLOR": "1"},
+    )
+    return f"```text\n{done.stdout.rstrip()}\n```"
+
+
+def _label_spaces(_: str) -> str:
+    """A table of the label spaces."""
+    from imagenet_builders import labels
+
+    rows = ["| name | classes | ids | what it is |", "|---|--:|---|---|"]
+    for name in labels.SPACES:
+        space = labels.space(name)
+        ids = f"{space.first_id} to {space.last_id:,}"
+        rows.append(f"| `{name}` | {len(space):,} | {ids} | {space.description} |")
+    return "\n".join(rows)
+
+
+def _description(dataset: str) -> str:
+    """What a dataset's own README says; stock TFDS shows the same text as its description."""
+    return (ROOT / "imagenet_builders" / "datasets" / dataset / "README.md").read_text().strip()
+
+
+def _options(_: str) -> str:
+    """A table of the fields of `BuildOptions`."""
+    import dataclasses
+
+    from imagenet_builders.options import BuildOptions
+
+    rows = ["| field | default |", "|---|---|"]
+    rows += [f"| `{each.name}` | {each.default} |" for each in dataclasses.fields(BuildOptions)]
+    return "\n".join(rows)
+
+
+_GENERATORS: dict[str, Callable[[str], str]] = {
+    "help": _help,
+    "label-spaces": _label_spaces,
+    "description": _description,
+    "options": _options,
+}
+
+
+# --- MkDocs' hooks --------------------------------------------------------------------------------
+
+
+def on_files(files: Any, config: Any, **_: Any) -> Any:
+    """Adds the files from outside `docs/`."""
+    from mkdocs.structure.files import File
+
+    for path, page in OUTSIDE.items():
+        files.append(File.generated(config, page, abs_src_path=str(ROOT / path)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Fills in what is generated, and leads links to the site's pages."""
+    markdown = _GENERATED.sub(lambda match: generated(match[1]), markdown)
+    return site_links(markdown, page.file.src_uri)
+
+
+def site_links(markdown: str, page: str) -> str:
+    """Leads links that are right in the repository to the same pages in the site."""
+    in_site = {site: path for path, site in OUTSIDE.items()}
+    here = posixpath.dirname(in_site.get(page, f"docs/{page}"))
+
+    def lead(match: re.Match[str]) -> str:
+        path = posixpath.normpath(posixpath.join(here, match[2]))
+        target = OUTSIDE.get(path) or path.removeprefix("docs/")
+        if target == path:
+            return match[0]  # MkDocs says that it leads nowhere.
+        return match[1] + posixpath.relpath(target, posixpath.dirname(page) or ".")
+
+    return _LINK.sub(lead, markdown)

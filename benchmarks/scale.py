@@ -154,13 +154,13 @@ def _stages(manual_dir: Path, scratch: Path, workers: int) -> None:
     from imagenet_builders.plan import index as index_lib
     from imagenet_builders.plan.context import Workroom
     from imagenet_builders.plan.plan import SplitPlan, plan_split
-    from imagenet_builders.run.local import Workers
+    from imagenet_builders.run.local import LocalWorkers
 
     warnings.simplefilter("ignore")  # Classes are missing from all parts but the whole.
     options = BuildOptions(workers=workers, scratch_dir=str(scratch))
     builder = dataset.Builder(config="whole", data_dir=scratch / "out", options=options)
     count_shards = tfds.download.DownloadConfig().get_shard_config().get_number_shards
-    with Workers(workers) as pool:
+    with LocalWorkers(workers) as pool:
         room = Workroom(scratch, options, pool)
         is_cached = any(scratch.glob("*.index.arrow"))
 

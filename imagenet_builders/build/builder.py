@@ -33,8 +33,7 @@ from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.publish import provenance
 from imagenet_builders.publish.session import Preparation
 from imagenet_builders.run.choose import as_workers_see, make_workers, shared_scratch
-from imagenet_builders.run.jobs import load_function
-from imagenet_builders.run.local import Workers
+from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.scratch.copy import StagedCopy
 from imagenet_builders.scratch.copy_first import staged_sources
 from imagenet_builders.scratch.original_names import naming_originals
@@ -126,7 +125,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
     ) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
         """The splits as generators: TensorFlow Datasets' own way to build, one image at a time."""
         options = self.build_options
-        with Workers(1) as workers:
+        with LocalWorkers(1) as workers:
             room = Workroom(options.scratch_for(self.data_dir_root), options, workers)
             with naming_originals(StagedCopy(), room.unpacked):
                 recipes = self.split_recipes(tfds_request.manual_dir_of(dl_manager), room)
@@ -134,10 +133,9 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
 
     def _generate_examples(self, recipe: SplitRecipe) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yields the key and the features of each example, in the order of the source."""
-        make_examples = load_function(recipe.examples)
         policy = self.build_options.bad_images
         with Reader(recipe.index.files) as reader:
-            for key, example in make_examples(recipe.index.table, reader, policy, []):
+            for key, example in recipe.examples(recipe.index.table, reader, policy, []):
                 yield key, self.as_features(example)
 
     def as_features(self, example: FlatExample) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from imagenet_builders.errors import SourceError, TargetError
@@ -13,13 +13,13 @@ from imagenet_builders.plan import index as index_lib
 from imagenet_builders.plan.plan import SplitPlan
 from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.publish.workplace import Workplace
-from imagenet_builders.run.local import Workers
+from imagenet_builders.run.jobs import Workers
 from imagenet_builders.run.progress import Progress
 from imagenet_builders.scratch.copy import StagedCopy
 from imagenet_builders.write import durable
-from imagenet_builders.write.marks import MarkedShard
+from imagenet_builders.write.marks import MarkedShard, finished_shard
 from imagenet_builders.write.results import ShardResult, SplitResult
-from imagenet_builders.write.shard import ShardJob
+from imagenet_builders.write.shard import ShardJob, prefetch, write_shard
 from imagenet_builders.write.space import check_space
 
 _SMALL_BYTES = 32 << 20
@@ -69,15 +69,15 @@ def write_splits(
     sizes = [plan.shard_sizes() for plan in plans]
     size = sum(map(sum, sizes))
     # Less than this is written here: starting a process takes as long.
-    here = size < _SMALL_BYTES
+    in_process = size < _SMALL_BYTES
     results: list[ShardResult] = []
     with Progress(name, images=images, size=size) as progress:
         marked = [shard for shard in todo if shard.mark.exists()]
         for position, result in workers.run(
-            "imagenet_builders.write.marks:finished_shard",
+            finished_shard,
             [_marked_job(plans[shard.which], shard, options) for shard in marked],
             report=progress.update,
-            here=here,
+            in_process=in_process,
         ):
             if result is not None:
                 todo.remove(marked[position])
@@ -87,13 +87,11 @@ def write_splits(
         left = sum(sizes[shard.which][shard.number] for shard in todo)
         check_space(workplace.directory, left, _FILES_A_SHARD * len(todo))
         # Made one by one: together, the jobs hold all rows once more.
-        for _, result in workers.run(
-            "imagenet_builders.write.shard:write_shard",
-            (_shard_job(plans[s.which], recipes[s.which], s, file_format, options) for s in todo),
-            report=progress.update,
-            prefetch="imagenet_builders.write.shard:prefetch",
-            here=here,
-        ):
+        jobs = (_shard_job(plans[s.which], recipes[s.which], s, file_format, options) for s in todo)
+        written: Iterator[tuple[int, ShardResult]] = workers.run(
+            write_shard, jobs, report=progress.update, prefetch=prefetch, in_process=in_process
+        )
+        for _, result in written:
             results.append(result)
     for plan in plans:
         for file in plan.files:

@@ -18,10 +18,11 @@ from imagenet_builders.errors import ArchiveError, ImagenetBuildersError
 from imagenet_builders.locate.found import Found
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.plan.context import Workroom
-from imagenet_builders.run.local import Workers
+from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.scratch.copy import StagedCopy
 from imagenet_builders.scratch.original_names import naming_originals
 from imagenet_builders.sources.inspection import ERROR, WARNING, Problem
+from imagenet_builders.sources.reader import keep_files_open
 
 Indexer = Callable[[Target, Mapping[str, Found], Workroom], Mapping[str, int]]
 """Indexes what is staged of a target, given what provides each split; gives the number of images of
@@ -48,7 +49,7 @@ def index_all(
     jobs = _jobs(checked)
     counts: dict[str, dict[str, int]] = {}
     problems: list[Problem] = []
-    with Workers(options.worker_count) as workers:
+    with LocalWorkers(options.worker_count, on_start=keep_files_open) as workers:
         room = Workroom(options.scratch_for(data_dir), options, workers)
         for target, found in jobs:
             announce(f"{target.name}: {', '.join(found)}")

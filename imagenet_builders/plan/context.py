@@ -8,7 +8,7 @@ from pathlib import Path
 
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.plan.index import IndexCache
-from imagenet_builders.run.local import Workers
+from imagenet_builders.run.jobs import Workers
 
 
 @dataclasses.dataclass(frozen=True)

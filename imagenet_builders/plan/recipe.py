@@ -1,9 +1,9 @@
-"""DOCSTRING of plan/recipe."""
+"""How the examples of a split come about: its index, and the function that makes examples of it."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from imagenet_builders.plan.index import Index
@@ -12,6 +12,40 @@ from imagenet_builders.sources.rows import SourceFile
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
+
+    from imagenet_builders.formats.tfrecord.example import FlatExample
+    from imagenet_builders.sources.reader import Reader
+
+
+@dataclasses.dataclass(frozen=True)
+class Note:
+    """An image that is not stored as it was found.
+
+    Attributes:
+        key: The example's key.
+        action: `repaired` or `skipped`.
+        reason: What was wrong and, for a repair, what was done.
+        path: The file it was read from.
+        offset: Byte offset in that file.
+    """
+
+    key: str
+    action: str
+    reason: str
+    path: str
+    offset: int
+
+
+MakeExamples = Callable[
+    ["pa.Table", "Reader", str, list[Note]], "Iterator[tuple[str, FlatExample]]"
+]
+"""Yields key and example of each row, in the order of the rows.
+
+It takes rows, what reads the files that they point into, the policy for bad images (`fail` or
+`skip`), and a list that receives a `Note` for each image that is repaired or skipped. It stands at
+the top of a module, where other processes find it.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +55,7 @@ class SplitRecipe:
     Attributes:
         split: Name of the split.
         index: Its rows.
-        examples: `module:function` that makes examples of rows; see `ShardJob`.
+        examples: Makes examples of rows.
         example_sizes: Gives the bytes of each serialized example from the index, shape (rows,).
         counts: What else is worth knowing of all that is staged of the split, as names with
             underscores and numbers; told at the end of a build and kept in `provenance.json`.
@@ -31,7 +65,7 @@ class SplitRecipe:
 
     split: str
     index: Index
-    examples: str
+    examples: MakeExamples
     example_sizes: Callable[[Index], np.ndarray]
     counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
     also_read: tuple[SourceFile, ...] = ()

@@ -20,9 +20,10 @@ import imagenet_builders
 from imagenet_builders.errors import TargetError
 from imagenet_builders.locate import hash_cache
 from imagenet_builders.options import BuildOptions
+from imagenet_builders.plan.recipe import Note
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.write import durable
-from imagenet_builders.write.results import Note, SplitResult
+from imagenet_builders.write.results import SplitResult
 
 FILE_NAME = "provenance.json"
 

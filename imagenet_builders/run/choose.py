@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from imagenet_builders.options import BuildOptions
-from imagenet_builders.run.local import Workers
+from imagenet_builders.run.jobs import Workers
+from imagenet_builders.run.local import LocalWorkers
+from imagenet_builders.sources.reader import keep_files_open
 
 
 def make_workers(
@@ -33,7 +35,7 @@ def make_workers(
             cannot do the work.
     """
     if not uses_beam(download_config):
-        return Workers(options.worker_count)
+        return LocalWorkers(options.worker_count, on_start=keep_files_open)
     from imagenet_builders.run.beam import options as beam_options
     from imagenet_builders.run.beam.workers import BeamWorkers
 

@@ -12,21 +12,20 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import pickle
 import queue
 import signal
 import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from multiprocessing.connection import Connection, Pipe, wait
-from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, cast
 
 from imagenet_builders.errors import WorkerError
-from imagenet_builders.run.jobs import Report, load_function
-from imagenet_builders.sources.reader import keep_files_open
+from imagenet_builders.run.jobs import Function, Job, Prefetch, Report, Result, Workers, ignore
 
 # One job being done and one waiting, so that a worker need not ask, and can read ahead.
 _JOBS_AT_A_WORKER = 2
@@ -40,33 +39,26 @@ _STARTUP = (
 )
 
 
-class Workers:
-    """A pool of worker processes, started when first needed and ended with the `with` block.
+class LocalWorkers(Workers):
+    """A pool of worker processes on this machine, started when first needed.
 
-    With one worker there are no processes: jobs run here.
+    With one worker there are no processes: jobs are done in this one. Jobs are made one by one, as
+    workers become free.
 
     Args:
         count: Number of workers.
+        on_start: Called first in each worker process, never in this one.
     """
 
-    def __init__(self, count: int):
+    def __init__(self, count: int, on_start: Callable[[], None] | None = None):
         self._count = count
+        self._on_start = on_start
         self._processes: list[subprocess.Popen[bytes]] = []
         self._connections: list[Connection] = []
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._stop()
-
-    def _stop(self) -> None:
-        # Closing its pipe ends an idle worker, and one that is at work as well.
+    def close(self) -> None:
+        """Ends the workers, whatever they are doing."""
+        # A worker ends when its pipe is closed, also in the middle of a job.
         for connection in self._connections:
             connection.close()
         for process in self._processes:
@@ -79,51 +71,33 @@ class Workers:
 
     def run(
         self,
-        function: str,
-        jobs: Iterable[Any],
+        function: Function[Job, Result],
+        jobs: Iterable[Job],
         *,
-        report: Report = lambda images, size: None,
-        prefetch: str | None = None,
-        here: bool = False,
-    ) -> Iterator[tuple[int, Any]]:
-        """Runs a function over jobs.
-
-        Args:
-            function: `module:function`, called with a job and a `Report`. What it returns may be
-                a `Future`: then the worker goes on with its next job meanwhile.
-            jobs: The jobs, made one by one as they are given out; like the results, they are
-                pickled.
-            report: Called with what each job reports of its progress.
-            prefetch: `module:function`, called with a job some time before its turn comes.
-            here: Do not use processes, because the work is smaller than starting one.
-
-        Yields:
-            Position of a job and its result, in the order in which they are finished.
-
-        Raises:
-            WorkerError: A worker died.
-            Exception: Whatever the function raised, in whichever worker.
-        """
-        return self._run(function, jobs, report, prefetch, here)
-
-    def _run(
-        self, function: str, jobs: Iterable[Any], report: Report, prefetch: str | None, here: bool
-    ) -> Iterator[tuple[int, Any]]:
-        if self._count == 1 or here:
-            yield from run_here(function, jobs, report, prefetch)
+        report: Report = ignore,
+        prefetch: Prefetch[Job] | None = None,
+        in_process: bool = False,
+    ) -> Iterator[tuple[int, Result]]:
+        """Calls a function for each job; see `Workers.run`."""
+        if self._count == 1 or in_process:
+            yield from run_in_process(function, jobs, report, prefetch)
             return
         done = False
         try:
-            yield from self._run_there(function, jobs, report, prefetch)
+            yield from self._run_in_workers(function, jobs, report, prefetch)
             done = True
         finally:
             # Jobs that were given out before an error are of no use to the next run.
             if not done:
-                self._stop()
+                self.close()
 
-    def _run_there(
-        self, function: str, jobs: Iterable[Any], report: Report, prefetch: str | None
-    ) -> Iterator[tuple[int, Any]]:
+    def _run_in_workers(
+        self,
+        function: Function[Job, Result],
+        jobs: Iterable[Job],
+        report: Report,
+        prefetch: Prefetch[Job] | None,
+    ) -> Iterator[tuple[int, Result]]:
         self._start()
         waiting = iter(enumerate(jobs))
         given: dict[Connection, int] = dict.fromkeys(self._connections, 0)
@@ -163,13 +137,15 @@ class Workers:
             theirs.close()
             self._processes.append(process)
             self._connections.append(ours)
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                ours.send(self._on_start)
 
     def _give(
         self,
         connection: Connection,
-        function: str,
-        prefetch: str | None,
-        waiting: Iterator[tuple[int, Any]],
+        function: Function[Job, Any],
+        prefetch: Prefetch[Job] | None,
+        waiting: Iterator[tuple[int, Job]],
         given: dict[Connection, int],
     ) -> None:
         numbered = next(waiting, None)
@@ -197,17 +173,19 @@ def worker_main(fd: int) -> None:
     """
     # Only the parent decides when a worker ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    keep_files_open()
     connection = Connection(fd)
-    jobs: queue.SimpleQueue[tuple[str, str | None, int, Any]] = queue.SimpleQueue()
+    with contextlib.suppress(EOFError):  # The thread will see it as well.
+        if on_start := connection.recv():
+            on_start()
+    jobs: queue.SimpleQueue[tuple[int, Function[Any, Any], Any]] = queue.SimpleQueue()
     threading.Thread(target=_take_jobs, args=(connection, jobs), daemon=True).start()
     unfinished: deque[Future[Any]] = deque()
     while True:
-        function, _, number, job = jobs.get()
+        number, function, job = jobs.get()
         try:
-            result = load_function(function)(job, lambda *done: _send(connection, "progress", done))
+            result = function(job, lambda *done: _send(connection, "progress", done))
         except Exception as error:
-            _send(connection, "error", _picklable(error))
+            _send(connection, "error", picklable(error))
             continue
         _send(connection, "free", None)
         if isinstance(result, Future):
@@ -224,7 +202,7 @@ def _send_finished(connection: Connection, number: int, future: Future[Any]) -> 
     if error is None:
         _send(connection, "result", (number, future.result()))
     else:
-        _send(connection, "error", _picklable(cast("Exception", error)))
+        _send(connection, "error", picklable(cast("Exception", error)))
 
 
 _sending = threading.Lock()
@@ -238,35 +216,42 @@ def _send(connection: Connection, kind: str, content: Any) -> None:
         except (BrokenPipeError, ConnectionResetError):
             os._exit(1)
         except Exception as error:  # It cannot be pickled.
-            connection.send(("error", _picklable(error)))
+            connection.send(("error", picklable(error)))
 
 
 def _take_jobs(connection: Connection, jobs: queue.SimpleQueue[Any]) -> None:
     """Queues jobs as they come and reads ahead for them; ends the process with its parent."""
     while True:
         try:
-            message = connection.recv()
+            message = connection.recv_bytes()
         except (EOFError, OSError):
             os._exit(1)
-        jobs.put(message)
-        _, prefetch, _, job = message
+        try:
+            function, prefetch, number, job = pickle.loads(message)
+        except Exception as error:  # This worker cannot import the function, or the job's class.
+            _send(connection, "error", picklable(error))
+            continue
+        jobs.put((number, function, job))
         if prefetch is not None:
             # Reading ahead only saves time; what is wrong with the sources is found by the job.
             with contextlib.suppress(Exception):
-                load_function(prefetch)(job)
+                prefetch(job)
 
 
-def run_here(
-    function: str, jobs: Iterable[Any], report: Report, prefetch: str | None
-) -> Iterator[tuple[int, Any]]:
-    """What `Workers.run` does when it uses no processes."""
-    unfinished: deque[tuple[int, Future[Any]]] = deque()
+def run_in_process(
+    function: Function[Job, Result],
+    jobs: Iterable[Job],
+    report: Report,
+    prefetch: Prefetch[Job] | None,
+) -> Iterator[tuple[int, Result]]:
+    """What `Workers.run` does when it uses no other processes."""
+    unfinished: deque[tuple[int, Future[Result]]] = deque()
     try:
         for number, job in enumerate(jobs):
             if prefetch is not None:
                 with contextlib.suppress(Exception):
-                    load_function(prefetch)(job)
-            result = load_function(function)(job, report)
+                    prefetch(job)
+            result = function(job, report)
             if isinstance(result, Future):
                 unfinished.append((number, result))
             else:
@@ -283,10 +268,8 @@ def run_here(
             future.exception()
 
 
-def _picklable(error: Exception) -> Exception:
+def picklable(error: Exception) -> Exception:
     """The error itself where it can travel, or else one of ours with its text."""
-    import pickle
-
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:

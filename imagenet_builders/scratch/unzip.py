@@ -85,7 +85,7 @@ def check(jobs: Sequence[Job], room: Workroom) -> None:
         ArchiveError: One of them is damaged.
     """
     small = sum(job.member.size for job in jobs) < _SMALL_BYTES
-    for _ in room.workers.run(f"{__name__}:{work.__name__}", jobs, here=small):
+    for _ in room.workers.run(work, jobs, in_process=small):
         pass
 
 

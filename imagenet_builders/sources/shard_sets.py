@@ -32,10 +32,14 @@ _THREADS = 4
 
 
 class Runner(Protocol):
-    """What runs jobs: `assembly.workers.Workers`, which sources know nothing of."""
+    """What runs jobs: `Workers`, which sources know nothing of."""
 
     def run(
-        self, function: str, jobs: Iterable[Any], *, here: bool = False
+        self,
+        function: Callable[[ShardsJob, Any], Any],
+        jobs: Iterable[ShardsJob],
+        *,
+        in_process: bool = False,
     ) -> Iterator[tuple[int, Any]]:
         """Yields position of a job and its result, in the order in which they are finished."""
         ...
@@ -54,11 +58,16 @@ class ShardsJob:
     shards: tuple[tuple[int, SourceFile], ...]
 
 
-def run(function: str, split: str, files: Sequence[SourceFile], workers: Runner) -> pa.Table:
+def run(
+    function: Callable[[ShardsJob, Callable[[int, int], None]], pa.Table],
+    split: str,
+    files: Sequence[SourceFile],
+    workers: Runner,
+) -> pa.Table:
     """Indexes shards in batches.
 
     Args:
-        function: `module:function`, called with a `ShardsJob` and a report; gives a table.
+        function: Called with a `ShardsJob` and a report; gives a table.
         split: `train` or `validation`.
         files: The shards, in order; their positions are those of the index.
         workers: Who does it.
@@ -69,7 +78,7 @@ def run(function: str, split: str, files: Sequence[SourceFile], workers: Runner)
     import pyarrow as pa
 
     jobs = list(_in_batches(split, files))
-    parts = dict(workers.run(function, jobs, here=len(jobs) == 1))
+    parts = dict(workers.run(function, jobs, in_process=len(jobs) == 1))
     return pa.concat_tables([parts[number] for number in range(len(jobs))])
 
 

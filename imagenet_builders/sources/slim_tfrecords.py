@@ -171,7 +171,7 @@ def index_shards(split: str, files: Sequence[SourceFile], workers: Runner) -> pa
     import numpy as np
 
     sets.check_complete(split, files, shard_sets)
-    table = sets.run(f"{__name__}:{shards_table.__name__}", split, files, workers)
+    table = sets.run(shards_table, split, files, workers)
     _check_even(split, files, np.bincount(table["file"].to_numpy(), minlength=len(files)).tolist())
     return table
 

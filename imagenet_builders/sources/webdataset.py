@@ -70,7 +70,7 @@ def index_shards(split: str, files: Sequence[SourceFile], workers: Runner) -> pa
             a label is not that of the image's name.
     """
     sets.check_complete(split, files, shard_sets)
-    table = sets.run(f"{__name__}:{shards_table.__name__}", split, files, workers)
+    table = sets.run(shards_table, split, files, workers)
     _check_last_shards(split, files, table.num_rows)
     return table
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from imagenet_builders.errors import WorkerError
-from imagenet_builders.run.local import Workers
+from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.run.progress import Progress
 from imagenet_builders.verify import provenance
 from imagenet_builders.verify.known import Known, known
@@ -285,15 +285,14 @@ def _run(
             problems.add(Problem(job.path, "this shard is not a file"))
     results: dict[tuple[str, int], VerifyResult] = {}
     images = sum(job.examples for job in present)
-    function = f"{verify_shard.__module__}:{verify_shard.__name__}"
     count = min(workers, max(1, len(present)))
     with (
         Progress(f"verifying {name}", images=images, size=size) as progress,
-        Workers(count) as pool,
+        LocalWorkers(count) as pool,
     ):
         try:
             for _, result in pool.run(
-                function, present, report=progress.update, here=size < _SMALL_BYTES
+                verify_shard, present, report=progress.update, in_process=size < _SMALL_BYTES
             ):
                 results[result.split, result.number] = result
         except WorkerError as error:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from imagenet_builders import images
 from imagenet_builders.errors import BadImageError
+from imagenet_builders.plan.recipe import Note
 from imagenet_builders.sources.reader import ImageRow, Reader
-from imagenet_builders.write.results import Note
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import google_crc32c
 
-from imagenet_builders.write.results import Note, ShardResult
+from imagenet_builders.plan.recipe import Note
+from imagenet_builders.write.results import ShardResult
 
 _READ_BYTES = 1 << 20
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
+from imagenet_builders.plan.recipe import Note
 from imagenet_builders.sources.rows import SourceFile
 
 
@@ -43,25 +44,6 @@ class SplitResult:
     def file_bytes(self) -> int:
         """Bytes of the shards."""
         return sum(self.shard_bytes)
-
-
-@dataclasses.dataclass(frozen=True)
-class Note:
-    """An image that is not stored as it was found.
-
-    Attributes:
-        key: The example's key.
-        action: `repaired` or `skipped`.
-        reason: What was wrong and, for a repair, what was done.
-        path: The file it was read from.
-        offset: Byte offset in that file.
-    """
-
-    key: str
-    action: str
-    reason: str
-    path: str
-    offset: int
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,12 +18,13 @@ from typing import Any
 from imagenet_builders.errors import SourceError, TargetError
 from imagenet_builders.locate.access import unreadable
 from imagenet_builders.plan import index as index_lib
-from imagenet_builders.run.jobs import Report, load_function
+from imagenet_builders.plan.recipe import MakeExamples, Note
+from imagenet_builders.run.jobs import Report
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.sources.rows import WHOLE_FILE, SourceFile
 from imagenet_builders.write import durable, record_files
 from imagenet_builders.write.marks import _mark
-from imagenet_builders.write.results import Note, ShardResult
+from imagenet_builders.write.results import ShardResult
 
 # Progress is told about this often, in bytes of images.
 _REPORT_EVERY = 8 << 20
@@ -44,9 +45,7 @@ class ShardJob:
         number: The shard, counted from 0.
         path: Where the finished shard goes.
         file_format: Name of the file format, as in TensorFlow Datasets.
-        examples: Where the function is that makes examples of rows, as `module:function`. It takes
-            the rows (a table), a `Reader`, the policy for bad images and a list for `Note`s, and
-            yields pairs of key and `FlatExample`.
+        examples: Makes examples of rows.
         rows: The rows, as an Arrow stream.
         files: The files that the rows point into.
         bad_images: `fail` or `skip`.
@@ -57,7 +56,7 @@ class ShardJob:
     number: int
     path: str
     file_format: str
-    examples: str
+    examples: MakeExamples
     rows: bytes
     files: tuple[SourceFile, ...]
     bad_images: str
@@ -82,7 +81,6 @@ def write_shard(job: ShardJob, report: Report) -> Future[ShardResult]:
         TargetError: The shard cannot be written; the future may hold one too.
     """
     rows = index_lib.from_bytes(job.rows)
-    make_examples = load_function(job.examples)
     notes: list[Note] = []
     path = Path(job.path)
     # Beside its mark: the shards' directory is published, perhaps while another attempt at the same
@@ -90,7 +88,7 @@ def write_shard(job: ShardJob, report: Report) -> Future[ShardResult]:
     partial = durable.partial_path(Path(job.mark).with_name(path.name))
     try:
         with Reader(job.files) as reader:
-            examples = make_examples(rows, reader, job.bad_images, notes)
+            examples = job.examples(rows, reader, job.bad_images, notes)
             counted = _reporting(examples, reader, report)
             written = record_files.write_records(partial, job.file_format, counted)
     except BaseException:

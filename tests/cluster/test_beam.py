@@ -55,105 +55,65 @@ def test_each_job_gives_its_result_at_its_position_and_progress_adds_up(
     workers: BeamWorkers,
 ) -> None:
     told: list[tuple[int, int]] = []
-    results = dict(
-        workers.run(
-            "support.jobs_for_workers:count", range(9), report=lambda *done: told.append(done)
-        )
-    )
+    results = dict(workers.run(jobs.count, range(9), report=lambda *done: told.append(done)))
     assert results == {number: number for number in range(9)}
     assert sorted(told) == [(number, 100 * number) for number in range(9)]
 
 
 @pytest.mark.parametrize("number", [0, 1])
 def test_there_may_be_one_job_or_none(workers: BeamWorkers, number: int) -> None:
-    assert len(list(workers.run("support.jobs_for_workers:square", range(number)))) == number
+    assert len(list(workers.run(jobs.square, range(number)))) == number
 
 
 def test_each_job_is_prefetched_and_a_prefetch_may_fail(
     workers: BeamWorkers, tmp_path: Path
 ) -> None:
     files = [str(tmp_path / str(number)) for number in range(3)]
-    list(
-        workers.run(
-            "support.jobs_for_workers:echo", files, prefetch="support.jobs_for_workers:note"
-        )
-    )
+    list(workers.run(jobs.echo, files, prefetch=jobs.note))
     assert [Path(file).read_text() for file in files] == ["asked for\n"] * 3
-    failing = "support.jobs_for_workers:fail_to_prefetch"
-    assert len(list(workers.run("support.jobs_for_workers:echo", files, prefetch=failing))) == 3
+    failing = jobs.fail_to_prefetch
+    assert len(list(workers.run(jobs.echo, files, prefetch=failing))) == 3
 
 
 def test_errors_travel_as_they_are_and_leave_nothing_over(
-    workers: BeamWorkers, tmp_path: Path
+    workers: BeamWorkers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(OSError, match="No space left") as full:
-        list(workers.run("support.jobs_for_workers:fail", ["/shard"] * 5))
+        list(workers.run(jobs.fail, ["/shard"] * 5))
     assert (full.value.errno, full.value.filename) == (28, "/shard")
     with pytest.raises(BadImageError) as bad:
-        list(workers.run("support.jobs_for_workers:find_a_bad_image", ["/train.tar"] * 2))
+        list(workers.run(jobs.find_a_bad_image, ["/train.tar"] * 2))
     assert str(bad.value) == "/train.tar, member 'a.JPEG', at byte 512: empty (0 bytes)"
     with pytest.raises(WorkerError, match="UnpicklableError: it holds a lock"):
-        list(workers.run("support.jobs_for_workers:fail_in_an_unpicklable_way", [0, 1]))
-    for reference in (
-        "support.jobs_for_workers:return_the_unpicklable",
-        "no_such_module:f",
-        "os:none",
-    ):
-        with pytest.raises((TypeError, ImportError, AttributeError)):
-            list(workers.run(reference, [0, 1]))
+        list(workers.run(jobs.fail_in_an_unpicklable_way, [0, 1]))
+    with pytest.raises(TypeError):
+        list(workers.run(jobs.return_the_unpicklable, [0, 1]))
+    for function in jobs.unknown_to_workers(monkeypatch):
+        with pytest.raises((ImportError, AttributeError), match="no_such"):
+            list(workers.run(function, [0, 1]))
     assert list((tmp_path / "exchange").iterdir()) == []
-    assert dict(workers.run("support.jobs_for_workers:square", range(4))) == {
-        0: 0,
-        1: 1,
-        2: 4,
-        3: 9,
-    }
+    assert dict(workers.run(jobs.square, range(4))) == {0: 0, 1: 1, 2: 4, 3: 9}
 
 
 def test_after_an_error_no_more_jobs_are_begun(workers: BeamWorkers, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space left"):
-        list(workers.run("test_beam:fail_at_the_first", [str(tmp_path / "begun")] * 40))
+        list(workers.run(jobs.fail_at_the_first, [str(tmp_path / "begun")] * 40))
     assert len((tmp_path / "begun").read_text()) < 20
-
-
-def fail_at_the_first(job: str, report: jobs.Report) -> None:
-    with open(job, "a") as file:
-        file.write(".")
-    time.sleep(0.2)
-    if Path(job).read_text() == ".":
-        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 # --- one work item ---------------------------------------------------------------------------
 
 
-def count_runs(job: str, report: jobs.Report) -> int:
-    with open(job, "a") as file:
-        file.write(".")
-    return len(Path(job).read_text())
-
-
 def test_an_item_that_is_done_again_finds_that_it_is_done(tmp_path: Path) -> None:
-    item = put_job(tmp_path, 7, "test_beam:count_runs", None, str(tmp_path / "runs"))
+    item = put_job(tmp_path, 7, jobs.count_runs, None, str(tmp_path / "runs"))
     assert [run_item(item) for _ in range(3)] == [7, 7, 7]
     outcome = get_outcome(tmp_path, 7)
     assert (outcome.result, outcome.error) == (1, None)
     assert (outcome.host, outcome.pid) == (socket.gethostname(), os.getpid())
 
 
-def wait_for_another(job: str, report: jobs.Report) -> int:
-    """Returns when two are at it."""
-    with open(job, "a") as file:
-        file.write(".")
-    deadline = time.monotonic() + 20
-    while len(Path(job).read_text()) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return 5
-
-
 def test_an_item_may_be_done_twice_at_once(tmp_path: Path) -> None:
-    item = put_job(tmp_path, 0, "test_beam:wait_for_another", None, str(tmp_path / "runs"))
+    item = put_job(tmp_path, 0, jobs.wait_for_another, None, str(tmp_path / "runs"))
     both = [threading.Thread(target=run_item, args=[item]) for _ in range(2)]
     for thread in both:
         thread.start()
@@ -163,21 +123,13 @@ def test_an_item_may_be_done_twice_at_once(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0.job", "0.outcome", "runs"]
 
 
-def fail_twice(job: tuple[str, int], report: jobs.Report) -> int:
-    report(1, 100)
-    runs = count_runs(job[0], report)
-    if runs < 3:
-        raise OSError(job[1], os.strerror(job[1]))
-    return runs
-
-
 def test_what_passes_is_tried_again_and_what_does_not_is_told_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(items, "_PAUSES", (0.0, 0.0))
     for number, code in enumerate((errno.ESTALE, errno.ENOSPC)):
         job = (str(tmp_path / str(number)), code)
-        run_item(put_job(tmp_path, number, "test_beam:fail_twice", None, job))
+        run_item(put_job(tmp_path, number, jobs.fail_twice, None, job))
     stale, full = get_outcome(tmp_path, 0), get_outcome(tmp_path, 1)
     assert (stale.result, stale.error, stale.images) == (3, None, 1)
     assert isinstance(full.error, OSError)
@@ -199,7 +151,7 @@ def test_a_worker_process_that_is_killed_is_an_error_and_no_hang(tmp_path: Path)
         beam_workers(tmp_path / "exchange", PROCESSES) as workers,
         pytest.raises(WorkerError, match=r"worker process of Beam's DirectRunner died.*137"),
     ):
-        list(workers.run("support.jobs_for_workers:kill_itself", [signal.SIGKILL] * 2))
+        list(workers.run(jobs.kill_itself, [signal.SIGKILL] * 2))
     assert psutil.wait_procs(psutil.Process().children(recursive=True), timeout=10)[1] == []
 
 
@@ -214,7 +166,7 @@ def test_the_direct_runner_does_not_reach_for_the_network(
         pipeline = beam.Pipeline(runner=settings.new_runner(), options=settings.options_for(1))
         _ = (
             pipeline
-            | beam.Create([put_job(tmp_path, 0, "support.jobs_for_workers:square", None, 3)])
+            | beam.Create([put_job(tmp_path, 0, jobs.square, None, 3)])
             | beam.Map(run_item)
         )
         pipeline.run().wait_until_finish()
@@ -439,7 +391,7 @@ def test_a_build_that_ends_early_leaves_no_process(
 
 def beam_processes_of(pid: int) -> list[psutil.Process]:
     """The process that runs the pipeline and those that it started, once these are workers."""
-    names = ("beam_pipeline", "apache_beam.runners.worker.sdk_worker_main")
+    names = ("run.beam.pipeline", "apache_beam.runners.worker.sdk_worker_main")
     found = psutil.Process(pid).children(recursive=True)
     return [
         p

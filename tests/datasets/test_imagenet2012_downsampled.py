@@ -34,7 +34,7 @@ from imagenet_builders.datasets.imagenet2012_downsampled import (
 )
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.plan.context import Workroom
-from imagenet_builders.run.local import Workers
+from imagenet_builders.run.local import LocalWorkers
 
 Builder = module.Builder
 DUMMY = DUMMY_ARCHIVES.parent / "imagenet2012_downsampled"
@@ -294,7 +294,7 @@ def test_labels_in_a_column_are_labels(tmp_path: Path):
 
 def index_of(manual_dir: Path, scratch: Path, side: int, split: str) -> Any:
     builder = Builder(data_dir=scratch, config=f"{side}x{side}")
-    with Workers(1) as workers:
+    with LocalWorkers(1) as workers:
         recipes = builder.split_recipes(
             manual_dir, Workroom(scratch, BuildOptions(workers=1), workers)
         )

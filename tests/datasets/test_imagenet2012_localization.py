@@ -179,9 +179,9 @@ def built_index(found: list[list[tuple[int, float]]]) -> Index:
 
     from imagenet_builders.datasets.imagenet2012 import staged as imagenet2012
     from imagenet_builders.plan.context import Workroom
-    from imagenet_builders.run.local import Workers
+    from imagenet_builders.run.local import LocalWorkers
 
-    with Workers(1) as workers:
+    with LocalWorkers(1) as workers:
         room = Workroom(Path("/nonexistent"), BuildOptions(workers=1), workers)
         [found_images] = imagenet2012.survey(DUMMY).found["validation"]
         index = imagenet2012.index_split(found_images, room)

@@ -32,6 +32,7 @@ from imagenet_builders.datasets.imagenet21k_winter21 import (
     classes,
     examples,
 )
+from imagenet_builders.datasets.imagenet21k_winter21.examples import make_examples
 from imagenet_builders.errors import (
     ArchiveError,
     BadImageError,
@@ -246,7 +247,15 @@ def test_reading_ahead_copes_with_rows_that_are_files(tmp_path: Path):
     files = (SourceFile.of(tmp_path), SourceFile.of(tmp_path / "a.tar"))
     prefetch(
         ShardJob(
-            "train", 0, "", "tfrecord", "", index_lib.to_bytes(rows.table()), files, "fail", ""
+            "train",
+            0,
+            "",
+            "tfrecord",
+            make_examples,
+            index_lib.to_bytes(rows.table()),
+            files,
+            "fail",
+            "",
         )
     )
 

@@ -23,7 +23,7 @@ from imagenet_builders.datasets.tiny_imagenet import examples, staged
 from imagenet_builders.errors import SourceError
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.plan.context import Workroom
-from imagenet_builders.run.local import Workers
+from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.sources.reader import Reader
 
 BUILT = "tiny_imagenet/1.0.0"
@@ -123,7 +123,7 @@ def damaged(archive: bytes, count: int) -> Iterator[tuple[str, bytes]]:
 def all_examples(directory: Path) -> list[Any]:
     """The examples of all splits, made as a worker makes them."""
     found: list[Any] = []
-    with Workers(1) as workers:
+    with LocalWorkers(1) as workers:
         room = Workroom(directory / "scratch", BuildOptions(), workers)
         recipes, _ = staged.recipes(directory, room)
     for recipe in recipes:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
 import threading
 import time
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from imagenet_builders.errors import BadImageError
 
@@ -94,3 +98,50 @@ def note(job: str) -> None:
 
 def fail_to_prefetch(job: object) -> None:
     raise OSError("only the job itself may fail")
+
+
+def fail_at_the_first(job: str, report: Report) -> None:
+    with open(job, "a") as file:
+        file.write(".")
+    time.sleep(0.2)
+    if Path(job).read_text() == ".":
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def count_runs(job: str, report: Report) -> int:
+    with open(job, "a") as file:
+        file.write(".")
+    return len(Path(job).read_text())
+
+
+def wait_for_another(job: str, report: Report) -> int:
+    """Returns when two are at it."""
+    with open(job, "a") as file:
+        file.write(".")
+    deadline = time.monotonic() + 20
+    while len(Path(job).read_text()) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return 5
+
+
+def fail_twice(job: tuple[str, int], report: Report) -> int:
+    report(1, 100)
+    runs = count_runs(job[0], report)
+    if runs < 3:
+        raise OSError(job[1], os.strerror(job[1]))
+    return runs
+
+
+def unknown_to_workers(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[object, Report], None]]:
+    """Functions that only this process has: of a module, and in a module, that it made up."""
+
+    def of_no_module(job: object, report: Report) -> None: ...
+
+    def in_no_module(job: object, report: Report) -> None: ...
+
+    for function, module in ((of_no_module, "no_such_module"), (in_no_module, "json")):
+        function.__module__, function.__qualname__ = module, "no_such_function"
+        monkeypatch.setitem(sys.modules, module, sys.modules.get(module, types.ModuleType(module)))
+        monkeypatch.setattr(sys.modules[module], "no_such_function", function, raising=False)
+    return [of_no_module, in_no_module]

@@ -18,6 +18,7 @@ from imagenet_builders.locate.found import Found
 from imagenet_builders.plan.context import Workroom
 from imagenet_builders.plan.index import Index
 from imagenet_builders.plan.recipe import SplitRecipe
+from imagenet_builders.run.tables import run_for_table
 from imagenet_builders.sources import box_archives, box_folders, slim_tfrecords
 from imagenet_builders.sources.box_archives import Annotated
 from imagenet_builders.sources.rows import SourceFile
@@ -77,7 +78,7 @@ def recipe(
     return SplitRecipe(
         images.split,
         index,
-        f"{examples.__name__}:{examples.make_examples.__name__}",
+        examples.make_examples,
         examples.example_sizes,
         counts=counts,
         also_read=also_read,
@@ -119,24 +120,24 @@ def index_boxes(
         files = box_folders.folders_of(root) if in_folders else (SourceFile.of(root),)
 
     def make() -> Index:
-        import pyarrow as pa
-
         def named(xml: str) -> Annotated:
             return image_of(xml, ids)
 
+        schema = box_archives.box_schema()
         if in_folders:
             name = str(root)
-            parse = f"{box_folders.__name__}:{box_folders.parse_files.__name__}"
             batches = list(box_folders.file_batches(root, files, named, ids))
-            parts = dict(room.workers.run(parse, batches, here=len(batches) == 1))
+            table = run_for_table(room.workers, box_folders.parse_files, batches, schema=schema)
         else:
             with box_archives.opened(files[0], room.scratch) as (fd, name):
                 jobs = box_archives.xml_batches(fd, name, named, ids)
-                parse = f"{box_archives.__name__}:{box_archives.parse_batch.__name__}"
-                parts = dict(room.workers.run(parse, jobs, here=files[0].size < _SMALL_BYTES))
-        tables = [box_archives.box_schema().empty_table()]
-        tables += [parts[number] for number in sorted(parts)]
-        table = pa.concat_tables(tables).combine_chunks()
+                table = run_for_table(
+                    room.workers,
+                    box_archives.parse_batch,
+                    jobs,
+                    in_process=files[0].size < _SMALL_BYTES,
+                    schema=schema,
+                )
         return Index(box_archives.without_repeats(table, name), files)
 
     digest = hashlib.sha256("\n".join(classes).encode()).hexdigest()[:8]

@@ -18,7 +18,8 @@ from imagenet_builders.locate.listing import list_folders
 from imagenet_builders.locate.official import check_image_count, official_archives
 from imagenet_builders.plan.context import Workroom
 from imagenet_builders.plan.index import Index
-from imagenet_builders.run.local import Workers
+from imagenet_builders.run.jobs import Workers
+from imagenet_builders.run.tables import run_for_table
 from imagenet_builders.sources import slim_tfrecords, tar_images, webdataset
 from imagenet_builders.sources.folder_images import source_files
 from imagenet_builders.sources.rows import Rows, SourceFile, check_not_too_many
@@ -130,10 +131,9 @@ def index_class_tars(
         ArchiveError: A class tar is damaged, empty, or holds something else than its images.
     """
     jobs = list(tar_images.in_batches(file, 0, list(tars), _BATCH_BYTES))
-    run = "imagenet_builders.sources.tar_images:class_images"
     parts: dict[int, Rows] = {}
     count = 0
-    for number, part in workers.run(run, jobs, here=len(jobs) == 1):
+    for number, part in workers.run(tar_images.class_images, jobs, in_process=len(jobs) == 1):
         parts[number] = part
         count += len(part)
         check_not_too_many(file.path, count)
@@ -201,8 +201,6 @@ def _of_class_tars(found: Found, naming: Naming, room: Workroom) -> Prepared:
     files = tuple(source_files(root / name for name in names))
 
     def make() -> pa.Table:
-        import pyarrow as pa
-
         try:
             jobs = tar_images.files_in_batches(
                 [
@@ -220,9 +218,7 @@ def _of_class_tars(found: Found, naming: Naming, room: Workroom) -> Prepared:
                 f"{root}: {error}; remove it, or stage the original archive"
             ) from None
         batches = list(jobs)
-        run = "imagenet_builders.sources.tar_images:class_images_of_files"
-        parts = dict(room.workers.run(run, batches, here=len(batches) == 1))
-        return pa.concat_tables([parts[number] for number in range(len(batches))])
+        return run_for_table(room.workers, tar_images.class_images_of_files, batches)
 
     return Prepared(files, make, odd=trees.what_is_passed_over(root, rest, "class archives"))
 

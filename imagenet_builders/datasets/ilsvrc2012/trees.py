@@ -22,6 +22,7 @@ from imagenet_builders.locate import listing
 from imagenet_builders.locate.access import unreadable
 from imagenet_builders.locate.listing import LIST_ENDING, WNID
 from imagenet_builders.plan.context import Workroom
+from imagenet_builders.run.tables import run_for_table
 from imagenet_builders.sources import folder_images
 from imagenet_builders.sources.file_lists import read_list
 from imagenet_builders.sources.folder_images import ImageFolder
@@ -136,12 +137,8 @@ def folder_rows(
     Raises:
         SourceError: A folder is empty, cannot be read, or holds something else.
     """
-    import pyarrow as pa
-
     jobs = list(folder_images.in_batches(_image_folders(found, files, naming), _BATCH_FOLDERS))
-    run = f"{folder_images.__name__}:{folder_images.folder_images.__name__}"
-    parts = dict(room.workers.run(run, jobs, here=len(jobs) == 1))
-    table = pa.concat_tables([parts[number] for number in range(len(jobs))])
+    table = run_for_table(room.workers, folder_images.folder_images, jobs)
     names, of_file = table["key"].to_pylist(), table["file"].to_pylist()
     sizes = table["size"].to_pylist()
     folders_of = found.classes or (None,)

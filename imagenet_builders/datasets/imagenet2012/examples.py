@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from imagenet_builders.formats.tfrecord.example import (
     FlatExample,
 )
+from imagenet_builders.plan.recipe import Note
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.write.bad_images import good_images
-from imagenet_builders.write.results import Note
 
 if TYPE_CHECKING:
     import pyarrow as pa

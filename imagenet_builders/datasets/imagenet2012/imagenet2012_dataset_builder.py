@@ -61,7 +61,7 @@ class Builder(PlannedBuilder, skip_registration=True):  # type: ignore[call-arg]
             SplitRecipe(
                 split,
                 staged.index_split(found, room),
-                f"{examples.__name__}:{examples.make_examples.__name__}",
+                examples.make_examples,
                 examples_.example_sizes,
                 layout=layout_of(found),
             )

@@ -88,7 +88,7 @@ class Builder(PlannedBuilder):
                 SplitRecipe(
                     split,
                     index,
-                    f"{examples.__name__}:{examples.make_examples.__name__}",
+                    examples.make_examples,
                     examples.example_sizes,
                     also_read=tuple(file for file in read if file not in index.files),
                     layout=layout_of(chosen[split]),

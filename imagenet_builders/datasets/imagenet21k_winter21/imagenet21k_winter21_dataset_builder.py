@@ -77,7 +77,7 @@ class Builder(PlannedBuilder):
         """Finds and indexes what is staged of the configuration under `manual_dir`."""
         found = staged.find(self.builder_config.name, manual_dir, room)
         self._unpacked, self._in_use = found.unpacked, found.in_use
-        make_examples = f"{examples.__name__}:{examples.make_examples.__name__}"
+        make_examples = examples.make_examples
         archive = (found.unpacked[1],) if found.unpacked else ()
         return [
             SplitRecipe(

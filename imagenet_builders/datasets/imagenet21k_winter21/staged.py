@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from imagenet_builders.datasets.imagenet21k_winter21 import layouts
 from imagenet_builders.datasets.imagenet21k_winter21.classes import (
@@ -23,8 +23,9 @@ from imagenet_builders.locate.found import Found, Survey
 from imagenet_builders.locate.search import require_directory
 from imagenet_builders.plan.context import Workroom
 from imagenet_builders.plan.index import Index, IndexCache
-from imagenet_builders.run.local import Workers
+from imagenet_builders.run.jobs import Workers
 from imagenet_builders.run.progress import Progress
+from imagenet_builders.run.tables import run_for_table
 from imagenet_builders.scratch import gunzip
 from imagenet_builders.sources import folder_images, tar_images
 from imagenet_builders.sources.folder_images import ImageFolder, source_files
@@ -205,7 +206,7 @@ def _of_tar(config: str, archive: Path, cache: IndexCache, workers: Workers) -> 
 def _class_tars_in(config: str, file: SourceFile, workers: Workers) -> pa.Table:
     tars = tar_images.class_tars(file, functools.partial(_label, config))
     jobs = [(job,) for job in tar_images.in_batches(file, 0, tars, _BATCH_BYTES)]
-    return _tables(workers, tar_images.class_images_of_files, jobs)
+    return run_for_table(workers, tar_images.class_images_of_files, jobs)
 
 
 def _place_of(folder: str) -> Place | None:
@@ -238,7 +239,7 @@ def _of_class_tars(config: str, source: layouts.Source, room: Workroom) -> dict[
             ),
             _BATCH_BYTES,
         )
-        return Index(_tables(room.workers, tar_images.class_images_of_files, list(jobs)), files)
+        return Index(run_for_table(room.workers, tar_images.class_images_of_files, jobs), files)
 
     return {"train": room.cache.get([NAME, config, "train"], files, make)}
 
@@ -266,7 +267,7 @@ def _of_class_folders(
             for position, (file, wnid, label) in enumerate(zip(files, wnids, labels, strict=True))
         )
         jobs = list(folder_images.in_batches(folders, _BATCH_FOLDERS))
-        return Index(_tables(room.workers, folder_images.folder_images, jobs), files)
+        return Index(run_for_table(room.workers, folder_images.folder_images, jobs), files)
 
     return room.cache.get([NAME, config, split, "folders"], files, make)
 
@@ -275,22 +276,6 @@ _INDEXERS: dict[str, Callable[[str, layouts.Source, Workroom], dict[str, Index]]
     layouts.CLASS_TARS: _of_class_tars,
     layouts.FOLDERS: _of_folders,
 }
-
-
-def _tables(workers: Workers, function: Callable[..., pa.Table], jobs: list[Any]) -> pa.Table:
-    """Runs jobs that make tables, and puts the tables together in the order of the jobs."""
-    import pyarrow as pa
-
-    if not jobs:
-        return row_schema().empty_table()
-    reference = f"{function.__module__}:{function.__name__}"
-    parts = dict(workers.run(reference, jobs, here=len(jobs) == 1))
-    # In one piece, which the plan takes rows from faster than from a thousand.
-    table = pa.concat_tables([parts[number] for number in range(len(jobs))]).combine_chunks()
-    parts.clear()
-    # The pieces of 13 million rows are 0.6 GB, which the plan finds a use for.
-    pa.default_memory_pool().release_unused()
-    return table
 
 
 def _labels(config: str, root: Path, wnids: list[str]) -> list[int]:

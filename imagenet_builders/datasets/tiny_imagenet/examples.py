@@ -18,9 +18,9 @@ from imagenet_builders.formats.tfrecord.example import (
     serialized_sizes,
 )
 from imagenet_builders.plan.index import Index
+from imagenet_builders.plan.recipe import Note
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.sources.rows import WHOLE_FILE, check_image_size
-from imagenet_builders.write.results import Note
 
 if TYPE_CHECKING:
     import numpy as np

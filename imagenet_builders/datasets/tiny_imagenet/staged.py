@@ -83,7 +83,7 @@ def recipes(manual_dir: Path, room: Workroom) -> tuple[list[SplitRecipe], str | 
         SplitRecipe(
             split,
             index,
-            f"{examples.__name__}:{examples.make_examples.__name__}",
+            examples.make_examples,
             examples.example_sizes,
             counts=_counts(index),
             also_read=tuple(contents.text_sources(split)),

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from imagenet_builders.errors import WorkerError
-from imagenet_builders.run.jobs import load_function
-from imagenet_builders.run.local import _picklable
+from imagenet_builders.run.jobs import Function, Job, Prefetch
+from imagenet_builders.run.local import picklable
 
 Item = tuple[str, int]
 """A work item: the directory of its job, and the job's number. It is all that the runner ships."""
@@ -58,14 +58,20 @@ class Outcome:
     pid: int
 
 
-def put_job(directory: Path, number: int, function: str, prefetch: str | None, job: object) -> Item:
+def put_job(
+    directory: Path,
+    number: int,
+    function: Function[Job, Any],
+    prefetch: Prefetch[Job] | None,
+    job: Job,
+) -> Item:
     """Stores a job, for any machine to do.
 
     Args:
         directory: Where it is stored.
         number: The job's number, its own in the directory.
-        function: `module:function`, called with the job and a `Report`.
-        prefetch: `module:function`, called with the job before, or None.
+        function: What does the job.
+        prefetch: Called with the job before, or None.
         job: The job; it is pickled.
 
     Returns:
@@ -97,13 +103,13 @@ def run_item(item: Item) -> int:
     if (directory / STOP).exists() or outcome_path(directory, number).exists():
         return number
     try:
-        function, prefetch, job = pickle.loads((directory / f"{number}.job").read_bytes())
+        content = (directory / f"{number}.job").read_bytes()
     except FileNotFoundError:
         raise WorkerError(
             f"{socket.gethostname()} does not see {directory}: the directory of the datasets must "
             "be on a file system that all workers mount under the same path"
         ) from None
-    _store(directory, number, _attempt(function, prefetch, job))
+    _store(directory, number, _attempt(content))
     return number
 
 
@@ -123,7 +129,7 @@ def outcome_path(directory: Path, number: int) -> Path:
     return directory / f"{number}.outcome"
 
 
-def _attempt(function: str, prefetch: str | None, job: object) -> Outcome:
+def _attempt(content: bytes) -> Outcome:
     for pause in (*_PAUSES, None):
         done = [0, 0]
 
@@ -133,16 +139,18 @@ def _attempt(function: str, prefetch: str | None, job: object) -> Outcome:
 
         result, error = None, None
         try:
+            # A worker with another version of this package may not have the function.
+            function, prefetch, job = pickle.loads(content)
             if prefetch is not None:
                 # Reading ahead only saves time; what is wrong is found by the job itself.
                 with contextlib.suppress(Exception):
-                    load_function(prefetch)(job)
-            result = load_function(function)(job, report)
+                    prefetch(job)
+            result = function(job, report)
             if isinstance(result, Future):
                 result = result.result()
             pickle.dumps(result)
         except Exception as raised:
-            result, error = None, _picklable(raised)
+            result, error = None, picklable(raised)
             if pause is not None and getattr(raised.__cause__ or raised, "errno", None) in _PASSING:
                 time.sleep(pause)
                 continue

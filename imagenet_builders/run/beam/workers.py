@@ -18,15 +18,14 @@ import time
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from imagenet_builders.errors import OptionError, WorkerError
-from imagenet_builders.run.beam.cluster import brief, check_facts
+from imagenet_builders.run.beam.cluster import brief, check_facts, worker_facts_job
 from imagenet_builders.run.beam.items import STOP, Item, Outcome, get_outcome, put_job
 from imagenet_builders.run.beam.options import BeamSettings
 from imagenet_builders.run.beam.pipeline import Pipeline
-from imagenet_builders.run.jobs import Report
-from imagenet_builders.run.local import Workers, run_here
+from imagenet_builders.run.jobs import Function, Job, Prefetch, Report, Result, Workers, ignore
+from imagenet_builders.run.local import run_in_process
 
 _LOOK_EVERY = 0.5  # Seconds between two looks for new results.
 
@@ -47,22 +46,16 @@ class BeamWorkers(Workers):
     What the items exchange is in a directory of its own below `exchange`, for each list of jobs,
     and is removed once the list is done; `exchange` goes with the `with` block.
 
-    `run` is that of `Workers`, but all jobs are written to the shared file system first, a job's
-    progress is reported once it is done, `prefetch` is called right before it, and `here` counts
-    for a single job only: for more, the runner was asked for. `WorkerError` is also raised when the
-    pipeline failed, or workers do not see the directories they need.
-
     Args:
         settings: The runner and its options.
         exchange: Directory on a file system that this machine and all workers have in common, under
             the same path. It need not exist; nothing else may be in it.
 
     Attributes:
-        done_by: Number of jobs done by each function and process, as (function, host, pid).
+        done_by: Number of jobs done by each function and process, as (name, host, pid).
     """
 
     def __init__(self, settings: BeamSettings, exchange: Path):
-        super().__init__(1)
         self._settings = settings
         self._exchange = exchange
         self.done_by: Counter[tuple[str, str, int]] = Counter()
@@ -78,9 +71,8 @@ class BeamWorkers(Workers):
         """
         name = self._settings.name
         print(f"imagenet-builders: trying the {name} with one work item", file=sys.stderr)
-        function = "imagenet_builders.run.beam.cluster:worker_facts_job"
         try:
-            done = self._run_items(function, [seen], lambda *_: None, within=_TRIAL_SECONDS)
+            done = self._run_items(worker_facts_job, [seen], ignore, within=_TRIAL_SECONDS)
             [(_, facts)] = done
         except (ImportError, AttributeError) as error:
             raise OptionError(
@@ -92,7 +84,8 @@ class BeamWorkers(Workers):
         self.done_by.clear()
         check_facts(f"a worker of the {name}", facts)
 
-    def _stop(self) -> None:
+    def close(self) -> None:
+        """Removes the directory of the jobs, and says who did how much."""
         shutil.rmtree(self._exchange, ignore_errors=True)
         for line in self._summary():
             print(line, file=sys.stderr)
@@ -106,29 +99,42 @@ class BeamWorkers(Workers):
             processes = f"{len(done):,} process" + ("es" if len(done) > 1 else "")
             machines = f"{len(hosts):,} machine" + ("s" if len(hosts) > 1 else "")
             yield (
-                f"{self._settings.name}: {function.rpartition(':')[2]}: {sum(done.values()):,} "
+                f"{self._settings.name}: {function}: {sum(done.values()):,} "
                 f"work items done by {processes} on {machines} ({named})"
             )
 
-    def _run(
-        self, function: str, jobs: Iterable[Any], report: Report, prefetch: str | None, here: bool
-    ) -> Iterator[tuple[int, Any]]:
+    def run(
+        self,
+        function: Function[Job, Result],
+        jobs: Iterable[Job],
+        *,
+        report: Report = ignore,
+        prefetch: Prefetch[Job] | None = None,
+        in_process: bool = False,
+    ) -> Iterator[tuple[int, Result]]:
+        """Calls a function for each job; see `Workers.run`.
+
+        All jobs are written to the shared file system first, a job's progress is reported once it
+        is done, and `prefetch` is called right before it. `in_process` counts for a single job
+        only: for more, the runner was asked for. `WorkerError` is also raised when the pipeline
+        failed, or workers do not see the directories they need.
+        """
         jobs = iter(jobs)
         first = list(itertools.islice(jobs, 2))
-        if not first or (here and len(first) == 1):
-            return run_here(function, first, report, prefetch)
+        if not first or (in_process and len(first) == 1):
+            return run_in_process(function, first, report, prefetch)
         return self._run_items(function, itertools.chain(first, jobs), report, prefetch)
 
     def _run_items(
         self,
-        function: str,
-        jobs: Iterable[Any],
+        function: Function[Job, Result],
+        jobs: Iterable[Job],
         report: Report,
-        prefetch: str | None = None,
+        prefetch: Prefetch[Job] | None = None,
         within: float | None = None,
-    ) -> Iterator[tuple[int, Any]]:
+    ) -> Iterator[tuple[int, Result]]:
         """Runs jobs on the runner, which has done something `within` so many seconds."""
-        directory = self._exchange / f"{function.rpartition(':')[2]}-{secrets.token_hex(4)}"
+        directory = self._exchange / f"{function.__name__}-{secrets.token_hex(4)}"
         # Private, because what is in it is unpickled.
         self._exchange.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory.mkdir(mode=0o700)
@@ -139,7 +145,7 @@ class BeamWorkers(Workers):
             ]
             with contextlib.closing(self._outcomes(directory, items, within)) as outcomes:
                 for number, outcome in outcomes:
-                    self.done_by[function, outcome.host, outcome.pid] += 1
+                    self.done_by[function.__name__, outcome.host, outcome.pid] += 1
                     if outcome.error is not None:
                         raise outcome.error
                     report(outcome.images, outcome.size)

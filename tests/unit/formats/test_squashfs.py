@@ -20,6 +20,7 @@ import pyarrow as pa
 import pytest
 import zstandard
 
+from imagenet_builders.datasets.imagenet2012.examples import make_examples
 from imagenet_builders.errors import ArchiveError, OptionError
 from imagenet_builders.formats.squashfs import files as squashfs_files
 from imagenet_builders.formats.squashfs.blocks import BadBlockError, unpacker
@@ -442,7 +443,7 @@ def test_what_is_read_of_an_image_was_asked_for_ahead(
         os, "posix_fadvise", lambda fd, start, size, advice: asked.append((start, start + size))
     )
     monkeypatch.setattr(shard, "_ADVICE_GAP", 0)
-    shard.prefetch(ShardJob("train", 0, "", "", "", to_bytes(rows), files, "fail", ""))
+    shard.prefetch(ShardJob("train", 0, "", "", make_examples, to_bytes(rows), files, "fail", ""))
     found: list[tuple[int, int]] = []
     pread = os.pread
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -16,7 +17,7 @@ import pytest
 from support import jobs_for_workers as jobs
 
 from imagenet_builders.errors import BadImageError, WorkerError
-from imagenet_builders.run.local import Workers
+from imagenet_builders.run.local import LocalWorkers
 
 either = pytest.mark.parametrize("count", [1, 2])
 
@@ -40,35 +41,31 @@ def open_files() -> int:
 
 @either
 def test_every_job_is_done_once_and_its_result_comes_with_its_position(count: int) -> None:
-    with Workers(count) as workers:
-        results = list(workers.run("support.jobs_for_workers:square", range(3, 40)))
+    with LocalWorkers(count) as workers:
+        results = list(workers.run(jobs.square, range(3, 40)))
     assert sorted(results) == [(number, (number + 3) ** 2) for number in range(37)]
 
 
 @either
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_there_may_be_fewer_jobs_than_workers(count: int, number: int) -> None:
-    with Workers(count) as workers:
-        assert len(list(workers.run("support.jobs_for_workers:square", range(number)))) == number
+    with LocalWorkers(count) as workers:
+        assert len(list(workers.run(jobs.square, range(number)))) == number
 
 
 def test_jobs_are_spread_over_processes_that_are_used_again() -> None:
-    with Workers(3) as workers:
-        first = {
-            pid for _, pid in workers.run("support.jobs_for_workers:slow_process_id", [0.1] * 12)
-        }
-        second = {
-            pid for _, pid in workers.run("support.jobs_for_workers:slow_process_id", [0.1] * 12)
-        }
+    with LocalWorkers(3) as workers:
+        first = {pid for _, pid in workers.run(jobs.slow_process_id, [0.1] * 12)}
+        second = {pid for _, pid in workers.run(jobs.slow_process_id, [0.1] * 12)}
     assert len(first) == 3
     assert first == second
     assert os.getpid() not in first
 
 
-@pytest.mark.parametrize(("count", "here"), [(1, False), (3, True)])
-def test_small_work_is_done_in_this_process(count: int, here: bool) -> None:
-    with Workers(count) as workers:
-        results = dict(workers.run("support.jobs_for_workers:process_id", [0, 1], here=here))
+@pytest.mark.parametrize(("count", "in_process"), [(1, False), (3, True)])
+def test_small_work_is_done_in_this_process(count: int, in_process: bool) -> None:
+    with LocalWorkers(count) as workers:
+        results = dict(workers.run(jobs.process_id, [0, 1], in_process=in_process))
         assert children() == []
     assert results == {0: os.getpid(), 1: os.getpid()}
 
@@ -81,8 +78,8 @@ def test_jobs_are_made_as_they_are_given_out() -> None:
             made.append(len(made))
             yield made[-1]
 
-    with Workers(2) as workers:
-        results = workers.run("support.jobs_for_workers:square", make())
+    with LocalWorkers(2) as workers:
+        results = workers.run(jobs.square, make())
         next(results)
         assert len(made) <= 6
         assert len(list(results)) == 99
@@ -91,19 +88,17 @@ def test_jobs_are_made_as_they_are_given_out() -> None:
 def test_large_jobs_and_results_pass_in_both_directions_at_once() -> None:
     """More than a pipe holds, so each side must read while it writes."""
     content = [os.urandom(3 << 20) for _ in range(8)]
-    with Workers(2) as workers:
-        assert dict(workers.run("support.jobs_for_workers:echo", content)) == dict(
-            enumerate(content)
-        )
+    with LocalWorkers(2) as workers:
+        assert dict(workers.run(jobs.echo, content)) == dict(enumerate(content))
 
 
 @either
 def test_progress_adds_up(count: int) -> None:
     reports: list[tuple[int, int]] = []
-    with Workers(count) as workers:
+    with LocalWorkers(count) as workers:
         list(
             workers.run(
-                "support.jobs_for_workers:count",
+                jobs.count,
                 range(20),
                 report=lambda *done: reports.append(done),
             )
@@ -114,14 +109,10 @@ def test_progress_adds_up(count: int) -> None:
 @either
 def test_each_job_is_prefetched_and_a_prefetch_may_fail(count: int, tmp_path: Path) -> None:
     files = [str(tmp_path / str(number)) for number in range(5)]
-    with Workers(count) as workers:
-        list(
-            workers.run(
-                "support.jobs_for_workers:echo", files, prefetch="support.jobs_for_workers:note"
-            )
-        )
-        failing = "support.jobs_for_workers:fail_to_prefetch"
-        assert len(list(workers.run("support.jobs_for_workers:echo", files, prefetch=failing))) == 5
+    with LocalWorkers(count) as workers:
+        list(workers.run(jobs.echo, files, prefetch=jobs.note))
+        failing = jobs.fail_to_prefetch
+        assert len(list(workers.run(jobs.echo, files, prefetch=failing))) == 5
     assert [Path(file).read_text() for file in files] == ["asked for\n"] * 5
 
 
@@ -130,11 +121,11 @@ def test_each_job_is_prefetched_and_a_prefetch_may_fail(count: int, tmp_path: Pa
 
 @either
 def test_an_error_travels_with_its_type_and_all_it_says(count: int) -> None:
-    with Workers(count) as workers, pytest.raises(OSError, match="No space left") as caught:
-        list(workers.run("support.jobs_for_workers:fail", ["/shard"] * 5))
+    with LocalWorkers(count) as workers, pytest.raises(OSError, match="No space left") as caught:
+        list(workers.run(jobs.fail, ["/shard"] * 5))
     assert (caught.value.errno, caught.value.filename) == (28, "/shard")
-    with Workers(count) as workers, pytest.raises(BadImageError) as bad:
-        list(workers.run("support.jobs_for_workers:find_a_bad_image", ["/train.tar"]))
+    with LocalWorkers(count) as workers, pytest.raises(BadImageError) as bad:
+        list(workers.run(jobs.find_a_bad_image, ["/train.tar"]))
     assert str(bad.value) == "/train.tar, member 'a.JPEG', at byte 512: empty (0 bytes)"
     assert (bad.value.archive, bad.value.member, bad.value.offset) == ("/train.tar", "a.JPEG", 512)
 
@@ -142,36 +133,50 @@ def test_an_error_travels_with_its_type_and_all_it_says(count: int) -> None:
 @pytest.mark.parametrize(
     ("function", "said"),
     [
-        ("fail_in_an_unpicklable_way", "UnpicklableError: it holds a lock"),
-        ("fail_with_two_arguments", "TwoArgumentsError: one and two"),
+        (jobs.fail_in_an_unpicklable_way, "UnpicklableError: it holds a lock"),
+        (jobs.fail_with_two_arguments, "TwoArgumentsError: one and two"),
     ],
 )
-def test_an_error_that_cannot_travel_is_told(function: str, said: str) -> None:
-    with Workers(2) as workers, pytest.raises(WorkerError) as caught:
-        list(workers.run(f"support.jobs_for_workers:{function}", [0]))
+def test_an_error_that_cannot_travel_is_told(
+    function: Callable[[object, jobs.Report], None], said: str
+) -> None:
+    with LocalWorkers(2) as workers, pytest.raises(WorkerError) as caught:
+        list(workers.run(function, [0]))
     assert str(caught.value) == said
 
 
-@pytest.mark.parametrize(
-    "reference",
-    ["support.jobs_for_workers:return_the_unpicklable", "no_such_module:f", "os:no_such"],
-)
-def test_what_a_worker_cannot_do_is_an_error_and_no_hang(reference: str) -> None:
-    with Workers(2) as workers, pytest.raises((TypeError, ImportError, AttributeError)):
-        list(workers.run(reference, [0, 1, 2]))
+def test_a_result_that_cannot_travel_is_an_error_and_no_hang() -> None:
+    with LocalWorkers(2) as workers, pytest.raises(TypeError, match="cannot pickle"):
+        list(workers.run(jobs.return_the_unpicklable, [0, 1, 2]))
+
+
+def test_a_function_that_a_worker_cannot_import_is_an_error_and_no_hang(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for function in jobs.unknown_to_workers(monkeypatch):
+        with LocalWorkers(2) as workers:
+            with pytest.raises((ImportError, AttributeError), match="no_such"):
+                list(workers.run(function, [0, 1, 2]))
+            assert dict(workers.run(jobs.square, range(3))) == {0: 0, 1: 1, 2: 4}
+
+
+def test_a_function_that_no_worker_could_find_is_an_error_at_once() -> None:
+    with LocalWorkers(2) as workers, pytest.raises((pickle.PicklingError, AttributeError)):
+        list(workers.run(lambda job, report: job, [0, 1, 2]))
+    assert children() == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
 def test_a_worker_that_is_killed_is_an_error_that_names_the_signal(number: signal.Signals) -> None:
-    with Workers(2) as workers, pytest.raises(WorkerError) as caught:
-        list(workers.run("support.jobs_for_workers:kill_itself", [number] * 4))
+    with LocalWorkers(2) as workers, pytest.raises(WorkerError) as caught:
+        list(workers.run(jobs.kill_itself, [number] * 4))
     assert f"a worker process was killed by {number.name}" in str(caught.value)
     assert ("out of memory?" in str(caught.value)) == (number is signal.SIGKILL)
 
 
 def test_a_worker_that_leaves_is_an_error_with_its_status() -> None:
-    with Workers(2) as workers, pytest.raises(WorkerError, match="ended with status 7"):
-        list(workers.run("support.jobs_for_workers:leave", [7]))
+    with LocalWorkers(2) as workers, pytest.raises(WorkerError, match="ended with status 7"):
+        list(workers.run(jobs.leave, [7]))
 
 
 def test_workers_that_fail_together_say_nothing_themselves() -> None:
@@ -179,28 +184,29 @@ def test_workers_that_fail_together_say_nothing_themselves() -> None:
     code = textwrap.dedent(f"""\
         import contextlib, sys
         sys.path.insert(0, {str(Path(jobs.__file__).parents[1])!r})
-        from imagenet_builders.run.local import Workers
+        from imagenet_builders.run.local import LocalWorkers
+        from support import jobs_for_workers as jobs
         for _ in range(6):
-            with Workers(3) as workers, contextlib.suppress(OSError):
-                list(workers.run("support.jobs_for_workers:fail", ["/shard"] * 9))
+            with LocalWorkers(3) as workers, contextlib.suppress(OSError):
+                list(workers.run(jobs.fail, ["/shard"] * 9))
         """)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == ""
 
 
 def test_an_interrupt_does_not_reach_workers() -> None:
-    with Workers(2) as workers:
-        assert len(list(workers.run("support.jobs_for_workers:process_id", range(2)))) == 2
+    with LocalWorkers(2) as workers:
+        assert len(list(workers.run(jobs.process_id, range(2)))) == 2
         for process in children():
             process.send_signal(signal.SIGINT)
-        assert len(list(workers.run("support.jobs_for_workers:process_id", range(9)))) == 9
+        assert len(list(workers.run(jobs.process_id, range(9)))) == 9
 
 
 def test_an_error_leaves_nothing_over_for_the_next_run() -> None:
-    with Workers(2) as workers:
+    with LocalWorkers(2) as workers:
         with pytest.raises(OSError, match="No space left"):
-            list(workers.run("support.jobs_for_workers:fail", ["/shard"] * 5))
-        results = dict(workers.run("support.jobs_for_workers:square", range(10)))
+            list(workers.run(jobs.fail, ["/shard"] * 5))
+        results = dict(workers.run(jobs.square, range(10)))
     assert results == {number: number * number for number in range(10)}
 
 
@@ -211,10 +217,10 @@ def test_an_error_leaves_nothing_over_for_the_next_run() -> None:
 def test_no_process_and_no_open_file_is_left(count: int) -> None:
     before = open_files()
     for _ in range(3):
-        with Workers(count) as workers:
-            list(workers.run("support.jobs_for_workers:square", range(10)))
-        with Workers(count) as workers, pytest.raises(OSError, match="No space"):
-            list(workers.run("support.jobs_for_workers:fail", ["/shard"] * 10))
+        with LocalWorkers(count) as workers:
+            list(workers.run(jobs.square, range(10)))
+        with LocalWorkers(count) as workers, pytest.raises(OSError, match="No space"):
+            list(workers.run(jobs.fail, ["/shard"] * 10))
     assert children() == []
     assert open_files() == before
 
@@ -222,8 +228,8 @@ def test_no_process_and_no_open_file_is_left(count: int) -> None:
 def test_workers_at_work_are_ended_with_the_block(tmp_path: Path) -> None:
     """An error of this process must not wait for what its workers are doing."""
     started = time.monotonic()
-    with Workers(2) as workers, pytest.raises(ZeroDivisionError):
-        list(workers.run("support.jobs_for_workers:wait_for_ever", give_then_fail(tmp_path)))
+    with LocalWorkers(2) as workers, pytest.raises(ZeroDivisionError):
+        list(workers.run(jobs.wait_for_ever, give_then_fail(tmp_path)))
     assert time.monotonic() - started < 30
     assert children() == []
 
@@ -241,9 +247,10 @@ def test_workers_end_when_who_started_them_is_killed(tmp_path: Path) -> None:
     code = textwrap.dedent(f"""\
         import sys
         sys.path.insert(0, {str(Path(jobs.__file__).parents[1])!r})
-        from imagenet_builders.run.local import Workers
-        with Workers(3) as workers:
-            list(workers.run("support.jobs_for_workers:wait_for_ever", [{str(tmp_path)!r}] * 9))
+        from imagenet_builders.run.local import LocalWorkers
+        from support import jobs_for_workers as jobs
+        with LocalWorkers(3) as workers:
+            list(workers.run(jobs.wait_for_ever, [{str(tmp_path)!r}] * 9))
         """)
     parent = subprocess.Popen([sys.executable, "-c", code])
     started = time.monotonic()
@@ -262,11 +269,13 @@ def test_a_script_without_a_main_guard_can_start_workers(tmp_path: Path) -> None
     script = tmp_path / "script.py"
     script.write_text(
         textwrap.dedent("""\
-        from imagenet_builders.run.local import Workers
+        import jobs_beside_script
+        import operator
+        from imagenet_builders.run.local import LocalWorkers
         print("script runs")
-        with Workers(2) as workers:
-            print(sorted(workers.run("operator:concat", [])), len(list(
-                workers.run("jobs_beside_script:double", range(5)))))
+        with LocalWorkers(2) as workers:
+            print(sorted(workers.run(operator.concat, [])), len(list(
+                workers.run(jobs_beside_script.double, range(5)))))
         """)
     )
     (tmp_path / "jobs_beside_script.py").write_text("def double(job, report): return 2 * job\n")

@@ -20,7 +20,7 @@ from imagenet_builders.formats.tfrecord.frame import MAX_RECORD_BYTES, frame
 from imagenet_builders.locate.slim_names import shard_sets as sets_of
 from imagenet_builders.plan.index import Index
 from imagenet_builders.plan.plan import plan_split
-from imagenet_builders.run.local import Workers
+from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.sources import shard_sets
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.sources.rows import SourceFile
@@ -101,7 +101,7 @@ def write_shards(directory: Path, split: str, images: list[Image], count: int) -
 def index(directory: Path, split: str = "train", workers: int = 1):
     names = sets_of(os.listdir(directory))[split].names
     files = [SourceFile.of(directory / name) for name in names]
-    with Workers(workers) as pool:
+    with LocalWorkers(workers) as pool:
         return index_shards(split, files, pool), files
 
 

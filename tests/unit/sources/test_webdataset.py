@@ -16,7 +16,7 @@ from imagenet_builders import labels
 from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.locate.shard_names import shard_sets as sets_of
-from imagenet_builders.run.local import Workers
+from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.sources import shard_sets
 from imagenet_builders.sources import webdataset as webdataset_source
 from imagenet_builders.sources.reader import Reader
@@ -61,7 +61,7 @@ def tar_of(members: Members) -> bytes:
 def index(directory: Path, split: str = "train", workers: int = 1):
     names = sets_of(os.listdir(directory))[split].names
     files = [SourceFile.of(directory / name) for name in names]
-    with Workers(workers) as pool:
+    with LocalWorkers(workers) as pool:
         return index_shards(split, files, pool), files
 
 
@@ -281,7 +281,10 @@ def test_two_shards_of_one_number_are_an_error(tmp_path):
     for name in names:
         (tmp_path / name).write_bytes(b"")
     files = [SourceFile.of(tmp_path / name) for name in names]
-    with Workers(1) as pool, pytest.raises(SourceError, match="expected only the shards of split"):
+    with (
+        LocalWorkers(1) as pool,
+        pytest.raises(SourceError, match="expected only the shards of split"),
+    ):
         index_shards("validation", files, pool)
 
 

@@ -152,7 +152,7 @@ def _stages(manual_dir: Path, scratch: Path, workers: int) -> None:
     )
     from imagenet_builders.options import BuildOptions
     from imagenet_builders.plan import index as index_lib
-    from imagenet_builders.plan.context import Workroom
+    from imagenet_builders.plan.context import BuildContext
     from imagenet_builders.plan.plan import SplitPlan, plan_split
     from imagenet_builders.run.local import LocalWorkers
 
@@ -161,7 +161,7 @@ def _stages(manual_dir: Path, scratch: Path, workers: int) -> None:
     builder = dataset.Builder(config="whole", data_dir=scratch / "out", options=options)
     count_shards = tfds.download.DownloadConfig().get_shard_config().get_number_shards
     with LocalWorkers(workers) as pool:
-        room = Workroom(scratch, options, pool)
+        room = BuildContext(scratch, options, pool)
         is_cached = any(scratch.glob("*.index.arrow"))
 
         def index() -> Any:

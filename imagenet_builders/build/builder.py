@@ -27,14 +27,14 @@ from imagenet_builders.locate.access import saying_why
 from imagenet_builders.locate.found import Survey
 from imagenet_builders.options import BuildOptions, require_local
 from imagenet_builders.plan import recipe as planning
-from imagenet_builders.plan.context import Workroom
+from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.identity import describe
 from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.publish import provenance
-from imagenet_builders.publish.session import Preparation
+from imagenet_builders.publish.session import BuildSession
 from imagenet_builders.run.choose import as_workers_see, make_workers, shared_scratch
 from imagenet_builders.run.local import LocalWorkers
-from imagenet_builders.scratch.copy import StagedCopy
+from imagenet_builders.scratch.copy import ScratchCopy
 from imagenet_builders.scratch.copy_first import staged_sources
 from imagenet_builders.scratch.original_names import naming_originals
 from imagenet_builders.scratch.space import check_scratch
@@ -69,10 +69,10 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         self.results: list[SplitResult] = []
         """What the last build of this object wrote, split by split; empty if it was there."""
         self._plans: dict[str, str] = {}
-        self.done_with_copy: Callable[[StagedCopy], None] = StagedCopy.remove
+        self.done_with_copy: Callable[[ScratchCopy], None] = ScratchCopy.remove
         """What becomes of the copy that the dataset was built from (`--stage`) in the end."""
-        self._place: Preparation | None = None
-        self._copy = StagedCopy()
+        self._place: BuildSession | None = None
+        self._copy = ScratchCopy()
 
     @property
     def info(self) -> tfds.core.DatasetInfo:
@@ -86,7 +86,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         return info
 
     @abc.abstractmethod
-    def split_recipes(self, manual_dir: Path, room: Workroom) -> list[SplitRecipe]:
+    def split_recipes(self, manual_dir: Path, room: BuildContext) -> list[SplitRecipe]:
         """Finds and indexes the splits staged under `manual_dir`.
 
         Args:
@@ -126,8 +126,8 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         """The splits as generators: TensorFlow Datasets' own way to build, one image at a time."""
         options = self.build_options
         with LocalWorkers(1) as workers:
-            room = Workroom(options.scratch_for(self.data_dir_root), options, workers)
-            with naming_originals(StagedCopy(), room.unpacked):
+            room = BuildContext(options.scratch_for(self.data_dir_root), options, workers)
+            with naming_originals(ScratchCopy(), room.unpacked):
                 recipes = self.split_recipes(tfds_request.manual_dir_of(dl_manager), room)
         return {recipe.split: self._generate_examples(recipe) for recipe in recipes}
 
@@ -200,7 +200,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         require_local("data_dir", self.data_dir)
         require_local("manual_dir", config.manual_dir)
         target = Path(self.data_dir)
-        preparation = Preparation(
+        preparation = BuildSession(
             target, options, self.info.full_name, overwrite=config.download_mode.overwrite_dataset
         )
         limit = config.max_examples_per_split
@@ -228,25 +228,25 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
                 is_ours = False
                 self._done()
             except BaseException as error:
-                self._copy.tell_kept(error)
+                self._copy.note_kept_copy(error)
                 raise
             finally:
                 self._place = None
                 self._copy.close()
-                self._copy = StagedCopy()
+                self._copy = ScratchCopy()
                 self.ended()
         self._restore(target)
         if is_ours:
             print(summary(self.info.full_name, self.results, preparation.seconds), file=sys.stderr)
 
-    def _prepare(self, place: Preparation, download_dir: Any, config: Any) -> None:
-        """Writes all files of the dataset into the workplace."""
+    def _prepare(self, place: BuildSession, download_dir: Any, config: Any) -> None:
+        """Writes all files of the dataset into the incomplete directory."""
         manager = self._make_download_manager(download_dir=download_dir, download_config=config)
         if type(self)._download_and_prepare is not PlannedBuilder._download_and_prepare:
             # Another way to write, such as TensorFlow Datasets' own: it begins with nothing.
             place.open({})
         with tfds.core.utils.temporary_assignment(
-            self, "_data_dir", os.fspath(place.workplace.directory)
+            self, "_data_dir", os.fspath(place.incomplete.directory)
         ):
             self._download_and_prepare(manager, config)
             self.info.download_size = manager.downloaded_size
@@ -254,7 +254,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
                 self.info.write_to_directory(self.data_dir)
             if self.results or config.max_examples_per_split == 0:
                 provenance.write_provenance(
-                    place.workplace.directory,
+                    place.incomplete.directory,
                     dataset=self.info.full_name,
                     results=self.results,
                     options=place.options,
@@ -274,7 +274,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         if place is None:
             raise RuntimeError("only download_and_prepare calls this")
         if download_config.max_examples_per_split == 0:
-            place.workplace.open({})
+            place.incomplete.open({})
             return
         options = place.options
         file_format = self.info.file_format.value
@@ -285,7 +285,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         scratch = shared_scratch(options, download_config, Path(self.data_dir_root))
         check_scratch(scratch, options)
         manual_dir = as_workers_see(tfds_request.manual_dir_of(dl_manager), download_config)
-        with make_workers(options, download_config, place.exchange, manual_dir) as workers:
+        with make_workers(options, download_config, place.job_dir, manual_dir) as workers:
             self._copy = staged_sources(
                 "/".join(filter(None, (self.name, self.builder_config_name))),
                 self.survey,
@@ -293,14 +293,14 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
                 scratch,
                 options,
             )
-            room = Workroom(scratch, options, workers)
+            room = BuildContext(scratch, options, workers)
             with naming_originals(self._copy, room.unpacked):
                 results = self._build_splits(room, place, download_config)
         self.results = as_original(self.results_as_staged(results), self._copy, scratch)
         self.info.set_splits(tfds.core.SplitDict(map(self._split_info, self.results)))
 
     def _build_splits(
-        self, room: Workroom, place: Preparation, download_config: tfds.download.DownloadConfig
+        self, room: BuildContext, place: BuildSession, download_config: tfds.download.DownloadConfig
     ) -> list[SplitResult]:
         """Indexes, plans and writes what the copy or the original holds."""
         with saying_why(self._copy.manual_dir):
@@ -326,7 +326,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
                 name=self.info.full_name,
                 shard_path=self._shard_path,
                 file_format=self.info.file_format.value,
-                workplace=place.workplace,
+                incomplete=place.incomplete,
                 options=room.options,
                 workers=room.workers,
             )
@@ -390,7 +390,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         """The download manager, without the empty folders it makes: nothing is downloaded here."""
         if self._place and kwargs["download_config"].manual_dir and not kwargs.get("download_dir"):
             # Not beside all datasets, where one who may build this dataset may not write.
-            kwargs["download_dir"] = self._place.exchange
+            kwargs["download_dir"] = self._place.job_dir
         with durable.writing(Path(kwargs.get("download_dir") or self.data_dir_root)):
             manager = super()._make_download_manager(**kwargs)
         for directory in (manager._extract_dir, manager._download_dir):

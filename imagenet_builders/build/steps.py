@@ -12,10 +12,10 @@ from imagenet_builders.options import BuildOptions
 from imagenet_builders.plan import index as index_lib
 from imagenet_builders.plan.plan import SplitPlan
 from imagenet_builders.plan.recipe import SplitRecipe
-from imagenet_builders.publish.workplace import Workplace
+from imagenet_builders.publish.incomplete import IncompleteDir
 from imagenet_builders.run.jobs import Workers
 from imagenet_builders.run.progress import Progress
-from imagenet_builders.scratch.copy import StagedCopy
+from imagenet_builders.scratch.copy import ScratchCopy
 from imagenet_builders.write import durable
 from imagenet_builders.write.marks import MarkedShard, finished_shard
 from imagenet_builders.write.results import ShardResult, SplitResult
@@ -35,7 +35,7 @@ def write_splits(
     name: str,
     shard_path: Callable[[str, int, int], Path],
     file_format: str,
-    workplace: Workplace,
+    incomplete: IncompleteDir,
     options: BuildOptions,
     workers: Workers,
 ) -> list[SplitResult]:
@@ -47,7 +47,7 @@ def write_splits(
         name: What is built, for the progress bar.
         shard_path: From split, shard and number of shards to the file.
         file_format: Name of the file format.
-        workplace: Where finished shards and their marks are; it is open.
+        incomplete: Where finished shards and their marks are; it is open.
         options: How to write.
         workers: Who writes.
 
@@ -60,7 +60,7 @@ def write_splits(
         OSError: A file cannot be read.
     """
     todo = [
-        _Shard(which, number, path, workplace.mark_of(path))
+        _Shard(which, number, path, incomplete.mark_of(path))
         for which, plan in enumerate(plans)
         for number in range(plan.shard_count)
         for path in [shard_path(plan.split, number, plan.shard_count)]
@@ -85,7 +85,7 @@ def write_splits(
         if results:
             progress.say(f"{name}: {len(results):,} shards are finished already")
         left = sum(sizes[shard.which][shard.number] for shard in todo)
-        check_space(workplace.directory, left, _FILES_A_SHARD * len(todo))
+        check_space(incomplete.directory, left, _FILES_A_SHARD * len(todo))
         # Made one by one: together, the jobs hold all rows once more.
         jobs = (_shard_job(plans[s.which], recipes[s.which], s, file_format, options) for s in todo)
         written: Iterator[tuple[int, ShardResult]] = workers.run(
@@ -187,7 +187,7 @@ def _collect(plan: SplitPlan, recipe: SplitRecipe, results: Sequence[ShardResult
 
 
 def as_original(
-    results: Iterable[SplitResult], copy: StagedCopy, scratch: Path
+    results: Iterable[SplitResult], copy: ScratchCopy, scratch: Path
 ) -> list[SplitResult]:
     """Results that name the original archives, not the copies and unpacked files that were read.
 

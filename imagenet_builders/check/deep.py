@@ -17,14 +17,14 @@ from imagenet_builders.check.targets import Target
 from imagenet_builders.errors import ArchiveError, ImagenetBuildersError
 from imagenet_builders.locate.found import Found
 from imagenet_builders.options import BuildOptions
-from imagenet_builders.plan.context import Workroom
+from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.run.local import LocalWorkers
-from imagenet_builders.scratch.copy import StagedCopy
+from imagenet_builders.scratch.copy import ScratchCopy
 from imagenet_builders.scratch.original_names import naming_originals
 from imagenet_builders.sources.inspection import ERROR, WARNING, Problem
 from imagenet_builders.sources.reader import keep_files_open
 
-Indexer = Callable[[Target, Mapping[str, Found], Workroom], Mapping[str, int]]
+Indexer = Callable[[Target, Mapping[str, Found], BuildContext], Mapping[str, int]]
 """Indexes what is staged of a target, given what provides each split; gives the number of images of
 each split."""
 
@@ -50,13 +50,13 @@ def index_all(
     counts: dict[str, dict[str, int]] = {}
     problems: list[Problem] = []
     with LocalWorkers(options.worker_count, on_start=keep_files_open) as workers:
-        room = Workroom(options.scratch_for(data_dir), options, workers)
+        room = BuildContext(options.scratch_for(data_dir), options, workers)
         for target, found in jobs:
             announce(f"{target.name}: {', '.join(found)}")
             with warnings.catch_warnings(record=True) as said:
                 warnings.simplefilter("always", UserWarning)
                 try:
-                    with naming_originals(StagedCopy(), room.unpacked):
+                    with naming_originals(ScratchCopy(), room.unpacked):
                         indexed = _INDEXERS[target.dataset](target, found, room)
                     counts.setdefault(target.name, {}).update(indexed)
                 except (ImagenetBuildersError, OSError) as error:
@@ -117,7 +117,7 @@ def _counted(one: Checked, counts: Mapping[str, Mapping[str, int]]) -> Checked:
 
 
 def _imagenet2012(
-    target: Target, sources: Mapping[str, Found], room: Workroom
+    target: Target, sources: Mapping[str, Found], room: BuildContext
 ) -> Mapping[str, int]:
     from imagenet_builders.datasets.imagenet2012 import staged
 
@@ -125,21 +125,23 @@ def _imagenet2012(
 
 
 def _localization(
-    target: Target, sources: Mapping[str, Found], room: Workroom
+    target: Target, sources: Mapping[str, Found], room: BuildContext
 ) -> Mapping[str, int]:
     from imagenet_builders.datasets.imagenet2012_localization import staged
 
     return {each.split: len(each.index) for each in staged.recipes(target.manual_dir, room)}
 
 
-def _dogs(target: Target, sources: Mapping[str, Found], room: Workroom) -> Mapping[str, int]:
+def _dogs(target: Target, sources: Mapping[str, Found], room: BuildContext) -> Mapping[str, int]:
     from imagenet_builders.datasets.imagenet2012_dogs import staged
 
     recipes, _ = staged.recipes(target.manual_dir, room)
     return {each.split: len(each.index) for each in recipes}
 
 
-def _downsampled(target: Target, sources: Mapping[str, Found], room: Workroom) -> Mapping[str, int]:
+def _downsampled(
+    target: Target, sources: Mapping[str, Found], room: BuildContext
+) -> Mapping[str, int]:
     from imagenet_builders.datasets.imagenet2012_downsampled import batches, staged
     from imagenet_builders.scratch.unzip import Unpacked
 
@@ -156,7 +158,9 @@ def _downsampled(target: Target, sources: Mapping[str, Found], room: Workroom) -
         unpacked.close()
 
 
-def _winter21(target: Target, sources: Mapping[str, Found], room: Workroom) -> Mapping[str, int]:
+def _winter21(
+    target: Target, sources: Mapping[str, Found], room: BuildContext
+) -> Mapping[str, int]:
     from imagenet_builders.datasets.imagenet21k_winter21 import staged
 
     assert target.config is not None
@@ -164,7 +168,7 @@ def _winter21(target: Target, sources: Mapping[str, Found], room: Workroom) -> M
     return {split: len(index) for split, index in found.indexes.items()}
 
 
-def _tiny(target: Target, sources: Mapping[str, Found], room: Workroom) -> Mapping[str, int]:
+def _tiny(target: Target, sources: Mapping[str, Found], room: BuildContext) -> Mapping[str, int]:
     from imagenet_builders.datasets.tiny_imagenet import staged
 
     recipes, warning = staged.recipes(target.manual_dir, room)

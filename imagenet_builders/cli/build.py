@@ -19,7 +19,7 @@ from imagenet_builders.locate.found import KINDS
 from imagenet_builders.options import BAD_IMAGE_POLICIES, CLASS_LISTS, BuildOptions, require_local
 
 if TYPE_CHECKING:
-    from imagenet_builders.scratch.shared_copies import HandingOn
+    from imagenet_builders.scratch.shared_copies import SharedCopies
 
 # Arguments that are options of a build under the same name.
 _OPTIONS = (
@@ -213,7 +213,7 @@ def run(arguments: argparse.Namespace) -> None:
                 not_staged.append(error)
                 missing.append(f"{builder.info.full_name} is not built: {error}")
             except BaseException as error:
-                copies.tell_kept(error)
+                copies.note_kept_copy(error)
                 raise
             copies.end_turn(_full_name(name, each), manual_dir)
         if (name, config_name) in arguments.datasets:  # By its name, not by `all`.
@@ -243,9 +243,9 @@ def _shared_copies(
     arguments: argparse.Namespace,
     options: BuildOptions,
     asked: Sequence[tuple[str, str | None, Any]],
-) -> HandingOn:
+) -> SharedCopies:
     """What `--stage` copies for one of the datasets asked for and another one needs too."""
-    from imagenet_builders.scratch.shared_copies import HandingOn, Turn
+    from imagenet_builders.scratch.shared_copies import SharedCopies, Turn
 
     turns = []
     for name, config_name, cls in asked:
@@ -259,7 +259,7 @@ def _shared_copies(
             )
             for each in _configs(config_name, cls)
         ]
-    return HandingOn(turns, options.source)
+    return SharedCopies(turns, options.source)
 
 
 def _build_one(builder: Any, config: Any, file_format: str | None) -> None:

@@ -12,7 +12,7 @@ from imagenet_builders.run.jobs import Workers
 
 
 @dataclasses.dataclass(frozen=True)
-class Workroom:
+class BuildContext:
     """The means of a build.
 
     Attributes:

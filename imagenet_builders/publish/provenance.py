@@ -158,7 +158,7 @@ def is_of(
 
     Args:
         directory: Directory of the dataset.
-        description: What the build would make, as `workplace.describe` gives it.
+        description: What the build would make, as `plan.identity.describe` gives it.
         bad_images: What it would do with bad images: `fail` or `skip`.
         max_examples_per_split: The limit that would make it a part of the dataset, or None.
 

@@ -14,14 +14,14 @@ from typing import Any, Self
 
 from imagenet_builders.errors import BusyError, OptionError, TargetError
 from imagenet_builders.options import BuildOptions
-from imagenet_builders.publish import exchange, lock, provenance, workplace
-from imagenet_builders.publish.workplace import Workplace
+from imagenet_builders.publish import exchange, incomplete, lock, provenance
+from imagenet_builders.publish.incomplete import IncompleteDir
 from imagenet_builders.write import durable
 
 _ATTEMPTS = 3
 
 
-class Preparation:
+class BuildSession:
     """A build of one dataset from its lock to its publication; a context manager.
 
     Inside of the block, nobody else builds the same. However the block ends, what is finished
@@ -34,8 +34,8 @@ class Preparation:
         overwrite: Replace a dataset that is there.
 
     Attributes:
-        workplace: Where the dataset is put together.
-        exchange: Where workers on other machines may exchange what they need.
+        incomplete: Directory in which the dataset is put together.
+        job_dir: Where workers on other machines may exchange what they need.
         options: As given.
     """
 
@@ -51,8 +51,8 @@ class Preparation:
         self._there_before = _publication(target)
         self._lock_path = target.with_name(f".{target.name}.lock")
         self._lock = lock.BuildLock(self._lock_path, what=name, wait=options.wait, announce=_say)
-        self.workplace = Workplace(target, self._lock.token)
-        self.exchange = workplace.exchange_of(target, self._lock.token)
+        self.incomplete = IncompleteDir(target, self._lock.token)
+        self.job_dir = incomplete.exchange_of(target, self._lock.token)
 
     @property
     def seconds(self) -> float:
@@ -89,7 +89,7 @@ class Preparation:
         the first then does it for all of them, unless they were asked for different things.
 
         Args:
-            description: What this build would make, as `workplace.describe` gives it.
+            description: What this build would make, as `plan.identity.describe` gives it.
             max_examples_per_split: How much of it.
 
         Raises:
@@ -121,14 +121,14 @@ class Preparation:
 
     def tidy(self) -> None:
         """Removes what a build left that was killed right after it had published the dataset."""
-        if workplace.is_debris_there(self.target) or workplace.resumable(self.target):
+        if incomplete.is_debris_there(self.target) or incomplete.resumable(self.target):
             # Whoever holds the lock now will tidy up itself.
             with (
                 contextlib.suppress(BusyError, TargetError, OSError),
                 lock.BuildLock(self._lock_path, what=self._name, wait=False, announce=_say),
             ):
-                workplace.remove_debris(self.target, self._lock_path)
-                for place in workplace.resumable(self.target):
+                incomplete.remove_debris(self.target, self._lock_path)
+                for place in incomplete.resumable(self.target):
                     _say(
                         f"finished shards of an interrupted build to replace {self._name} are kept "
                         f"in {place}; build with --overwrite to go on with it, or remove them"
@@ -149,7 +149,7 @@ class Preparation:
                 self._remove_parents()
                 raise
         try:
-            for sentence in workplace.remove_debris(self.target, self._lock_path):
+            for sentence in incomplete.remove_debris(self.target, self._lock_path):
                 _say(sentence)
         except BaseException as error:
             self._lock.__exit__(type(error), error, error.__traceback__)
@@ -167,13 +167,13 @@ class Preparation:
             if isinstance(error, TargetError):
                 self._lock.check()
             if self._published or error is None:
-                self.workplace.close()
+                self.incomplete.close()
             else:
-                kept = self.workplace.abandon()
+                kept = self.incomplete.abandon()
                 if kept:
                     error.add_note(
                         f"{kept:,} finished shards of {self._name} are kept in "
-                        f"{self.workplace.directory}; run the same command again to continue"
+                        f"{self.incomplete.directory}; run the same command again to continue"
                     )
         finally:
             self._lock.__exit__(kind, error, traceback)
@@ -198,13 +198,13 @@ class Preparation:
             )
 
     def open(self, description: Mapping[str, Any]) -> None:
-        """Makes the workplace ready; says what becomes of an earlier build's work."""
+        """Makes the incomplete directory ready; says what becomes of an earlier build's work."""
         # What is there must not be touched if it is another's by now.
         self._lock.check()
-        with durable.writing(self.workplace.directory):
-            said = self.workplace.open(description)
+        with durable.writing(self.incomplete.directory):
+            said = self.incomplete.open(description)
         # Here, too, so that what is not allowed is known before the work is done.
-        self._set_access([self.workplace.directory])
+        self._set_access([self.incomplete.directory])
         if said:
             _say(f"{self._name}: {said}")
 
@@ -215,11 +215,11 @@ class Preparation:
             BusyError: Another process has taken over the lock.
             TargetError: It cannot be done.
         """
-        directory = self.workplace.directory
+        directory = self.incomplete.directory
         if self.options.mode is None:
             # TensorFlow writes some files with modes of its own; an interrupted build's umask may
             # have been another.
-            mode = self.workplace.file_mode
+            mode = self.incomplete.file_mode
             for path in directory.iterdir():
                 if stat.S_IMODE(path.stat().st_mode) != mode:
                     exchange.set_access([path], mode, None)

@@ -16,7 +16,7 @@ from imagenet_builders.sources.reader import keep_files_open
 
 
 def make_workers(
-    options: BuildOptions, download_config: Any, exchange: Path, manual_dir: Path
+    options: BuildOptions, download_config: Any, job_dir: Path, manual_dir: Path
 ) -> Workers:
     """The workers that the options and TensorFlow Datasets' `DownloadConfig` ask for.
 
@@ -24,7 +24,7 @@ def make_workers(
         options: How to build.
         download_config: A `tfds.download.DownloadConfig`; of interest are `beam_runner` and
             `beam_options`, as `tfds build --beam_pipeline_options` sets them.
-        exchange: Directory for what Beam's workers exchange, beside the target; it need not exist.
+        job_dir: Directory for what Beam's workers job_dir, beside the target; it need not exist.
         manual_dir: Where the archives are, which all workers must see.
 
     Returns:
@@ -39,26 +39,26 @@ def make_workers(
     from imagenet_builders.run.beam import options as beam_options
     from imagenet_builders.run.beam.workers import BeamWorkers
 
-    exchange = as_workers_see(exchange, download_config)
+    job_dir = as_workers_see(job_dir, download_config)
     manual_dir = as_workers_see(manual_dir, download_config)
-    seen = [str(manual_dir), str(exchange)]
+    seen = [str(manual_dir), str(job_dir)]
     # Where a file system is not mounted, its directory may be there, empty.
     with contextlib.suppress(OSError), os.scandir(manual_dir) as entries:
         seen += [entry.path for entry in itertools.islice(entries, 1)]
     try:
         # Private, because what is in it is unpickled.
-        exchange.mkdir(mode=0o700, parents=True, exist_ok=True)
+        job_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         settings = beam_options.check(
             download_config.beam_runner,
             download_config.beam_options,
             workers=options.worker_count,
             seen=seen,
         )
-        workers = BeamWorkers(settings, exchange)
-        if not settings.is_tried:
-            workers.try_out(seen)
+        workers = BeamWorkers(settings, job_dir)
+        if not settings.is_checked:
+            workers.run_trial_item(seen)
     except BaseException:
-        shutil.rmtree(exchange, ignore_errors=True)
+        shutil.rmtree(job_dir, ignore_errors=True)
         raise
     return workers
 

@@ -36,7 +36,7 @@ class _ChangedError(SourceError):
 
 
 @dataclasses.dataclass(frozen=True)
-class StagedCopy:
+class ScratchCopy:
     """A copy of staged archives to build from, or the original where nothing was copied.
 
     Attributes:
@@ -66,7 +66,7 @@ class StagedCopy:
         if self.place is not None:
             places.remove_place(self.place)
 
-    def tell_kept(self, error: BaseException) -> None:
+    def note_kept_copy(self, error: BaseException) -> None:
         """Adds to the error with which a build ended what was read, and that it is kept."""
         if self.place is not None:
             error.add_note(
@@ -97,7 +97,7 @@ class CopyReport:
 
 def staged_copy(
     manual_dir: Path, to_copy: ToCopy, scratch: Path, name: str, report: CopyReport | None = None
-) -> StagedCopy:
+) -> ScratchCopy:
     """Copies archives to scratch space, unless they are there from an earlier run.
 
     Args:
@@ -117,14 +117,14 @@ def staged_copy(
             the copy.
     """
     if not to_copy.files:
-        return StagedCopy(manual_dir)
+        return ScratchCopy(manual_dir)
     report = report or CopyReport()
     stage = places.stage_directory(scratch)
     place = places.place_of(stage, name, manual_dir)
     lock = places.locked(place)
     places.remove_left(stage)
     try:
-        copy = StagedCopy(place / places.FILES, manual_dir, 0, place, lock)
+        copy = ScratchCopy(place / places.FILES, manual_dir, 0, place, lock)
         size = _copy_all(manual_dir, to_copy, place, report)
         return dataclasses.replace(copy, size=size)
     except BaseException:

@@ -16,7 +16,7 @@ from pathlib import Path
 from imagenet_builders.locate.found import Survey
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.run.progress import Progress
-from imagenet_builders.scratch.copy import CopyReport, StagedCopy, staged_copy
+from imagenet_builders.scratch.copy import CopyReport, ScratchCopy, staged_copy
 from imagenet_builders.scratch.to_copy import files_to_copy
 from imagenet_builders.words import size_text
 
@@ -27,7 +27,7 @@ def staged_sources(
     manual_dir: Path,
     scratch: Path,
     options: BuildOptions,
-) -> StagedCopy:
+) -> ScratchCopy:
     """Where a build reads its archives: a copy of them in scratch space, if that was asked for.
 
     Args:
@@ -46,13 +46,13 @@ def staged_sources(
         SourceError: A source cannot be read, or changed meanwhile.
     """
     if not options.stage:
-        return StagedCopy(manual_dir)
+        return ScratchCopy(manual_dir)
     to_copy = files_to_copy(survey(manual_dir), manual_dir, options.source)
     _warn_of_folders(name, to_copy.in_place)
     if not to_copy.files:
         if not to_copy.in_place:
             _say(f"{name}: there is nothing that --stage would copy; it is built from {manual_dir}")
-        return StagedCopy(manual_dir)
+        return ScratchCopy(manual_dir)
     started = time.monotonic()
     with contextlib.ExitStack() as stack:
         progress: list[Progress] = []

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TextIO
 
 from imagenet_builders.errors import ArchiveError, SourceError, StagingError
-from imagenet_builders.scratch.copy import StagedCopy
+from imagenet_builders.scratch.copy import ScratchCopy
 
 
 @contextlib.contextmanager
-def naming_originals(copy: StagedCopy, unpacked: Mapping[str, str]) -> Iterator[None]:
+def naming_originals(copy: ScratchCopy, unpacked: Mapping[str, str]) -> Iterator[None]:
     """Lets what is said of sources in the block name the originals.
 
     Errors in writing to scratch space, and what the system says of a file there, stay as they are.

@@ -16,7 +16,7 @@ from pathlib import Path
 from imagenet_builders.errors import ImagenetBuildersError
 from imagenet_builders.locate.found import Survey
 from imagenet_builders.scratch import places
-from imagenet_builders.scratch.copy import StagedCopy, is_copy, partial_name
+from imagenet_builders.scratch.copy import ScratchCopy, is_copy, partial_name
 from imagenet_builders.scratch.to_copy import files_to_copy
 from imagenet_builders.sources.rows import SourceFile
 
@@ -36,7 +36,7 @@ class Turn:
     survey: Callable[[Path], Survey]
 
 
-class HandingOn:
+class SharedCopies:
     """The copies that the datasets of a command share.
 
     Args:
@@ -55,7 +55,7 @@ class HandingOn:
         """Begins the turn of the next dataset."""
         self._later.pop(0)
 
-    def hand_on(self, copy: StagedCopy) -> None:
+    def hand_on(self, copy: ScratchCopy) -> None:
         """Hands on what later datasets need of a copy, and removes the rest.
 
         Args:
@@ -98,13 +98,13 @@ class HandingOn:
             # Another build that uses them will remove them.
             with contextlib.suppress(OSError, ImagenetBuildersError):
                 lock = places.locked(place)
-                copy = StagedCopy(place / places.FILES, manual_dir, 0, place, lock)
+                copy = ScratchCopy(place / places.FILES, manual_dir, 0, place, lock)
                 try:
                     self.hand_on(copy)
                 finally:
                     copy.close()
 
-    def tell_kept(self, error: BaseException) -> None:
+    def note_kept_copy(self, error: BaseException) -> None:
         """Adds to the error with which the command ends that copies for later datasets are kept."""
         said = " ".join(getattr(error, "__notes__", ()))
         for place in self._given:
@@ -115,7 +115,7 @@ class HandingOn:
                 )
 
     def _moves(
-        self, copy: StagedCopy, files: Sequence[Path], turn: Turn
+        self, copy: ScratchCopy, files: Sequence[Path], turn: Turn
     ) -> list[tuple[Path, SourceFile, Path]]:
         """Of the files in a copy those that a dataset needs: copied file, original, its path."""
         wanted: dict[str, list[Path]] = {}
@@ -142,7 +142,7 @@ class HandingOn:
         return self._files[turn]
 
 
-def _files_of(copy: StagedCopy) -> Iterator[Path]:
+def _files_of(copy: ScratchCopy) -> Iterator[Path]:
     """The archives in a copy."""
     for directory, _, names in os.walk(copy.manual_dir):
         paths = (Path(directory, name) for name in names)

@@ -28,7 +28,7 @@ from pathlib import Path
 from imagenet_builders.errors import OptionError
 from imagenet_builders.formats import zip_members
 from imagenet_builders.formats.zip_members import ZipMember
-from imagenet_builders.plan.context import Workroom
+from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.sources.rows import SourceFile, opened
 from imagenet_builders.words import size_text, sizes_apart
 
@@ -74,7 +74,7 @@ def work(job: Job, report: object) -> None:
                 pass
 
 
-def check(jobs: Sequence[Job], room: Workroom) -> None:
+def check(jobs: Sequence[Job], room: BuildContext) -> None:
     """Compares members with their CRC-32, all workers at once.
 
     Args:
@@ -99,7 +99,7 @@ class Unpacked:
         room: Who unpacks, and where.
     """
 
-    def __init__(self, name: str, room: Workroom):
+    def __init__(self, name: str, room: BuildContext):
         self._name = name
         self._room = room
         self._directory = room.scratch / f"{name.replace('/', '-')}.unpacked"

@@ -33,7 +33,7 @@ from imagenet_builders.datasets.imagenet2012_downsampled import (
     imagenet2012_downsampled_dataset_builder as module,
 )
 from imagenet_builders.options import BuildOptions
-from imagenet_builders.plan.context import Workroom
+from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.run.local import LocalWorkers
 
 Builder = module.Builder
@@ -296,7 +296,7 @@ def index_of(manual_dir: Path, scratch: Path, side: int, split: str) -> Any:
     builder = Builder(data_dir=scratch, config=f"{side}x{side}")
     with LocalWorkers(1) as workers:
         recipes = builder.split_recipes(
-            manual_dir, Workroom(scratch, BuildOptions(workers=1), workers)
+            manual_dir, BuildContext(scratch, BuildOptions(workers=1), workers)
         )
     return next(recipe.index for recipe in recipes if recipe.split == split)
 

@@ -178,11 +178,11 @@ def built_index(found: list[list[tuple[int, float]]]) -> Index:
     import pyarrow as pa
 
     from imagenet_builders.datasets.imagenet2012 import staged as imagenet2012
-    from imagenet_builders.plan.context import Workroom
+    from imagenet_builders.plan.context import BuildContext
     from imagenet_builders.run.local import LocalWorkers
 
     with LocalWorkers(1) as workers:
-        room = Workroom(Path("/nonexistent"), BuildOptions(workers=1), workers)
+        room = BuildContext(Path("/nonexistent"), BuildOptions(workers=1), workers)
         [found_images] = imagenet2012.survey(DUMMY).found["validation"]
         index = imagenet2012.index_split(found_images, room)
     index, _ = objects.without_objects(Index(index.table.slice(0, len(found)), index.files))

@@ -22,7 +22,7 @@ from support.tiny_corpus import ANNOTATIONS, BOXES, IMAGE, assert_matches, build
 from imagenet_builders.datasets.tiny_imagenet import examples, staged
 from imagenet_builders.errors import SourceError
 from imagenet_builders.options import BuildOptions
-from imagenet_builders.plan.context import Workroom
+from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.sources.reader import Reader
 
@@ -124,7 +124,7 @@ def all_examples(directory: Path) -> list[Any]:
     """The examples of all splits, made as a worker makes them."""
     found: list[Any] = []
     with LocalWorkers(1) as workers:
-        room = Workroom(directory / "scratch", BuildOptions(), workers)
+        room = BuildContext(directory / "scratch", BuildOptions(), workers)
         recipes, _ = staged.recipes(directory, room)
     for recipe in recipes:
         with Reader(recipe.index.files) as reader:

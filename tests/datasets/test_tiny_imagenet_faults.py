@@ -28,7 +28,7 @@ from imagenet_builders.datasets.tiny_imagenet import examples, staged
 from imagenet_builders.errors import SourceError
 from imagenet_builders.locate.official import OfficialArchive
 from imagenet_builders.options import BuildOptions
-from imagenet_builders.plan.context import Workroom
+from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.sources.reader import Reader
 
@@ -269,7 +269,7 @@ def test_strict_refuses_a_part(tmp_path: Path, unpacked: bool):
 def test_an_unpacked_image_that_changes_after_the_index_was_made_is_named(tmp_path: Path):
     stage(tmp_path / "staged", True)
     with LocalWorkers(1) as workers:
-        room = Workroom(tmp_path / "scratch", BuildOptions(), workers)
+        room = BuildContext(tmp_path / "scratch", BuildOptions(), workers)
         [train, *_], _ = staged.recipes(tmp_path / "staged", room)
     (tmp_path / "staged" / IMAGE).write_bytes(pictures.jpeg(picture()) + b"more")
     with Reader(train.index.files) as reader, pytest.raises(SourceError, match="wait until its"):

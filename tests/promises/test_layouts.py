@@ -167,13 +167,13 @@ def test_dogs_are_found_too(site: str, reference: Callable[[str, type], Path], t
 
 @pytest.mark.parametrize("site", sorted(REENCODED))
 def test_recipes_say_that_images_were_encoded_anew(site: str, tmp_path: Path):
-    from imagenet_builders.plan.context import Workroom
+    from imagenet_builders.plan.context import BuildContext
     from imagenet_builders.run.local import LocalWorkers
 
     SITES[site](tmp_path / "staged", pictures("imagenet2012"))
     options = BuildOptions(workers=1)
     with LocalWorkers(1) as workers:
-        room = Workroom(tmp_path / "scratch", options, workers)
+        room = BuildContext(tmp_path / "scratch", options, workers)
         builder = Builder(data_dir=tmp_path / "built", options=options)
         recipes = builder.split_recipes(tmp_path / "staged", room)
     assert [recipe.split for recipe in recipes] == ["train", "validation"]

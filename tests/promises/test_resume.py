@@ -114,7 +114,7 @@ def test_ended_at_random_lines(
     for _ in range(10):
         trials.kill_at(Point("line", chosen.randrange(30_000), number))
     for _ in range(10):  # In the frame of the build, which is only few lines.
-        files = ("preparation.py", "publish.py", "workplace.py", "lock.py", "durable.py")
+        files = ("session.py", "exchange.py", "incomplete.py", "lock.py", "durable.py")
         trials.kill_at(Point("line", chosen.randrange(1_200), number, files=files))
     assert trials.killed > trials.tried // 2
     trials.assert_survived()

@@ -46,7 +46,7 @@ def lose_the_node(self: object) -> None:
     raise OSError(5, "the node is lost")
 
 
-PUBLISH = "imagenet_builders.publish.session.Preparation.publish"
+PUBLISH = "imagenet_builders.publish.session.BuildSession.publish"
 
 
 # --- the same dataset ----------------------------------------------------------------------------

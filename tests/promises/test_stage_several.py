@@ -136,17 +136,17 @@ def test_a_dataset_that_is_there_passes_on_what_another_needs(
 def test_what_changes_between_two_datasets_is_copied_again(
     family: Path, tmp_path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    from imagenet_builders.publish.session import Preparation
+    from imagenet_builders.publish.session import BuildSession
 
-    publish = Preparation.publish
+    publish = BuildSession.publish
 
-    def then_change(self: Preparation) -> None:
+    def then_change(self: BuildSession) -> None:
         publish(self)
         with contextlib.suppress(FileExistsError):
             (tmp_path / "changed").mkdir()
             (family / VAL).touch()
 
-    monkeypatch.setattr(Preparation, "publish", then_change)
+    monkeypatch.setattr(BuildSession, "publish", then_change)
     read: list[str] = []
     with opened_files(read):
         outcome = corpus.run(*arguments(family, tmp_path / "built", scratch))

@@ -15,7 +15,7 @@ from imagenet_builders.errors import SourceError
 from imagenet_builders.locate.access import saying_why
 from imagenet_builders.locate.choose import layout_of
 from imagenet_builders.locate.found import Found
-from imagenet_builders.plan.context import Workroom
+from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.index import Index
 from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.run.tables import run_for_table
@@ -91,7 +91,7 @@ def index_boxes(
     found: Found,
     image_of: Callable[[str, dict[str, int]], Annotated],
     classes: Sequence[str],
-    room: Workroom,
+    room: BuildContext,
 ) -> Index:
     """The annotations that something provides.
 

@@ -16,7 +16,7 @@ from imagenet_builders.locate.access import saying_why
 from imagenet_builders.locate.found import Found
 from imagenet_builders.locate.listing import list_folders
 from imagenet_builders.locate.official import check_image_count, official_archives
-from imagenet_builders.plan.context import Workroom
+from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.index import Index
 from imagenet_builders.run.jobs import Workers
 from imagenet_builders.run.tables import run_for_table
@@ -57,7 +57,7 @@ def index_found(
     what: Sequence[str],
     found: Found,
     naming: Naming,
-    room: Workroom,
+    room: BuildContext,
 ) -> Index:
     """The rows of what provides the images of a split.
 
@@ -90,7 +90,7 @@ def index_found(
     return index
 
 
-def _of_archive(found: Found, naming: Naming, room: Workroom) -> Prepared:
+def _of_archive(found: Found, naming: Naming, room: BuildContext) -> Prepared:
     files = tuple(map(SourceFile.of, found.paths))
 
     def make() -> pa.Table:
@@ -192,7 +192,7 @@ def _apply_patch(
         rows.files[row], rows.offsets[row], rows.sizes[row] = position, offset, size
 
 
-def _of_class_tars(found: Found, naming: Naming, room: Workroom) -> Prepared:
+def _of_class_tars(found: Found, naming: Naming, room: BuildContext) -> Prepared:
     root = found.paths[0]
     folders, others = list_folders(root)
     names = [name for name in others if CLASS_TAR.fullmatch(name)]
@@ -223,7 +223,7 @@ def _of_class_tars(found: Found, naming: Naming, room: Workroom) -> Prepared:
     return Prepared(files, make, odd=trees.what_is_passed_over(root, rest, "class archives"))
 
 
-def _of_folders(found: Found, naming: Naming, room: Workroom) -> Prepared:
+def _of_folders(found: Found, naming: Naming, room: BuildContext) -> Prepared:
     root, *lists = found.paths
     folders = trees.folders(root, lists[0] if lists else None, naming)
     files = tuple(source_files(folders.paths))
@@ -235,7 +235,7 @@ def _of_folders(found: Found, naming: Naming, room: Workroom) -> Prepared:
     )
 
 
-def _of_squashfs(found: Found, naming: Naming, room: Workroom) -> Prepared:
+def _of_squashfs(found: Found, naming: Naming, room: BuildContext) -> Prepared:
     # In this process: a chain of directories, each known from the one before.
     file, strict = SourceFile.of(found.paths[0]), room.options.strict
     return Prepared(
@@ -245,17 +245,17 @@ def _of_squashfs(found: Found, naming: Naming, room: Workroom) -> Prepared:
     )
 
 
-def _of_webdataset(found: Found, naming: Naming, room: Workroom) -> Prepared:
+def _of_webdataset(found: Found, naming: Naming, room: BuildContext) -> Prepared:
     files = tuple(source_files(found.paths))
     return Prepared(files, lambda: webdataset.index_shards(naming.part, files, room.workers))
 
 
-def _of_tfrecords(found: Found, naming: Naming, room: Workroom) -> Prepared:
+def _of_tfrecords(found: Found, naming: Naming, room: BuildContext) -> Prepared:
     files = tuple(source_files(found.paths))
     return Prepared(files, lambda: slim_tfrecords.index_shards(naming.part, files, room.workers))
 
 
-_PREPARE: Mapping[str, Callable[[Found, Naming, Workroom], Prepared]] = {
+_PREPARE: Mapping[str, Callable[[Found, Naming, BuildContext], Prepared]] = {
     "tar": _of_archive,
     "class-tars": _of_class_tars,
     "folders": _of_folders,
@@ -299,6 +299,6 @@ def _check_complete(found: Found, naming: Naming, index: Index, *, strict: bool)
     warnings.warn(text, stacklevel=5)
 
 
-def index_split(found: Found, room: Workroom) -> Index:
+def index_split(found: Found, room: BuildContext) -> Index:
     """The rows of a split of imagenet2012; see `index_found`."""
     return index_found([NAME, found.split], found, Naming(found.split), room)

@@ -21,7 +21,7 @@ from imagenet_builders.labels.image_names import FILE_PATTERN, Naming
 from imagenet_builders.locate import listing
 from imagenet_builders.locate.access import unreadable
 from imagenet_builders.locate.listing import LIST_ENDING, WNID
-from imagenet_builders.plan.context import Workroom
+from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.run.tables import run_for_table
 from imagenet_builders.sources import folder_images
 from imagenet_builders.sources.file_lists import read_list
@@ -121,7 +121,7 @@ def _is_flat(root: Path, naming: Naming) -> bool:
 
 
 def folder_rows(
-    found: Folders, files: Sequence[SourceFile], naming: Naming, room: Workroom
+    found: Folders, files: Sequence[SourceFile], naming: Naming, room: BuildContext
 ) -> pa.Table:
     """The rows of the images in folders.
 

@@ -14,7 +14,7 @@ from imagenet_builders.datasets.ilsvrc2012 import examples as examples_
 from imagenet_builders.datasets.imagenet2012 import examples, staged
 from imagenet_builders.locate.choose import choose, layout_of
 from imagenet_builders.locate.found import Survey
-from imagenet_builders.plan.context import Workroom
+from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.recipe import SplitRecipe
 
 
@@ -55,7 +55,7 @@ class Builder(PlannedBuilder, skip_registration=True):  # type: ignore[call-arg]
         """All that is staged of it."""
         return staged.survey(manual_dir)
 
-    def split_recipes(self, manual_dir: Path, room: Workroom) -> list[SplitRecipe]:
+    def split_recipes(self, manual_dir: Path, room: BuildContext) -> list[SplitRecipe]:
         """Finds and indexes the splits staged under `manual_dir`; warns of those that are not."""
         return [
             SplitRecipe(

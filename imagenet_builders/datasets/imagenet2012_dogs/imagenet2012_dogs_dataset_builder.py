@@ -14,7 +14,7 @@ from imagenet_builders.datasets.ilsvrc2012 import objects
 from imagenet_builders.datasets.imagenet2012_dogs import staged
 from imagenet_builders.formats.tfrecord.example import FlatExample
 from imagenet_builders.locate.found import Survey
-from imagenet_builders.plan.context import Workroom
+from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.recipe import SplitRecipe
 
 
@@ -47,7 +47,7 @@ class Builder(PlannedBuilder):
         """All that is staged of it."""
         return staged.survey(manual_dir)
 
-    def split_recipes(self, manual_dir: Path, room: Workroom) -> list[SplitRecipe]:
+    def split_recipes(self, manual_dir: Path, room: BuildContext) -> list[SplitRecipe]:
         """Finds and indexes the train split staged under `manual_dir`, and names its classes."""
         recipes, classes = staged.recipes(manual_dir, room)
         features = self.info.features

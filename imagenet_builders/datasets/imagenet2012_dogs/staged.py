@@ -18,7 +18,7 @@ from imagenet_builders.locate.access import saying_why
 from imagenet_builders.locate.choose import choose, choose_boxes
 from imagenet_builders.locate.found import Found, Survey
 from imagenet_builders.locate.listing import list_folders
-from imagenet_builders.plan.context import Workroom
+from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.sources import tar_images
 from imagenet_builders.sources.box_archives import Annotated
@@ -50,7 +50,7 @@ def published_classes(directory: Path) -> tuple[str, ...] | None:
         return None
 
 
-def recipes(manual_dir: Path, room: Workroom) -> tuple[list[SplitRecipe], tuple[str, ...]]:
+def recipes(manual_dir: Path, room: BuildContext) -> tuple[list[SplitRecipe], tuple[str, ...]]:
     """Finds and indexes the train split; warns where there are no boxes.
 
     Args:

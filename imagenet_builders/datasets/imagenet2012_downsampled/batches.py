@@ -20,7 +20,7 @@ from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.formats import npz
 from imagenet_builders.formats.npz import Array
 from imagenet_builders.locate.official import official_archives
-from imagenet_builders.plan.context import Workroom
+from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.index import Index
 from imagenet_builders.scratch.unzip import Job, Unpacked, check
 from imagenet_builders.sources.rows import SourceFile, opened, row_schema
@@ -55,7 +55,7 @@ class _Opened:
 
 
 def index_split(
-    size: int, split: str, batches: Sequence[Batch], room: Workroom, unpacked: Unpacked
+    size: int, split: str, batches: Sequence[Batch], room: BuildContext, unpacked: Unpacked
 ) -> Index:
     """The rows of a split.
 

@@ -15,7 +15,7 @@ from imagenet_builders.datasets.access_terms import ACCESS_TERMS
 from imagenet_builders.datasets.imagenet2012_downsampled import batches, examples, staged
 from imagenet_builders.locate.choose import choose, layout_of
 from imagenet_builders.locate.found import Survey
-from imagenet_builders.plan.context import Workroom
+from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.scratch.unzip import Unpacked
 
@@ -73,7 +73,7 @@ class Builder(PlannedBuilder):
         """All that is staged of it."""
         return staged.survey(manual_dir, self.builder_config.name)
 
-    def split_recipes(self, manual_dir: Path, room: Workroom) -> list[SplitRecipe]:
+    def split_recipes(self, manual_dir: Path, room: BuildContext) -> list[SplitRecipe]:
         """Finds and indexes the splits staged under `manual_dir`; warns of those that are not."""
         size = self.builder_config.size
         chosen = choose(staged.survey(manual_dir, f"{size}x{size}"), room.options.source)

@@ -23,7 +23,7 @@ from imagenet_builders.datasets.imagenet2012 import staged as imagenet2012
 from imagenet_builders.errors import StagingError
 from imagenet_builders.locate.choose import choose, choose_boxes, nothing_staged
 from imagenet_builders.locate.found import Found, Survey
-from imagenet_builders.plan.context import Workroom
+from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.recipe import SplitRecipe
 
 NAME = "imagenet2012_localization"
@@ -36,7 +36,7 @@ def survey(manual_dir: Path, config: str | None = None) -> Survey:
     return layouts.survey(NAME, manual_dir, {split: split for split in SPLITS}, boxes=True)
 
 
-def recipes(manual_dir: Path, room: Workroom) -> list[SplitRecipe]:
+def recipes(manual_dir: Path, room: BuildContext) -> list[SplitRecipe]:
     """Finds and indexes the splits; warns of those that cannot be built and of what is odd.
 
     Args:

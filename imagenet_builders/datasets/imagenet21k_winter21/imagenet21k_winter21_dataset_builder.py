@@ -14,7 +14,7 @@ from imagenet_builders.datasets.ilsvrc2012.examples import example_sizes
 from imagenet_builders.datasets.imagenet21k_winter21 import examples, staged
 from imagenet_builders.datasets.imagenet21k_winter21.classes import classes_of
 from imagenet_builders.locate.found import Survey
-from imagenet_builders.plan.context import Workroom
+from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.scratch.gunzip import InUse
 from imagenet_builders.sources.rows import SourceFile
@@ -73,7 +73,7 @@ class Builder(PlannedBuilder):
         """All that is staged of it."""
         return staged.survey(manual_dir, self.builder_config.name)
 
-    def split_recipes(self, manual_dir: Path, room: Workroom) -> list[SplitRecipe]:
+    def split_recipes(self, manual_dir: Path, room: BuildContext) -> list[SplitRecipe]:
         """Finds and indexes what is staged of the configuration under `manual_dir`."""
         found = staged.find(self.builder_config.name, manual_dir, room)
         self._unpacked, self._in_use = found.unpacked, found.in_use

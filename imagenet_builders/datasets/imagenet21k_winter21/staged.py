@@ -21,7 +21,7 @@ from imagenet_builders.errors import SourceError, StagingError
 from imagenet_builders.locate.choose import nothing_staged
 from imagenet_builders.locate.found import Found, Survey
 from imagenet_builders.locate.search import require_directory
-from imagenet_builders.plan.context import Workroom
+from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.index import Index, IndexCache
 from imagenet_builders.run.jobs import Workers
 from imagenet_builders.run.progress import Progress
@@ -107,12 +107,12 @@ def _as_found(config: str, source: layouts.Source, split: str) -> Found | None:
     return Found(split, kind, layout, (source.path,), note=note)
 
 
-def spill_directory(config: str, room: Workroom) -> Path:
+def spill_directory(config: str, room: BuildContext) -> Path:
     """Where the gzip archive of a configuration is unpacked to; nothing else is there."""
     return room.scratch / f"{NAME}-{config}-unpacked"
 
 
-def find(config: str, manual_dir: Path, room: Workroom) -> Staged:
+def find(config: str, manual_dir: Path, room: BuildContext) -> Staged:
     """Finds and indexes what is staged of a configuration, and checks its classes.
 
     Args:
@@ -167,7 +167,7 @@ def find(config: str, manual_dir: Path, room: Workroom) -> Staged:
     return dataclasses.replace(staged, indexes=indexes, layout=f"{layout} ({kind})")
 
 
-def _of_gzip(config: str, archive: Path, room: Workroom) -> Staged:
+def _of_gzip(config: str, archive: Path, room: BuildContext) -> Staged:
     directory = spill_directory(config, room)
     size = archive.stat().st_size
     with Progress(f"unpacking {archive.name}", images=0, size=size) as progress:
@@ -224,7 +224,7 @@ def _place_of(folder: str) -> Place | None:
     return Place(SPLIT_FOLDERS[parts[0]], parts[1], _label("p", parts[1]))
 
 
-def _of_class_tars(config: str, source: layouts.Source, room: Workroom) -> dict[str, Index]:
+def _of_class_tars(config: str, source: layouts.Source, room: BuildContext) -> dict[str, Index]:
     wnids = source.classes[""]
     labels = _labels(config, source.path, wnids)
     files = tuple(source_files(source.path / f"{wnid}.tar" for wnid in wnids))
@@ -244,7 +244,7 @@ def _of_class_tars(config: str, source: layouts.Source, room: Workroom) -> dict[
     return {"train": room.cache.get([NAME, config, "train"], files, make)}
 
 
-def _of_folders(config: str, source: layouts.Source, room: Workroom) -> dict[str, Index]:
+def _of_folders(config: str, source: layouts.Source, room: BuildContext) -> dict[str, Index]:
     return {
         SPLIT_FOLDERS.get(folder, "train"): _of_class_folders(
             config, SPLIT_FOLDERS.get(folder, "train"), source.path / folder, wnids, room
@@ -254,7 +254,7 @@ def _of_folders(config: str, source: layouts.Source, room: Workroom) -> dict[str
 
 
 def _of_class_folders(
-    config: str, split: str, root: Path, wnids: list[str], room: Workroom
+    config: str, split: str, root: Path, wnids: list[str], room: BuildContext
 ) -> Index:
     labels = _labels(config, root, wnids)
     files = tuple(source_files(root / wnid for wnid in wnids))
@@ -272,7 +272,7 @@ def _of_class_folders(
     return room.cache.get([NAME, config, split, "folders"], files, make)
 
 
-_INDEXERS: dict[str, Callable[[str, layouts.Source, Workroom], dict[str, Index]]] = {
+_INDEXERS: dict[str, Callable[[str, layouts.Source, BuildContext], dict[str, Index]]] = {
     layouts.CLASS_TARS: _of_class_tars,
     layouts.FOLDERS: _of_folders,
 }

@@ -29,7 +29,7 @@ from imagenet_builders.locate.choose import layout_of, nothing_staged, say
 from imagenet_builders.locate.found import Found, Survey
 from imagenet_builders.locate.official import official_archives
 from imagenet_builders.locate.search import require_directory
-from imagenet_builders.plan.context import Workroom
+from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.index import Index
 from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.sources.rows import row_schema
@@ -56,7 +56,7 @@ _SHOWN = 60
 _Line = TypeVar("_Line")
 
 
-def recipes(manual_dir: Path, room: Workroom) -> tuple[list[SplitRecipe], str | None]:
+def recipes(manual_dir: Path, room: BuildContext) -> tuple[list[SplitRecipe], str | None]:
     """Finds and indexes the splits staged under `manual_dir`.
 
     Args:
@@ -169,7 +169,7 @@ def open_staged(manual_dir: Path, source: str | None = None) -> tuple[Contents, 
     return (Archive if is_archive else Folder)(path, label_of), wanted[0]
 
 
-def index_split(split: str, contents: Contents, room: Workroom) -> Index:
+def index_split(split: str, contents: Contents, room: BuildContext) -> Index:
     """The rows of a split.
 
     Args:

@@ -14,7 +14,7 @@ from imagenet_builders.datasets.access_terms import ACCESS_TERMS
 from imagenet_builders.datasets.tiny_imagenet import staged
 from imagenet_builders.datasets.tiny_imagenet.boxes import SIDE
 from imagenet_builders.locate.found import Survey
-from imagenet_builders.plan.context import Workroom
+from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.recipe import SplitRecipe
 
 
@@ -49,7 +49,7 @@ class Builder(PlannedBuilder):
         """All that is staged of it."""
         return staged.survey(manual_dir)
 
-    def split_recipes(self, manual_dir: Path, room: Workroom) -> list[SplitRecipe]:
+    def split_recipes(self, manual_dir: Path, room: BuildContext) -> list[SplitRecipe]:
         """Finds and indexes the splits staged under `manual_dir`; warns of what is missing."""
         recipes, warning = staged.recipes(manual_dir, room)
         if warning is not None:

@@ -147,7 +147,7 @@ def check_dask(options: PipelineOptions, seen: Sequence[str] = ()) -> None:
         )
     except Exception as error:
         raise OptionError(
-            f"the Dask scheduler at {where} does not answer ({brief(error)}); start it with "
+            f"the Dask scheduler at {where} does not answer ({one_line(error)}); start it with "
             "`dask scheduler`, or correct dask_client_address"
         ) from None
     with contextlib.closing(client):
@@ -168,7 +168,8 @@ def check_dask(options: PipelineOptions, seen: Sequence[str] = ()) -> None:
         for worker, facts in _ask_workers(client, seen).items():
             if isinstance(facts, Exception):
                 raise OptionError(
-                    f"the Dask worker {worker} cannot import imagenet_builders ({brief(facts)}); "
+                    f"the Dask worker {worker} cannot import imagenet_builders "
+                    f"({one_line(facts)}); "
                     "start the workers with the same Python environment as this command"
                 )
             check_facts(f"the Dask worker {worker}", facts)
@@ -284,12 +285,12 @@ def check_endpoints(given: Mapping[str, Any], runner: str) -> None:
             socket.create_connection(address, timeout=_CONNECT_SECONDS).close()
         except (OSError, UnicodeError) as error:
             raise OptionError(
-                f"nothing answers at {name}={text} ({brief(error)}); start the server, or correct "
-                "the option"
+                f"nothing answers at {name}={text} ({one_line(error)}); start the server, or "
+                "correct the option"
             ) from None
 
 
-def brief(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     """An error in a few words."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror

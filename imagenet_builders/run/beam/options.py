@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from imagenet_builders.errors import OptionError
-from imagenet_builders.run.beam.cluster import brief, check_dask, check_endpoints
+from imagenet_builders.run.beam.cluster import check_dask, check_endpoints, one_line
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -51,7 +51,7 @@ class BeamSettings:
     options: PipelineOptions
 
     @property
-    def is_tried(self) -> bool:
+    def is_checked(self) -> bool:
         """Whether all that can be found out without a pipeline has been."""
         return self.name == "DaskRunner" or self.name.endswith(_LOCAL_RUNNERS)
 
@@ -192,7 +192,7 @@ def _runner(runner: Any) -> Any:
             pickle.dumps(runner)  # It travels to the process that runs the pipeline.
         except Exception as error:
             raise OptionError(
-                f"beam_runner {type(runner).__name__} cannot be pickled ({brief(error)}); give "
+                f"beam_runner {type(runner).__name__} cannot be pickled ({one_line(error)}); give "
                 "the name of its class instead"
             ) from None
         return runner

@@ -20,7 +20,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from imagenet_builders.errors import OptionError, WorkerError
-from imagenet_builders.run.beam.cluster import brief, check_facts, worker_facts_job
+from imagenet_builders.run.beam.cluster import check_facts, one_line, worker_facts_job
 from imagenet_builders.run.beam.items import STOP, Item, Outcome, get_outcome, put_job
 from imagenet_builders.run.beam.options import BeamSettings
 from imagenet_builders.run.beam.pipeline import Pipeline
@@ -43,24 +43,24 @@ _PATIENCE = 10.0
 class BeamWorkers(Workers):
     """Runs jobs as the work items of Beam pipelines.
 
-    What the items exchange is in a directory of its own below `exchange`, for each list of jobs,
-    and is removed once the list is done; `exchange` goes with the `with` block.
+    What the items exchange is in a directory of its own below `job_dir`, for each list of jobs,
+    and is removed once the list is done; `job_dir` goes with the `with` block.
 
     Args:
         settings: The runner and its options.
-        exchange: Directory on a file system that this machine and all workers have in common, under
+        job_dir: Directory on a file system that this machine and all workers have in common, under
             the same path. It need not exist; nothing else may be in it.
 
     Attributes:
         done_by: Number of jobs done by each function and process, as (name, host, pid).
     """
 
-    def __init__(self, settings: BeamSettings, exchange: Path):
+    def __init__(self, settings: BeamSettings, job_dir: Path):
         self._settings = settings
-        self._exchange = exchange
+        self._job_dir = job_dir
         self.done_by: Counter[tuple[str, str, int]] = Counter()
 
-    def try_out(self, seen: Sequence[str]) -> None:
+    def run_trial_item(self, seen: Sequence[str]) -> None:
         """Has the runner do one work item that does nothing, before there is work to be lost.
 
         Args:
@@ -76,8 +76,8 @@ class BeamWorkers(Workers):
             [(_, facts)] = done
         except (ImportError, AttributeError) as error:
             raise OptionError(
-                f"a worker of the {name} has another imagenet_builders ({brief(error)}); start it "
-                "with the same Python environment as this command"
+                f"a worker of the {name} has another imagenet_builders ({one_line(error)}); start "
+                "it with the same Python environment as this command"
             ) from error
         except WorkerError as error:
             raise OptionError(str(error)) from error
@@ -86,7 +86,7 @@ class BeamWorkers(Workers):
 
     def close(self) -> None:
         """Removes the directory of the jobs, and says who did how much."""
-        shutil.rmtree(self._exchange, ignore_errors=True)
+        shutil.rmtree(self._job_dir, ignore_errors=True)
         for line in self._summary():
             print(line, file=sys.stderr)
 
@@ -134,9 +134,9 @@ class BeamWorkers(Workers):
         within: float | None = None,
     ) -> Iterator[tuple[int, Result]]:
         """Runs jobs on the runner, which has done something `within` so many seconds."""
-        directory = self._exchange / f"{function.__name__}-{secrets.token_hex(4)}"
+        directory = self._job_dir / f"{function.__name__}-{secrets.token_hex(4)}"
         # Private, because what is in it is unpickled.
-        self._exchange.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._job_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory.mkdir(mode=0o700)
         try:
             items = [

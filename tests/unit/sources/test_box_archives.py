@@ -22,7 +22,7 @@ from imagenet_builders.datasets.ilsvrc2012 import boxes as boxes_
 from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.locate.found import Found
 from imagenet_builders.options import BuildOptions
-from imagenet_builders.plan.context import Workroom
+from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.sources import box_archives
 from imagenet_builders.sources.rows import SourceFile
@@ -41,7 +41,7 @@ BOMB = (
 
 def read(archive: Path, scratch: Path, image_of=boxes_.train_image) -> pa.Table:
     with LocalWorkers(1) as workers:
-        room = Workroom(scratch, BuildOptions(workers=1), workers)
+        room = BuildContext(scratch, BuildOptions(workers=1), workers)
         return boxes_.index_boxes(["test"], found(archive), image_of, tuple(IDS), room).table
 
 
@@ -117,7 +117,7 @@ def test_several_workers_give_the_rows_of_one(tmp_path: Path):
     write_boxes(path, [member(n, Drawn(TENCH, 0, 0, n % 400 + 1, 9)) for n in range(5000)])
     one = read(path, tmp_path / "one")
     with LocalWorkers(2) as workers:
-        room = Workroom(tmp_path / "two", BuildOptions(workers=2), workers)
+        room = BuildContext(tmp_path / "two", BuildOptions(workers=2), workers)
         two = boxes_.index_boxes(["test"], found(path), boxes_.train_image, tuple(IDS), room).table
     assert path.stat().st_size > boxes_._SMALL_BYTES
     assert two.equals(one)

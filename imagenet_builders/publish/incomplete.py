@@ -40,7 +40,7 @@ _TOKEN = "[0-9a-f]" * 16
 _INCOMPLETE_DEAD_SECONDS = 3600.0
 
 
-class Workplace:
+class IncompleteDir:
     """The place of one build of a dataset; only for whoever holds its lock.
 
     Args:

@@ -46,7 +46,7 @@ from support.surviving import (  # noqa: E402  # As above.
 )
 
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-IN_PIECES = "from imagenet_builders.write import record_files as writers; writers._MAX_BYTES = 1"
+IN_PIECES = "from imagenet_builders.write import new_file; new_file._MAX_BYTES = 1"
 MOST_ENDS = 3
 
 

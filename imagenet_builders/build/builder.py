@@ -39,8 +39,8 @@ from imagenet_builders.scratch.copy_first import staged_sources
 from imagenet_builders.scratch.original_names import naming_originals
 from imagenet_builders.scratch.space import check_scratch
 from imagenet_builders.sources.reader import Reader
-from imagenet_builders.write import durable
-from imagenet_builders.write.record_files import FILE_FORMATS
+from imagenet_builders.write import durable, marks, outputs
+from imagenet_builders.write.outputs.output import Output
 from imagenet_builders.write.results import SplitResult
 
 
@@ -183,7 +183,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
             download_dir: Not used; nothing is downloaded.
             download_config: `manual_dir`, number of shards, what to do with a dataset that is there
                 (`download_mode`), ...
-            file_format: `tfrecord` or `array_record`.
+            file_format: Name of an output; None for the default one.
             **kwargs: Not used.
 
         Raises:
@@ -277,11 +277,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
             place.incomplete.open({})
             return
         options = place.options
-        file_format = self.info.file_format.value
-        if file_format not in FILE_FORMATS:
-            raise OptionError(
-                f"file_format must be one of {', '.join(FILE_FORMATS)}, not {file_format!r}"
-            )
+        output = outputs.for_tfds(self.info.file_format.value)
         scratch = shared_scratch(options, download_config, Path(self.data_dir_root))
         check_scratch(scratch, options)
         manual_dir = as_workers_see(tfds_request.manual_dir_of(dl_manager), download_config)
@@ -295,12 +291,16 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
             )
             room = BuildContext(scratch, options, workers)
             with naming_originals(self._copy, room.unpacked):
-                results = self._build_splits(room, place, download_config)
+                results = self._build_splits(room, place, output, download_config)
         self.results = as_original(self.results_as_staged(results), self._copy, scratch)
         self.info.set_splits(tfds.core.SplitDict(map(self._split_info, self.results)))
 
     def _build_splits(
-        self, room: BuildContext, place: BuildSession, download_config: tfds.download.DownloadConfig
+        self,
+        room: BuildContext,
+        place: BuildSession,
+        output: Output,
+        download_config: tfds.download.DownloadConfig,
     ) -> list[SplitResult]:
         """Indexes, plans and writes what the copy or the original holds."""
         with saying_why(self._copy.manual_dir):
@@ -311,7 +311,8 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
             plans,
             [recipe.also_read for recipe in recipes],
             dataset=self.info.full_name,
-            file_format=self.info.file_format.value,
+            file_format=output.name,
+            mark_format=marks.FORMAT,
             version=imagenet_builders.__version__,
             scratch=room.scratch,
         )
@@ -325,7 +326,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
                 plans,
                 name=self.info.full_name,
                 shard_path=self._shard_path,
-                file_format=self.info.file_format.value,
+                output=output,
                 incomplete=place.incomplete,
                 options=room.options,
                 workers=room.workers,

@@ -18,6 +18,7 @@ from imagenet_builders.run.progress import Progress
 from imagenet_builders.scratch.copy import ScratchCopy
 from imagenet_builders.write import durable
 from imagenet_builders.write.marks import MarkedShard, finished_shard
+from imagenet_builders.write.outputs.output import Output
 from imagenet_builders.write.results import ShardResult, SplitResult
 from imagenet_builders.write.shard import ShardJob, prefetch, write_shard
 from imagenet_builders.write.space import check_space
@@ -34,7 +35,7 @@ def write_splits(
     *,
     name: str,
     shard_path: Callable[[str, int, int], Path],
-    file_format: str,
+    output: Output,
     incomplete: IncompleteDir,
     options: BuildOptions,
     workers: Workers,
@@ -46,7 +47,7 @@ def write_splits(
         plans: Their plans.
         name: What is built, for the progress bar.
         shard_path: From split, shard and number of shards to the file.
-        file_format: Name of the file format.
+        output: How shards become files.
         incomplete: Where finished shards and their marks are; it is open.
         options: How to write.
         workers: Who writes.
@@ -87,7 +88,7 @@ def write_splits(
         left = sum(sizes[shard.which][shard.number] for shard in todo)
         check_space(incomplete.directory, left, _FILES_A_SHARD * len(todo))
         # Made one by one: together, the jobs hold all rows once more.
-        jobs = (_shard_job(plans[s.which], recipes[s.which], s, file_format, options) for s in todo)
+        jobs = (_shard_job(plans[s.which], recipes[s.which], s, output, options) for s in todo)
         written: Iterator[tuple[int, ShardResult]] = workers.run(
             write_shard, jobs, report=progress.update, prefetch=prefetch, in_process=in_process
         )
@@ -142,14 +143,14 @@ def _marked_job(plan: SplitPlan, shard: _Shard, options: BuildOptions) -> Marked
 
 
 def _shard_job(
-    plan: SplitPlan, recipe: SplitRecipe, shard: _Shard, file_format: str, options: BuildOptions
+    plan: SplitPlan, recipe: SplitRecipe, shard: _Shard, output: Output, options: BuildOptions
 ) -> ShardJob:
     rows, files = plan.shard(shard.number)
     return ShardJob(
         split=plan.split,
         number=shard.number,
         path=str(shard.path),
-        file_format=file_format,
+        output=output,
         examples=recipe.examples,
         rows=index_lib.to_bytes(rows),
         files=files,

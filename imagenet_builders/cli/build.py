@@ -17,6 +17,7 @@ from imagenet_builders.datasets import BUILDER_MODULES, SURVEYS
 from imagenet_builders.errors import OptionError, StagingError
 from imagenet_builders.locate.found import KINDS
 from imagenet_builders.options import BAD_IMAGE_POLICIES, CLASS_LISTS, BuildOptions, require_local
+from imagenet_builders.write import outputs
 
 if TYPE_CHECKING:
     from imagenet_builders.scratch.shared_copies import SharedCopies
@@ -66,7 +67,9 @@ def add_parser(commands: Any) -> None:
         help="where datasets go (default: $TFDS_DATA_DIR or ~/tensorflow_datasets)",
     )
     parser.add_argument(
-        "--file-format", choices=("tfrecord", "array_record"), help="default: tfrecord"
+        "--file-format",
+        choices=outputs.file_formats(),
+        help=f"default: {outputs.DEFAULT.name}",
     )
     parser.add_argument(
         "--workers", type=int, help="processes that write shards (default: the CPUs you may use)"

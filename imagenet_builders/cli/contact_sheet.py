@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from imagenet_builders import labels
 from imagenet_builders.datasets import BUILDER_MODULES
 from imagenet_builders.errors import LabelError, StagingError
+from imagenet_builders.write import outputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,7 +111,8 @@ def _short(full_name: str) -> str:
 
 def _first(builder: Any, split: str, count: int) -> Iterator[dict[str, Any]]:
     """The first examples of a split, in whatever format it was written."""
-    if builder.info.file_format.value == "array_record":
+    output = outputs.get(builder.info.file_format.value)
+    if output is not None and output.tfds_call == "data_source":
         source = builder.as_data_source(split)
         yield from (source[number] for number in range(min(count, len(source))))
     else:

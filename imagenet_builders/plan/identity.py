@@ -22,6 +22,7 @@ def describe(
     *,
     dataset: str,
     file_format: str,
+    mark_format: int,
     version: str,
     scratch: Path,
 ) -> dict[str, Any]:
@@ -32,6 +33,7 @@ def describe(
         also_read: For each, the files that it was made from besides those that its rows point into.
         dataset: Full name of the dataset.
         file_format: Name of the file format.
+        mark_format: Of the marks that say which shards are finished.
         version: Version of this package.
         scratch: Directory of files that were unpacked; when they were is of no interest.
 
@@ -51,6 +53,7 @@ def describe(
         "dataset": dataset,
         "imagenet-builders": version,
         "file format": file_format,
+        "mark format": mark_format,
         "splits": splits,
     }
 
@@ -94,6 +97,8 @@ def _difference(before: Any, now: Mapping[str, Any]) -> str:
     for name in ("dataset", "imagenet-builders", "file format"):
         if before.get(name) != now.get(name):
             return f"its {name} was {before.get(name)!r} and is {now.get(name)!r}"
+    if before.get("mark format") != now.get("mark format"):
+        return "another version of this package wrote down what is in them"
     old, new = before.get("splits"), now.get("splits", {})
     if not isinstance(old, Mapping):
         return unknown

@@ -64,7 +64,7 @@ class Verdict:
     Attributes:
         dataset: Its name with configuration and version; the directory's where these are unknown.
         directory: Where it is.
-        file_format: `tfrecord`, `array_record`, or None where that is unknown.
+        file_format: Name of the output that wrote it, or None where that is unknown.
         splits: What was read of each split.
         problems: The first of the problems.
         problem_count: The number of all; 0 for a dataset that is right.
@@ -109,7 +109,8 @@ def verify_dataset(directory: Path, *, workers: int, decode: bool = False) -> Ve
     except MetadataError as error:
         problems.add(Problem(error.path, error.what))
     else:
-        file_format = description.file_format
+        file_format = description.output.name
+        description.output.import_library()
         config = f"/{description.config}" if description.config else ""
         name = f"{description.name}{config}:{description.version}"
         recorded = provenance.recorded(directory, document, description, problems)
@@ -254,7 +255,7 @@ def _jobs(
             split=split.name,
             number=number,
             path=str(directory / shard),
-            file_format=description.file_format,
+            output=description.output,
             fields=description.fields,
             classes=classes,
             examples=split.lengths[number],

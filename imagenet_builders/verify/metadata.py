@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from imagenet_builders.errors import ImagenetBuildersError
+from imagenet_builders.write import outputs
+from imagenet_builders.write.outputs.output import Output
 
 MAX_METADATA_BYTES = 1 << 26
 """Bound on a file of metadata; the provenance of 13 million images has at most some megabytes."""
@@ -79,7 +81,7 @@ class Description:
         name: Its name.
         config: Its configuration, or None.
         version: Its version.
-        file_format: `tfrecord` or `array_record`.
+        output: The output that wrote its shards.
         splits: Its splits.
         fields: The features of its examples.
         labels: Feature path of each label to the names of the classes; empty without a file.
@@ -89,7 +91,7 @@ class Description:
     name: str
     config: str | None
     version: str
-    file_format: str
+    output: Output
     splits: tuple[SplitInfo, ...]
     fields: tuple[Field, ...]
     labels: dict[str, tuple[str, ...]]
@@ -160,10 +162,8 @@ def describe(directory: Path) -> Description:
     path = directory / "dataset_info.json"
     info = _mapping(path, read_json(path), "the document")
     name = _text(path, info, "name")
-    file_format = _text(path, info, "fileFormat") if "fileFormat" in info else "tfrecord"
-    if file_format not in ("tfrecord", "array_record"):
-        raise MetadataError(path, f"the file format {file_format!a} cannot be verified")
-    splits = tuple(_split(path, name, file_format, entry) for entry in _list(path, info, "splits"))
+    output = _output(path, info)
+    splits = tuple(_split(path, name, output, entry) for entry in _list(path, info, "splits"))
     if len({split.name for split in splits}) != len(splits):
         raise MetadataError(path, "a split is there twice")
     if not splits:
@@ -189,7 +189,7 @@ def describe(directory: Path) -> Description:
         name,
         _text(path, info, "configName") if "configName" in info else None,
         _text(path, info, "version"),
-        file_format,
+        output,
         splits,
         fields,
         labels,
@@ -197,7 +197,17 @@ def describe(directory: Path) -> Description:
     )
 
 
-def _split(path: Path, dataset: str, file_format: str, entry: Any) -> SplitInfo:
+def _output(path: Path, info: dict[str, Any]) -> Output:
+    if "fileFormat" not in info:
+        return outputs.DEFAULT
+    name = _text(path, info, "fileFormat")
+    output = outputs.get(name)
+    if output is None:
+        raise MetadataError(path, f"the file format {name!a} cannot be verified")
+    return output
+
+
+def _split(path: Path, dataset: str, output: Output, entry: Any) -> SplitInfo:
     entry = _mapping(path, entry, "a split")
     name = _text(path, entry, "name")
     template = entry.get("filepathTemplate", _TEMPLATE)
@@ -209,7 +219,7 @@ def _split(path: Path, dataset: str, file_format: str, entry: Any) -> SplitInfo:
     shards = tuple(
         template.replace("{DATASET}", dataset)
         .replace("{SPLIT}", name)
-        .replace("{FILEFORMAT}", file_format)
+        .replace("{FILEFORMAT}", output.suffix)
         .replace("{SHARD_X_OF_Y}", f"{number:05}-of-{len(lengths):05}")
         for number in range(len(lengths))
     )

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
-from imagenet_builders.errors import ImagenetBuildersError
-
 REBUILD = "build the dataset again"
 
 SHOWN = 20
@@ -71,24 +69,3 @@ class Problems:
         room = SHOWN - len(self.kept)
         self.kept += list(problems)[:room]
         self.count += count
-
-
-class FileError(ImagenetBuildersError):
-    """The rest of a record file cannot be read.
-
-    Attributes:
-        what: What is wrong.
-        offset: Where, in bytes, or None.
-        expected: What should be there, or None.
-        found: What is there, or None.
-    """
-
-    def __init__(
-        self,
-        what: str,
-        offset: int | None = None,
-        expected: str | None = None,
-        found: str | None = None,
-    ):
-        super().__init__(what)
-        self.what, self.offset, self.expected, self.found = what, offset, expected, found

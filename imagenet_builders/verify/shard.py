@@ -9,14 +9,16 @@ import os
 from collections import Counter
 from typing import cast
 
+import google_crc32c
+
 from imagenet_builders.formats.tfrecord.example import parse
 from imagenet_builders.formats.tfrecord.wire import DamageError
 from imagenet_builders.run.jobs import Report
 from imagenet_builders.verify.example import Finding, check_features, check_image, check_key
 from imagenet_builders.verify.known import known
 from imagenet_builders.verify.metadata import Field
-from imagenet_builders.verify.problems import REBUILD, FileError, Problem, Problems
-from imagenet_builders.verify.record_files import Record, RecordFile
+from imagenet_builders.verify.problems import REBUILD, Problem, Problems
+from imagenet_builders.write.outputs.output import Output, Record, RecordFileError
 
 _REPORT_EVERY = 8 << 20
 
@@ -31,7 +33,7 @@ class VerifyJob:
         split: The split.
         number: The shard, counted from 0.
         path: The file.
-        file_format: `tfrecord` or `array_record`.
+        output: The output that wrote it.
         fields: The features of its examples.
         classes: The classes in the order of their labels.
         examples: Number of records that it should have.
@@ -45,7 +47,7 @@ class VerifyJob:
     split: str
     number: int
     path: str
-    file_format: str
+    output: Output
     fields: tuple[Field, ...]
     classes: tuple[str, ...]
     examples: int
@@ -112,7 +114,7 @@ class _Shard:
         job = self.job
         try:
             self._read()
-        except FileError as error:
+        except RecordFileError as error:
             self._problem(Finding(error.what, error.expected, error.found), offset=error.offset)
         except OSError as error:
             self._problem(Finding(f"the file cannot be read: {error.strerror or error}"), None)
@@ -148,9 +150,9 @@ class _Shard:
                     f"{size:,}",
                 )
             )
-        file = RecordFile(job.path, job.file_format, whole_crc=job.file_crc is not None)
+        checksum = google_crc32c.Checksum()
         told = images = 0
-        for record in file:
+        for record in job.output.read(job.path, None if job.file_crc is None else checksum):
             self._check(record)
             self.count += 1
             self.size += len(record.data)
@@ -159,13 +161,14 @@ class _Shard:
                 self.report(images, self.size - told)
                 told, images = self.size, 0
         self.report(images, self.size - told)
-        if job.file_crc is not None and file.crc != job.file_crc:
+        crc = int.from_bytes(checksum.digest(), "big")
+        if job.file_crc is not None and crc != job.file_crc:
             self._problem(
                 Finding(
                     "the file is not the one that was built: it has another CRC-32C than "
                     "provenance.json says",
                     f"{job.file_crc:08x}",
-                    f"{file.crc:08x}",
+                    f"{crc:08x}",
                 )
             )
 

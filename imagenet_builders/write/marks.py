@@ -1,7 +1,12 @@
-"""DOCSTRING of write/marks."""
+"""Marks: small files that say of a shard that it is finished, and what is in it.
+
+A mark is a line with the SHA-256 of the rest, which is the shard's `ShardResult` as JSON; in it the
+offsets of the records are base64 of the bytes that `RecordOffsets` packs.
+"""
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import hashlib
 import json
@@ -11,9 +16,16 @@ from pathlib import Path
 import google_crc32c
 
 from imagenet_builders.plan.recipe import Note
+from imagenet_builders.write.offsets import RecordOffsets
 from imagenet_builders.write.results import ShardResult
 
+FORMAT = 2
+"""Of what is in a mark; shards whose marks have another format are written again."""
+
 _READ_BYTES = 1 << 20
+
+# No mark is longer: the offsets of 13 million records, were they all in one shard, have 210 MB.
+_MAX_BYTES = 1 << 28
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,20 +77,35 @@ def finished_shard(job: MarkedShard, report: Callable[[int, int], None]) -> Shar
     return result
 
 
-def _mark(result: ShardResult) -> bytes:
-    """What a finished shard's mark holds: the result, and before it its SHA-256."""
-    text = json.dumps(dataclasses.asdict(result)).encode()
+def mark_content(result: ShardResult) -> bytes:
+    """What the mark of a finished shard holds: a SHA-256, and the result as JSON.
+
+    >>> result = ShardResult("train", 0, 1, 5, 21, "89abcdef", (), None)
+    >>> mark_content(result).partition(b"\n")[2]
+    b'{"split": "train", "number": 0, ..., "notes": [], "offsets": null}'
+    """
+    content = dataclasses.asdict(result)
+    if result.offsets is not None:
+        content["offsets"] = base64.b64encode(result.offsets.packed).decode()
+    text = json.dumps(content).encode()
     return hashlib.sha256(text).hexdigest().encode() + b"\n" + text
 
 
 def read_mark(path: Path) -> ShardResult | None:
     """What a mark says of its shard; None if there is none, or it was damaged."""
     try:
-        digest, _, text = path.read_bytes().partition(b"\n")
+        with open(path, "rb") as file:
+            digest, _, text = file.read(_MAX_BYTES).partition(b"\n")
         if digest.decode() != hashlib.sha256(text).hexdigest():
             return None
         content = json.loads(text)
         notes = tuple(Note(**note) for note in content.pop("notes"))
-        return ShardResult(**content, notes=notes)
+        offsets = content.pop("offsets")
+        if offsets is not None:
+            offsets = RecordOffsets(base64.b64decode(offsets, validate=True))
+        result = ShardResult(**content, notes=notes, offsets=offsets)
+        if offsets is not None and not offsets.fit(result.examples, result.file_bytes):
+            return None
+        return result
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None

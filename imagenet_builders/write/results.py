@@ -1,4 +1,4 @@
-"""DOCSTRING of write/results."""
+"""What was written: of a shard, of a split, and of each image that is not stored as it was found."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from imagenet_builders.plan.recipe import Note
 from imagenet_builders.sources.rows import SourceFile
+from imagenet_builders.write.offsets import RecordOffsets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +59,7 @@ class ShardResult:
         file_bytes: Bytes of the file.
         crc32c: CRC-32C of the file, 8 hexadecimal digits.
         notes: Images repaired or skipped.
+        offsets: Where each record's bytes lie in the file; None if its format transforms them.
     """
 
     split: str
@@ -67,3 +69,4 @@ class ShardResult:
     file_bytes: int
     crc32c: str
     notes: tuple[Note, ...]
+    offsets: RecordOffsets | None

@@ -22,8 +22,9 @@ from imagenet_builders.plan.recipe import MakeExamples, Note
 from imagenet_builders.run.jobs import Report
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.sources.rows import WHOLE_FILE, SourceFile
-from imagenet_builders.write import durable, record_files
-from imagenet_builders.write.marks import _mark
+from imagenet_builders.write import durable
+from imagenet_builders.write.marks import mark_content
+from imagenet_builders.write.outputs.output import Output
 from imagenet_builders.write.results import ShardResult
 
 # Progress is told about this often, in bytes of images.
@@ -44,7 +45,7 @@ class ShardJob:
         split: Name of the split.
         number: The shard, counted from 0.
         path: Where the finished shard goes.
-        file_format: Name of the file format, as in TensorFlow Datasets.
+        output: How the shard becomes a file.
         examples: Makes examples of rows.
         rows: The rows, as an Arrow stream.
         files: The files that the rows point into.
@@ -55,7 +56,7 @@ class ShardJob:
     split: str
     number: int
     path: str
-    file_format: str
+    output: Output
     examples: MakeExamples
     rows: bytes
     files: tuple[SourceFile, ...]
@@ -90,7 +91,7 @@ def write_shard(job: ShardJob, report: Report) -> Future[ShardResult]:
         with Reader(job.files) as reader:
             examples = job.examples(rows, reader, job.bad_images, notes)
             counted = _reporting(examples, reader, report)
-            written = record_files.write_records(partial, job.file_format, counted)
+            written = job.output.write(partial, counted)
     except BaseException:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
@@ -103,6 +104,7 @@ def write_shard(job: ShardJob, report: Report) -> Future[ShardResult]:
         written.file_bytes,
         written.crc32c,
         tuple(notes),
+        written.offsets,
     )
     return _finishers().submit(_finish, job, partial, result)
 
@@ -119,7 +121,7 @@ def _finish(job: ShardJob, partial: Path, result: ShardResult) -> ShardResult:
                     f"{path}: {result.file_bytes:,} bytes were written but the file has {size:,}; "
                     "the target's file system lost some, look at its quota and its log"
                 )
-            durable.write_file(Path(job.mark), _mark(result))
+            durable.write_file(Path(job.mark), mark_content(result))
             partial.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):

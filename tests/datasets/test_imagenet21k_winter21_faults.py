@@ -43,6 +43,7 @@ from imagenet_builders.plan import index as index_lib
 from imagenet_builders.scratch import gunzip
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.sources.rows import WHOLE_FILE, Rows, SourceFile
+from imagenet_builders.write import outputs
 from imagenet_builders.write.shard import ShardJob, prefetch
 
 # Few classes of thousands are there, which is the subject of tests of its own.
@@ -250,7 +251,7 @@ def test_reading_ahead_copes_with_rows_that_are_files(tmp_path: Path):
             "train",
             0,
             "",
-            "tfrecord",
+            outputs.DEFAULT,
             make_examples,
             index_lib.to_bytes(rows.table()),
             files,

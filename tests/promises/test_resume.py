@@ -40,7 +40,7 @@ from support.surviving import (
 __all__ = ["forks", "quick_path", "small"]  # Fixtures.
 
 HOME = Path(DATASET).parent
-IN_PIECES = "from imagenet_builders.write import record_files as writers; writers._MAX_BYTES = 1"
+IN_PIECES = "from imagenet_builders.write import new_file; new_file._MAX_BYTES = 1"
 WITHOUT_EXCHANGE = (
     "from imagenet_builders.publish import exchange\n"
     "exchange._exchange = lambda one, other: False\n"

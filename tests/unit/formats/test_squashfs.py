@@ -29,7 +29,7 @@ from imagenet_builders.formats.squashfs.tables import SUPERBLOCK_BYTES
 from imagenet_builders.plan.index import to_bytes
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.sources.rows import WHOLE_FILE, SourceFile
-from imagenet_builders.write import shard
+from imagenet_builders.write import outputs, shard
 from imagenet_builders.write.shard import ShardJob
 
 pytestmark = pytest.mark.skipif(
@@ -443,7 +443,7 @@ def test_what_is_read_of_an_image_was_asked_for_ahead(
         os, "posix_fadvise", lambda fd, start, size, advice: asked.append((start, start + size))
     )
     monkeypatch.setattr(shard, "_ADVICE_GAP", 0)
-    shard.prefetch(ShardJob("train", 0, "", "", make_examples, to_bytes(rows), files, "fail", ""))
+    shard.prefetch(ShardJob("train", 0, "", outputs.DEFAULT, make_examples, to_bytes(rows), files, "fail", ""))
     found: list[tuple[int, int]] = []
     pread = os.pread
 

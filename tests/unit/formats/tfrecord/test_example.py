@@ -25,7 +25,8 @@ from imagenet_builders.formats.tfrecord.frame import FRAME_BYTES, frame
 from imagenet_builders.plan.index import Index
 from imagenet_builders.plan.plan import plan_split, shard_ends
 from imagenet_builders.sources.rows import Rows
-from imagenet_builders.write.record_files import write_records
+from imagenet_builders.write import outputs
+from imagenet_builders.write.outputs.output import Written
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 # Surrogates are no text that a proto can hold.
@@ -147,6 +148,12 @@ def test_a_frame_is_the_one_that_tensorflow_writes(tmp_path: Path, size: int):
     assert before + record + after == (tmp_path / "theirs").read_bytes()
     assert length == len(record)
     assert len(before) + len(after) == FRAME_BYTES
+
+
+def write_records(path: Path, file_format: str, examples: Iterable[Any]) -> Written:
+    output = outputs.get(file_format)
+    assert output is not None
+    return output.write(path, examples)
 
 
 def flat_examples(sizes: list[int]) -> list[records.FlatExample]:

@@ -1,0 +1,98 @@
+"""A new file that is written in few system calls, with a checksum of all that went into it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import google_crc32c
+
+from imagenet_builders.write import durable
+
+# A vectored write takes at most so many buffers (IOV_MAX is 1024 on Linux), and waits for so many
+# bytes: enough that system calls do not matter, little enough to stay in the processor's cache.
+_MAX_BUFFERS = 512
+_MAX_BYTES = 1 << 20
+
+
+class NewFile:
+    """A file being written; whatever goes wrong with it is a `TargetError`.
+
+    Args:
+        path: The file; one that is there already is replaced.
+
+    Attributes:
+        size: Bytes of the file. Like the checksum, it is that of the whole file once the `with`
+            block has ended.
+    """
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._buffers: list[bytes] = []
+        self._waiting = 0
+        self._crc = 0
+        self.size = 0
+
+    @property
+    def crc32c(self) -> str:
+        """CRC-32C of what was written, 8 hexadecimal digits."""
+        return f"{self._crc:08x}"
+
+    def __enter__(self) -> Self:
+        with durable.writing(self._path):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+            self._fd = os.open(self._path, flags, 0o666)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if error is None:
+                self._flush()
+        finally:
+            # Over a network, a quota that is used up may be reported only here.
+            with durable.writing(self._path):
+                os.close(self._fd)
+
+    def write(self, buffers: Sequence[bytes], size: int) -> None:
+        """Appends buffers, which are not copied.
+
+        Args:
+            buffers: The next bytes of the file, in pieces.
+            size: Their bytes in all.
+        """
+        self._buffers += buffers
+        self._waiting += size
+        if self._waiting >= _MAX_BYTES or len(self._buffers) >= _MAX_BUFFERS:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Writes all buffers, however little the kernel takes at a time."""
+        buffers, self._buffers = self._buffers, []
+        for buffer in buffers:
+            self._crc = google_crc32c.extend(self._crc, buffer)
+        with durable.writing(self._path):
+            for start in range(0, len(buffers), _MAX_BUFFERS):
+                _write_all(self._fd, buffers[start : start + _MAX_BUFFERS])
+        self.size += self._waiting
+        self._waiting = 0
+
+
+def _write_all(fd: int, buffers: list[bytes]) -> None:
+    left: list[bytes | memoryview] = list(buffers)
+    while left:
+        written = os.writev(fd, left)
+        done = 0
+        while done < len(left) and written >= len(left[done]):
+            written -= len(left[done])
+            done += 1
+        left = left[done:]
+        if left and written:
+            left[0] = memoryview(left[0])[written:]

@@ -1,0 +1,111 @@
+"""ArrayRecord: files that its library reads in any order, as JAX and Grain do."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imagenet_builders.write import durable
+from imagenet_builders.write.outputs.output import (
+    Checksum,
+    Output,
+    Record,
+    RecordFileError,
+    Written,
+)
+
+if TYPE_CHECKING:
+    from imagenet_builders.formats.tfrecord.example import FlatExample
+
+# The options of TensorFlow Datasets: one record a group, so that any one can be read alone.
+_OPTIONS = "group_size:1"
+_READ_BYTES = 1 << 20
+_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
+
+
+def _write(path: Path, examples: Iterable[FlatExample]) -> Written:
+    import google_crc32c
+
+    from imagenet_builders.formats.tfrecord.example import serialize
+
+    library = OUTPUT.import_library()
+    count = record_bytes = 0
+    with _writing(path):
+        writer = library.ArrayRecordWriter(os.fspath(path), _OPTIONS)
+    try:
+        for example in examples:
+            record = b"".join(serialize(example))
+            with _writing(path):
+                writer.write(record)
+            count += 1
+            record_bytes += len(record)
+    finally:
+        with _writing(path):
+            writer.close()
+    checksum = google_crc32c.Checksum()
+    with durable.writing(path):
+        size = _read_all(path, checksum)
+    return Written(count, record_bytes, size, checksum.hexdigest().decode())
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """The library raises RuntimeError with the system's words in it, whatever went wrong."""
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        for number in _ERRORS:
+            if os.strerror(number) in str(error):
+                error = OSError(number, os.strerror(number))
+        if not isinstance(error, OSError):
+            error = OSError(None, str(error))
+        raise durable.target_error(path, error) from error
+
+
+def _read(path: str, checksum: Checksum | None) -> Iterator[Record]:
+    library = OUTPUT.import_library()
+    if checksum is not None:
+        _read_all(path, checksum)
+    try:
+        reader = library.ArrayRecordReader(path)
+    except (RuntimeError, ValueError) as error:
+        raise RecordFileError(f"not an ArrayRecord file: {_words(error)}") from None
+    try:
+        for _ in range(reader.num_records()):
+            yield Record(reader.read(), None)
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise RecordFileError(f"the rest of the file cannot be read: {_words(error)}") from None
+    finally:
+        # Closing it raises once more what was wrong with the file.
+        with contextlib.suppress(RuntimeError):
+            reader.close()
+
+
+def _read_all(path: str | Path, checksum: Checksum) -> int:
+    """Gives all bytes of a file to a checksum; returns their number."""
+    size = 0
+    with open(path, "rb", buffering=0) as file:
+        while data := file.read(_READ_BYTES):
+            checksum.update(data)
+            size += len(data)
+    return size
+
+
+def _words(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+OUTPUT = Output(
+    "array_record",
+    "array_record",
+    _write,
+    _read,
+    tfds_call="data_source",
+    library="array_record.python.array_record_module",
+    package="array-record",
+)
+"""ArrayRecord. Its records are compressed, so they have no offsets of their own in the file."""

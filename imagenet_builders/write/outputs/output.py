@@ -1,0 +1,127 @@
+"""What an output is: how a shard is written, what it leaves behind, and how it is read again."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+
+from imagenet_builders.errors import ImagenetBuildersError, OptionError
+from imagenet_builders.formats.tfrecord.wire import DamageError
+from imagenet_builders.write.offsets import RecordOffsets
+
+if TYPE_CHECKING:
+    from imagenet_builders.formats.tfrecord.example import FlatExample
+
+
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """What went into a shard's file.
+
+    Attributes:
+        examples: Number of records.
+        record_bytes: Bytes of the records themselves, which is what TensorFlow Datasets calls the
+            size of a split.
+        file_bytes: Bytes that the file must have.
+        crc32c: CRC-32C that the file must have, 8 hexadecimal digits.
+        offsets: Where each record's bytes lie in the file; None for a format that transforms them.
+    """
+
+    examples: int
+    record_bytes: int
+    file_bytes: int
+    crc32c: str
+    offsets: RecordOffsets | None = None
+
+
+class Record(NamedTuple):
+    """A record that was read.
+
+    Attributes:
+        data: Its bytes.
+        offset: Where its bytes begin in the file; None where only the format's library knows.
+        damage: What is wrong with them by their checksum, or None.
+    """
+
+    data: bytes
+    offset: int | None
+    damage: DamageError | None = None
+
+
+class RecordFileError(ImagenetBuildersError):
+    """The rest of a record file cannot be read.
+
+    Attributes:
+        what: What is wrong.
+        offset: Where, in bytes, or None.
+        expected: What should be there, or None.
+        found: What is there, or None.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        offset: int | None = None,
+        expected: str | None = None,
+        found: str | None = None,
+    ):
+        super().__init__(what)
+        self.what, self.offset, self.expected, self.found = what, offset, expected, found
+
+
+class Checksum(Protocol):
+    """A running checksum, such as `google_crc32c.Checksum`."""
+
+    def update(self, data: bytes, /) -> object:
+        """Takes the next bytes of a file."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """A file format that shards are written in.
+
+    It is passed to worker processes, so its functions are those of a module.
+
+    Attributes:
+        name: Its name, which is that of the file format in TensorFlow Datasets if it has one.
+        suffix: What stands for the format in the name of a shard's file.
+        write: Writes a new file of examples, in order, in place of what is there. Raises
+            `TargetError` where the file cannot be written. The same examples give the same bytes.
+        read: Yields the records of a file, strictly: no length is believed and no checksum is left
+            uncompared. A `Checksum` that is given receives all bytes of the file, in order. Raises
+            `RecordFileError` where the rest cannot be read.
+        tfds_call: The function of TensorFlow Datasets that reads a dataset of such shards; None
+            where none does.
+        index: Makes the content of the index file of a shard from the offsets of its records; None
+            for an output without one.
+        library: The module that writes and reads the format, if this package does not do it itself.
+        package: The package on PyPI that has the library.
+    """
+
+    name: str
+    suffix: str
+    write: Callable[[Path, Iterable[FlatExample]], Written]
+    read: Callable[[str, Checksum | None], Iterator[Record]]
+    tfds_call: Literal["load", "data_source"] | None = None
+    index: Callable[[RecordOffsets], bytes] | None = None
+    library: str | None = None
+    package: str | None = None
+
+    def import_library(self) -> Any:
+        """The library of the format; None if it needs none.
+
+        Raises:
+            OptionError: It is not installed.
+        """
+        if self.library is None:
+            return None
+        try:
+            return importlib.import_module(self.library)
+        except ImportError as error:
+            raise OptionError(
+                f"file format {self.name} needs the Python package {self.package}, which cannot be "
+                f"imported here ({error}); install it (`pip install {self.package}`), or choose "
+                "another file format"
+            ) from error

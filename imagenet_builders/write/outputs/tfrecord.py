@@ -1,0 +1,94 @@
+"""TFRecord: records in frames with checksums, which TensorFlow and most other readers read."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imagenet_builders.formats.tfrecord import frame
+from imagenet_builders.formats.tfrecord.wire import DamageError
+from imagenet_builders.write.new_file import NewFile
+from imagenet_builders.write.offsets import RecordOffsets
+from imagenet_builders.write.outputs.output import (
+    Checksum,
+    Output,
+    Record,
+    RecordFileError,
+    Written,
+)
+
+if TYPE_CHECKING:
+    from imagenet_builders.formats.tfrecord.example import FlatExample
+
+_READ_BYTES = 4 << 20
+
+
+def _write(path: Path, examples: Iterable[FlatExample]) -> Written:
+    from imagenet_builders.formats.tfrecord.example import serialize
+
+    sizes = array("I")
+    with NewFile(path) as file:
+        for example in examples:
+            record = serialize(example)
+            before, after, length = frame.frame(record)
+            file.write([before, *record, after], length + frame.FRAME_BYTES)
+            sizes.append(length)
+    return Written(len(sizes), sum(sizes), file.size, file.crc32c, _offsets(sizes))
+
+
+def _offsets(sizes: array[int]) -> RecordOffsets:
+    import numpy as np
+
+    lengths = np.frombuffer(sizes, dtype=np.uintc).astype(np.int64)
+    ends = np.cumsum(lengths + frame.FRAME_BYTES)
+    return RecordOffsets.of(ends - frame.TAIL_BYTES - lengths, lengths)
+
+
+def _read(path: str, checksum: Checksum | None) -> Iterator[Record]:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = os.fstat(fd).st_size
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        yield from _framed(fd, size, checksum)
+    finally:
+        os.close(fd)
+
+
+def _framed(fd: int, size: int, checksum: Checksum | None) -> Iterator[Record]:
+    at = 0  # Where the record's frame begins.
+    buffer, position = b"", 0
+
+    def take(count: int) -> bytes:
+        nonlocal buffer, position
+        parts = [buffer[position : position + count]]
+        missing = count - len(parts[0])
+        position += count
+        while missing > 0:
+            buffer = os.read(fd, max(missing, _READ_BYTES))
+            if not buffer:
+                raise RecordFileError("the file became shorter while it was read", at)
+            if checksum is not None:
+                checksum.update(buffer)
+            parts.append(buffer[:missing])
+            position = missing
+            missing -= len(buffer)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    while at < size:
+        head = take(min(frame.HEAD_BYTES, size - at))
+        try:
+            length = frame.data_length(head, size - at)
+        except DamageError as error:
+            raise RecordFileError(error.what, at, error.expected, error.found) from None
+        data = take(length)
+        damage = frame.data_damage(data, take(frame.TAIL_BYTES))
+        yield Record(data, at + frame.HEAD_BYTES, damage)
+        at += frame.FRAME_BYTES + length
+
+
+OUTPUT = Output("tfrecord", "tfrecord", _write, _read, tfds_call="load")
+"""TFRecord, written and read without TensorFlow."""

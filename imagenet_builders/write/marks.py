@@ -78,7 +78,7 @@ def finished_shard(job: MarkedShard, report: Callable[[int, int], None]) -> Shar
 
 
 def mark_content(result: ShardResult) -> bytes:
-    """What the mark of a finished shard holds: a SHA-256, and the result as JSON.
+    r"""What the mark of a finished shard holds: a SHA-256, and the result as JSON.
 
     >>> result = ShardResult("train", 0, 1, 5, 21, "89abcdef", (), None)
     >>> mark_content(result).partition(b"\n")[2]

@@ -1,4 +1,4 @@
-"""What was written: of a shard, of a split, and of each image that is not stored as it was found."""
+"""What was written: the results of shards and splits, and notes of repaired or skipped images."""
 
 from __future__ import annotations
 

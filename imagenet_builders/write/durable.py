@@ -8,8 +8,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,7 +31,7 @@ _REASONS = {
 
 def partial_path(path: Path) -> Path:
     """A temporary name beside `path` that no other process of any machine uses."""
-    owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+    owner = f"{os.uname().nodename}-{os.getpid()}-{os.urandom(4).hex()}"
     return path.with_name(f".{path.name}.{owner}{PARTIAL_SUFFIX}")
 
 

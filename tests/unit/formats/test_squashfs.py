@@ -443,7 +443,9 @@ def test_what_is_read_of_an_image_was_asked_for_ahead(
         os, "posix_fadvise", lambda fd, start, size, advice: asked.append((start, start + size))
     )
     monkeypatch.setattr(shard, "_ADVICE_GAP", 0)
-    shard.prefetch(ShardJob("train", 0, "", outputs.DEFAULT, make_examples, to_bytes(rows), files, "fail", ""))
+    shard.prefetch(
+        ShardJob("train", 0, "", outputs.DEFAULT, make_examples, to_bytes(rows), files, "fail", "")
+    )
     found: list[tuple[int, int]] = []
     pread = os.pread
 

@@ -85,14 +85,10 @@ def _description(dataset: str) -> str:
 
 
 def _options(_: str) -> str:
-    """A table of the fields of `BuildOptions`."""
-    import dataclasses
+    """Tables of all options of `build`, with their environment variables."""
+    from imagenet_builders.cli import reference
 
-    from imagenet_builders.options import BuildOptions
-
-    rows = ["| field | default |", "|---|---|"]
-    rows += [f"| `{each.name}` | {each.default} |" for each in dataclasses.fields(BuildOptions)]
-    return "\n".join(rows)
+    return reference.build_options()
 
 
 _GENERATORS: dict[str, Callable[[str], str]] = {

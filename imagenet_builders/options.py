@@ -1,9 +1,8 @@
-"""The knobs of a build: one frozen value, checked when it is made.
+"""The options of a build: one table, from which flags, variables and the docs' table are made.
 
-The command line fills it from its flags; under plain `tfds build` and the Python API it comes from
-the environment (`IMAGENET_BUILDERS_WORKERS`, `IMAGENET_BUILDERS_SCRATCH_DIR`,
-`IMAGENET_BUILDERS_BAD_IMAGES`, `IMAGENET_BUILDERS_STRICT`, `IMAGENET_BUILDERS_CLASSES`,
-`IMAGENET_BUILDERS_SOURCE`, `IMAGENET_BUILDERS_STAGE`).
+A field of `BuildOptions` says what its option does, how its value is written, and which values it
+may have. Flag and environment variable follow from its name: `workers` is `--workers` and
+`IMAGENET_BUILDERS_WORKERS`. A switch that is on by default has those that turn it off: `--no-wait`.
 """
 
 from __future__ import annotations
@@ -11,18 +10,15 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from imagenet_builders.errors import OptionError
 from imagenet_builders.locate.found import KINDS
-from imagenet_builders.run.cpus import usable_cpus
-
-BAD_IMAGE_POLICIES = ("fail", "skip")
-CLASS_LISTS = ("known", "archive")
 
 _MAX_WORKERS = 1024
+_MAX_GROUP = 2**32 - 2
 # Of two slashes, pathlib leaves one.
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _INSTEAD = {
@@ -30,98 +26,240 @@ _INSTEAD = {
     "data_dir": "build into a directory, then copy the finished dataset there",
     "scratch_dir": "choose one on a local disk",
 }
-_TRUTHS = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
+_TRUTHS = {"0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Option:
+    """How people give a field of `BuildOptions`.
+
+    Attributes:
+        name: Name of the field.
+        default: Value of the field where nobody gives one. True or False makes it a switch, whose
+            flag takes no value.
+        section: Part of `build --help` that shows it: `what`, `where` or `how`.
+        help: What it does; `{choices}` stands for these.
+        metavar: What stands for its value in `--help`; None for a switch.
+        choices: Gives the values it may have, where these are a few words.
+        from_text: Makes its value from a text; raises ValueError for a text that it cannot read.
+        problem: Says what is wrong with a value other than the default (`must be ..., not ...`),
+            or returns None.
+    """
+
+    name: str
+    default: Any
+    section: str
+    help: str
+    metavar: str | None = None
+    choices: Callable[[], tuple[str, ...]] | None = None
+    from_text: Callable[[str], Any] = str
+    problem: Callable[[Any], str | None]
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether its flag takes no value."""
+        return isinstance(self.default, bool)
+
+    @property
+    def flag(self) -> str:
+        """Its flag on the command line."""
+        return ("--no-" if self.default is True else "--") + self.name.replace("_", "-")
+
+    @property
+    def help_text(self) -> str:
+        """What it does, with the values that it may have."""
+        return self.help.format(choices=", ".join(self.choices())) if self.choices else self.help
+
+    @property
+    def variable(self) -> str:
+        """Its environment variable."""
+        return "IMAGENET_BUILDERS_" + self.flag.lstrip("-").replace("-", "_").upper()
+
+    def read(self, text: str, called: str) -> Any:
+        """The value that a text stands for.
+
+        Args:
+            text: The text given with the flag, or in the variable.
+            called: The flag or the variable, for messages.
+
+        Returns:
+            The value.
+
+        Raises:
+            OptionError: The text cannot be used.
+        """
+        if self.is_switch:
+            truth = _TRUTHS.get(text.strip().lower())
+            if truth is None:
+                raise OptionError(f"{called} must be 1 or 0, not {text!r}")
+            return truth is not self.default
+        try:
+            value = self.from_text(text)
+        except ValueError:
+            value = text
+        self.check(value, called)
+        return value
+
+    def check(self, value: Any, called: str) -> None:
+        """Makes sure that a value can be used.
+
+        Args:
+            value: The value.
+            called: What the message calls the option: its flag, its variable, or its field.
+
+        Raises:
+            OptionError: The value cannot be used.
+        """
+        problem = None if value is self.default else self.problem(value)
+        if problem is not None:
+            raise OptionError(f"{called} {problem}")
+
+
+def _option(default: Any, **facts: Any) -> Any:
+    """A field whose metadata are the attributes of its `Option`."""
+    return dataclasses.field(default=default, metadata=facts)
+
+
+def _switch(default: bool, section: str, help: str) -> Any:
+    def problem(value: Any) -> str | None:
+        return None if isinstance(value, bool) else f"must be True or False, not {value!r}"
+
+    return _option(default, section=section, help=help, problem=problem)
+
+
+def _choice(default: str | None, choices: Callable[[], tuple[str, ...]], **facts: Any) -> Any:
+    def problem(value: Any) -> str | None:
+        allowed = choices()
+        return None if value in allowed else f"must be one of {', '.join(allowed)}, not {value!r}"
+
+    return _option(default, choices=choices, problem=problem, **facts)
+
+
+def _workers_problem(value: Any) -> str | None:
+    if type(value) is int and 1 <= value <= _MAX_WORKERS:
+        return None
+    return f"must be a whole number from 1 to {_MAX_WORKERS}, not {value!r}"
+
+
+def _scratch_dir_problem(value: Any) -> str | None:
+    return _place_problem("scratch_dir", value)
+
+
+def _mode_problem(value: Any) -> str | None:
+    if type(value) is int and 0 <= value <= 0o7777 and value & 0o700 == 0o700:
+        return None
+    shown = f"{value:o}" if type(value) is int else repr(value)
+    return f"must be an octal mode with all rights for the owner, such as 2775, not {shown}"
+
+
+def _group_problem(value: Any) -> str | None:
+    try:
+        _group_id(value)
+    except (KeyError, AttributeError, ValueError):
+        return f"must be the name or number of a group here, not {value!r}"
+    return None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BuildOptions:
     """How a build is done; never what comes out of it, except for skipped images.
 
-    Attributes:
-        workers: Processes that write shards. None: as many as CPUs this process may use.
-        scratch_dir: Directory for the cached index, for what is compressed and must be unpacked,
-            and for staged copies. None: `$SLURM_TMPDIR`, else `$TMPDIR`, else a hidden directory
-            beside the built datasets.
-        bad_images: What to do with an image that is neither whole nor repairable: `fail` ends the
-            build with the image's name, `skip` leaves it out and records it in `provenance.json`.
-        strict: Classes of the dataset that are missing from what is staged are an error, where
-            otherwise they are named in a warning.
-        classes: Where the class list of `imagenet2012_dogs` comes from: `known`, the list in this
-            package, or `archive`, whatever classes the archive holds.
-        wait: Wait when another process builds the same dataset; otherwise that is an error.
-        allow_fewer_splits: A dataset that is replaced may have splits that the new one has not.
-        mode: Mode of the directories of the dataset, such as 0o2775; files get the same without the
-            right to execute. None leaves it to the umask.
-        group: Name or number of the group that the dataset is given to. None leaves it to the
-            system.
-        source: Kind of source to read where a split is staged in more than one way, one of
-            `staging.found.KINDS`. None: the preferred one, archives before folders.
-        stage: Copy the archives that are read to the scratch directory first; folders are read in
-            place.
+    `help` of each field says what it does; the docs list them all ("Options").
 
     Raises:
-        OptionError: A value cannot be used; the message names the option, the value, and what
-            would do.
+        OptionError: A value cannot be used; the message names the option, the value, and the
+            values that can be used.
     """
 
-    workers: int | None = None
-    scratch_dir: str | None = None
-    bad_images: str = "fail"
-    strict: bool = False
-    classes: str = "known"
-    wait: bool = True
-    allow_fewer_splits: bool = False
-    mode: int | None = None
-    group: str | None = None
-    source: str | None = None
-    stage: bool = False
+    workers: int | None = _option(
+        None,
+        section="how",
+        metavar="N",
+        help="write shards with this many processes (default: as many as CPUs you may use, by "
+        "affinity and cgroup)",
+        from_text=int,
+        problem=_workers_problem,
+    )
+    scratch_dir: str | None = _option(
+        None,
+        section="where",
+        metavar="DIR",
+        help="keep the index between builds, and unpack or copy archives, in this directory "
+        "(default: $SLURM_TMPDIR, then $TMPDIR, then .imagenet_builders beside the datasets)",
+        problem=_scratch_dir_problem,
+    )
+    bad_images: str = _choice(
+        "fail",
+        lambda: ("fail", "skip"),
+        section="how",
+        metavar="POLICY",
+        help="what to do with an image that is damaged and cannot be repaired: `fail` ends the "
+        "build with its name, `skip` leaves it out and records that in provenance.json (default: "
+        "fail)",
+    )
+    strict: bool = _switch(
+        False,
+        "how",
+        "end with an error, not a warning, where classes or images are missing or something does "
+        "not belong",
+    )
+    classes: str = _choice(
+        "known",
+        lambda: ("known", "archive"),
+        section="what",
+        metavar="LIST",
+        help="class list of the dogs of ILSVRC2012: `known`, the list in this package, or "
+        "`archive`, whatever classes the archive holds (default: known)",
+    )
+    wait: bool = _switch(
+        True,
+        "how",
+        "end with an error, rather than wait, if another process builds the same dataset",
+    )
+    allow_fewer_splits: bool = _switch(
+        False,
+        "what",
+        "let a dataset that is replaced lose splits that are not staged any more",
+    )
+    mode: int | None = _option(
+        None,
+        section="where",
+        metavar="MODE",
+        help="mode of the dataset's directories, such as 2775; files get the same without the "
+        "right to execute (default: your umask decides)",
+        from_text=lambda text: int(text, 8),
+        problem=_mode_problem,
+    )
+    group: str | None = _option(
+        None,
+        section="where",
+        metavar="GROUP",
+        help="give the dataset to this group, by name or number (default: the group of the "
+        "directory it goes to if that is setgid, else yours)",
+        problem=_group_problem,
+    )
+    source: str | None = _choice(
+        None,
+        lambda: KINDS,
+        section="how",
+        metavar="KIND",
+        help="read this kind of source where a split is staged in more than one way: {choices} "
+        "(default: archives before folders)",
+    )
+    stage: bool = _switch(
+        False,
+        "how",
+        "copy the archives, not folders, to the scratch directory first; for file systems that "
+        "are slow at random reads (`check --speed` measures that)",
+    )
 
     def __post_init__(self) -> None:
-        if self.workers is not None and not (
-            isinstance(self.workers, int) and 1 <= self.workers <= _MAX_WORKERS
-        ):
-            raise OptionError(
-                f"workers must be a whole number from 1 to {_MAX_WORKERS}, not {self.workers!r}"
-            )
-        if self.bad_images not in BAD_IMAGE_POLICIES:
-            raise OptionError(
-                f"bad_images must be one of {', '.join(BAD_IMAGE_POLICIES)}, "
-                f"not {self.bad_images!r}"
-            )
-        if self.classes not in CLASS_LISTS:
-            raise OptionError(
-                f"classes must be one of {', '.join(CLASS_LISTS)}, not {self.classes!r}"
-            )
-        if self.source is not None and self.source not in KINDS:
-            raise OptionError(f"source must be one of {', '.join(KINDS)}, not {self.source!r}")
-        require_local("scratch_dir", self.scratch_dir)
-        if self.mode is not None and (self.mode & 0o700 != 0o700 or self.mode > 0o7777):
-            raise OptionError(
-                f"mode must let its owner read, write and enter, such as 2775, not {self.mode:o}"
-            )
-        self.group_id()  # So that it is found out now whether there is such a group.
-
-    @property
-    def worker_count(self) -> int:
-        """Number of worker processes, with the default filled in."""
-        return self.workers or usable_cpus()
+        for name, option in OPTIONS.items():
+            option.check(getattr(self, name), name)
 
     def group_id(self) -> int | None:
-        """Number of the group, or None.
-
-        Raises:
-            OptionError: There is no such group.
-        """
-        import grp
-
-        if self.group is None:
-            return None
-        try:
-            if self.group.isdigit():
-                return int(self.group)
-            return grp.getgrnam(self.group).gr_gid
-        except KeyError:
-            raise OptionError(f"group must be one of this system, not {self.group!r}") from None
+        """Number of the group, or None."""
+        return None if self.group is None else _group_id(self.group)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> BuildOptions:
@@ -137,35 +275,13 @@ class BuildOptions:
             OptionError: A variable holds a value that cannot be used.
         """
         env = os.environ if environment is None else environment
-        text = env.get("IMAGENET_BUILDERS_WORKERS", "").strip()
-        try:
-            workers = int(text) if text else None
-        except ValueError:
-            raise OptionError(
-                f"IMAGENET_BUILDERS_WORKERS must be a whole number, not {text!r}"
-            ) from None
-        for name, allowed in (
-            ("BAD_IMAGES", BAD_IMAGE_POLICIES),
-            ("CLASSES", CLASS_LISTS),
-            ("SOURCE", KINDS),
-        ):
-            value = env.get(f"IMAGENET_BUILDERS_{name}")
-            if value and value not in allowed:
-                raise OptionError(
-                    f"IMAGENET_BUILDERS_{name} must be one of {', '.join(allowed)}, not {value!r}"
-                )
+        texts = {name: env.get(option.variable, "") for name, option in OPTIONS.items()}
         return cls(
-            workers=workers,
-            scratch_dir=env.get("IMAGENET_BUILDERS_SCRATCH_DIR") or None,
-            bad_images=env.get("IMAGENET_BUILDERS_BAD_IMAGES") or "fail",
-            strict=_truth("IMAGENET_BUILDERS_STRICT", env),
-            classes=env.get("IMAGENET_BUILDERS_CLASSES") or "known",
-            wait=not _truth("IMAGENET_BUILDERS_NO_WAIT", env),
-            allow_fewer_splits=_truth("IMAGENET_BUILDERS_ALLOW_FEWER_SPLITS", env),
-            mode=_mode(env),
-            group=env.get("IMAGENET_BUILDERS_GROUP") or None,
-            source=env.get("IMAGENET_BUILDERS_SOURCE") or None,
-            stage=_truth("IMAGENET_BUILDERS_STAGE", env),
+            **{
+                name: OPTIONS[name].read(text, OPTIONS[name].variable)
+                for name, text in texts.items()
+                if text.strip()
+            }
         )
 
     def replace(self, **changes: Any) -> BuildOptions:
@@ -181,7 +297,7 @@ class BuildOptions:
         return Path(data_dir) / ".imagenet_builders"
 
     def scratch_choice(self) -> tuple[str, str] | None:
-        """Who chose the scratch directory (in words) and what; None where nobody did."""
+        """What chose the scratch directory (in words) and the directory; None where nothing did."""
         for name, value in (
             ("--scratch-dir", self.scratch_dir),
             ("$SLURM_TMPDIR", os.environ.get("SLURM_TMPDIR")),
@@ -192,41 +308,53 @@ class BuildOptions:
         return None
 
 
-def require_local(name: str, path: str | os.PathLike[str] | None) -> None:
+OPTIONS = {
+    field.name: Option(name=field.name, default=field.default, **field.metadata)
+    for field in dataclasses.fields(BuildOptions)
+}
+"""The options by the names of their fields."""
+
+
+def require_local(
+    name: str, path: str | os.PathLike[str] | None, *, called: str | None = None
+) -> None:
     """Makes sure that a path is one of a file system, not an address such as `gs://bucket/x`.
 
     Images are read with `pread` and the kernel's read-ahead, shards are flushed and renamed, and
     a dataset is published by one rename; object stores have none of that.
 
     Args:
-        name: Name of the option, for messages; one of `manual_dir`, `data_dir`, `scratch_dir`.
+        name: Which path it is: `manual_dir`, `data_dir` or `scratch_dir`.
         path: The path, or None for the default.
+        called: What the message calls it; `name` by default.
 
     Raises:
         OptionError: It is an address, or empty.
     """
-    text = "" if path is None else os.fspath(path)
-    if path is not None and not text:
-        raise OptionError(f"{name} must name a directory, not be empty")
+    problem = None if path is None else _place_problem(name, path)
+    if problem is not None:
+        raise OptionError(f"{called or name} {problem}")
+
+
+def _place_problem(name: str, path: Any) -> str | None:
+    if not isinstance(path, str | os.PathLike):
+        return f"must be the path of a directory, not {path!r}"
+    text = os.fspath(path)
+    if not text:
+        return "must name a directory, not be empty"
     if not _ADDRESS.match(text):
-        return
+        return None
     scheme, _, rest = text.partition(":/")
     instead = f"write /{rest.lstrip('/')}" if scheme.lower() == "file" else _INSTEAD[name]
-    raise OptionError(f"{name} must be a directory in a file system, not {text}; {instead}")
+    return f"must be a directory in a file system, not {text}; {instead}"
 
 
-def _truth(name: str, env: Mapping[str, str]) -> bool:
-    text = env.get(name, "").strip().lower()
-    if text not in _TRUTHS:
-        raise OptionError(f"{name} must be 1 or 0, not {text!r}")
-    return _TRUTHS[text]
+def _group_id(group: str) -> int:
+    """The number of a group; raises KeyError or ValueError where there is none."""
+    import grp
 
-
-def _mode(env: Mapping[str, str]) -> int | None:
-    text = env.get("IMAGENET_BUILDERS_MODE", "").strip()
-    try:
-        return int(text, 8) if text else None
-    except ValueError:
-        raise OptionError(
-            f"IMAGENET_BUILDERS_MODE must be a mode such as 2775, not {text!r}"
-        ) from None
+    if not (group.isascii() and group.isdigit()):
+        return grp.getgrnam(group).gr_gid
+    if int(group) > _MAX_GROUP:
+        raise ValueError(group)
+    return int(group)

@@ -12,6 +12,7 @@ from imagenet_builders.check import gather, hash_verdicts, hashing, needs
 from imagenet_builders.check.gather import Checked
 from imagenet_builders.check.report import BAD, MISSING, Report
 from imagenet_builders.options import BuildOptions
+from imagenet_builders.run.cpus import worker_count
 from imagenet_builders.scratch import to_copy
 from imagenet_builders.sources.inspection import ERROR, WARNING, Problem
 
@@ -62,7 +63,7 @@ def run(request: Request, log: TextIO) -> Report:
     hashed = hash_verdicts.remembered(checked)
     if request.hash:
         files, unreadable = hash_verdicts.files_to_hash(checked, request.manual_dir)
-        hashed |= _hash(files, request.options.worker_count, log)
+        hashed |= _hash(files, worker_count(request.options), log)
         problems += [_unreadable_list(each) for each in unreadable]
     checked, more = hash_verdicts.judge_all(checked, hashed, request.manual_dir)
     problems += more

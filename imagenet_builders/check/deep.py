@@ -18,6 +18,7 @@ from imagenet_builders.errors import ArchiveError, ImagenetBuildersError
 from imagenet_builders.locate.found import Found
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.plan.context import BuildContext
+from imagenet_builders.run.cpus import worker_count
 from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.scratch.copy import ScratchCopy
 from imagenet_builders.scratch.original_names import naming_originals
@@ -49,7 +50,7 @@ def index_all(
     jobs = _jobs(checked)
     counts: dict[str, dict[str, int]] = {}
     problems: list[Problem] = []
-    with LocalWorkers(options.worker_count, on_start=keep_files_open) as workers:
+    with LocalWorkers(worker_count(options), on_start=keep_files_open) as workers:
         room = BuildContext(options.scratch_for(data_dir), options, workers)
         for target, found in jobs:
             announce(f"{target.name}: {', '.join(found)}")

@@ -70,7 +70,9 @@ def _run(arguments: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="imagenet-builders",
-        description="Turns pre-staged ImageNet archives into TensorFlow Datasets.",
+        description="Turns pre-staged ImageNet archives into TensorFlow Datasets: check what is "
+        "staged, build, verify what was built, and show how to read it.",
+        epilog="`imagenet-builders COMMAND --help` explains a command and has an example.",
     )
     parser.add_argument(
         "--version", action="version", version=f"imagenet-builders {imagenet_builders.__version__}"

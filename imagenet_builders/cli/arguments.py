@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from imagenet_builders.datasets import BUILDER_MODULES
+from imagenet_builders.errors import OptionError
+from imagenet_builders.options import OPTIONS, BuildOptions, require_local
 
+_WIDTH = 78
 _SIZE = re.compile(r"([0-9]+)\s*([KMGT]i?)?B?", re.IGNORECASE)
 _FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12} | {
     "ki": 2**10,
@@ -15,6 +21,98 @@ _FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12} | {
     "gi": 2**30,
     "ti": 2**40,
 }
+
+
+def add_command(
+    commands: Any, name: str, usage: str, description: str, example: str, **more: Any
+) -> argparse.ArgumentParser:
+    """Adds a command to the parser.
+
+    Args:
+        commands: What `add_subparsers` gave.
+        name: Name of the command.
+        usage: Its arguments in short.
+        description: What it does.
+        example: Arguments of an example; lines after the first go on with it.
+        **more: Further arguments of `add_parser`.
+
+    Returns:
+        The parser of the command.
+    """
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        usage=f"imagenet-builders {name} {usage}",
+        description=textwrap.fill(description, _WIDTH),
+        epilog=f"example:\n  imagenet-builders {name} {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        **more,
+    )
+    return parser
+
+
+def add_options(parser: Any, names: Iterable[str], **instead: str) -> None:
+    """Adds options of a build to a parser, or to a group of its arguments.
+
+    Args:
+        parser: The parser or group.
+        names: Fields of `BuildOptions`. A value stays the text that was given, for `options_of`.
+        **instead: Help for some of them, where they mean something else to this command.
+    """
+    for name in names:
+        option = OPTIONS[name]
+        kind: dict[str, Any] = {"metavar": option.metavar}
+        if option.is_switch:
+            kind = {"action": "store_const", "const": not option.default}
+        help_text = instead.get(name, option.help_text).replace("%", "%%")
+        parser.add_argument(option.flag, dest=name, default=None, help=help_text, **kind)
+
+
+def options_of(arguments: argparse.Namespace) -> BuildOptions:
+    """The options that were given, and for the others those in the environment.
+
+    Args:
+        arguments: Arguments of a parser that `add_options` added some to.
+
+    Returns:
+        The options.
+
+    Raises:
+        OptionError: A flag or a variable has a value that cannot be used.
+    """
+    given = {}
+    for name, option in OPTIONS.items():
+        value = getattr(arguments, name, None)
+        if value is not None:
+            given[name] = value if option.is_switch else option.read(value, option.flag)
+    return BuildOptions.from_environment().replace(**given)
+
+
+def check_places(arguments: argparse.Namespace, *, manual_dir: str = "--manual-dir") -> None:
+    """Makes sure that `manual_dir` and `data_dir` are in a file system.
+
+    Args:
+        arguments: What was given.
+        manual_dir: What the argument for `manual_dir` is called.
+
+    Raises:
+        OptionError: One is an address, or empty.
+    """
+    require_local("manual_dir", arguments.manual_dir, called=manual_dir)
+    if arguments.data_dir is not None:
+        require_local("data_dir", arguments.data_dir, called="--data-dir")
+    else:
+        default = os.environ.get("TFDS_DATA_DIR") or None
+        require_local("data_dir", default, called="TFDS_DATA_DIR")
+
+
+def at_least(least: int, value: int | None, flag: str) -> None:
+    """Makes sure that a number that was given is large enough.
+
+    Raises:
+        OptionError: It is too small.
+    """
+    if value is not None and value < least:
+        raise OptionError(f"{flag} must be at least {least}, not {value}")
 
 
 def dataset(text: str) -> tuple[str, str | None]:
@@ -59,11 +157,3 @@ def size(text: str) -> int:
     if number == 0:
         raise argparse.ArgumentTypeError("a shard cannot have a size of 0")
     return number
-
-
-def mode(text: str) -> int:
-    """Access rights, as chmod takes them in octal (a `type` of argparse)."""
-    try:
-        return int(text, 8)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a mode such as 2775") from None

@@ -14,166 +14,120 @@ from typing import TYPE_CHECKING, Any
 
 from imagenet_builders.cli import arguments as arguments_lib
 from imagenet_builders.datasets import BUILDER_MODULES, SURVEYS
-from imagenet_builders.errors import OptionError, StagingError
-from imagenet_builders.locate.found import KINDS
-from imagenet_builders.options import BAD_IMAGE_POLICIES, CLASS_LISTS, BuildOptions, require_local
+from imagenet_builders.errors import StagingError
+from imagenet_builders.options import OPTIONS, BuildOptions
 from imagenet_builders.write import outputs
 
 if TYPE_CHECKING:
     from imagenet_builders.scratch.shared_copies import SharedCopies
 
-# Arguments that are options of a build under the same name.
-_OPTIONS = (
-    "workers",
-    "scratch_dir",
-    "bad_images",
-    "strict",
-    "classes",
-    "source",
-    "stage",
-    "wait",
-    "allow_fewer_splits",
-    "mode",
-    "group",
+_SECTIONS = (
+    ("what", "what to build"),
+    ("where", "where"),
+    ("how", "how"),
+    ("machines", "many machines"),
 )
 
 
-def add_parser(commands: Any) -> None:
-    """Adds the command to the parser."""
-    parser = commands.add_parser(
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Adds the command to the parser, and returns its own."""
+    some = sorted(BUILDER_MODULES)[0]
+    parser = arguments_lib.add_command(
+        commands,
         "build",
         help="build datasets",
-        description="Builds datasets from the archives in a directory, which is never written to. "
-        "TFDS's spelling of options, with underscores, is accepted too.",
+        usage="DATASET... --manual-dir DIR [--data-dir DIR] [options]",
+        description="Builds TFDS datasets from the archives in a directory, which it only reads. "
+        "After an interruption, the same command goes on where the build ended. TFDS's spelling of "
+        "options, with underscores, is accepted too. Most options can also be given as an "
+        f"environment variable, such as {OPTIONS['workers'].variable}=16 for --workers 16; "
+        "under `tfds build`, that is the way to give them.",
+        example=f"{some} --manual-dir /datashare/imagenet \\\n"
+        "      --data-dir /shared/tfds --workers 16",
     )
     parser.set_defaults(run=run)
-    parser.add_argument(
+    what, where, how, machines = (parser.add_argument_group(title) for _, title in _SECTIONS)
+    what.add_argument(
         "datasets",
         nargs="+",
         metavar="DATASET",
         type=arguments_lib.dataset,
-        help=f"what to build: {', '.join(sorted(BUILDER_MODULES))}; NAME/CONFIG for one "
-        "configuration (default: all that are staged); `all` for everything that is staged",
+        help=f"{', '.join(sorted(BUILDER_MODULES))}; NAME/CONFIG for one configuration (default: "
+        "all that are staged); `all` for everything that is staged",
     )
-    parser.add_argument("--manual-dir", required=True, help="directory with the archives")
-    parser.add_argument(
+    what.add_argument(
+        "--file-format",
+        metavar="FORMAT",
+        choices=outputs.file_formats(),
+        help=f"format of the shards: {' or '.join(outputs.file_formats())} (default: "
+        f"{outputs.DEFAULT.name})",
+    )
+    what.add_argument(
+        "--num-shards",
+        type=int,
+        metavar="N",
+        help="number of shards of each split (default: TFDS's rule)",
+    )
+    what.add_argument(
+        "--max-shard-size",
+        type=arguments_lib.size,
+        metavar="SIZE",
+        help="size that a shard should not exceed, such as 500MiB or 1GB (default: TFDS's rule)",
+    )
+    what.add_argument(
+        "--max-examples-per-split",
+        type=int,
+        metavar="N",
+        help="build only so many examples of each split, to try things out; the next full build "
+        "replaces them",
+    )
+    what.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace a dataset that is there, once the new one is finished",
+    )
+    where.add_argument(
+        "--manual-dir", metavar="DIR", required=True, help="directory with the archives"
+    )
+    where.add_argument(
         "--add-name-to-manual-dir",
         action="store_true",
         help="look for each dataset in the directory of its name below --manual-dir, as in TFDS",
     )
-    parser.add_argument(
+    where.add_argument(
         "--data-dir",
+        metavar="DIR",
         type=os.path.expanduser,  # The shell leaves it as it is in `--data-dir=~/data`.
-        help="where datasets go (default: $TFDS_DATA_DIR or ~/tensorflow_datasets)",
+        help="directory for the datasets (default: $TFDS_DATA_DIR or ~/tensorflow_datasets)",
     )
-    parser.add_argument(
-        "--file-format",
-        choices=outputs.file_formats(),
-        help=f"default: {outputs.DEFAULT.name}",
-    )
-    parser.add_argument(
-        "--workers", type=int, help="processes that write shards (default: the CPUs you may use)"
-    )
-    parser.add_argument(
+    for section, group in (("what", what), ("where", where), ("how", how)):
+        arguments_lib.add_options(
+            group, [name for name, option in OPTIONS.items() if option.section == section]
+        )
+    how.add_argument("--verbose", action="store_true", help="show tracebacks of errors")
+    machines.add_argument(
         "--beam-options",
         metavar="OPTIONS",
         help="build with Apache Beam: its flags without dashes, separated by commas, such as "
         "runner=DaskRunner,dask_client_address=tcp://host:8786",
     )
-    parser.add_argument(
-        "--scratch-dir",
-        help="where the index is kept between builds, and archives are unpacked or copied to "
-        "(default: $SLURM_TMPDIR, then $TMPDIR, then beside the datasets)",
-    )
-    parser.add_argument(
-        "--stage",
-        action="store_true",
-        default=None,
-        help="copy the archives, not folders, to the scratch directory first, for file systems "
-        "that are slow at random reads (see `check --speed`)",
-    )
-    parser.add_argument(
-        "--bad-images",
-        choices=BAD_IMAGE_POLICIES,
-        help="what to do with an image that cannot be repaired (default: fail)",
-    )
-    parser.add_argument(
-        "--strict",
-        action="store_true",
-        default=None,
-        help="classes that are not staged are an error, not a warning",
-    )
-    parser.add_argument(
-        "--classes",
-        choices=CLASS_LISTS,
-        help="class list of imagenet2012_dogs: the known one or the archive's own (default: known)",
-    )
-    parser.add_argument(
-        "--source",
-        choices=KINDS,
-        help="what to read where a split is staged in more than one way (default: archives before "
-        "folders)",
-    )
-    parser.add_argument(
-        "--num-shards", type=int, help="shards of each split (default: TFDS's rule)"
-    )
-    parser.add_argument(
-        "--max-shard-size",
-        type=arguments_lib.size,
-        metavar="BYTES",
-        help="as in TFDS; 500MiB, 1GB, ...",
-    )
-    parser.add_argument(
-        "--max-examples-per-split", type=int, help="build only so many, to try things out"
-    )
-    parser.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="replace a dataset that is there, once the new one is finished",
-    )
-    parser.add_argument(
-        "--allow-fewer-splits",
-        action="store_true",
-        default=None,
-        help="let a dataset that is replaced lose splits that are not staged any more",
-    )
-    parser.add_argument(
-        "--no-wait",
-        dest="wait",
-        action="store_false",
-        default=None,
-        help="fail if another process builds the same dataset, instead of waiting for it",
-    )
-    parser.add_argument(
-        "--mode",
-        type=arguments_lib.mode,
-        help="mode of directories, such as 2775; files get the same without the right to execute "
-        "(default: by the umask)",
-    )
-    parser.add_argument("--group", help="group that the dataset is given to")
-    parser.add_argument("--verbose", action="store_true", help="show tracebacks")
+    return parser
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Builds what was asked for."""
-    given = {
-        name: getattr(arguments, name) for name in _OPTIONS if getattr(arguments, name) is not None
-    }
-    options = BuildOptions.from_environment().replace(**given)
-    require_local("manual_dir", arguments.manual_dir)
-    given_or_default = (arguments.data_dir, os.environ.get("TFDS_DATA_DIR") or None)
-    require_local("data_dir", next((path for path in given_or_default if path is not None), None))
-    for name, least in (("num_shards", 1), ("max_examples_per_split", 1)):
-        value = getattr(arguments, name)
-        if value is not None and value < least:
-            raise OptionError(f"{name} must be at least {least}, not {value}")
+    options = arguments_lib.options_of(arguments)
+    arguments_lib.check_places(arguments)
+    arguments_lib.at_least(1, arguments.num_shards, "--num-shards")
+    arguments_lib.at_least(1, arguments.max_examples_per_split, "--max-examples-per-split")
     # Everything heavy is imported from here on.
     beam_options = None
     if arguments.beam_options is not None:
         from imagenet_builders.run.beam import options as beam_lib
+        from imagenet_builders.run.cpus import worker_count
 
         beam_options = beam_lib.parse(arguments.beam_options)
-        beam_lib.check(None, beam_options, workers=options.worker_count)
+        beam_lib.check(None, beam_options, workers=worker_count(options))
 
     import tensorflow_datasets as tfds
 

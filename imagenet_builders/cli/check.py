@@ -11,19 +11,21 @@ from typing import Any
 from imagenet_builders.cli import arguments as arguments_lib
 from imagenet_builders.datasets import BUILDER_MODULES
 from imagenet_builders.errors import OptionError
-from imagenet_builders.locate.found import KINDS
-from imagenet_builders.options import BuildOptions, require_local
 
 
 def add_parser(commands: Any) -> None:
     """Adds the command to the parser."""
-    parser = commands.add_parser(
+    some = sorted(BUILDER_MODULES)[0]
+    parser = arguments_lib.add_command(
+        commands,
         "check",
-        help="say what is staged, and all that is wrong with it",
-        description="Looks at the archives and folders in a directory, which is never written to, "
-        "and says at once all that is missing, damaged or odd, and what a build needs. It reads no "
-        "image. Ends with 0 if everything asked for can be built, 1 if not, 2 for arguments that "
-        "cannot be used.",
+        help="say what is staged, what is wrong with it, and what a build needs",
+        usage="MANUAL_DIR [DATASET...] [options]",
+        description="Looks at the archives and folders in a directory, which it only reads, and "
+        "lists at once all that is missing, damaged or odd, and the room that a build needs. It "
+        "reads no image. Exit status: 0 if everything asked for can be built, 1 if not, 2 for "
+        "arguments that cannot be used.",
+        example=f"/datashare/imagenet {some} --deep",
     )
     parser.set_defaults(run=run)
     parser.add_argument("manual_dir", metavar="MANUAL_DIR", help="directory with the archives")
@@ -32,49 +34,47 @@ def add_parser(commands: Any) -> None:
         nargs="*",
         metavar="DATASET",
         type=arguments_lib.dataset,
-        help=f"what is to be built: {', '.join(sorted(BUILDER_MODULES))}; NAME/CONFIG for one "
-        "configuration (default: whatever is found)",
+        help=f"what you want to build: {', '.join(sorted(BUILDER_MODULES))}; NAME/CONFIG for one "
+        "configuration; `all` for all of them (default: whatever is found)",
     )
-    parser.add_argument(
-        "--add-name-to-manual-dir",
-        action="store_true",
-        help="look for each dataset in the directory of its name below MANUAL_DIR, as in TFDS",
-    )
-    parser.add_argument(
+    more = parser.add_argument_group("what to check besides names and sizes")
+    more.add_argument(
         "--hash",
         action="store_true",
-        help="read the archives, and compare their MD5 and SHA-256 with the known ones and with "
+        help="read the archives and compare their MD5 and SHA-256 with the known ones and with "
         "lists such as *.md5 beside them; results are remembered in your cache directory",
     )
-    parser.add_argument(
+    more.add_argument(
         "--deep",
         action="store_true",
-        help="walk every header and name, as a build does first; the index is kept for it",
+        help="walk every header and name, as a build does first; the index is kept for the build",
     )
-    parser.add_argument(
+    more.add_argument(
         "--speed",
         action="store_true",
         help="measure for about three seconds how fast the largest archive is read, at random and "
         "in order, and say whether to build with --stage",
     )
-    parser.add_argument(
-        "--stage",
+    build = parser.add_argument_group("how you would build")
+    build.add_argument(
+        "--add-name-to-manual-dir",
         action="store_true",
-        default=None,
-        help="as for a build: count the room that copies of the archives need",
+        help="look for each dataset in the directory of its name below MANUAL_DIR, as in TFDS",
     )
-    parser.add_argument(
-        "--strict", action="store_true", default=None, help="warnings are errors, as in a build"
-    )
-    parser.add_argument("--source", choices=KINDS, help="as for a build")
-    parser.add_argument("--json", action="store_true", help="print a document for scripts")
-    parser.add_argument(
+    build.add_argument(
         "--data-dir",
-        help="where datasets would go (default: $TFDS_DATA_DIR or ~/tensorflow_datasets)",
+        metavar="DIR",
+        help="directory for the datasets (default: $TFDS_DATA_DIR or ~/tensorflow_datasets)",
     )
-    parser.add_argument("--scratch-dir", help="as for a build")
-    parser.add_argument("--workers", type=int, help="as for a build")
-    parser.add_argument("--verbose", action="store_true", help="show tracebacks")
+    arguments_lib.add_options(
+        build,
+        ("scratch_dir", "source", "stage", "strict", "workers"),
+        stage="count the room that copies of the archives need in the scratch directory",
+        strict="report warnings as errors, as a build with --strict does",
+        workers="read with this many processes (default: as many as CPUs you may use)",
+    )
+    parser.add_argument("--json", action="store_true", help="print a document for scripts")
+    parser.add_argument("--verbose", action="store_true", help="show tracebacks of errors")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -83,14 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         The exit status.
     """
-    given = {
-        name: getattr(arguments, name)
-        for name in ("workers", "scratch_dir", "strict", "source", "stage")
-        if getattr(arguments, name) is not None
-    }
-    options = BuildOptions.from_environment().replace(**given)
-    require_local("manual_dir", arguments.manual_dir)
-    require_local("data_dir", arguments.data_dir or os.environ.get("TFDS_DATA_DIR"))
+    options = arguments_lib.options_of(arguments)
+    arguments_lib.check_places(arguments, manual_dir="MANUAL_DIR")
     for name, config in arguments.datasets:
         _check_config(name, config)
     from imagenet_builders.check import command, rendering

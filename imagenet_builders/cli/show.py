@@ -6,26 +6,38 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from imagenet_builders.cli import arguments as arguments_lib
+
 
 def add_parser(commands: Any) -> None:
     """Adds the command to the parser."""
-    parser = commands.add_parser(
+    parser = arguments_lib.add_command(
+        commands,
         "show",
-        help="show what a built dataset holds",
-        description="Reads a built dataset as any user would: its splits, its first examples, and "
-        "a contact sheet of them.",
+        help="show what a built dataset holds, and how to read it",
+        usage="DATASET... [--data-dir DIR] [--out PNG] [--count N]",
+        description="Reads built datasets as any user of TFDS reads them, and prints how to do "
+        "that, their splits and their first examples; draws a contact sheet of these on request.",
+        example="all --data-dir /shared/tfds --out contact_sheet.png",
     )
     parser.set_defaults(run=run)
     parser.add_argument(
         "datasets",
         nargs="+",
         metavar="DATASET",
-        help="name, as in tfds.load, or `all` for every dataset of this package that is there",
+        help="name, with configuration and version if wanted, as in tfds.load; or `all` for every "
+        "dataset of this package that is there",
     )
-    parser.add_argument("--data-dir", help="where datasets are (default: as TFDS's)")
-    parser.add_argument("--out", type=Path, help="save a contact sheet (PNG) here")
-    parser.add_argument("--count", type=int, default=6, help="examples of each split (default: 6)")
-    parser.add_argument("--verbose", action="store_true", help="show tracebacks")
+    parser.add_argument(
+        "--data-dir",
+        metavar="DIR",
+        help="directory of the datasets (default: $TFDS_DATA_DIR or ~/tensorflow_datasets)",
+    )
+    parser.add_argument("--out", metavar="PNG", type=Path, help="draw a contact sheet here")
+    parser.add_argument(
+        "--count", metavar="N", type=int, default=6, help="examples of each split (default: 6)"
+    )
+    parser.add_argument("--verbose", action="store_true", help="show tracebacks of errors")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -8,56 +8,60 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from imagenet_builders.cli import arguments as arguments_lib
+
 
 def add_parser(commands: Any) -> None:
     """Adds the command to the parser."""
-    parser = commands.add_parser(
+    parser = arguments_lib.add_command(
+        commands,
         "verify",
         help="verify built datasets",
-        description="Reads built datasets from end to end and says what is wrong with them: "
-        "checksums, examples, labels, order, counts, images. Exit status 0: all is right, 1: it is "
-        "not. Datasets that stock TensorFlow Datasets built are verified as well.",
+        usage="DATASET... [--data-dir DIR] [options]",
+        description="Reads built datasets from end to end and reports what is wrong with them: "
+        "checksums, examples, labels, order, counts, images. Also verifies datasets that stock "
+        "TensorFlow Datasets built. Exit status: 0 if all is right, 1 if not, 2 for arguments that "
+        "cannot be used.",
+        example="all --data-dir /shared/tfds",
     )
     parser.set_defaults(run=run)
     parser.add_argument(
         "datasets",
         nargs="+",
         metavar="DATASET",
-        help="NAME, NAME/CONFIG, either with :VERSION (default: the newest), the directory of a "
-        "dataset, or `all` for every dataset of this package that is there",
+        help="NAME, NAME/CONFIG, either with :VERSION (default: the newest); the directory of a "
+        "dataset; or `all` for every dataset of this package that is there",
     )
     parser.add_argument(
         "--data-dir",
+        metavar="DIR",
         type=lambda text: Path(os.path.expanduser(text)),
-        help="where datasets are (default: as TFDS's)",
+        help="directory of the datasets (default: $TFDS_DATA_DIR or ~/tensorflow_datasets)",
     )
     parser.add_argument(
-        "--decode", action="store_true", help="decode every pixel, not headers alone"
+        "--decode", action="store_true", help="decode all pixels, not only the images' headers"
     )
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    parser.add_argument(
-        "--workers", type=int, help="processes that read shards (default: the CPUs you may use)"
+    arguments_lib.add_options(
+        parser,
+        ["workers"],
+        workers="read shards with this many processes (default: as many as CPUs you may use)",
     )
-    parser.add_argument("--verbose", action="store_true", help="show tracebacks")
+    parser.add_argument("--json", action="store_true", help="print a document for scripts")
+    parser.add_argument("--verbose", action="store_true", help="show tracebacks of errors")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Verifies what was asked for. Returns the exit status."""
-    from imagenet_builders.options import BuildOptions
-    from imagenet_builders.run.cpus import usable_cpus
+    from imagenet_builders.run.cpus import worker_count
     from imagenet_builders.verify import find, report
     from imagenet_builders.verify.dataset import verify_dataset
 
-    options = BuildOptions.from_environment()
-    if arguments.workers is not None:
-        options = options.replace(workers=arguments.workers)
+    options = arguments_lib.options_of(arguments)
     data_dir = arguments.data_dir or find.default_data_dir()
     found = [path for asked in arguments.datasets for path in find.find(asked, data_dir)]
     verdicts = []
     for directory in dict.fromkeys(found):
-        verdict = verify_dataset(
-            directory, workers=options.workers or usable_cpus(), decode=arguments.decode
-        )
+        verdict = verify_dataset(directory, workers=worker_count(options), decode=arguments.decode)
         verdicts.append(verdict)
         if not arguments.json:
             print("\n".join(report.lines(verdict)), flush=True)

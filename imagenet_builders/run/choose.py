@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from imagenet_builders.options import BuildOptions
+from imagenet_builders.run.cpus import worker_count
 from imagenet_builders.run.jobs import Workers
 from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.sources.reader import keep_files_open
@@ -35,7 +36,7 @@ def make_workers(
             cannot do the work.
     """
     if not uses_beam(download_config):
-        return LocalWorkers(options.worker_count, on_start=keep_files_open)
+        return LocalWorkers(worker_count(options), on_start=keep_files_open)
     from imagenet_builders.run.beam import options as beam_options
     from imagenet_builders.run.beam.workers import BeamWorkers
 
@@ -51,7 +52,7 @@ def make_workers(
         settings = beam_options.check(
             download_config.beam_runner,
             download_config.beam_options,
-            workers=options.worker_count,
+            workers=worker_count(options),
             seen=seen,
         )
         workers = BeamWorkers(settings, job_dir)

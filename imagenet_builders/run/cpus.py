@@ -1,4 +1,4 @@
-"""DOCSTRING of run/cpus."""
+"""How many CPUs a build may use, and so how many processes work for it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,19 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from imagenet_builders.options import BuildOptions
+
 
 def usable_cpus() -> int:
     """CPUs that this process may use, by affinity and by cgroup quota (so Slurm is respected)."""
     has_affinity = hasattr(os, "sched_getaffinity")
     cpus = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
     return max(1, min(cpus, _cgroup_quota() or cpus))
+
+
+def worker_count(options: BuildOptions) -> int:
+    """Number of worker processes: as the options say, or else one for each usable CPU."""
+    return options.workers or usable_cpus()
 
 
 def _cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> int | None:

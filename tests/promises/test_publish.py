@@ -474,9 +474,18 @@ def test_the_mode_and_group_of_what_was_there_stay(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--mode", "444"), "mode must let its owner read, write and enter, such as 2775, not 444"),
-        (("--mode", "10777"), "mode must let its owner read, write and enter, such as 2775, not"),
-        (("--group", "no such group"), "group must be one of this system, not 'no such group'"),
+        (
+            ("--mode", "444"),
+            "--mode must be an octal mode with all rights for the owner, such as 2775, not 444",
+        ),
+        (
+            ("--mode", "10777"),
+            "--mode must be an octal mode with all rights for the owner, such as 2775, not",
+        ),
+        (
+            ("--group", "no such group"),
+            "--group must be the name or number of a group here, not 'no such group'",
+        ),
     ],
 )
 def test_a_mode_or_group_that_cannot_be_is_an_error(

@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 
 from imagenet_builders.errors import ImagenetBuildersError, OptionError
-from imagenet_builders.options import BuildOptions
+from imagenet_builders.options import OPTIONS, BuildOptions
 from imagenet_builders.run import cpus
-from imagenet_builders.run.cpus import usable_cpus
+from imagenet_builders.run.cpus import usable_cpus, worker_count
 
 
 def test_defaults() -> None:
     options = BuildOptions()
     assert (options.workers, options.scratch_dir, options.bad_images) == (None, None, "fail")
-    assert options.worker_count == usable_cpus() >= 1
-    assert BuildOptions(workers=3).worker_count == 3
+    assert worker_count(options) == usable_cpus() >= 1
+    assert worker_count(BuildOptions(workers=3)) == 3
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,15 @@ def test_defaults() -> None:
         ({"bad_images": ""}, "bad_images .* not ''"),
         ({"bad_images": None}, "bad_images .* not None"),
         ({"scratch_dir": ""}, "scratch_dir must name a directory, not be empty"),
+        ({"scratch_dir": 7}, "scratch_dir must be the path of a directory, not 7"),
+        ({"workers": True}, "workers .* not True"),
+        ({"strict": 1}, "strict must be True or False, not 1"),
+        ({"wait": "no"}, "wait must be True or False, not 'no'"),
+        ({"mode": -1}, "mode must be an octal mode .* not -1"),
+        ({"mode": "2775"}, "mode must be an octal mode .* not '2775'"),
+        ({"group": "²"}, "group must be the name or number of a group here, not '²'"),
+        ({"group": 100}, "group must be the name or number of a group here, not 100"),
+        ({"source": "rar"}, "source must be one of tar, .*, not 'rar'"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(given: dict, said: str) -> None:
@@ -71,6 +80,31 @@ def test_options_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert BuildOptions.from_environment() == expected
 
 
+VARIABLES = [
+    ("WORKERS", "5", {"workers": 5}),
+    ("SCRATCH_DIR", "/scratch", {"scratch_dir": "/scratch"}),
+    ("BAD_IMAGES", "skip", {"bad_images": "skip"}),
+    ("STRICT", "1", {"strict": True}),
+    ("STRICT", "no", {}),
+    ("CLASSES", "archive", {"classes": "archive"}),
+    ("NO_WAIT", " Yes", {"wait": False}),
+    ("NO_WAIT", "0", {}),
+    ("ALLOW_FEWER_SPLITS", "true", {"allow_fewer_splits": True}),
+    ("MODE", "2775", {"mode": 0o2775}),
+    ("GROUP", "0", {"group": "0"}),
+    ("SOURCE", "tar", {"source": "tar"}),
+    ("STAGE", "1", {"stage": True}),
+]
+
+
+@pytest.mark.parametrize(("variable", "text", "expected"), VARIABLES)
+def test_each_option_has_a_variable(variable: str, text: str, expected: dict) -> None:
+    environment = {f"IMAGENET_BUILDERS_{variable}": text}
+    assert BuildOptions.from_environment(environment) == BuildOptions(**expected)
+    known = {option.variable for option in OPTIONS.values()}
+    assert known == {f"IMAGENET_BUILDERS_{name}" for name, _, _ in VARIABLES}
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("WORKERS", "two"), ("WORKERS", "0"), ("BAD_IMAGES", "no")]
 )
@@ -105,7 +139,9 @@ def test_only_cpus_that_the_process_is_bound_to_count() -> None:
     """As with `taskset`, and as Slurm does."""
     one = min(os.sched_getaffinity(0))
     code = (
-        "from imagenet_builders.options import *; print(usable_cpus(), BuildOptions().worker_count)"
+        "from imagenet_builders.options import BuildOptions\n"
+        "from imagenet_builders.run.cpus import usable_cpus, worker_count\n"
+        "print(usable_cpus(), worker_count(BuildOptions()))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

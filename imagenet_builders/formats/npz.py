@@ -22,9 +22,10 @@ array([1, 2])
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 import os
-import re
+import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -36,18 +37,11 @@ if TYPE_CHECKING:
     import numpy as np
 
 MAX_HEADER_BYTES = 10_000
-"""Bound on the header of an array, NumPy's own; those of plain arrays have 128 bytes."""
+"""Bound on the header of an array, NumPy's own; that of a plain array has 128 bytes."""
 
-_MAGIC = b"\x93NUMPY"
 _PREFIX_BYTES = 12  # Magic, version, and the longer of the two forms of the header's length.
-# What NumPy writes, with some room for other writers; Python 2 wrote 10L for large numbers.
-_HEADER = re.compile(
-    r"\{\s*'descr':\s*(?P<descr>'[^']*'|\[[^\n]*\]),\s*'fortran_order':\s*(?P<fortran>True|False),"
-    r"\s*'shape':\s*\((?P<shape>[0-9L,\s]*)\),?\s*\}\s*"
-)
-_LENGTH = re.compile(r"\s*(0|[1-9][0-9]{0,18})L?\s*")
 _MOST_DIMENSIONS = 8
-_NUMBERS = re.compile(r"[<>|=]?([biuf])([0-9]{1,2})")
+_MOST_BYTES_A_NUMBER = 8
 
 
 class Array(NamedTuple):
@@ -56,7 +50,7 @@ class Array(NamedTuple):
     Attributes:
         dtype: Type of its elements: booleans, integers or floats.
         shape: Its shape; the elements are in C order.
-        offset: Of the first element, from the beginning of the member; see `in_file`.
+        start: Where the first element is, from the beginning of the member; see `offset`.
         size: Bytes of the elements.
         member: The npy file that it is in.
     """
@@ -74,7 +68,7 @@ class Array(NamedTuple):
 
     @property
     def offset(self) -> int:
-        """Of the first element, from the beginning of the file on disk; if stored."""
+        """Where the first element of a stored array is, from the beginning of the file on disk."""
         return self.member.offset + self.start
 
 
@@ -140,29 +134,8 @@ def read_array(fd: int, archive: str, array: Array, *, inner: str | None = None)
 
 
 def _find_array(fd: int, archive: str, member: ZipMember, inner: str | None) -> Array:
-    import numpy as np
-
     try:
-        start, text = _header(_beginning(fd, archive, member, inner))
-        match = _HEADER.fullmatch(text)
-        if match is None:
-            raise ValueError(f"expected the header of an npy file, found {text[:80]!r}")
-        kind = _NUMBERS.fullmatch(match["descr"].strip("'"))
-        if kind is None or kind[2] not in {"b": "1", "f": "248"}.get(kind[1], "1248"):
-            pickled = " of pickled Python objects, which could run any code" * (
-                "O" in match["descr"]
-            )
-            raise ValueError(
-                f"expected numbers, found an array{pickled} (dtype {match['descr'][:40]}); such an "
-                "array is not read"
-            )
-        shape = _shape(match["shape"])
-        if match["fortran"] == "True" and len(shape) > 1:
-            raise ValueError(
-                "expected an array in C order, found one in Fortran order; save it again with "
-                "numpy.ascontiguousarray"
-            )
-        dtype = np.dtype(match["descr"].strip("'"))
+        start, shape, dtype = _header(_beginning(fd, archive, member, inner))
         # Python's integers do not overflow, whatever the header claims.
         size = math.prod(shape) * dtype.itemsize
         if start + size != member.size:
@@ -174,18 +147,6 @@ def _find_array(fd: int, archive: str, member: ZipMember, inner: str | None) -> 
         name = member.name if inner is None else f"{inner}/{member.name}"
         raise ArchiveError(archive, str(error), member=name, offset=member.offset) from None
     return Array(dtype, shape, start, size, member)
-
-
-def _shape(text: str) -> tuple[int, ...]:
-    """The lengths in a tuple as Python writes it, so one length has a comma behind it."""
-    *parts, last = text.split(",")
-    if last.strip():
-        parts.append(last)
-    lengths = [_LENGTH.fullmatch(part) for part in parts]
-    is_tuple = "," in text or not parts
-    if None in lengths or not is_tuple or len(lengths) > _MOST_DIMENSIONS:
-        raise ValueError(f"expected the shape of an array, found ({text[:80]})")
-    return tuple(int(length[1]) for length in lengths if length)
 
 
 def _beginning(fd: int, archive: str, member: ZipMember, inner: str | None) -> bytes:
@@ -202,20 +163,41 @@ def _beginning(fd: int, archive: str, member: ZipMember, inner: str | None) -> b
     return begun
 
 
-def _header(beginning: bytes) -> tuple[int, str]:
-    """Where the elements begin, and the text of the header.
+def _header(beginning: bytes) -> tuple[int, tuple[int, ...], np.dtype]:
+    """Where the elements begin, their array's shape and their type.
 
     Raises:
-        ValueError: This is not the beginning of an npy file.
+        ValueError: This is not the beginning of an npy file of a plain array of numbers.
     """
-    version = beginning[6:8]
-    if not beginning.startswith(_MAGIC) or version not in (b"\1\0", b"\2\0", b"\3\0"):
-        raise ValueError(f"expected an npy file, found data that begin with {beginning[:8]!r}")
-    width = 2 if version == b"\1\0" else 4
-    length = int.from_bytes(beginning[8 : 8 + width], "little")
-    start = 8 + width + length
-    if length > MAX_HEADER_BYTES or start > len(beginning):
+    from numpy.lib import format as npy
+
+    stream = io.BytesIO(beginning)
+    # Version 3 differs in the encoding of names of fields, which a plain array has not.
+    readers = {
+        (1, 0): npy.read_array_header_1_0,
+        (2, 0): npy.read_array_header_2_0,
+        (3, 0): npy.read_array_header_2_0,
+    }
+    try:
+        with warnings.catch_warnings(action="ignore"):  # Of what Python 2 wrote.
+            read = readers[npy.read_magic(stream)]
+            shape, is_fortran, dtype = read(stream, max_header_size=MAX_HEADER_BYTES)
+    except Exception as error:  # Nearly any: what stands there is read as a Python literal.
+        reason = str(error).partition("\n")[0][:100]
         raise ValueError(
-            f"expected the header of a plain array, found one that says it has {length:,} bytes"
+            f"expected an npy file, found data that begin with {beginning[:80]!r} ({reason})"
+        ) from None
+    if dtype.kind not in "biuf" or dtype.itemsize > _MOST_BYTES_A_NUMBER:
+        pickled = " of pickled Python objects, which could run any code" * dtype.hasobject
+        raise ValueError(
+            f"expected numbers, found an array{pickled} (dtype {str(dtype)[:40]}); such an array "
+            "is not read"
         )
-    return start, beginning[8 + width : start].decode("latin-1")
+    if len(shape) > _MOST_DIMENSIONS or min(shape, default=0) < 0:
+        raise ValueError(f"expected the shape of an array, found {str(shape)[:80]}")
+    if is_fortran and len(shape) > 1:
+        raise ValueError(
+            "expected an array in C order, found one in Fortran order; save it again with "
+            "numpy.ascontiguousarray"
+        )
+    return stream.tell(), shape, dtype

@@ -180,6 +180,12 @@ def test_a_header_that_claims_another_size_is_refused_without_memory(
             "{'descr': '|u1', 'fortran_order': False, 'shape': (" + "1," * 70 + "), }", b"0"
         ),
         "deep nesting": header("(" * 9000),
+        "a tower of signs": header("{'descr': '|u1', 'shape': " + "-" * 9000 + "1}"),
+        "a sum without end": header("{'descr': '|u1', 'shape': " + "1+" * 4900 + "1}"),
+        "a number for a type": header("{'descr': 5, 'fortran_order': False, 'shape': (2,), }"),
+        "a type as large as it says": header(
+            "{'descr': '(999999999,)u1', 'fortran_order': False, 'shape': (2,), }"
+        ),
         "digits": header("{'descr': '|u1', 'fortran_order': False, 'shape': (" + "1" * 9000),
         "an unknown width": header("{'descr': '<i3', 'fortran_order': False, 'shape': (2,), }"),
         "a wide boolean": header("{'descr': '|b2', 'fortran_order': False, 'shape': (2,), }"),

@@ -189,7 +189,7 @@ def _zip(path: Path, fd: int) -> tuple[Wrong | None, tuple[str, ...] | None]:
             f"{error.problem}{at}",
             "the copy was cut off, is not done yet, or was damaged",
         ), None
-    return None, tuple(entry.name for entry in entries)
+    return None, tuple(entry.filename for entry in entries)
 
 
 def _squashfs(fd: int, size: int) -> Wrong | None:

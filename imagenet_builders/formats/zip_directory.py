@@ -1,7 +1,9 @@
-"""The directory at the end of a zip archive: what the archive says of its members.
+"""Reads the directory at the end of a zip archive: what the archive says of its members.
 
 The record at the very end must be there and must agree with everything before it; that is how a zip
-archive that was cut off, or had something added, is found out. `zip_members` goes on from here.
+archive that was cut off, or had something added, is found out. `zipfile` overlooks that, so the end
+is read here; the entries are read by `zipfile`, from a number of bytes that is bounded.
+`zip_members` goes on from here.
 
 Source: PKWARE's APPNOTE.TXT 6.3.10, whose sections are named below.
 """
@@ -10,10 +12,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import struct
+import zipfile
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from imagenet_builders.errors import ArchiveError
 
@@ -24,45 +27,21 @@ entries in 12 MB."""
 
 METHODS = {0: "stored", 8: "deflated"}
 """The ways of compression that are read, by number (4.4.5)."""
-ENCRYPTED, SIZES_FOLLOW = 1 << 0, 1 << 3
+ENCRYPTED, SIZES_FOLLOW, UTF8 = 1 << 0, 1 << 3, 1 << 11
 """Flags of a member (4.4.4)."""
 FULL32 = 0xFFFFFFFF
 """What a 32-bit field holds when its number is elsewhere, in 64 bits."""
 COPY_AGAIN = "copy the archive again"
 
-_UTF8, _HIDDEN_NAMES = 1 << 11, 1 << 13
+_HIDDEN_NAMES = 1 << 13
 _METHOD_NAMES = {9: "deflate64", 12: "bzip2", 14: "LZMA", 93: "zstd", 95: "xz", 99: "AES"}
+_ENTRY, _ENTRY_BYTES = b"PK\1\2", 46  # 4.3.12, without its name and what follows
 _FULL16 = 0xFFFF
 _WINDOW = 256 << 10
 
 _END = struct.Struct("<4s4H2LH")  # 4.3.16
 _END64_LOCATOR = struct.Struct("<4sLQL")  # 4.3.15
 _END64 = struct.Struct("<4sQ2H2L4Q")  # 4.3.14
-_CENTRAL = struct.Struct("<4s6H3L5H2L")  # 4.3.12
-
-
-class Entry(NamedTuple):
-    """A member as the directory has it.
-
-    Attributes:
-        raw_name: The name as it is stored.
-        name: The name as text.
-        flags: Flags (4.4.4).
-        method: Way of compression, one of `METHODS`.
-        crc: CRC-32 of the member.
-        compressed_size: Bytes of its data in the archive.
-        size: Bytes of the member.
-        header: Where the header in front of its data is, from the beginning of the archive.
-    """
-
-    raw_name: bytes
-    name: str
-    flags: int
-    method: int
-    crc: int
-    compressed_size: int
-    size: int
-    header: int
 
 
 class Place:
@@ -149,23 +128,19 @@ def find_directory(place: Place) -> tuple[int, int, int]:
             f"before its end; it was cut, damaged or joined to something else, {COPY_AGAIN}",
             at,
         )
-    if size > MAX_DIRECTORY_BYTES or count > MAX_MEMBERS or count * _CENTRAL.size > size:
-        raise place.error(
-            f"expected a directory of at most {MAX_MEMBERS:,} members, found one that says it "
-            f"has {count:,} in {size:,} bytes; this is not an archive of this dataset",
-            stop - size,
-        )
+    if size > MAX_DIRECTORY_BYTES or count > MAX_MEMBERS or count * _ENTRY_BYTES > size:
+        raise _too_large(place, stop - size, size, count)
     return stop - size, size, count
 
 
-def read_directory(place: Place, position: int, size: int, count: int) -> list[Entry]:
+def read_directory(place: Place, position: int, size: int, count: int) -> list[zipfile.ZipInfo]:
     """Reads the directory of an archive.
 
     Args:
         place: The archive.
         position: Where the directory is in the file.
-        size: Its bytes.
-        count: Its number of entries.
+        size: Its bytes, at most `MAX_DIRECTORY_BYTES`.
+        count: Its number of entries, at most `MAX_MEMBERS`.
 
     Returns:
         The entries, in its order.
@@ -176,35 +151,21 @@ def read_directory(place: Place, position: int, size: int, count: int) -> list[E
         OSError: The file cannot be read.
     """
     data = place.read(position, size)
-    entries = []
-    at = 0
-    for number in range(count):
-        where = position + at
-        if len(data) - at < _CENTRAL.size or data[at : at + 4] != b"PK\x01\x02":
-            raise place.error(
-                f"expected entry {number + 1:,} of {count:,} of the directory here; it is "
-                f"damaged, {COPY_AGAIN}",
-                where,
-            )
-        fields = _CENTRAL.unpack_from(data, at)
-        flags, method, crc, compressed, full = (fields[n] for n in (3, 4, 7, 8, 9))
-        name_length, extra_length, comment_length, disk, _, attributes, header = fields[10:]
-        name_end = at + _CENTRAL.size + name_length
-        extra_end = name_end + extra_length
-        raw_name = data[at + _CENTRAL.size : name_end]
-        name = raw_name.decode("utf-8" if flags & _UTF8 else "cp437", "replace")
-        at = extra_end + comment_length
-        if at > size:
-            raise place.error(f"the directory is damaged, {COPY_AGAIN}", where, name)
-        full, compressed, header, disk = _widened(
-            place, (full, compressed, header, disk), data[name_end:extra_end], where, name
-        )
-        _check_entry(place, name, flags, method, attributes, disk, where)
-        entries.append(Entry(raw_name, name, flags, method, crc, compressed, full, header))
-    if at != size:
-        raise place.error(
-            f"the directory has {size - at:,} bytes too many, {COPY_AGAIN}", position + at
-        )
+    found = data.count(_ENTRY)
+    if found > MAX_MEMBERS:  # `zipfile` does not count.
+        raise _too_large(place, position, size, found)
+    # With an end of its own, that says nothing of what is before: places stay as they are stored.
+    end = _END.pack(b"PK\5\6", 0, 0, 0, 0, len(data), 0, 0)
+    try:
+        entries = zipfile.ZipFile(io.BytesIO(data + end)).infolist()
+        if len(entries) != count or len(data) != size:
+            raise zipfile.BadZipFile(f"{len(entries):,} entries instead of {count:,}")
+    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
+        raise place.error(f"the directory is damaged ({error}), {COPY_AGAIN}", position) from None
+    for entry in entries:
+        problem = _problem(entry)
+        if problem is not None:
+            raise place.error(problem, place.start + entry.header_offset, entry.orig_filename)
     return entries
 
 
@@ -229,49 +190,32 @@ def _find_end(place: Place) -> tuple[int, tuple[int, ...]]:
     raise place.error(f"{problem}; {COPY_AGAIN}", place.start)
 
 
-def _widened(
-    place: Place, narrow: tuple[int, int, int, int], extra: bytes, where: int, name: str
-) -> list[int]:
-    """Sizes and offsets, those that do not fit from the ZIP64 field (4.5.3)."""
-    wide = list(narrow)
-    full = (FULL32, FULL32, FULL32, _FULL16)
-    wanted = [which for which in range(4) if narrow[which] == full[which]]
-    at = 0
-    while wanted and at + 4 <= len(extra):
-        tag, length = struct.unpack_from("<2H", extra, at)
-        field = extra[at + 4 : at + 4 + length]
-        at += 4 + length
-        if tag != 1:
-            continue
-        for which in wanted:
-            width = 4 if which == 3 else 8
-            if len(field) < width:
-                break
-            wide[which], field = int.from_bytes(field[:width], "little"), field[width:]
-        else:
-            return wide
-    if wanted:
-        raise place.error(f"expected a ZIP64 size of it, {COPY_AGAIN}", where, name)
-    return wide
+def _too_large(place: Place, position: int, size: int, count: int) -> ArchiveError:
+    return place.error(
+        f"expected a directory of at most {MAX_MEMBERS:,} members, found one that says it has "
+        f"{count:,} in {size:,} bytes; this is not an archive of this dataset",
+        position,
+    )
 
 
-def _check_entry(
-    place: Place, name: str, flags: int, method: int, attributes: int, disk: int, where: int
-) -> None:
-    problem = None
-    if flags & (ENCRYPTED | _HIDDEN_NAMES):
-        problem = "it is encrypted; this package has no password, decrypt the archive first"
-    elif method not in METHODS:
-        kind = _METHOD_NAMES.get(method, "unknown")
-        problem = (
-            f"it is compressed in a way that is not read here ({kind}, method {method}); "
-            "zip it again with deflate or without compression"
+def _problem(entry: zipfile.ZipInfo) -> str | None:
+    """Why a member is not read, by what the directory says of it; None if it may be."""
+    name = entry.orig_filename
+    if entry.flag_bits & (ENCRYPTED | _HIDDEN_NAMES):
+        return "it is encrypted; this package has no password, decrypt the archive first"
+    if entry.compress_type not in METHODS:
+        kind = _METHOD_NAMES.get(entry.compress_type, "unknown")
+        return (
+            f"it is compressed in a way that is not read here ({kind}, method "
+            f"{entry.compress_type}); zip it again with deflate or without compression"
         )
-    elif disk:
-        problem = "it is in another part of the archive; join the parts first"
-    elif attributes >> 16 & 0o170000 == 0o120000:
-        problem = "a symlink where only plain files belong"
-    elif (
+    if entry.volume not in (0, _FULL16):
+        return "it is in another part of the archive; join the parts first"
+    if FULL32 in (entry.file_size, entry.compress_size, entry.header_offset):
+        return f"expected a ZIP64 size of it, {COPY_AGAIN}"
+    if entry.external_attr >> 16 & 0o170000 == 0o120000:
+        return "a symlink where only plain files belong"
+    if (
         not name
         or name.startswith("/")
         or ".." in name.split("/")
@@ -279,9 +223,8 @@ def _check_entry(
         or "\0" in name
         or name[1:2] == ":"
     ):
-        problem = "a path that leads out of the archive, or none at all"
-    if problem is not None:
-        raise place.error(problem, where, name)
+        return "a path that leads out of the archive, or none at all"
+    return None
 
 
 @contextlib.contextmanager

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import os
 import struct
+import zipfile
 from collections.abc import Generator, Iterator
 from typing import NamedTuple
 
@@ -35,7 +36,7 @@ from imagenet_builders.formats.zip_directory import (
     FULL32,
     METHODS,
     SIZES_FOLLOW,
-    Entry,
+    UTF8,
     Place,
     archive_error,
     find_directory,
@@ -112,7 +113,7 @@ def list_members(
         place = Place(fd, archive, start, end, inner)
         directory, size, count = find_directory(place)
         entries = read_directory(place, directory, size, count)
-        entries.sort(key=lambda entry: entry.header)
+        entries.sort(key=lambda entry: entry.header_offset)
         return _in_order(place, entries, directory)
 
 
@@ -237,7 +238,7 @@ def _inflated(fd: int, archive: str, member: ZipMember, inner: str | None) -> It
         )
 
 
-def _in_order(place: Place, entries: list[Entry], directory: int) -> list[ZipMember]:
+def _in_order(place: Place, entries: list[zipfile.ZipInfo], directory: int) -> list[ZipMember]:
     """The members, which must lie one after another between the beginning and the directory."""
     members: list[ZipMember] = []
     names = set()
@@ -264,28 +265,23 @@ def _in_order(place: Place, entries: list[Entry], directory: int) -> list[ZipMem
     return members
 
 
-def _member(place: Place, entry: Entry) -> ZipMember:
+def _member(place: Place, entry: zipfile.ZipInfo) -> ZipMember:
     """A member, once the header in front of its data says the same as the directory."""
-    at = place.start + entry.header
-    header = place.read_near(at, _LOCAL.size + len(entry.raw_name))
-    sound = len(header) == _LOCAL.size + len(entry.raw_name) and header[:4] == b"PK\x03\x04"
+    at = place.start + entry.header_offset
+    name = entry.filename.encode("utf-8" if entry.flag_bits & UTF8 else "cp437")
+    header = place.read_near(at, _LOCAL.size + len(name))
+    sound = header[:4] == b"PK\x03\x04" and header[_LOCAL.size :] == name
     extra_length = 0
     if sound:
-        (_, _, flags, method, _, _, crc, compressed, size, name_length, extra_length) = (
-            _LOCAL.unpack_from(header)
-        )
-        narrow = zip(
-            (crc, compressed, size),
-            (entry.crc, entry.compressed_size, entry.size),
-            strict=True,
-        )
+        _, _, flags, method, _, _, *numbers, name_length, extra_length = _LOCAL.unpack_from(header)
+        directory = entry.CRC, entry.compress_size, entry.file_size
         sound = (
-            header[_LOCAL.size :] == entry.raw_name
-            and name_length == len(entry.raw_name)
-            and method == entry.method
-            and flags & (ENCRYPTED | SIZES_FOLLOW) == entry.flags & SIZES_FOLLOW
+            name_length == len(name)
+            and method == entry.compress_type
+            and flags & (ENCRYPTED | SIZES_FOLLOW) == entry.flag_bits & SIZES_FOLLOW
             and (
-                bool(flags & SIZES_FOLLOW) or all(here in (there, FULL32) for here, there in narrow)
+                bool(flags & SIZES_FOLLOW)
+                or all(a in (b, FULL32) for a, b in zip(numbers, directory, strict=True))
             )
         )
     if not sound:
@@ -293,27 +289,27 @@ def _member(place: Place, entry: Entry) -> ZipMember:
             "expected the header of this member here, saying what the directory says; one of "
             f"them is damaged, {COPY_AGAIN}",
             at,
-            entry.name,
+            entry.filename,
         )
-    offset = at + _LOCAL.size + len(entry.raw_name) + extra_length
-    _check_sizes(place, entry, offset)
-    return ZipMember(
-        entry.name,
-        METHODS[entry.method],
-        offset,
-        entry.compressed_size,
-        entry.size,
-        entry.crc,
+    member = ZipMember(
+        entry.filename,
+        METHODS[entry.compress_type],
+        at + len(header) + extra_length,
+        entry.compress_size,
+        entry.file_size,
+        entry.CRC,
         at,
     )
+    _check_sizes(place, member)
+    return member
 
 
-def _check_sizes(place: Place, entry: Entry, offset: int) -> None:
-    size, compressed = entry.size, entry.compressed_size
+def _check_sizes(place: Place, member: ZipMember) -> None:
+    size, compressed = member.size, member.compressed_size
     problem = None
-    if entry.name.endswith("/") and size:
+    if member.is_directory and size:
         problem = f"a directory that has {size:,} bytes"
-    elif METHODS[entry.method] == "stored":
+    elif member.method == "stored":
         if size != compressed:
             problem = f"expected {size:,} bytes stored as they are, found {compressed:,}"
     elif size > _MOST_DEFLATED * compressed:
@@ -322,5 +318,5 @@ def _check_sizes(place: Place, entry: Entry, offset: int) -> None:
         problem = f"{compressed:,} bytes that become {size:,}, as in a zip bomb"
     if problem is not None:
         raise place.error(
-            f"{problem}; the archive is damaged or made to deceive", offset, entry.name
+            f"{problem}; the archive is damaged or made to deceive", member.offset, member.name
         )

@@ -113,6 +113,8 @@ def on_files(files: Any, config: Any, **_: Any) -> Any:
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Fills in what is generated, and leads links to the site's pages."""
+    if page.file.src_uri == "index.md":
+        page.meta["hide"] = ["navigation"]  # There is nothing beside it.
     markdown = _GENERATED.sub(lambda match: generated(match[1]), markdown)
     return site_links(markdown, page.file.src_uri)
 

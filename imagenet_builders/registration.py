@@ -9,7 +9,6 @@ so where it is not loaded yet a hook waits for it.
 
 from __future__ import annotations
 
-import importlib
 import importlib.abc
 import importlib.machinery
 import sys
@@ -17,7 +16,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-from imagenet_builders.datasets import BUILDER_MODULES
+from imagenet_builders import datasets
 
 _REGISTRY_MODULE = "tensorflow_datasets.core.registered"
 
@@ -27,12 +26,11 @@ class _Provider:
 
     def has_dataset(self, name: str) -> bool:
         """Whether `name` is one of ours."""
-        return name in BUILDER_MODULES
+        return name in datasets.names()
 
     def get_builder_cls(self, name: str) -> type[Any]:
         """The builder class of `name`."""
-        builder: type[Any] = importlib.import_module(BUILDER_MODULES[name]).Builder
-        return builder
+        return datasets.get(name).builder()
 
 
 class _AfterImport(importlib.abc.MetaPathFinder, importlib.abc.Loader):

@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from imagenet_builders import labels
 from imagenet_builders.check import counting, inspect_files
 from imagenet_builders.check.targets import Target
 from imagenet_builders.locate.found import Found
 from imagenet_builders.locate.listing import LIST_ENDING
-from imagenet_builders.locate.official import official_splits
 from imagenet_builders.sources.inspection import ERROR, WARNING, Counted, Inspection, Problem
 
 # Counting in the headers of a tar is done where it is not the official one, of which all is known.
 _COUNTED_BYTES = 1 << 30
-
-_SUBFOLDERS = {
-    ("tiny_imagenet", "train"): ("train",),
-    ("tiny_imagenet", "validation"): ("val",),
-    ("tiny_imagenet", "test"): ("test",),
-    ("imagenet21k_winter21", "train"): ("imagenet21k_train",),
-    ("imagenet21k_winter21", "validation"): ("imagenet21k_val",),
-}
-_BATCH = re.compile(r"(?:train_data_batch_[0-9]+|val_data)\.npz")
 
 _OFFICIAL_SHARDS = {
     ("webdataset", "train"): 1024,
@@ -56,18 +44,16 @@ def inspect_source(
             return Counted(), _shards(found)
         if found.kind == "squashfs":
             return Counted(), _too_small(target, found)
-        if target.dataset == "imagenet2012_downsampled":
-            return Counted(), _batches(target, found, looks)
+        files = target.split(found.split).files
+        if files:
+            return Counted(), _missing_files(files, found, looks)
         counted = _counted(target, found, looks)
     except OSError as error:
         where = Path(error.filename) if error.filename else path
         return Counted(), [inspect_files.unreadable(where, error)]
     problems = _refused(found, counted)
-    lacking = None
-    if target.class_space is not None:
-        known = labels.wnids(target.class_space)
-        lacking = counting.missing_classes(path, counted, known)
-    official = official_splits()[target.dataset, target.config, found.split].images
+    lacking = counting.missing_classes(path, counted, target.config.classes())
+    official = target.split(found.split).images
     count = counted.images
     if (
         lacking is None
@@ -88,7 +74,7 @@ def inspect_source(
 
 def _too_small(target: Target, found: Found) -> list[Problem]:
     """The problem of a SquashFS image with fewer files and folders than there are images."""
-    official = official_splits()[target.dataset, target.config, found.split].images
+    official = target.split(found.split).images
     count = counting.inodes_of_squashfs(found.paths[0])
     if official is None or count >= official:
         return []
@@ -143,13 +129,13 @@ def _counted(target: Target, found: Found, looks: Mapping[Path, Inspection]) -> 
     if lists:
         return counting.in_list(lists[0])
     if os.path.isdir(path):
-        for name in _SUBFOLDERS.get((target.dataset, found.split), ()):
+        for name in target.split(found.split).folders:
             if os.path.isdir(path / name):
                 return counting.in_folder(path / name)
         return counting.in_folder(path, of_tars=found.kind == "class-tars")
     seen = looks[path]
     if seen.names is not None:
-        folders = _SUBFOLDERS.get((target.dataset, found.split), ())
+        folders = target.split(found.split).folders
         return counting.in_names(
             seen.names, lambda name: not folders or any(part in folders for part in name.split("/"))
         )
@@ -175,27 +161,26 @@ def _shards(found: Found) -> list[Problem]:
     ]
 
 
-def _batches(target: Target, found: Found, looks: Mapping[Path, Inspection]) -> list[Problem]:
-    """The problem of files of pixels that lack, or None."""
+def _missing_files(
+    files: Sequence[str], found: Found, looks: Mapping[Path, Inspection]
+) -> list[Problem]:
+    """The problem of files that every source of the split has, and this one has not."""
     names: list[str] = []
     for path in found.paths:
         if path in looks and looks[path].names is not None and path.suffix == ".zip":
             names += looks[path].names or ()
         elif os.path.isdir(path):
-            names += (str(each) for each in path.rglob("*.npz"))
+            names += (each for _, _, inside in os.walk(path) for each in inside)
         else:
             names.append(path.name)
-    there = {match for name in names if (match := _BATCH.search(name.rpartition("/")[2]))}
-    count = len({match[0] for match in there})
-    expected = 10 if found.split == "train" else 1
-    if count >= expected:
+    count = len(set(files).intersection(name.rpartition("/")[2] for name in names))
+    if count == len(files):
         return []
     return [
         Problem(
             ERROR,
             " and ".join(map(str, found.paths)),
-            f"{expected} files such as "
-            f"{'train_data_batch_1.npz' if expected > 1 else 'val_data.npz'}",
+            f"{len(files)} files such as {files[0]}",
             f"{count}",
             "a copy or an unpacking that was not finished",
             "copy or unpack it again",

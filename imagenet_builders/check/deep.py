@@ -25,10 +25,6 @@ from imagenet_builders.scratch.original_names import naming_originals
 from imagenet_builders.sources.inspection import ERROR, WARNING, Problem
 from imagenet_builders.sources.reader import keep_files_open
 
-Indexer = Callable[[Target, Mapping[str, Found], BuildContext], Mapping[str, int]]
-"""Indexes what is staged of a target, given what provides each split; gives the number of images of
-each split."""
-
 
 def index_all(
     checked: Sequence[Checked],
@@ -58,7 +54,13 @@ def index_all(
                 warnings.simplefilter("always", UserWarning)
                 try:
                     with naming_originals(ScratchCopy(), room.unpacked):
-                        indexed = _INDEXERS[target.dataset](target, found, room)
+                        recipes = target.dataset.recipes(
+                            target.manual_dir,
+                            target.config.name,
+                            room,
+                            found if target.dataset.splits_apart else None,
+                        )
+                    indexed = {each.split: len(each.index) for each in recipes}
                     counts.setdefault(target.name, {}).update(indexed)
                 except (ImagenetBuildersError, OSError) as error:
                     problems.append(_problem(target, ERROR, str(error), error))
@@ -79,7 +81,7 @@ def _jobs(checked: Sequence[Checked]) -> list[tuple[Target, dict[str, Found]]]:
     for one in checked:
         if one.found is None or not one.row.preferred:
             continue
-        job = (one.target, one.row.split if one.row.dataset in _BY_SPLIT else "")
+        job = (one.target, one.row.split if one.target.dataset.splits_apart else "")
         if one.row.verdict == BAD:  # Why is known already.
             bad.add(job)
         if one.row.part == "images":
@@ -115,76 +117,3 @@ def _counted(one: Checked, counts: Mapping[str, Mapping[str, int]]) -> Checked:
     if row.part != "images":
         return one
     return dataclasses.replace(one, row=dataclasses.replace(row, images_found=number))
-
-
-def _imagenet2012(
-    target: Target, sources: Mapping[str, Found], room: BuildContext
-) -> Mapping[str, int]:
-    from imagenet_builders.datasets.imagenet2012 import staged
-
-    return {split: len(staged.index_split(found, room)) for split, found in sources.items()}
-
-
-def _localization(
-    target: Target, sources: Mapping[str, Found], room: BuildContext
-) -> Mapping[str, int]:
-    from imagenet_builders.datasets.imagenet2012_localization import staged
-
-    return {each.split: len(each.index) for each in staged.recipes(target.manual_dir, room)}
-
-
-def _dogs(target: Target, sources: Mapping[str, Found], room: BuildContext) -> Mapping[str, int]:
-    from imagenet_builders.datasets.imagenet2012_dogs import staged
-
-    recipes, _ = staged.recipes(target.manual_dir, room)
-    return {each.split: len(each.index) for each in recipes}
-
-
-def _downsampled(
-    target: Target, sources: Mapping[str, Found], room: BuildContext
-) -> Mapping[str, int]:
-    from imagenet_builders.datasets.imagenet2012_downsampled import batches, staged
-    from imagenet_builders.scratch.unzip import Unpacked
-
-    assert target.config is not None
-    size = int(target.config.partition("x")[0])
-    unpacked = Unpacked(target.name, room)
-    try:
-        found = {split: staged.find_batches(split, one.paths) for split, one in sources.items()}
-        return {
-            split: len(batches.index_split(size, split, files, room, unpacked))
-            for split, files in found.items()
-        }
-    finally:
-        unpacked.close()
-
-
-def _winter21(
-    target: Target, sources: Mapping[str, Found], room: BuildContext
-) -> Mapping[str, int]:
-    from imagenet_builders.datasets.imagenet21k_winter21 import staged
-
-    assert target.config is not None
-    found = staged.find(target.config, target.manual_dir, room)
-    return {split: len(index) for split, index in found.indexes.items()}
-
-
-def _tiny(target: Target, sources: Mapping[str, Found], room: BuildContext) -> Mapping[str, int]:
-    from imagenet_builders.datasets.tiny_imagenet import staged
-
-    recipes, warning = staged.recipes(target.manual_dir, room)
-    if warning is not None:
-        warnings.warn(warning, stacklevel=1)
-    return {each.split: len(each.index) for each in recipes}
-
-
-_BY_SPLIT = frozenset({"imagenet2012", "imagenet2012_downsampled"})
-
-_INDEXERS: Mapping[str, Indexer] = {
-    "imagenet2012": _imagenet2012,
-    "imagenet2012_localization": _localization,
-    "imagenet2012_dogs": _dogs,
-    "imagenet2012_downsampled": _downsampled,
-    "imagenet21k_winter21": _winter21,
-    "tiny_imagenet": _tiny,
-}

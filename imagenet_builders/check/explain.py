@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from imagenet_builders import datasets
 from imagenet_builders.check import inspect_files, near_names
 from imagenet_builders.check.near_names import Unusual
-from imagenet_builders.check.targets import Surveyed, Target, survey
-from imagenet_builders.locate.official import official_archives
+from imagenet_builders.check.targets import Surveyed, all_targets, survey
 from imagenet_builders.sources.inspection import ERROR, WARNING, Problem
 
 _NAMED = 4
@@ -89,7 +89,7 @@ def of_surveys(
             one.path.name + (" (0 bytes)" if one.size == 0 else ""),
             one.sentence,
             one.action,
-            official_archives()[one.official].datasets,
+            datasets.made_of(one.official),
         )
         for one in unusual
         if one.path not in explained
@@ -113,14 +113,14 @@ def _of_one(each: Surveyed, unusual: Sequence[Unusual], explained: set[Path]) ->
         ]
     problems: list[Problem] = []
     buildable = each.buildable
-    for split in target.splits if buildable else ("",):
+    for split in [one.name for one in target.config.splits] if buildable else [""]:
         if split in buildable:
             continue
         lacking = [text for text in _looked_for(each, split) if text]
         near = [
             one
             for one in unusual
-            if target.dataset in official_archives()[one.official].datasets
+            if target.dataset.name in datasets.made_of(one.official)
             and (not lacking or any(one.official in text for text in lacking))
         ]
         explained.update(one.path for one in near)
@@ -139,18 +139,19 @@ def _of_one(each: Surveyed, unusual: Sequence[Unusual], explained: set[Path]) ->
                 (target.name,),
             )
         )
-    if buildable and not target.needs_boxes and target.dataset == "imagenet2012_dogs":
+    if not target.dataset.needs_boxes:
         problems += [
             Problem(
                 WARNING,
                 str(target.manual_dir),
-                "ILSVRC2012_bbox_train_dogs.tar.gz",
+                boxes,
                 "nothing",
                 "",
                 "stage it, or build a dataset of which no image has boxes",
                 (target.name,),
             )
             for split in buildable
+            for boxes in target.split(split).box_archives[:1]
             if not each.survey.boxes.get(split)
         ]
     return problems
@@ -183,7 +184,7 @@ def _elsewhere(manual_dir: Path, surveyed: Sequence[Surveyed], *, add_name: bool
         for each in surveyed:
             if survey(each.target, path).buildable:
                 there.setdefault(path, []).append(each.target.name)
-                if path == manual_dir / each.target.dataset:
+                if path == manual_dir / each.target.dataset.name:
                     by_name.append(each.target.name)
     required = any(each.target.required for each in surveyed)
     if not there:
@@ -221,25 +222,30 @@ def _elsewhere(manual_dir: Path, surveyed: Sequence[Surveyed], *, add_name: bool
 
 
 def _too_low(manual_dir: Path, shown: Sequence[Surveyed]) -> list[Problem]:
-    """The problem of class folders that are those of ImageNet's train split, not all of 21k."""
+    """The problem of class folders that are those of a split of another dataset."""
     found = [one for each in shown for sources in each.survey.found.values() for one in sources]
     if not found or any(one.paths[0] != manual_dir for one in found):
         return []
-    above = Path(os.path.abspath(manual_dir)).parent
-    train = survey(Target("imagenet2012", None, above, required=False)).buildable.get("train", ())
-    if all(one.paths[0].name != Path(os.path.abspath(manual_dir)).name for one in train):
-        return []
-    return [
-        Problem(
-            WARNING,
-            str(manual_dir),
-            "the classes of ImageNet-21k, of which this is taken for a part",
-            f"the train split of imagenet2012 in {above}",
-            "a directory too low",
-            f"check {above}, if that is meant",
-            tuple(each.target.name for each in shown if each.buildable),
-        )
-    ]
+    here = Path(os.path.abspath(manual_dir))
+    taken = {each.target.dataset.name for each in shown}
+    targets = all_targets(here.parent, [], add_name=False)
+    for each in (survey(one) for one in targets if one.dataset.name not in taken):
+        for split, sources in each.buildable.items():
+            if all(one.paths[0].name != here.name for one in sources):
+                continue
+            names = tuple(each.target.name for each in shown if each.buildable)
+            return [
+                Problem(
+                    WARNING,
+                    str(manual_dir),
+                    f"the classes of {_any(names)}, of which this is taken for a part",
+                    f"the {split} split of {each.target.name} in {here.parent}",
+                    "a directory too low",
+                    f"check {here.parent}, if that is meant",
+                    names,
+                )
+            ]
+    return []
 
 
 def _any(things: Iterable[object]) -> str:

@@ -12,7 +12,7 @@ from imagenet_builders.check import content, explain, inspect_files
 from imagenet_builders.check.report import BAD, MISSING, ODD, OK, SPARE, Report, Row
 from imagenet_builders.check.targets import Surveyed, Target, all_targets, survey
 from imagenet_builders.locate.found import Found
-from imagenet_builders.locate.official import official_archive, official_splits
+from imagenet_builders.locate.official import official_archive
 from imagenet_builders.sources.inspection import ERROR, WARNING, Counted, Inspection, Problem
 
 # Files are opened so many at a time: each waits for the storage, not for this machine.
@@ -131,7 +131,7 @@ def _inspect_all(shown: Sequence[Surveyed]) -> dict[Path, Inspection]:
 def _rows(each: Surveyed, looks: Mapping[Path, Inspection]) -> list[Checked]:
     target, survey = each.target, each.survey
     rows: list[Checked] = []
-    for split in target.splits:
+    for split in (each.name for each in target.config.splits):
         for part, by_split in (("images", survey.found), ("boxes", survey.boxes)):
             sources = by_split.get(split, ())
             if sources:
@@ -140,17 +140,17 @@ def _rows(each: Surveyed, looks: Mapping[Path, Inspection]) -> list[Checked]:
                 rows += [
                     _row(target, found, part, looks, preferred=found is taken) for found in sources
                 ]
-            elif part == "images" or target.needs_boxes:
+            elif part == "images" or target.dataset.needs_boxes:
                 rows.append(_nothing(each, split, part))
     return rows
 
 
 def _nothing(each: Surveyed, split: str, part: str) -> Checked:
     target = each.target
-    official = official_splits()[target.dataset, target.config, split]
+    official = target.split(split)
     row = Row(
-        target.dataset,
-        target.config,
+        target.dataset.name,
+        target.config.name,
         split,
         part,
         images_expected=official.images if part == "images" else None,
@@ -162,7 +162,7 @@ def _nothing(each: Surveyed, split: str, part: str) -> Checked:
 def _row(
     target: Target, found: Found, part: str, looks: Mapping[Path, Inspection], *, preferred: bool
 ) -> Checked:
-    official = official_splits()[target.dataset, target.config, found.split]
+    official = target.split(found.split)
     known = [official_archive(path.name) for path in found.paths]
     sizes = [looks[path].size if path in looks else None for path in found.paths]
     problems = [
@@ -181,8 +181,8 @@ def _row(
         counted, more = content.inspect_source(target, found, looks)
         problems += more
     row = Row(
-        target.dataset,
-        target.config,
+        target.dataset.name,
+        target.config.name,
         found.split,
         part,
         kind=found.kind,

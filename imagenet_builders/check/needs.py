@@ -9,7 +9,6 @@ from pathlib import Path
 
 from imagenet_builders.check.gather import Checked
 from imagenet_builders.check.report import BAD, MISSING, Needs, Place
-from imagenet_builders.locate.official import official_splits
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.scratch import gunzip, to_copy
 from imagenet_builders.sources.inspection import ERROR, WARNING, Problem
@@ -18,8 +17,6 @@ from imagenet_builders.words import size_text
 # What a record has besides the image: framing, label, names, and boxes where there are any.
 _RECORD_BYTES = 200
 _BOXES_BYTES = 200
-# What a PNG has besides its pixels, which are hardly compressed at these sizes.
-_PNG_BYTES = 80
 # A row of an index: its numbers, and a key of about 30 characters.
 _ROW_BYTES = 80
 # Annotations are small files of text: gzip makes them so much smaller than their tar.
@@ -76,9 +73,9 @@ def needs_of(checked: Sequence[Checked], data_dir: Path, options: BuildOptions) 
         files += sum(_shards(split.size or 0, split.images) for split in splits) + _METADATA_FILES
         index += sum(split.images for split in splits) * _ROW_BYTES
         # One dataset after the other is built, and what was unpacked for it is removed.
-        unpacked = max(split.unpacked for split in splits)
-        if rows[0].row.dataset == "imagenet2012_downsampled":
-            unpacked = sum(split.unpacked for split in splits)
+        # What several splits are in is unpacked once.
+        paths = (one.row.paths for one in rows if one.row.part == "images")
+        unpacked = sum(dict(zip(paths, (each.unpacked for each in splits), strict=True)).values())
         copied = sum(copies.get(name, {}).values())
         scratch = max(scratch, unpacked + boxes * _BOXES_GROWTH + copied)
     if not by_target:
@@ -178,15 +175,15 @@ def shortages(needs: Needs, *, chosen: bool) -> list[Problem]:
 
 def _split(one: Checked, rows: Sequence[Checked]) -> _Split:
     row = one.row
-    official = official_splits()[row.dataset, row.config, row.split]
-    if row.dataset == "imagenet2012_downsampled":
-        assert row.config is not None
-        side = int(row.config.partition("x")[0])
+    official = one.target.split(row.split)
+    config = one.target.config
+    if config.written_bytes is not None:
         images = official.images or 0
         if row.size is not None and row.official_size and row.size != row.official_size:
             images = max(1, images * row.size // row.official_size)
-        pixels = 3 * side * side
-        return _Split(images, images * (pixels + _PNG_BYTES + _RECORD_BYTES), images * pixels)
+        return _Split(
+            images, images * (config.written_bytes + _RECORD_BYTES), images * config.unpacked_bytes
+        )
     size = _image_bytes(one, rows)
     images = row.images_found or 0
     if not images and size is not None:
@@ -207,7 +204,7 @@ def _split(one: Checked, rows: Sequence[Checked]) -> _Split:
 def _image_bytes(one: Checked, rows: Sequence[Checked]) -> int | None:
     """Bytes of the images of a split, about."""
     row = one.row
-    official = official_splits()[row.dataset, row.config, row.split]
+    official = one.target.split(row.split)
     if row.size is not None:
         # One archive may hold several splits.
         sharing = [each.row for each in rows if each.row.paths == row.paths]

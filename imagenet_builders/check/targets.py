@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from imagenet_builders import datasets
 from imagenet_builders.check.report import full_name
+from imagenet_builders.datasets.description import Config, Dataset, Split
 from imagenet_builders.errors import ImagenetBuildersError, StagingError
 from imagenet_builders.locate.found import Found, Survey
-from imagenet_builders.locate.official import official_splits
-
-# Its splits need their boxes; those of the dogs can do without.
-_NEEDS_BOXES = frozenset({"imagenet2012_localization"})
-
-_CLASSES = {
-    ("imagenet2012", None): "imagenet2012",
-    ("imagenet2012_localization", None): "imagenet2012",
-    ("imagenet2012_dogs", None): "dogs",
-    ("imagenet21k_winter21", "whole"): "imagenet21k_winter21",
-    ("imagenet21k_winter21", "p"): "imagenet21k_p",
-    ("tiny_imagenet", None): "tiny_imagenet",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,15 +18,15 @@ class Target:
     """A dataset, or one of its configurations, to be checked.
 
     Attributes:
-        dataset: Name of the dataset.
-        config: The configuration, or None where there are none.
+        dataset: The dataset.
+        config: Its configuration.
         manual_dir: Where it is looked for.
         required: Whether it was asked for by name, so that it is an error if it is not there.
         one_of: Whether any other configuration of the dataset would do as well.
     """
 
-    dataset: str
-    config: str | None
+    dataset: Dataset
+    config: Config
     manual_dir: Path
     required: bool
     one_of: bool = False
@@ -47,26 +34,11 @@ class Target:
     @property
     def name(self) -> str:
         """The dataset, with its configuration if it has any."""
-        return full_name(self.dataset, self.config)
+        return full_name(self.dataset.name, self.config.name)
 
-    @property
-    def splits(self) -> list[str]:
-        """Names of the official splits."""
-        return [
-            split
-            for dataset, config, split in official_splits()
-            if (dataset, config) == (self.dataset, self.config)
-        ]
-
-    @property
-    def class_space(self) -> str | None:
-        """Name of the label space of the classes that folders and class tars are named by."""
-        return _CLASSES.get((self.dataset, self.config))
-
-    @property
-    def needs_boxes(self) -> bool:
-        """Whether a split cannot be built without boxes."""
-        return self.dataset in _NEEDS_BOXES
+    def split(self, name: str) -> Split:
+        """What is known of a split; nothing where it is no official one."""
+        return self.config.split(name) or Split(name, None, None, "")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,13 +61,8 @@ class Surveyed:
         return {
             split: found
             for split, found in self.survey.found.items()
-            if found and (not self.target.needs_boxes or self.survey.boxes.get(split))
+            if found and (not self.target.dataset.needs_boxes or self.survey.boxes.get(split))
         }
-
-
-def configs_of(dataset: str) -> list[str | None]:
-    """The configurations of a dataset, in their order; only None where it has none."""
-    return list(dict.fromkeys(config for name, config, _ in official_splits() if name == dataset))
 
 
 def all_targets(
@@ -111,18 +78,22 @@ def all_targets(
     """
     named = [each for each in asked if each[0] != "all"]
     targets: dict[tuple[str, str | None], Target] = {}
+
+    def targets_of(name: str, config: str | None, *, required: bool) -> list[Target]:
+        dataset = datasets.get(name)
+        where = manual_dir / name if add_name else manual_dir
+        configs = [one for one in dataset.configs if config in (None, one.name)]
+        one_of = required and len(configs) > 1
+        return [Target(dataset, one, where, required, one_of) for one in configs]
+
     for name, config in named:
-        where = manual_dir / name if add_name else manual_dir
-        configs = [config] if config else configs_of(name)
-        for each in configs:
-            target = Target(name, each, where, required=True, one_of=len(configs) > 1)
+        for target in targets_of(name, config, required=True):
             # By its configuration is more than by its name alone.
-            if (name, each) not in targets or not target.one_of:
-                targets[name, each] = target
-    for name in datasets.BUILDER_MODULES if len(named) < len(asked) or not asked else ():
-        where = manual_dir / name if add_name else manual_dir
-        for each in configs_of(name):
-            targets.setdefault((name, each), Target(name, each, where, required=False))
+            if (name, target.config.name) not in targets or not target.one_of:
+                targets[name, target.config.name] = target
+    for name in datasets.names() if len(named) < len(asked) or not asked else ():
+        for target in targets_of(name, None, required=False):
+            targets.setdefault((name, target.config.name), target)
     return list(targets.values())
 
 
@@ -138,9 +109,7 @@ def survey(
     """
     nothing = Survey(target.name, {})
     try:
-        module, _, function = datasets.SURVEYS[target.dataset].partition(":")
-        look: Callable[..., Survey] = getattr(importlib.import_module(module), function)
-        staged = look(manual_dir or target.manual_dir, target.config)
+        staged = target.dataset.survey(manual_dir or target.manual_dir, target.config.name)
         return Surveyed(target, _of_kind(staged, source) if source else staged)
     except StagingError as error:
         return Surveyed(target, dataclasses.replace(nothing, missing={"": (str(error),)}))

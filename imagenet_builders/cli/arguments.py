@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from imagenet_builders.datasets import BUILDER_MODULES
+from imagenet_builders.datasets import names
 from imagenet_builders.errors import OptionError
 from imagenet_builders.options import OPTIONS, BuildOptions, require_local
 
@@ -118,10 +118,8 @@ def at_least(least: int, value: int | None, flag: str) -> None:
 def dataset(text: str) -> tuple[str, str | None]:
     """A dataset and perhaps one of its configurations (a `type` of argparse)."""
     name, slash, config = text.partition("/")
-    if (name not in BUILDER_MODULES and text != "all") or bool(slash) != bool(config):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not one of {', '.join(sorted(BUILDER_MODULES))}, all"
-        )
+    if (name not in names() and text != "all") or bool(slash) != bool(config):
+        raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(names())}, all")
     return name, config or None
 
 
@@ -129,11 +127,7 @@ def asked_for(datasets: Sequence[tuple[str, str | None]]) -> list[tuple[str, str
     """The datasets asked for; `all` stands for each of them."""
     asked: list[tuple[str, str | None]] = []
     for name, config in datasets:
-        asked += (
-            [(each, None) for each in sorted(BUILDER_MODULES)]
-            if name == "all"
-            else [(name, config)]
-        )
+        asked += [(each, None) for each in names()] if name == "all" else [(name, config)]
     return asked
 
 

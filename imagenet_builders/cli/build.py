@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import importlib
 import os
 import sys
 import warnings
@@ -12,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imagenet_builders import datasets
 from imagenet_builders.cli import arguments as arguments_lib
-from imagenet_builders.datasets import BUILDER_MODULES, SURVEYS
 from imagenet_builders.errors import StagingError
 from imagenet_builders.options import OPTIONS, BuildOptions
 from imagenet_builders.write import outputs
@@ -31,7 +30,7 @@ _SECTIONS = (
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Adds the command to the parser, and returns its own."""
-    some = sorted(BUILDER_MODULES)[0]
+    some = datasets.names()[0]
     parser = arguments_lib.add_command(
         commands,
         "build",
@@ -52,7 +51,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         nargs="+",
         metavar="DATASET",
         type=arguments_lib.dataset,
-        help=f"{', '.join(sorted(BUILDER_MODULES))}; NAME/CONFIG for one configuration (default: "
+        help=f"{', '.join(datasets.names())}; NAME/CONFIG for one configuration (default: "
         "all that are staged); `all` for everything that is staged",
     )
     what.add_argument(
@@ -140,7 +139,7 @@ def run(arguments: argparse.Namespace) -> None:
     not_staged: list[StagingError] = []
     built = 0
     asked = [
-        (name, config_name, importlib.import_module(BUILDER_MODULES[name]).Builder)
+        (name, config_name, datasets.get(name).builder())
         for name, config_name in arguments_lib.asked_for(arguments.datasets)
     ]
     copies = _shared_copies(arguments, options, asked)
@@ -206,13 +205,11 @@ def _shared_copies(
 
     turns = []
     for name, config_name, cls in asked:
-        module, _, function = SURVEYS[name].partition(":")
-        survey = getattr(importlib.import_module(module), function)
         turns += [
             Turn(
                 _full_name(name, each),
                 _manual_dir_of(name, arguments),
-                functools.partial(survey, config=each),
+                functools.partial(datasets.get(name).survey, config=each),
             )
             for each in _configs(config_name, cls)
         ]

@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from imagenet_builders import datasets
 from imagenet_builders.cli import arguments as arguments_lib
-from imagenet_builders.datasets import BUILDER_MODULES
 from imagenet_builders.errors import OptionError
 
 
 def add_parser(commands: Any) -> None:
     """Adds the command to the parser."""
-    some = sorted(BUILDER_MODULES)[0]
+    some = datasets.names()[0]
     parser = arguments_lib.add_command(
         commands,
         "check",
@@ -34,7 +34,7 @@ def add_parser(commands: Any) -> None:
         nargs="*",
         metavar="DATASET",
         type=arguments_lib.dataset,
-        help=f"what you want to build: {', '.join(sorted(BUILDER_MODULES))}; NAME/CONFIG for one "
+        help=f"what you want to build: {', '.join(datasets.names())}; NAME/CONFIG for one "
         "configuration; `all` for all of them (default: whatever is found)",
     )
     more = parser.add_argument_group("what to check besides names and sizes")
@@ -86,7 +86,8 @@ def run(arguments: argparse.Namespace) -> int:
     options = arguments_lib.options_of(arguments)
     arguments_lib.check_places(arguments, manual_dir="MANUAL_DIR")
     for name, config in arguments.datasets:
-        _check_config(name, config)
+        if name != "all":
+            _check_config(name, config)
     from imagenet_builders.check import command, rendering
 
     request = command.Request(
@@ -111,9 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check_config(name: str, config: str | None) -> None:
-    from imagenet_builders.check.targets import configs_of
-
-    if config is not None and config not in configs_of(name):
-        configs = [each for each in configs_of(name) if each]
+    configs = datasets.get(name).config_names
+    if config is not None and config not in configs:
         which = f"one of {', '.join(configs)}" if configs else "no configuration"
         raise OptionError(f"{name} has {which}, not {config!r}")

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from imagenet_builders import datasets as datasets_
 from imagenet_builders import labels
-from imagenet_builders.datasets import BUILDER_MODULES
 from imagenet_builders.errors import LabelError, StagingError
 from imagenet_builders.write import outputs
 
@@ -74,10 +74,9 @@ def _builders(datasets: Sequence[str], data_dir: str | None) -> list[Any]:
                 raise StagingError(f"{builder.data_dir}: there is no dataset; build it first")
             builders.append(builder)
             continue
-        for each in sorted(BUILDER_MODULES):
-            configs = tfds.builder_cls(each).BUILDER_CONFIGS
-            for config in [config.name for config in configs] or [None]:
-                builder = tfds.builder(each, config=config, data_dir=data_dir)
+        for each in datasets_.every():
+            for config in each.configs:
+                builder = tfds.builder(each.name, config=config.name, data_dir=data_dir)
                 if Path(builder.data_dir).is_dir():
                     builders.append(builder)
     if not builders:
@@ -105,8 +104,8 @@ def _show_one(builder: Any, count: int, pictures: list[Picture]) -> Iterator[str
 
 
 def _short(full_name: str) -> str:
-    """The name of a dataset as it fits below a picture: without `imagenet` and version."""
-    return full_name.rpartition("/")[0].replace("imagenet2012_", "").replace("imagenet", "in")
+    """The name of a dataset as it fits below a picture: without version, its end at least."""
+    return full_name.rpartition("/")[0].replace("imagenet", "in")[-_CAPTION_LETTERS:]
 
 
 def _first(builder: Any, split: str, count: int) -> Iterator[dict[str, Any]]:

@@ -1,31 +1,71 @@
-"""The datasets: one folder each, in TensorFlow Datasets' dataset-as-folder form."""
+"""The datasets: one folder each, in TensorFlow Datasets' dataset-as-folder form, found by its name.
 
-BUILDER_MODULES: dict[str, str] = {
-    "imagenet2012": "imagenet_builders.datasets.imagenet2012.imagenet2012_dataset_builder",
-    "imagenet2012_dogs": (
-        "imagenet_builders.datasets.imagenet2012_dogs.imagenet2012_dogs_dataset_builder"
-    ),
-    "imagenet2012_downsampled": (
-        "imagenet_builders.datasets.imagenet2012_downsampled"
-        ".imagenet2012_downsampled_dataset_builder"
-    ),
-    "imagenet2012_localization": (
-        "imagenet_builders.datasets.imagenet2012_localization"
-        ".imagenet2012_localization_dataset_builder"
-    ),
-    "imagenet21k_winter21": (
-        "imagenet_builders.datasets.imagenet21k_winter21.imagenet21k_winter21_dataset_builder"
-    ),
-    "tiny_imagenet": "imagenet_builders.datasets.tiny_imagenet.tiny_imagenet_dataset_builder",
-}
-"""Where the builder class of each dataset is; importing one imports TensorFlow Datasets."""
-
-SURVEYS: dict[str, str] = {
-    name: f"imagenet_builders.datasets.{name}.staged:survey" for name in BUILDER_MODULES
-}
-"""What looks at what is staged of each dataset, as `module:function`; it needs no TensorFlow.
-
-`survey(manual_dir: Path, config: str | None = None) -> Survey` raises StagingError only where
-`manual_dir` is not a directory; where nothing is staged, `Survey.found` is empty. `config` is one
-of the dataset's configurations; None is the first of them.
+A folder with a module `dataset`, whose `DATASET` is the dataset's value (`description.Dataset`), is
+all that the package needs to know a dataset. One from elsewhere is made known by `register`.
 """
+
+from __future__ import annotations
+
+import functools
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from imagenet_builders.datasets.description import Dataset
+
+_registered: dict[str, Dataset] = {}
+
+
+@functools.cache
+def _own_names() -> frozenset[str]:
+    return frozenset(module.parent.name for module in Path(__file__).parent.glob("*/dataset.py"))
+
+
+def names() -> list[str]:
+    """The names of all datasets, sorted; this imports none of them."""
+    return sorted(_own_names() | _registered.keys())
+
+
+def get(name: str) -> Dataset:
+    """The value of a dataset.
+
+    Args:
+        name: One of `names()`.
+
+    Raises:
+        KeyError: There is no such dataset.
+    """
+    if name in _own_names():
+        dataset: Dataset = importlib.import_module(f"{__name__}.{name}.dataset").DATASET
+        return dataset
+    return _registered[name]
+
+
+def find(name: str) -> Dataset | None:
+    """The value of a dataset, or None where there is none of that name."""
+    return get(name) if name in names() else None
+
+
+def every() -> list[Dataset]:
+    """The values of all datasets, in the order of their names."""
+    return [get(name) for name in names()]
+
+
+def made_of(archive: str) -> tuple[str, ...]:
+    """The names of the datasets that are made of an official archive."""
+    return tuple(dataset.name for dataset in every() if archive in dataset.archives)
+
+
+def register(dataset: Dataset) -> None:
+    """Makes a dataset from outside this package known to all commands and to `tfds.builder`.
+
+    Args:
+        dataset: Its value.
+
+    Raises:
+        ValueError: Another dataset has its name.
+    """
+    if find(dataset.name) not in (None, dataset):
+        raise ValueError(f"there is a dataset {dataset.name!r} already")
+    _registered[dataset.name] = dataset

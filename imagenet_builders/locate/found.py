@@ -7,7 +7,7 @@ the first of each split (or the one asked for with `--source`); `check` shows th
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 KINDS = (
@@ -71,6 +71,7 @@ class Survey:
         missing: Split to the paths and patterns that were looked for in vain; `<split> boxes` for
             its boxes.
         warnings: What is odd, in whole sentences.
+        needs_boxes: Whether a split cannot be built without its boxes.
     """
 
     dataset: str
@@ -78,3 +79,23 @@ class Survey:
     boxes: Mapping[str, tuple[Found, ...]] = dataclasses.field(default_factory=dict)
     missing: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    needs_boxes: bool = False
+
+    def of_splits(self, names: Collection[str] | None) -> Survey:
+        """The same of some splits alone, without what it says of others.
+
+        Args:
+            names: The splits; None for all.
+        """
+        if names is None:
+            return self
+        return dataclasses.replace(
+            self,
+            found={split: found for split, found in self.found.items() if split in names},
+            boxes={split: found for split, found in self.boxes.items() if split in names},
+            missing={
+                what: texts
+                for what, texts in self.missing.items()
+                if what.removesuffix(" boxes") in names
+            },
+        )

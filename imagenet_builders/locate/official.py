@@ -35,7 +35,6 @@ class OfficialArchive:
         size_text: The size as the download page words it, such as `13GB`.
         members: Number of members.
         member_md5: Name of a member to its MD5.
-        datasets: The datasets of this package that are made from it.
         note: What else is worth knowing, a sentence or two.
     """
 
@@ -49,7 +48,6 @@ class OfficialArchive:
     size_text: str | None = None
     members: int | None = None
     member_md5: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
-    datasets: tuple[str, ...] = ()
     note: str = ""
 
     @property
@@ -74,19 +72,6 @@ class OfficialArchive:
         return bool((number - unit / 2) * 1000**power <= size < (number + unit) * 1024**power)
 
 
-@dataclasses.dataclass(frozen=True)
-class OfficialSplit:
-    """A split of the official data; None where a figure is not known.
-
-    Attributes:
-        images: Number of images.
-        image_bytes: About how many bytes they have together, unpacked where they are pixels.
-    """
-
-    images: int | None
-    image_bytes: int | None
-
-
 @functools.cache
 def official_archives() -> dict[str, OfficialArchive]:
     """All official archives, by name."""
@@ -100,17 +85,6 @@ def official_archive(name: str) -> OfficialArchive | None:
         return known[name]
     lower = name.lower()
     return next((each for each in known.values() if each.name.lower() == lower), None)
-
-
-@functools.cache
-def official_splits() -> dict[tuple[str, str | None, str], OfficialSplit]:
-    """What the official archives hold, by dataset, configuration (or None) and split."""
-    return {
-        (entry["dataset"], entry["config"], entry["split"]): OfficialSplit(
-            entry["images"], entry["image_bytes"]
-        )
-        for entry in _facts()["splits"]
-    }
 
 
 @functools.cache
@@ -137,7 +111,6 @@ def _archive(entry: Mapping[str, Any]) -> OfficialArchive:
         entry["size_text"],
         (entry["members"] or {}).get("count"),
         entry.get("member_md5", {}),
-        tuple(entry["datasets"]),
         entry.get("note", ""),
     )
 

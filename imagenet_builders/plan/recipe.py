@@ -61,6 +61,8 @@ class SplitRecipe:
             underscores and numbers; told at the end of a build and kept in `provenance.json`.
         also_read: Files that the index was made from besides those that its rows point into.
         layout: How it is staged, in words; kept in `provenance.json`.
+        classes: The wnids in the order of their labels, as an archive has them; empty where they
+            are known without it.
     """
 
     split: str
@@ -70,6 +72,7 @@ class SplitRecipe:
     counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
     also_read: tuple[SourceFile, ...] = ()
     layout: str = ""
+    classes: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

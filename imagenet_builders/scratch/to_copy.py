@@ -11,9 +11,6 @@ from imagenet_builders.locate.choose import preferred
 from imagenet_builders.locate.found import Found, Survey
 from imagenet_builders.sources.tar_images import CLASS_TAR
 
-# Its splits are not built without their boxes; those of the dogs are.
-_NEEDS_BOXES = frozenset({"imagenet2012_localization"})
-
 
 @dataclasses.dataclass(frozen=True)
 class ToCopy:
@@ -124,7 +121,7 @@ def _taken(survey: Survey, source: str | None) -> Iterator[Found]:
     for split, found in survey.found.items():
         boxes = survey.boxes.get(split)
         images = preferred(found, source)
-        if images is None or (boxes is None and survey.dataset in _NEEDS_BOXES):
+        if images is None or (boxes is None and survey.needs_boxes):
             continue
         yield images
         if boxes is not None and (annotations := preferred(boxes, None)) is not None:

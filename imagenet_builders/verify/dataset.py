@@ -12,11 +12,12 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from imagenet_builders import datasets
+from imagenet_builders.datasets.description import Config, Dataset
 from imagenet_builders.errors import WorkerError
 from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.run.progress import Progress
 from imagenet_builders.verify import provenance
-from imagenet_builders.verify.known import Known, known
 from imagenet_builders.verify.metadata import Description, MetadataError, SplitInfo, describe
 from imagenet_builders.verify.problems import Problem, Problems
 from imagenet_builders.verify.provenance import Recorded
@@ -111,18 +112,23 @@ def verify_dataset(directory: Path, *, workers: int, decode: bool = False) -> Ve
     else:
         file_format = description.output.name
         description.output.import_library()
-        config = f"/{description.config}" if description.config else ""
-        name = f"{description.name}{config}:{description.version}"
+        name = "/".join(filter(None, (description.name, description.config)))
+        name += f":{description.version}"
         recorded = provenance.recorded(directory, document, description, problems)
-        about = known(description.name, description.config)
-        _check_names(directory, description, about, problems)
+        dataset = datasets.find(description.name)
+        config = dataset.config(description.config) if dataset is not None else None
+        _check_path(directory, description, problems)
+        if dataset is not None and config is not None:
+            _check_features(directory, description, dataset, config, problems)
         _check_listing(directory, description, recorded, problems, notes)
-        jobs = _jobs(directory, description, recorded, decode)
+        jobs = _jobs(directory, description, dataset if config else None, recorded, decode)
         results = _run(name, jobs, workers, problems)
         for split in description.splits:
             mine = [results.get((split.name, number)) for number in range(len(split.shards))]
-            splits[split.name] = _conclude(directory, split, mine, about, recorded, problems, notes)
-        if about is None:
+            splits[split.name] = _conclude(
+                directory, split, mine, config, recorded, problems, notes
+            )
+        if config is None:
             notes.append(
                 f"{name} is not a dataset of this package, so keys, order and counts are not known"
             )
@@ -161,9 +167,7 @@ def _identity(directory: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _check_names(
-    directory: Path, description: Description, about: Known | None, problems: Problems
-) -> None:
+def _check_path(directory: Path, description: Description, problems: Problems) -> None:
     info = str(directory / "dataset_info.json")
     if re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", directory.name):
         parts = [directory.name, description.config, description.name]
@@ -179,10 +183,14 @@ def _check_names(
                     found=ascii("/".join(reversed(expected)))[1:-1][:200],
                 )
             )
-    if about is None:
-        return
+
+
+def _check_features(
+    directory: Path, description: Description, dataset: Dataset, config: Config, problems: Problems
+) -> None:
+    classes = config.classes()
     fields = {field.path for field in description.fields}
-    for name in ("image", "label", about.key):
+    for name in ("image", "label", dataset.key):
         if name not in fields:
             path = str(directory / "features.json")
             problems.add(Problem(path, f"the feature {name} of this dataset is missing"))
@@ -194,18 +202,16 @@ def _check_names(
         if names is None:
             problems.add(Problem(str(directory / file), "this file is missing"))
             continue
-        wrong = (
-            names != about.classes if about.fixed_classes else names != tuple(sorted(set(names)))
-        )
-        if wrong:
+        expected = classes if dataset.fixed_classes else tuple(sorted(set(names)))
+        if names != expected:
             what = "the classes are not those of this dataset in their order"
-            pairs = zip(about.classes, names, strict=False)
+            pairs = zip(classes, names, strict=False)
             at = next(((a, b) for a, b in pairs if a != b), None)
             problems.add(
                 Problem(
                     str(directory / file),
                     what,
-                    expected=at[0] if at else f"{len(about.classes):,} classes",
+                    expected=at[0] if at else f"{len(classes):,} classes",
                     found=ascii(at[1])[1:-1][:60] if at else f"{len(names):,}",
                 )
             )
@@ -245,13 +251,16 @@ def _check_listing(
 
 
 def _jobs(
-    directory: Path, description: Description, recorded: Recorded, decode: bool
+    directory: Path,
+    description: Description,
+    dataset: Dataset | None,
+    recorded: Recorded,
+    decode: bool,
 ) -> list[VerifyJob]:
     classes = description.labels.get("label", ())
     return [
         VerifyJob(
-            dataset=description.name,
-            config=description.config,
+            dataset=dataset,
             split=split.name,
             number=number,
             path=str(directory / shard),
@@ -307,7 +316,7 @@ def _conclude(
     directory: Path,
     split: SplitInfo,
     results: list[VerifyResult | None],
-    about: Known | None,
+    config: Config | None,
     recorded: Recorded,
     problems: Problems,
     notes: list[str],
@@ -334,9 +343,10 @@ def _conclude(
     if size != split.record_bytes and all(result is not None for result in results):
         what = f"numBytes of split {split.name} is not the size of its records"
         problems.add(Problem(info, what, expected=f"{size}", found=f"{split.record_bytes}"))
-    official = about.official.get(split.name) if about is not None else None
-    if official is not None:
-        total, per_label = official
+    official = config.split(split.name) if config is not None else None
+    total = official.images if official is not None else None
+    if config is not None and official is not None and total is not None:
+        per_label = official.counts(len(config.classes()))
         skipped = recorded.skipped.get(split.name, 0)
         for finding in _counted(split.name, examples, labels, total, per_label, skipped):
             problems.add(
@@ -346,12 +356,12 @@ def _conclude(
             part = "a part of the official dataset"
             left_out = f" ({skipped:,} were skipped when it was built)" if skipped else ""
             notes.append(f"{split.name} is {part}: {examples:,} of {total:,} images{left_out}")
-    elif about is not None:
+    elif config is not None:
         notes.append(f"{split.name} has {examples:,} images; its official number is not known")
     return SplitVerdict(
         examples,
         sum(split.lengths),
-        official[0] if official is not None else None,
+        total,
         size,
         len(split.shards),
         len(labels),

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from imagenet_builders import images
+from imagenet_builders.datasets.description import Dataset, LabelOf
 from imagenet_builders.formats.tfrecord.example import Feature
 from imagenet_builders.images import ImageFacts
-from imagenet_builders.verify.known import Known
 from imagenet_builders.verify.metadata import Field
 
 MAX_DECODED_PIXELS = images.MAX_REPAIRED_PIXELS
@@ -35,14 +35,14 @@ class Finding(NamedTuple):
 
 
 def check_features(
-    features: Mapping[str, Feature], fields: Sequence[Field], known: Known | None, split: str
+    features: Mapping[str, Feature], fields: Sequence[Field], about: Dataset | None, split: str
 ) -> Iterator[Finding]:
     """What is wrong with the features of an example, but for its image, key and their meaning.
 
     Args:
         features: The example.
         fields: What its features should be.
-        known: What is known of the dataset.
+        about: The dataset, or None where it is not known.
         split: Its split.
 
     Yields:
@@ -76,7 +76,7 @@ def check_features(
                     f"{field.path} and {other} have different lengths", str(length), str(count)
                 )
         if field.kind == "bbox":
-            yield from _check_boxes(field, feature, known, split)
+            yield from _check_boxes(field, feature, about, split)
         elif field.kind == "label":
             least = -1 if field.sequence is None else 0
             for value in map(int, feature.values):
@@ -90,15 +90,15 @@ def check_features(
 
 
 def _check_boxes(
-    field: Field, feature: Feature, known: Known | None, split: str
+    field: Field, feature: Feature, about: Dataset | None, split: str
 ) -> Iterator[Finding]:
     numbers = [float(value) for value in feature.values]
     for start in range(0, len(numbers), 4):
         box = numbers[start : start + 4]
         ymin, xmin, ymax, xmax = box
         inside = all(math.isfinite(value) and 0 <= value <= 1 for value in box)
-        flat = known is not None and known.flat_boxes
-        if known is not None and known.flat_boxes and split == "test":
+        flat = about is not None and about.flat_boxes
+        if flat and split == "test":
             right = not any(box)
         else:
             right = inside and (
@@ -110,29 +110,27 @@ def _check_boxes(
             return
 
 
-def check_key(
-    key: bytes, label: int | None, known: Known, split: str, ids: Mapping[str, int]
-) -> Iterator[Finding]:
+def check_key(key: bytes, label: int | None, feature: str, label_of: LabelOf) -> Iterator[Finding]:
     """What is wrong with the key of an example, and with the label by its key.
 
     Args:
         key: The key.
         label: The label, or None where there is none that could be compared.
-        known: What is known of the dataset.
-        split: The split.
-        ids: Class to label.
+        feature: Name of the key.
+        label_of: The rule of labels of the split.
 
     Yields:
         One finding for each thing that is wrong.
     """
     try:
         text = key.decode("utf-8")
-        expected = known.label_of(split, text, ids)
+        expected = label_of(text)
     except UnicodeDecodeError:
-        yield Finding(f"{known.key} is not UTF-8", found=ascii(key[:60]))
+        yield Finding(f"{feature} is not UTF-8", found=ascii(key[:60]))
         return
     except ValueError as error:
-        yield Finding(f"{known.key} is not one of this split", str(error), ascii(text[:60]))
+        what = f"{feature} is not one of this split: {error}"
+        yield Finding(what, found=ascii(text[:60]))
         return
     if label is None:
         return

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from imagenet_builders.datasets import BUILDER_MODULES
+from imagenet_builders import datasets
 from imagenet_builders.errors import OptionError, StagingError
 
 _VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
@@ -39,7 +39,7 @@ def find(asked: str, data_dir: Path) -> list[Path]:
     if asked == "all":
         found = [
             each
-            for name in sorted(BUILDER_MODULES)
+            for name in datasets.names()
             if (data_dir / name).is_dir()
             for each in _under(data_dir / name, None)
         ]

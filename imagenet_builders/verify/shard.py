@@ -11,11 +11,11 @@ from typing import cast
 
 import google_crc32c
 
+from imagenet_builders.datasets.description import Dataset
 from imagenet_builders.formats.tfrecord.example import parse
 from imagenet_builders.formats.tfrecord.wire import DamageError
 from imagenet_builders.run.jobs import Report
 from imagenet_builders.verify.example import Finding, check_features, check_image, check_key
-from imagenet_builders.verify.known import known
 from imagenet_builders.verify.metadata import Field
 from imagenet_builders.verify.problems import REBUILD, Problem, Problems
 from imagenet_builders.write.outputs.output import Output, Record, RecordFileError
@@ -28,8 +28,7 @@ class VerifyJob:
     """One shard to verify.
 
     Attributes:
-        dataset: Name of the dataset.
-        config: Name of its configuration, or None.
+        dataset: The dataset, or None where it is not known.
         split: The split.
         number: The shard, counted from 0.
         path: The file.
@@ -42,8 +41,7 @@ class VerifyJob:
         file_bytes: Bytes that it should have, or None where it is not known.
     """
 
-    dataset: str
-    config: str | None
+    dataset: Dataset | None
     split: str
     number: int
     path: str
@@ -106,8 +104,9 @@ class _Shard:
         self.count = self.size = 0
         self.first: bytes | None = None
         self.last: bytes | None = None
-        self.known = known(job.dataset, job.config)
-        self.ids = _ids(job.classes)
+        self.dataset = job.dataset
+        if self.dataset is not None:
+            self.label_of = self.dataset.label_of(job.split, _ids(job.classes))
         self.salt = hashlib.md5(job.split.encode(), usedforsecurity=False)
 
     def verified(self) -> VerifyResult:
@@ -182,7 +181,7 @@ class _Shard:
         except DamageError as error:
             self._problem(Finding(f"not an example: {error}"), record)
             return
-        findings = list(check_features(features, self.job.fields, self.known, self.job.split))
+        findings = list(check_features(features, self.job.fields, self.dataset, self.job.split))
         for finding in findings:
             self._problem(finding, record)
         if any(field.path not in features for field in self.job.fields):
@@ -197,15 +196,14 @@ class _Shard:
                 label = cast("int", values[0])
                 if -1 <= label < field.classes:
                     self.labels[label] += 1
-        if self.known is None or self.known.key not in features:
+        if self.dataset is None or self.dataset.key not in features:
             return
-        keys = features[self.known.key].values
+        keys = features[self.dataset.key].values
         if _single(keys, bytes):
-            self._check_key(cast("bytes", keys[0]), label, record)
+            self._check_key(cast("bytes", keys[0]), label, self.dataset.key, record)
 
-    def _check_key(self, key: bytes, label: int | None, record: Record) -> None:
-        assert self.known is not None
-        for finding in check_key(key, label, self.known, self.job.split, self.ids):
+    def _check_key(self, key: bytes, label: int | None, feature: str, record: Record) -> None:
+        for finding in check_key(key, label, feature, self.label_of):
             self._problem(finding, record)
         digest = self.salt.copy()
         digest.update(key)

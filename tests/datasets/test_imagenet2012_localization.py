@@ -177,14 +177,15 @@ def built_index(found: list[list[tuple[int, float]]]) -> Index:
     """An index of real images whose boxes have the given labels and sizes."""
     import pyarrow as pa
 
-    from imagenet_builders.datasets.imagenet2012 import staged as imagenet2012
+    from imagenet_builders import datasets
+    from imagenet_builders.datasets.ilsvrc2012.images import index_split
     from imagenet_builders.plan.context import BuildContext
     from imagenet_builders.run.local import LocalWorkers
 
     with LocalWorkers(1) as workers:
         room = BuildContext(Path("/nonexistent"), BuildOptions(workers=1), workers)
-        [found_images] = imagenet2012.survey(DUMMY).found["validation"]
-        index = imagenet2012.index_split(found_images, room)
+        [found_images] = datasets.get("imagenet2012").survey(DUMMY).found["validation"]
+        index = index_split(found_images, room)
     index, _ = objects.without_objects(Index(index.table.slice(0, len(found)), index.files))
     boxes = [[value for _, size in one for value in (0.0, 0.0, size, size)] for one in found]
     columns = {"boxes": boxes, "box_labels": [[label for label, _ in one] for one in found]}

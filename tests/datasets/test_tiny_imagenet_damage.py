@@ -125,7 +125,7 @@ def all_examples(directory: Path) -> list[Any]:
     found: list[Any] = []
     with LocalWorkers(1) as workers:
         room = BuildContext(directory / "scratch", BuildOptions(), workers)
-        recipes, _ = staged.recipes(directory, room)
+        recipes = staged.recipes(directory, room)
     for recipe in recipes:
         with Reader(recipe.index.files) as reader:
             for key, made in examples.make_examples(recipe.index.table, reader, "fail", []):

@@ -270,7 +270,7 @@ def test_an_unpacked_image_that_changes_after_the_index_was_made_is_named(tmp_pa
     stage(tmp_path / "staged", True)
     with LocalWorkers(1) as workers:
         room = BuildContext(tmp_path / "scratch", BuildOptions(), workers)
-        [train, *_], _ = staged.recipes(tmp_path / "staged", room)
+        [train, *_] = staged.recipes(tmp_path / "staged", room)
     (tmp_path / "staged" / IMAGE).write_bytes(pictures.jpeg(picture()) + b"more")
     with Reader(train.index.files) as reader, pytest.raises(SourceError, match="wait until its"):
         list(examples.make_examples(train.index.table, reader, "skip", []))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from imagenet_builders import labels
 from imagenet_builders.datasets.ilsvrc2012 import trees
+from imagenet_builders.datasets.ilsvrc2012.splits import classes as wnids
 from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.locate.access import saying_why
@@ -27,8 +28,6 @@ from imagenet_builders.sources.tar_images import CLASS_TAR, ClassTar, ClassTarsJ
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-NAME = "imagenet2012"
 
 # Enough work for a process to be worth starting, little enough for all to be busy to the end.
 _BATCH_BYTES = 1 << 30
@@ -282,8 +281,7 @@ def _check_complete(found: Found, naming: Naming, index: Index, *, strict: bool)
             return
         expected = sum(official)
         few = ", ".join(
-            f"{labels.wnids(NAME)[label]} has {numbers[label]:,} of {official[label]:,}"
-            for label in odd[:3]
+            f"{wnids()[label]} has {numbers[label]:,} of {official[label]:,}" for label in odd[:3]
         )
         classes = f"; {len(odd):,} classes differ: {few}{', ...' if len(odd) > 3 else ''}"
     elif naming.count in (None, len(index)):
@@ -300,5 +298,5 @@ def _check_complete(found: Found, naming: Naming, index: Index, *, strict: bool)
 
 
 def index_split(found: Found, room: BuildContext) -> Index:
-    """The rows of a split of imagenet2012; see `index_found`."""
-    return index_found([NAME, found.split], found, Naming(found.split), room)
+    """The rows of a split of ILSVRC2012, whichever dataset it is for; see `index_found`."""
+    return index_found(["ilsvrc2012", found.split], found, Naming(found.split), room)

@@ -15,6 +15,7 @@ import dataclasses
 import re
 from pathlib import Path
 
+from imagenet_builders import datasets
 from imagenet_builders.locate.found import Found, Survey
 from imagenet_builders.locate.search import Layout, Tree, find, require_directory
 
@@ -171,8 +172,9 @@ def survey(dataset: str, manual_dir: Path, parts: dict[str, str], *, boxes: bool
     missing: dict[str, tuple[str, ...]] = {}
     wanted = [(split, part, "images") for split, part in parts.items()]
     wanted += [(split, part, "boxes") for split, part in parts.items() if boxes]
-    # Tiny ImageNet has folders of the same names.
-    is_other = any(entry.name == "wnids.txt" for entry in tree.entries(manual_dir))
+    # Another dataset may have folders of the same names.
+    markers = {each.marker for each in datasets.every() if each.name != dataset}
+    is_other = any(entry.name in markers for entry in tree.entries(manual_dir))
     for split, part, what in wanted:
         of_images = what == "images"
         table = IMAGES if of_images else BOXES

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
-from imagenet_builders import labels
-from imagenet_builders.build.builder import PlannedBuilder
 from imagenet_builders.datasets.access_terms import ACCESS_TERMS
-from imagenet_builders.datasets.ilsvrc2012 import examples as examples_
-from imagenet_builders.datasets.imagenet2012 import examples, staged
-from imagenet_builders.locate.choose import choose, layout_of
-from imagenet_builders.locate.found import Survey
-from imagenet_builders.plan.context import BuildContext
-from imagenet_builders.plan.recipe import SplitRecipe
+from imagenet_builders.datasets.builder import DatasetBuilder
+from imagenet_builders.datasets.imagenet2012.dataset import DATASET
 
 
-class Builder(PlannedBuilder, skip_registration=True):  # type: ignore[call-arg]  # As its base.
+class Builder(DatasetBuilder, skip_registration=True):  # type: ignore[call-arg]  # As its base.
     """ILSVRC2012, with the features, labels, keys, order and shards of TensorFlow Datasets' own."""
 
-    name = "imagenet2012"
+    name = DATASET.name
+    dataset = DATASET
     VERSION = tfds.core.Version("5.1.0")
     SUPPORTED_VERSIONS: ClassVar[list[tfds.core.Version]] = [tfds.core.Version("5.0.0")]
     RELEASE_NOTES: ClassVar[dict[str, str]] = {
@@ -42,7 +36,7 @@ class Builder(PlannedBuilder, skip_registration=True):  # type: ignore[call-arg]
             features=tfds.features.FeaturesDict(
                 {
                     "image": tfds.features.Image(encoding_format="jpeg"),
-                    "label": tfds.features.ClassLabel(names=labels.wnids("imagenet2012")),
+                    "label": tfds.features.ClassLabel(names=DATASET.configs[0].classes()),
                     "file_name": tfds.features.Text(),  # Such as n15075141_54.JPEG.
                 }
             ),
@@ -50,20 +44,3 @@ class Builder(PlannedBuilder, skip_registration=True):  # type: ignore[call-arg]
             homepage="https://image-net.org/",
             license=ACCESS_TERMS,
         )
-
-    def survey(self, manual_dir: Path) -> Survey:
-        """All that is staged of it."""
-        return staged.survey(manual_dir)
-
-    def split_recipes(self, manual_dir: Path, room: BuildContext) -> list[SplitRecipe]:
-        """Finds and indexes the splits staged under `manual_dir`; warns of those that are not."""
-        return [
-            SplitRecipe(
-                split,
-                staged.index_split(found, room),
-                examples.make_examples,
-                examples_.example_sizes,
-                layout=layout_of(found),
-            )
-            for split, found in choose(staged.survey(manual_dir), room.options.source).items()
-        ]

@@ -7,21 +7,21 @@ from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
 
-from imagenet_builders import labels
-from imagenet_builders.build.builder import PlannedBuilder
 from imagenet_builders.datasets.access_terms import ACCESS_TERMS
+from imagenet_builders.datasets.builder import DatasetBuilder
 from imagenet_builders.datasets.ilsvrc2012 import objects
 from imagenet_builders.datasets.imagenet2012_dogs import staged
+from imagenet_builders.datasets.imagenet2012_dogs.dataset import DATASET
 from imagenet_builders.formats.tfrecord.example import FlatExample
-from imagenet_builders.locate.found import Survey
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.recipe import SplitRecipe
 
 
-class Builder(PlannedBuilder):
+class Builder(DatasetBuilder):
     """Train images of 120 kinds of dogs, each with its class and a sequence of objects."""
 
-    name = staged.NAME
+    name = DATASET.name
+    dataset = DATASET
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "Initial release."}
     MANUAL_DOWNLOAD_INSTRUCTIONS = """\
@@ -34,7 +34,7 @@ class Builder(PlannedBuilder):
         # A dataset that is built says itself what its classes are, whatever the options are now.
         names = staged.published_classes(Path(self.data_dir))
         if names is None and self.build_options.classes == "known":
-            names = labels.wnids("dogs")
+            names = DATASET.configs[0].classes()
         # Otherwise the names are known when the archive has been looked at.
         return self.dataset_info_from_configs(
             features=objects.features(names),
@@ -43,17 +43,13 @@ class Builder(PlannedBuilder):
             license=ACCESS_TERMS,
         )
 
-    def survey(self, manual_dir: Path) -> Survey:
-        """All that is staged of it."""
-        return staged.survey(manual_dir)
-
     def split_recipes(self, manual_dir: Path, room: BuildContext) -> list[SplitRecipe]:
         """Finds and indexes the train split staged under `manual_dir`, and names its classes."""
-        recipes, classes = staged.recipes(manual_dir, room)
+        [recipe] = super().split_recipes(manual_dir, room)
         features = self.info.features
         for label in (features["label"], features["objects"].feature["label"]):
-            label.names = list(classes)
-        return recipes
+            label.names = list(recipe.classes)
+        return [recipe]
 
     def as_features(self, example: FlatExample) -> dict[str, Any]:
         """A flat example with its boxes as a list of objects."""

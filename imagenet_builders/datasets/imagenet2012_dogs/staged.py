@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from imagenet_builders import labels
 from imagenet_builders.datasets.ilsvrc2012 import boxes as boxes_
 from imagenet_builders.datasets.ilsvrc2012 import images as images_
-from imagenet_builders.datasets.ilsvrc2012 import layouts, objects, trees
+from imagenet_builders.datasets.ilsvrc2012 import objects, trees
+from imagenet_builders.datasets.imagenet2012_dogs.dataset import DATASET
 from imagenet_builders.errors import SourceError
 from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.locate.access import saying_why
@@ -25,17 +26,11 @@ from imagenet_builders.sources.box_archives import Annotated
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.sources.tar_images import CLASS_TAR
 
-NAME = "imagenet2012_dogs"
+NAME = DATASET.name
 
 # The inside of the archive of boxes is not documented anywhere; Stanford Dogs, which has the same
 # classes, names its annotations without an ending.
 _XML = re.compile(r"((n[0-9]{8})_[0-9]+)(?:\.xml)?")
-
-
-def survey(manual_dir: Path, config: str | None = None) -> Survey:
-    """All that is staged of the dataset; see `imagenet_builders.datasets.SURVEYS`."""
-    del config
-    return layouts.survey(NAME, manual_dir, {"train": "train_t3"}, boxes=True)
 
 
 def published_classes(directory: Path) -> tuple[str, ...] | None:
@@ -50,27 +45,26 @@ def published_classes(directory: Path) -> tuple[str, ...] | None:
         return None
 
 
-def recipes(manual_dir: Path, room: BuildContext) -> tuple[list[SplitRecipe], tuple[str, ...]]:
-    """Finds and indexes the train split; warns where there are no boxes.
+def recipes(staged: Survey, room: BuildContext) -> list[SplitRecipe]:
+    """Indexes the train split; warns where there are no boxes.
 
     Args:
-        manual_dir: Where the archives are.
+        staged: What is staged.
         room: What to index with; its option `classes` says where the list of classes comes from.
 
     Returns:
-        The recipe of the split, and the classes in the order of their labels.
+        The recipe of the split, which has the classes in the order of their labels.
 
     Raises:
         StagingError: The images are not there.
         SourceError: An archive is damaged, or has other classes than it should.
     """
-    staged = survey(manual_dir)
     images = choose(staged, room.options.source)["train"]
     with saying_why(images.paths[0]):
         classes = _classes_in(images)
     if room.options.classes == "known":
         _check_classes(images.paths[0], classes)
-        classes = labels.wnids("dogs")
+        classes = DATASET.configs[0].classes()
     ids = {wnid: label for label, wnid in enumerate(classes)}
     digest = hashlib.sha256("\n".join(classes).encode()).hexdigest()[:8]
     what = [NAME, "train", digest]
@@ -78,11 +72,13 @@ def recipes(manual_dir: Path, room: BuildContext) -> tuple[list[SplitRecipe], tu
     if "train" in staged.boxes:
         boxes = choose_boxes(staged, "train", images)
         annotations = boxes_.index_boxes([NAME], boxes, image_of, classes, room)
-        return [boxes_.boxed(images, index, boxes, annotations)], classes
+        recipe = boxes_.boxed(images, index, boxes, annotations)
+        return [dataclasses.replace(recipe, classes=classes)]
     looked_at = " or ".join(staged.missing["train boxes"])
     warnings.warn(f"no image will have boxes: there is no {looked_at}", stacklevel=3)
     indexed, counts = objects.without_objects(index)
-    return [boxes_.recipe(images, indexed, counts, (), None)], classes
+    recipe = boxes_.recipe(images, indexed, counts, (), None)
+    return [dataclasses.replace(recipe, classes=classes)]
 
 
 def _classes_in(images: Found) -> tuple[str, ...]:
@@ -108,7 +104,7 @@ def image_of(name: str, ids: dict[str, int]) -> Annotated:
 
 
 def _check_classes(archive: Path, found: Sequence[str]) -> None:
-    known = labels.wnids("dogs")
+    known = DATASET.configs[0].classes()
     if tuple(found) == known:
         return
     missing = sorted(set(known) - set(found))

@@ -15,21 +15,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imagenet_builders import labels
-from imagenet_builders.datasets.imagenet2012_downsampled.staged import NAME, Batch
+from imagenet_builders.datasets.imagenet2012_downsampled import examples
+from imagenet_builders.datasets.imagenet2012_downsampled.dataset import DATASET
+from imagenet_builders.datasets.imagenet2012_downsampled.staged import Batch, find_batches
 from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.formats import npz
 from imagenet_builders.formats.npz import Array
+from imagenet_builders.locate.choose import choose, layout_of
+from imagenet_builders.locate.found import Survey
 from imagenet_builders.locate.official import official_archives
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.index import Index
+from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.scratch.unzip import Job, Unpacked, check
 from imagenet_builders.sources.rows import SourceFile, opened, row_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-OFFICIAL_ROWS = {"train": 1_281_167, "validation": 50_000}
-"""Pictures of each split. Source: the devkit's readme; the same in all sizes."""
+OFFICIAL_ROWS = {split.name: split.images or 0 for split in DATASET.configs[0].splits}
+"""Pictures of each split; the same in all sizes."""
 
 _CLASSES = 1000
 _ROW_NUMBER_DIGITS = 6
@@ -52,6 +57,42 @@ class _Opened:
     inner: str | None
     data: Array
     labels: Array
+
+
+def recipes(staged: Survey, room: BuildContext, unpacked: Unpacked) -> list[SplitRecipe]:
+    """Indexes the splits that are staged; warns of those that are not.
+
+    Args:
+        staged: What is staged of a configuration.
+        room: What to index with.
+        unpacked: Where compressed arrays go.
+
+    Returns:
+        A recipe for each split.
+
+    Raises:
+        StagingError: Nothing is staged.
+        SourceError: An npz file is damaged, or does not hold what it should.
+        OptionError: There is too little scratch space.
+    """
+    size = int(staged.dataset.rpartition("x")[2])
+    chosen = choose(staged, room.options.source)
+    found = {split: find_batches(split, one.paths) for split, one in chosen.items()}
+    made = []
+    for split, files in found.items():
+        index = index_split(size, split, files, room, unpacked)
+        read = dict.fromkeys(batch.file for batch in files)
+        made.append(
+            SplitRecipe(
+                split,
+                index,
+                examples.make_examples,
+                examples.example_sizes,
+                also_read=tuple(file for file in read if file not in index.files),
+                layout=layout_of(chosen[split]),
+            )
+        )
+    return made
 
 
 def index_split(
@@ -99,7 +140,7 @@ def index_split(
 
     if any(file not in files for file, _ in arrays):
         return make()  # It points into files that are gone after the build.
-    return room.cache.get([NAME, f"{size}x{size}", split], files, make)
+    return room.cache.get([DATASET.name, f"{size}x{size}", split], files, make)
 
 
 def _unpack_npz(

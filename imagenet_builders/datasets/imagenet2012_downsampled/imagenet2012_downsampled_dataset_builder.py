@@ -9,12 +9,10 @@ from typing import ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from imagenet_builders import labels
-from imagenet_builders.build.builder import PlannedBuilder
 from imagenet_builders.datasets.access_terms import ACCESS_TERMS
-from imagenet_builders.datasets.imagenet2012_downsampled import batches, examples, staged
-from imagenet_builders.locate.choose import choose, layout_of
-from imagenet_builders.locate.found import Survey
+from imagenet_builders.datasets.builder import DatasetBuilder
+from imagenet_builders.datasets.imagenet2012_downsampled import batches
+from imagenet_builders.datasets.imagenet2012_downsampled.dataset import DATASET, SIZES
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.scratch.unzip import Unpacked
@@ -31,15 +29,16 @@ class Config(tfds.core.BuilderConfig):
     size: int = 0
 
 
-class Builder(PlannedBuilder):
+class Builder(DatasetBuilder):
     """ILSVRC2012 by Chrabaszcz et al. in 8x8, 16x16, 32x32 and 64x64 pixels."""
 
-    name = staged.NAME
+    name = DATASET.name
+    dataset = DATASET
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "Initial release."}
     BUILDER_CONFIGS: ClassVar[list[Config]] = [
-        Config(name=f"{size}x{size}", description=f"Pictures of {size}x{size} pixels.", size=size)
-        for size in staged.SIZES
+        Config(name=config.name, description=config.description, size=size)
+        for config, size in zip(DATASET.configs, SIZES, strict=True)
     ]
     DEFAULT_BUILDER_CONFIG_NAME = "32x32"
     MANUAL_DOWNLOAD_INSTRUCTIONS = """\
@@ -60,7 +59,7 @@ class Builder(PlannedBuilder):
                     "image": tfds.features.Image(
                         shape=(size, size, 3), dtype=np.uint8, encoding_format="png"
                     ),
-                    "label": tfds.features.ClassLabel(names=labels.wnids("imagenet2012")),
+                    "label": tfds.features.ClassLabel(names=DATASET.configs[0].classes()),
                     "id": tfds.features.Text(),  # Such as train_data_batch_3/000123.
                 }
             ),
@@ -69,32 +68,11 @@ class Builder(PlannedBuilder):
             license=ACCESS_TERMS,
         )
 
-    def survey(self, manual_dir: Path) -> Survey:
-        """All that is staged of it."""
-        return staged.survey(manual_dir, self.builder_config.name)
-
     def split_recipes(self, manual_dir: Path, room: BuildContext) -> list[SplitRecipe]:
         """Finds and indexes the splits staged under `manual_dir`; warns of those that are not."""
-        size = self.builder_config.size
-        chosen = choose(staged.survey(manual_dir, f"{size}x{size}"), room.options.source)
-        unpacked = Unpacked(f"{self.name}/{self.builder_config.name}", room)
-        self._unpacked = unpacked
-        found = {split: staged.find_batches(split, one.paths) for split, one in chosen.items()}
-        recipes = []
-        for split, files in found.items():
-            index = batches.index_split(size, split, files, room, unpacked)
-            read = dict.fromkeys(batch.file for batch in files)
-            recipes.append(
-                SplitRecipe(
-                    split,
-                    index,
-                    examples.make_examples,
-                    examples.example_sizes,
-                    also_read=tuple(file for file in read if file not in index.files),
-                    layout=layout_of(chosen[split]),
-                )
-            )
-        return recipes
+        staged = self.survey(manual_dir)
+        self._unpacked = Unpacked(staged.dataset, room)
+        return batches.recipes(staged, room, self._unpacked)
 
     def published(self) -> None:
         """Removes what was unpacked."""

@@ -13,19 +13,13 @@ import os
 import re
 from pathlib import Path
 
+from imagenet_builders.datasets.imagenet2012_downsampled.dataset import DATASET, TRAIN_BATCHES
 from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.formats import zip_members
 from imagenet_builders.formats.zip_members import ZipMember
 from imagenet_builders.locate.found import Found, Survey
 from imagenet_builders.locate.search import Tree, require_directory
 from imagenet_builders.sources.rows import SourceFile
-
-NAME = "imagenet2012_downsampled"
-SIZES = (8, 16, 32, 64)
-"""Width and height of the pictures of each configuration, in pixels."""
-
-TRAIN_BATCHES = 10
-"""Files of the train split. Source: Imagenet32_Scripts, image2numpy_imagenet_train.py."""
 
 # Nibi's tree has them in a folder of their own.
 _PLACES = (".", "DownSampled")
@@ -52,9 +46,9 @@ class Batch:
 
 
 def survey(manual_dir: Path, config: str | None = None) -> Survey:
-    """All that is staged of the dataset; see `imagenet_builders.datasets.SURVEYS`."""
-    size = int((config or f"{SIZES[0]}x{SIZES[0]}").partition("x")[0])
-    require_directory(NAME, manual_dir)
+    """All that is staged of a configuration; see `Dataset.survey`."""
+    size = int((config or DATASET.config_names[0]).partition("x")[0])
+    require_directory(DATASET.name, manual_dir)
     tree = Tree(manual_dir)
     places = [directory for place in _PLACES for directory in tree.directories(place)]
     found: dict[str, tuple[Found, ...]] = {}
@@ -73,7 +67,9 @@ def survey(manual_dir: Path, config: str | None = None) -> Survey:
             missing[split] += tuple(
                 sentence for place in places[1:] if (sentence := _half(place, ways))
             )
-    return Survey(f"{NAME}/{size}x{size}", found, missing=missing, warnings=tuple(tree.warnings))
+    return Survey(
+        f"{DATASET.name}/{size}x{size}", found, missing=missing, warnings=tuple(tree.warnings)
+    )
 
 
 def _as_found(split: str, paths: tuple[Path, ...]) -> Found:

@@ -9,38 +9,30 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from pathlib import Path
 
-from imagenet_builders import labels
-from imagenet_builders.datasets.ilsvrc2012 import layouts
 from imagenet_builders.datasets.ilsvrc2012.boxes import (
     boxed,
     index_boxes,
     train_image,
     validation_image,
 )
-from imagenet_builders.datasets.imagenet2012 import staged as imagenet2012
+from imagenet_builders.datasets.ilsvrc2012.images import index_split
+from imagenet_builders.datasets.imagenet2012_localization.dataset import DATASET
 from imagenet_builders.errors import StagingError
 from imagenet_builders.locate.choose import choose, choose_boxes, nothing_staged
 from imagenet_builders.locate.found import Found, Survey
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.recipe import SplitRecipe
 
-NAME = "imagenet2012_localization"
-SPLITS = ("train", "validation")
+NAME = DATASET.name
+SPLITS = tuple(split.name for split in DATASET.configs[0].splits)
 
 
-def survey(manual_dir: Path, config: str | None = None) -> Survey:
-    """All that is staged of the dataset; see `imagenet_builders.datasets.SURVEYS`."""
-    del config
-    return layouts.survey(NAME, manual_dir, {split: split for split in SPLITS}, boxes=True)
-
-
-def recipes(manual_dir: Path, room: BuildContext) -> list[SplitRecipe]:
-    """Finds and indexes the splits; warns of those that cannot be built and of what is odd.
+def recipes(staged: Survey, room: BuildContext) -> list[SplitRecipe]:
+    """Indexes the splits; warns of those that cannot be built and of what is odd.
 
     Args:
-        manual_dir: Where the archives are.
+        staged: What is staged.
         room: What to index with.
 
     Returns:
@@ -50,13 +42,12 @@ def recipes(manual_dir: Path, room: BuildContext) -> list[SplitRecipe]:
         StagingError: No split has both.
         SourceError: A source is damaged or is not what its name says.
     """
-    staged = survey(manual_dir)
-    classes = labels.wnids("imagenet2012")
+    classes = DATASET.configs[0].classes()
     made = []
     for split, images in _choose_whole(staged, room.options.source).items():
         boxes = choose_boxes(staged, split, images)
         image_of = train_image if split == "train" else validation_image
-        index = imagenet2012.index_split(images, room)
+        index = index_split(images, room)
         annotations = index_boxes([NAME, split], boxes, image_of, classes, room)
         made.append(boxed(images, index, boxes, annotations))
     return made

@@ -8,12 +8,11 @@ from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
-from imagenet_builders.build.builder import PlannedBuilder
 from imagenet_builders.datasets.access_terms import ACCESS_TERMS
-from imagenet_builders.datasets.ilsvrc2012.examples import example_sizes
-from imagenet_builders.datasets.imagenet21k_winter21 import examples, staged
+from imagenet_builders.datasets.builder import DatasetBuilder
+from imagenet_builders.datasets.imagenet21k_winter21 import staged
 from imagenet_builders.datasets.imagenet21k_winter21.classes import classes_of
-from imagenet_builders.locate.found import Survey
+from imagenet_builders.datasets.imagenet21k_winter21.dataset import DATASET
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.scratch.gunzip import InUse
@@ -21,24 +20,18 @@ from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.write.results import SplitResult
 
 
-class Builder(PlannedBuilder):
+class Builder(DatasetBuilder):
     """ImageNet-21k winter 2021: all 19,167 classes, or the 10,450 of ImageNet-21K-P."""
 
-    name = staged.NAME
+    name = DATASET.name
+    dataset = DATASET
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "Initial release."}
     BUILDER_CONFIGS: ClassVar[list[tfds.core.BuilderConfig]] = [
-        tfds.core.BuilderConfig(
-            name="whole",
-            description="All 13,153,500 images of all 19,167 classes, in one split.",
-        ),
-        tfds.core.BuilderConfig(
-            name="p",
-            description="ImageNet-21K-P: the 10,450 classes of more than 500 images, 11,060,223 "
-            "train and 522,500 validation images (50 a class), most of them resized to 224x224.",
-        ),
+        tfds.core.BuilderConfig(name=config.name, description=config.description)
+        for config in DATASET.configs
     ]
-    DEFAULT_BUILDER_CONFIG_NAME = "whole"
+    DEFAULT_BUILDER_CONFIG_NAME = DATASET.configs[0].name
     MANUAL_DOWNLOAD_INSTRUCTIONS = """\
     For `whole`, manual_dir should contain winter21_whole.tar.gz, or what is in it: a folder of
     class tars (tars/, winter21_whole/ or manual_dir itself), which is the fastest to build from,
@@ -69,27 +62,11 @@ class Builder(PlannedBuilder):
             license=ACCESS_TERMS,
         )
 
-    def survey(self, manual_dir: Path) -> Survey:
-        """All that is staged of it."""
-        return staged.survey(manual_dir, self.builder_config.name)
-
     def split_recipes(self, manual_dir: Path, room: BuildContext) -> list[SplitRecipe]:
         """Finds and indexes what is staged of the configuration under `manual_dir`."""
         found = staged.find(self.builder_config.name, manual_dir, room)
         self._unpacked, self._in_use = found.unpacked, found.in_use
-        make_examples = examples.make_examples
-        archive = (found.unpacked[1],) if found.unpacked else ()
-        return [
-            SplitRecipe(
-                split,
-                index,
-                make_examples,
-                example_sizes,
-                also_read=archive,
-                layout=found.layout,
-            )
-            for split, index in found.indexes.items()
-        ]
+        return staged.recipes(found)
 
     def results_as_staged(self, results: list[SplitResult]) -> list[SplitResult]:
         """The results, naming the archive and not what it was unpacked to."""

@@ -14,13 +14,28 @@ from pathlib import Path
 
 from imagenet_builders.datasets.imagenet21k_winter21.classes import classes_of
 from imagenet_builders.errors import SourceError, StagingError
+from imagenet_builders.locate.found import Found, Survey
 from imagenet_builders.locate.listing import list_folders
+from imagenet_builders.locate.search import require_directory
 from imagenet_builders.sources.tar_images import CLASS_TAR
+
+NAME = "imagenet21k_winter21"
 
 CLASS_TARS = "class tars"
 TAR = "tar"
 GZIP = "tar.gz"
 FOLDERS = "class folders"
+
+SPLITS = {"whole": ("train",), "p": ("train", "validation")}
+"""Splits of each configuration."""
+
+KINDS = {
+    CLASS_TARS: ("class-tars", "class archives"),
+    TAR: ("tar", "official archive, decompressed"),
+    GZIP: ("tar.gz", "official archive"),
+    FOLDERS: ("folders", "class folders"),
+}
+"""Kind of a source to that of `found.KINDS`, and whose layout it is."""
 
 SPLIT_FOLDERS = {"imagenet21k_train": "train", "imagenet21k_val": "validation"}
 """Folders of ImageNet-21K-P, in the archive or unpacked, and their splits."""
@@ -77,15 +92,14 @@ def locate(config: str, manual_dir: Path) -> list[Source]:
         what = "is a file" if manual_dir.exists() else "does not exist"
         raise StagingError(
             f"manual_dir {manual_dir} {what}; it must be the directory that holds the archives "
-            "of imagenet21k_winter21"
+            f"of {NAME}"
         )
     found = list(_whole(manual_dir) if config == "whole" else _p(manual_dir))
     # A copy in folders that has every class spares the unpacking; another does not.
     found.sort(key=lambda source: _rank(source, config))
     if not found:
         raise StagingError(
-            f"nothing of imagenet21k_winter21/{config} is staged in {manual_dir}; "
-            f"looked for {LOOKED_FOR[config]}"
+            f"nothing of {NAME}/{config} is staged in {manual_dir}; looked for {LOOKED_FOR[config]}"
         )
     return found
 
@@ -168,3 +182,41 @@ def check_entries(source: Source, *, strict: bool) -> str | None:
     if strict:
         raise SourceError(f"{text}; remove it, or build without --strict")
     return f"{text}; it is passed over"
+
+
+def survey(manual_dir: Path, config: str | None = None) -> Survey:
+    """All that is staged of a configuration; see `Dataset.survey`."""
+    config = config or "whole"
+    full_name = f"{NAME}/{config}"
+    try:
+        sources = locate(config, manual_dir)
+    except StagingError:
+        require_directory(NAME, manual_dir)
+        looked_for = tuple(LOOKED_FOR[config].split("; "))
+        return Survey(full_name, {}, missing=dict.fromkeys(SPLITS[config], looked_for))
+    except SourceError as error:
+        return Survey(full_name, {}, warnings=(str(error),))
+    return Survey(
+        full_name,
+        {
+            split: each
+            for split in SPLITS[config]
+            if (each := tuple(filter(None, (_as_found(config, one, split) for one in sources))))
+        },
+    )
+
+
+def _as_found(config: str, source: Source, split: str) -> Found | None:
+    """What a source is to a split, or None if it has nothing of it."""
+    if source.kind == FOLDERS and config == "p":
+        folders = {SPLIT_FOLDERS[name] for name in source.classes}
+        if split not in folders:
+            return None
+    kind, layout = KINDS[source.kind]
+    note = ""
+    if source.classes and not source.is_complete(config):
+        known = len(classes_of(config).wnids)
+        there = min(map(len, source.classes.values()))
+        verb = "is" if there == 1 else "are"
+        note = f"only {there:,} of the {known:,} classes {verb} there"
+    return Found(split, kind, layout, (source.path,), note=note)

@@ -10,19 +10,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagenet_builders.datasets.imagenet21k_winter21 import layouts
+from imagenet_builders.datasets.ilsvrc2012.examples import example_sizes
+from imagenet_builders.datasets.imagenet21k_winter21 import examples, layouts
 from imagenet_builders.datasets.imagenet21k_winter21.classes import (
     check_classes,
     classes_of,
     why_unknown,
 )
-from imagenet_builders.datasets.imagenet21k_winter21.layouts import SMALL_CLASSES, SPLIT_FOLDERS
-from imagenet_builders.errors import SourceError, StagingError
+from imagenet_builders.datasets.imagenet21k_winter21.layouts import (
+    KINDS,
+    NAME,
+    SMALL_CLASSES,
+    SPLIT_FOLDERS,
+    SPLITS,
+)
+from imagenet_builders.errors import SourceError
 from imagenet_builders.locate.choose import nothing_staged
-from imagenet_builders.locate.found import Found, Survey
-from imagenet_builders.locate.search import require_directory
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.index import Index, IndexCache
+from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.run.jobs import Workers
 from imagenet_builders.run.progress import Progress
 from imagenet_builders.run.tables import run_for_table
@@ -34,17 +40,6 @@ from imagenet_builders.sources.tar_images import ClassTar, ClassTarsJob, Place
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-NAME = "imagenet21k_winter21"
-SPLITS = {"whole": ("train",), "p": ("train", "validation")}
-"""Splits of each configuration."""
-
-_KINDS = {
-    layouts.CLASS_TARS: ("class-tars", "class archives"),
-    layouts.TAR: ("tar", "official archive, decompressed"),
-    layouts.GZIP: ("tar.gz", "official archive"),
-    layouts.FOLDERS: ("folders", "class folders"),
-}
 
 # Enough work for a process to be worth starting, little enough for all to be busy to the end.
 _BATCH_BYTES = 1 << 30
@@ -69,47 +64,24 @@ class Staged:
     in_use: gunzip.InUse | None = None
 
 
-def survey(manual_dir: Path, config: str | None = None) -> Survey:
-    """All that is staged of the dataset; see `imagenet_builders.datasets.SURVEYS`."""
-    config = config or "whole"
-    full_name = f"{NAME}/{config}"
-    try:
-        sources = layouts.locate(config, manual_dir)
-    except StagingError:
-        require_directory(NAME, manual_dir)
-        looked_for = tuple(layouts.LOOKED_FOR[config].split("; "))
-        return Survey(full_name, {}, missing=dict.fromkeys(SPLITS[config], looked_for))
-    except SourceError as error:
-        return Survey(full_name, {}, warnings=(str(error),))
-    return Survey(
-        full_name,
-        {
-            split: each
-            for split in SPLITS[config]
-            if (each := tuple(filter(None, (_as_found(config, one, split) for one in sources))))
-        },
-    )
-
-
-def _as_found(config: str, source: layouts.Source, split: str) -> Found | None:
-    """What a source is to a split, or None if it has nothing of it."""
-    if source.kind == layouts.FOLDERS and config == "p":
-        folders = {SPLIT_FOLDERS[name] for name in source.classes}
-        if split not in folders:
-            return None
-    kind, layout = _KINDS[source.kind]
-    note = ""
-    if source.classes and not source.is_complete(config):
-        known = len(classes_of(config).wnids)
-        there = min(map(len, source.classes.values()))
-        verb = "is" if there == 1 else "are"
-        note = f"only {there:,} of the {known:,} classes {verb} there"
-    return Found(split, kind, layout, (source.path,), note=note)
-
-
 def spill_directory(config: str, room: BuildContext) -> Path:
     """Where the gzip archive of a configuration is unpacked to; nothing else is there."""
     return room.scratch / f"{NAME}-{config}-unpacked"
+
+
+def recipes(staged: Staged) -> list[SplitRecipe]:
+    """The recipes of what is staged, as `find` gives it."""
+    return [
+        SplitRecipe(
+            split,
+            index,
+            examples.make_examples,
+            example_sizes,
+            also_read=(staged.unpacked[1],) if staged.unpacked else (),
+            layout=staged.layout,
+        )
+        for split, index in staged.indexes.items()
+    ]
 
 
 def find(config: str, manual_dir: Path, room: BuildContext) -> Staged:
@@ -130,9 +102,9 @@ def find(config: str, manual_dir: Path, room: BuildContext) -> Staged:
         OptionError: There is no room to unpack an archive.
     """
     sources = layouts.locate(config, manual_dir)
-    wanted = [one for one in sources if room.options.source in (None, _KINDS[one.kind][0])]
+    wanted = [one for one in sources if room.options.source in (None, KINDS[one.kind][0])]
     if not wanted:
-        raise nothing_staged(survey(manual_dir, config), room.options.source)
+        raise nothing_staged(layouts.survey(manual_dir, config), room.options.source)
     source = wanted[0]
     others = [one for one in sources if one is not source]
     if others:
@@ -163,7 +135,7 @@ def find(config: str, manual_dir: Path, room: BuildContext) -> Staged:
         strict=room.options.strict,
     )
     _check_disjoint(indexes)
-    kind, layout = _KINDS[source.kind]
+    kind, layout = KINDS[source.kind]
     return dataclasses.replace(staged, indexes=indexes, layout=f"{layout} ({kind})")
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from imagenet_builders.datasets.tiny_imagenet import boxes as tiny
+from imagenet_builders.datasets.tiny_imagenet.layouts import CLASS_LIST, SPLITS
 from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.formats import zip_members
 from imagenet_builders.formats.zip_members import ZipMember
@@ -28,10 +29,6 @@ from imagenet_builders.sources import folder_images
 from imagenet_builders.sources.folder_images import ImageFolder
 from imagenet_builders.sources.rows import WHOLE_FILE, Rows, SourceFile
 
-SPLITS = {"train": "train", "validation": "val", "test": "test"}
-"""Split to its directory."""
-
-CLASS_LIST = "wnids.txt"
 ANNOTATIONS = "val/val_annotations.txt"
 
 # Nothing of these is read; a copy of Tiny ImageNet may lack them.

@@ -7,6 +7,7 @@ its line, or a line without its image, is an error, because then a part of the c
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,21 +15,27 @@ from typing import TYPE_CHECKING, TypeVar
 
 from imagenet_builders import labels
 from imagenet_builders.datasets.tiny_imagenet import boxes as tiny
-from imagenet_builders.datasets.tiny_imagenet import examples
+from imagenet_builders.datasets.tiny_imagenet import examples, layouts
 from imagenet_builders.datasets.tiny_imagenet.contents import (
     ANNOTATIONS,
-    CLASS_LIST,
-    SPLITS,
     Archive,
     Contents,
     Folder,
     Images,
 )
+from imagenet_builders.datasets.tiny_imagenet.dataset import DATASET
+from imagenet_builders.datasets.tiny_imagenet.layouts import (
+    ARCHIVE,
+    CLASS_LIST,
+    FOLDER,
+    NAME,
+    SPLITS,
+    survey,
+)
 from imagenet_builders.errors import SourceError, StagingError
 from imagenet_builders.locate.choose import layout_of, nothing_staged, say
-from imagenet_builders.locate.found import Found, Survey
+from imagenet_builders.locate.found import Found
 from imagenet_builders.locate.official import official_archives
-from imagenet_builders.locate.search import require_directory
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.index import Index
 from imagenet_builders.plan.recipe import SplitRecipe
@@ -36,13 +43,6 @@ from imagenet_builders.sources.rows import row_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-NAME = "tiny_imagenet"
-ARCHIVE = "tiny-imagenet-200.zip"
-FOLDER = "tiny-imagenet-200"
-
-OFFICIAL_IMAGES = {"train": 100_000, "validation": 10_000, "test": 10_000}
-"""Images of each split. Source: the dataset's description; 500, 50 and 50 for each class."""
 
 NO_BOX = (0.0, 0.0, 0.0, 0.0)
 """The `bbox` of an image without one."""
@@ -56,15 +56,15 @@ _SHOWN = 60
 _Line = TypeVar("_Line")
 
 
-def recipes(manual_dir: Path, room: BuildContext) -> tuple[list[SplitRecipe], str | None]:
-    """Finds and indexes the splits staged under `manual_dir`.
+def recipes(manual_dir: Path, room: BuildContext) -> list[SplitRecipe]:
+    """Finds and indexes the splits staged under `manual_dir`; warns of what is missing.
 
     Args:
         manual_dir: Where to look.
         room: What to index with.
 
     Returns:
-        A recipe for each split that is staged, and a sentence that says what is missing, or None.
+        A recipe for each split that is staged.
 
     Raises:
         StagingError: Nothing is staged.
@@ -79,7 +79,9 @@ def recipes(manual_dir: Path, room: BuildContext) -> tuple[list[SplitRecipe], st
     missing = check_complete(contents, indexes)
     if missing is not None and room.options.strict:
         raise SourceError(f"{missing}; stage all of it, or build without --strict")
-    made = [
+    if missing is not None:
+        warnings.warn(missing, stacklevel=4)
+    return [
         SplitRecipe(
             split,
             index,
@@ -92,43 +94,6 @@ def recipes(manual_dir: Path, room: BuildContext) -> tuple[list[SplitRecipe], st
         for split, index in indexes.items()
         if len(index)
     ]
-    return made, missing
-
-
-def survey(manual_dir: Path, config: str | None = None) -> Survey:
-    """All that is staged of the dataset; see `imagenet_builders.datasets.SURVEYS`."""
-    del config
-    require_directory(NAME, manual_dir)
-    places: list[tuple[str, Path]] = []
-    if (manual_dir / ARCHIVE).is_file():
-        places.append(("zip", manual_dir / ARCHIVE))
-    for folder in _folders(manual_dir):
-        if (folder / CLASS_LIST).is_file():
-            places.append(("folders", folder))
-    found = {
-        split: tuple(
-            Found(split, kind, "official archive" if kind == "zip" else "unpacked archive", (path,))
-            for kind, path in places
-            if kind == "zip" or (path / directory).is_dir()
-        )
-        for split, directory in SPLITS.items()
-    }
-    looked_for = (
-        str(manual_dir / ARCHIVE),
-        f"{manual_dir / FOLDER} with {CLASS_LIST} in it",
-        str(manual_dir / CLASS_LIST),
-    )
-    return Survey(
-        NAME,
-        {split: each for split, each in found.items() if each},
-        missing={split: looked_for for split, each in found.items() if not each},
-    )
-
-
-def _folders(manual_dir: Path) -> tuple[Path, ...]:
-    """Where the archive may have been unpacked to."""
-    # Into a folder that was made for it: the archive's own folder is in one of its name then.
-    return manual_dir / FOLDER / FOLDER, manual_dir / FOLDER, manual_dir
 
 
 def open_staged(manual_dir: Path, source: str | None = None) -> tuple[Contents, Found]:
@@ -149,7 +114,9 @@ def open_staged(manual_dir: Path, source: str | None = None) -> tuple[Contents, 
     found = [each for of_split in staged.found.values() for each in of_split]
     wanted = [each for each in found if source in (None, each.kind)]
     if not found:
-        there = [folder for folder in _folders(manual_dir) if (folder / CLASS_LIST).is_file()]
+        there = [
+            folder for folder in layouts.folders(manual_dir) if (folder / CLASS_LIST).is_file()
+        ]
         if there:
             raise StagingError(
                 f"nothing of {NAME} is staged: there is {CLASS_LIST} in {there[0]}, but no image"
@@ -214,11 +181,12 @@ def check_complete(contents: Contents, indexes: Mapping[str, Index]) -> str | No
         SourceError: The archive has the official size, so that nothing may be missing.
     """
     found = {split: len(index) for split, index in indexes.items()}
-    if found == OFFICIAL_IMAGES:
+    expected = {split.name: split.images for split in DATASET.configs[0].splits}
+    if found == expected:
         return None
     counts = ", ".join(
         f"{split} {found[split]:,} of {official:,}"
-        for split, official in OFFICIAL_IMAGES.items()
+        for split, official in expected.items()
         if found[split] != official
     )
     official = official_archives()[ARCHIVE]

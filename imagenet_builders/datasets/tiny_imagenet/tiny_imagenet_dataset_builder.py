@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import warnings
-from pathlib import Path
 from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
-from imagenet_builders import labels
-from imagenet_builders.build.builder import PlannedBuilder
 from imagenet_builders.datasets.access_terms import ACCESS_TERMS
-from imagenet_builders.datasets.tiny_imagenet import staged
+from imagenet_builders.datasets.builder import DatasetBuilder
 from imagenet_builders.datasets.tiny_imagenet.boxes import SIDE
-from imagenet_builders.locate.found import Survey
-from imagenet_builders.plan.context import BuildContext
-from imagenet_builders.plan.recipe import SplitRecipe
+from imagenet_builders.datasets.tiny_imagenet.dataset import DATASET
 
 
-class Builder(PlannedBuilder):
+class Builder(DatasetBuilder):
     """Tiny ImageNet, each train and validation image with its class and its box."""
 
-    name = staged.NAME
+    name = DATASET.name
+    dataset = DATASET
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "Initial release."}
     MANUAL_DOWNLOAD_INSTRUCTIONS = """\
@@ -35,7 +30,7 @@ class Builder(PlannedBuilder):
             features=tfds.features.FeaturesDict(
                 {
                     "image": tfds.features.Image(shape=(SIDE, SIDE, 3), encoding_format="jpeg"),
-                    "label": tfds.features.ClassLabel(names=labels.wnids(staged.NAME)),
+                    "label": tfds.features.ClassLabel(names=DATASET.configs[0].classes()),
                     "file_name": tfds.features.Text(),  # Such as n01443537_0.JPEG.
                     "bbox": tfds.features.BBoxFeature(),
                 }
@@ -44,14 +39,3 @@ class Builder(PlannedBuilder):
             homepage="http://cs231n.stanford.edu/",
             license=ACCESS_TERMS,
         )
-
-    def survey(self, manual_dir: Path) -> Survey:
-        """All that is staged of it."""
-        return staged.survey(manual_dir)
-
-    def split_recipes(self, manual_dir: Path, room: BuildContext) -> list[SplitRecipe]:
-        """Finds and indexes the splits staged under `manual_dir`; warns of what is missing."""
-        recipes, warning = staged.recipes(manual_dir, room)
-        if warning is not None:
-            warnings.warn(warning, stacklevel=2)
-        return recipes

@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 from support.paths import ROOT
 
-from imagenet_builders import labels
-from imagenet_builders.datasets import BUILDER_MODULES
+from imagenet_builders import datasets, labels
 from imagenet_builders.locate import hash_cache
-from imagenet_builders.locate.official import official_archives, official_splits
+from imagenet_builders.locate.official import official_archives
 
 FACTS = json.loads((ROOT / "checksums" / "archives.json").read_text())
 
@@ -25,8 +24,12 @@ def test_each_figure_has_its_source() -> None:
         for figure in figures:
             if entry.get(figure):
                 assert entry["sources"].get(figure), (entry["name"], figure)
-        assert set(entry["datasets"]) <= set(BUILDER_MODULES)
-    assert all(entry["source"] for entry in FACTS["splits"])
+
+
+def test_datasets_are_made_of_known_archives_and_say_where_their_figures_are_from() -> None:
+    for dataset in datasets.every():
+        assert dataset.archives <= set(official_archives())
+        assert all(split.source for config in dataset.configs for split in config.splits)
 
 
 def test_hashes_are_hexadecimal_and_of_one_archive_each() -> None:
@@ -55,7 +58,13 @@ def test_figures_agree_with_those_of_tensorflow_datasets() -> None:
 
 
 def test_the_parts_of_a_split_have_all_of_its_images() -> None:
-    known, splits = official_archives(), official_splits()
+    known = official_archives()
+    splits = {
+        (dataset.name, config.name, split.name): split
+        for dataset in datasets.every()
+        for config in dataset.configs
+        for split in config.splits
+    }
     for size in (8, 16, 32, 64):
         config = f"{size}x{size}"
         parts = [f"Imagenet{size}_train_npz.zip"]

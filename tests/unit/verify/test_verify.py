@@ -25,8 +25,7 @@ from support.verified_builds import (
     write_frames,
 )
 
-from imagenet_builders import cli
-from imagenet_builders.datasets import BUILDER_MODULES
+from imagenet_builders import cli, datasets
 from imagenet_builders.verify import dataset as dataset_module
 from imagenet_builders.verify.dataset import verify_dataset
 
@@ -44,7 +43,7 @@ def run_here(*arguments: str | Path) -> tuple[int, str, str]:
 
 
 def build_all(data_dir: Path, file_format: str) -> Path:
-    for name in BUILDER_MODULES:
+    for name in datasets.names():
         options = ["--file-format", file_format, "--workers", "1", "--num-shards", "3"]
         options += ["--manual-dir", str(DUMMY_DATA / name), "--data-dir", str(data_dir)]
         status, _, err = run_here("build", name, *options, "--scratch-dir", data_dir / "scratch")
@@ -238,7 +237,7 @@ DAMAGE = {
     "no label there is": (change_record("train", lambda f: f.update(label=1000)), "not a label"),
     "an unknown class": (
         change_record("train", lambda f: f.update(file_name="n00000001_1.JPEG")),
-        "a class of the dataset, which n00000001 is not",
+        "n00000001 is not one of the 1,000 classes of this dataset",
     ),
     "a feature less": (change_record("train", lambda f: f.pop("label")), "label is missing"),
     "a feature more": (

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imagenet_builders import labels
+from imagenet_builders import datasets, labels
 from imagenet_builders.formats.tfrecord.example import parse, serialize
 from imagenet_builders.verify.dataset import _counted
 from imagenet_builders.verify.example import check_features, check_image, check_key
-from imagenet_builders.verify.known import known
 from imagenet_builders.verify.metadata import Field
 
 OBJECTS = (
@@ -26,7 +25,7 @@ def found(fields: tuple[Field, ...], dataset: str, split: str, **values: Any) ->
     named = {name.replace("__", "/"): value for name, value in values.items()}
     features = parse(b"".join(serialize(named)))
     return [
-        finding.what for finding in check_features(features, fields, known(dataset, None), split)
+        finding.what for finding in check_features(features, fields, datasets.get(dataset), split)
     ]
 
 
@@ -92,10 +91,9 @@ def test_boxes_of_tiny_imagenet_may_be_flat_and_those_of_test_are_zeros(
 def test_labels_agree_with_keys(
     dataset: str, split: str, key: bytes, label: int, problem: str | None
 ):
-    about = known(dataset, None)
-    assert about is not None
-    ids = {wnid: number for number, wnid in enumerate(about.classes)}
-    findings = list(check_key(key, label, about, split, ids))
+    about = datasets.get(dataset)
+    ids = {wnid: number for number, wnid in enumerate(about.configs[0].classes())}
+    findings = list(check_key(key, label, about.key, about.label_of(split, ids)))
     assert len(findings) == (problem is not None)
     assert problem is None or problem in findings[0].what
 
@@ -115,10 +113,10 @@ def official_train() -> Counter[int]:
 
 
 def counted(counts: Counter[int], skipped: int = 0) -> list[str]:
-    about = known("imagenet2012", None)
-    assert about is not None
-    total, per_label = about.official["train"]
-    return list(_counted("train", counts.total(), counts, total, per_label, skipped))
+    train = datasets.get("imagenet2012").configs[0].splits[0]
+    assert train.images is not None
+    per_label = train.counts(1000)
+    return list(_counted("train", counts.total(), counts, train.images, per_label, skipped))
 
 
 def test_the_official_numbers_are_right_and_a_part_of_them_too():

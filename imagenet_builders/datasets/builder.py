@@ -1,0 +1,30 @@
+"""The base class of the builders: a planned builder that takes its dataset's value at its word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from imagenet_builders.build.builder import PlannedBuilder
+from imagenet_builders.datasets.description import Dataset
+from imagenet_builders.locate.found import Survey
+from imagenet_builders.plan.context import BuildContext
+from imagenet_builders.plan.recipe import SplitRecipe
+
+
+class DatasetBuilder(PlannedBuilder, skip_registration=True):  # type: ignore[call-arg]  # As its base.
+    """The builder of a dataset that is described by a value."""
+
+    dataset: ClassVar[Dataset]
+
+    def survey(self, manual_dir: Path) -> Survey:
+        """All that is staged of it."""
+        return self.dataset.survey(manual_dir, self._config_name)
+
+    def split_recipes(self, manual_dir: Path, room: BuildContext) -> list[SplitRecipe]:
+        """Finds and indexes the splits staged under `manual_dir`; warns of those that are not."""
+        return self.dataset.recipes(manual_dir, self._config_name, room, None)
+
+    @property
+    def _config_name(self) -> str | None:
+        return self.builder_config.name if self.builder_config else None

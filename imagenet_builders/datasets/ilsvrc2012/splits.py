@@ -1,0 +1,60 @@
+"""The official splits of ILSVRC2012, and the rule by which a name tells an image's label."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from imagenet_builders import labels
+from imagenet_builders.datasets.description import LabelOf, Split
+from imagenet_builders.datasets.ilsvrc2012.layouts import OFFICIAL, TEST_PATCH
+
+
+def _train_counts() -> Sequence[int]:
+    return tuple(labels.train_counts().values())
+
+
+TRAIN = Split(
+    "train",
+    1_281_167,
+    147_897_477_120,
+    "the readme of the development kit",
+    archives=OFFICIAL["train"],
+    per_class=_train_counts,
+)
+VALIDATION = Split(
+    "validation",
+    50_000,
+    6_744_924_160,
+    "the readme of the development kit",
+    archives=OFFICIAL["validation"],
+    per_class=50,
+)
+TEST = Split(
+    "test",
+    100_000,
+    13_000_000_000,
+    "the page of the challenge",
+    archives=(*OFFICIAL["test"], TEST_PATCH),
+)
+
+
+def classes() -> tuple[str, ...]:
+    """The 1,000 wnids, in the order of their labels."""
+    return labels.wnids("imagenet2012")
+
+
+def with_boxes(split: Split) -> Split:
+    """A split with the official archive of its boxes."""
+    return dataclasses.replace(split, box_archives=OFFICIAL[f"{split.name} boxes"][:1])
+
+
+def label_of(split: str, ids: Mapping[str, int]) -> LabelOf:
+    """The rule of labels of images with their official names; see `Dataset.label_of`."""
+    from imagenet_builders.labels.image_names import Naming
+
+    naming = Naming(split, ids)
+    if split == "train":
+        return lambda key: naming.row_of(key)[1]
+    # Stock TensorFlow Datasets keys test images by their path in the archive.
+    return lambda key: naming.row_of(key.rpartition("/")[2])[1]

@@ -1,0 +1,47 @@
+"""The value of imagenet2012."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imagenet_builders.datasets.description import Config, Dataset
+from imagenet_builders.datasets.ilsvrc2012 import layouts, splits
+from imagenet_builders.locate.found import Survey
+
+if TYPE_CHECKING:
+    from imagenet_builders.plan.context import BuildContext
+    from imagenet_builders.plan.recipe import SplitRecipe
+
+
+def _builder() -> type[Any]:
+    from imagenet_builders.datasets.imagenet2012 import imagenet2012_dataset_builder
+
+    return imagenet2012_dataset_builder.Builder
+
+
+def _find(manual_dir: Path, config: str | None) -> Survey:
+    del config
+    parts = {split: split for split in ("train", "validation", "test")}
+    return layouts.survey(DATASET.name, manual_dir, parts, boxes=False)
+
+
+def _recipes(
+    manual_dir: Path, config: str | None, room: BuildContext, only: Collection[str] | None
+) -> list[SplitRecipe]:
+    from imagenet_builders.datasets.imagenet2012 import staged
+
+    return staged.recipes(DATASET.survey(manual_dir, config).of_splits(only), room)
+
+
+DATASET = Dataset(
+    name="imagenet2012",
+    summary="ILSVRC2012, 1,000 classes; a drop-in for TensorFlow Datasets' own",
+    configs=(Config(None, (splits.TRAIN, splits.VALIDATION, splits.TEST), splits.classes),),
+    builder=_builder,
+    find=_find,
+    recipes=_recipes,
+    label_of=splits.label_of,
+    splits_apart=True,
+)

@@ -1,0 +1,88 @@
+"""The value of imagenet21k_winter21."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imagenet_builders import labels
+from imagenet_builders.datasets.description import Config, Dataset, LabelOf, Split
+from imagenet_builders.datasets.ilsvrc2012.splits import label_of
+from imagenet_builders.datasets.imagenet21k_winter21 import layouts
+
+if TYPE_CHECKING:
+    from imagenet_builders.plan.context import BuildContext
+    from imagenet_builders.plan.recipe import SplitRecipe
+
+
+def _builder() -> type[Any]:
+    from imagenet_builders.datasets.imagenet21k_winter21 import imagenet21k_winter21_dataset_builder
+
+    return imagenet21k_winter21_dataset_builder.Builder
+
+
+def _recipes(
+    manual_dir: Path, config: str | None, room: BuildContext, only: Collection[str] | None
+) -> list[SplitRecipe]:
+    from imagenet_builders.datasets.imagenet21k_winter21 import staged
+
+    del only
+    assert config is not None
+    return staged.recipes(staged.find(config, manual_dir, room))
+
+
+def _label_of(split: str, ids: Mapping[str, int]) -> LabelOf:
+    # The names of both splits are as those of train images of ILSVRC2012.
+    del split
+    return label_of("train", ids)
+
+
+_WHOLE = Split(
+    "train",
+    13_153_500,
+    1_100_000_000_000,
+    "the ImageNet page of the Alliance's Nibi cluster",
+    archives=("winter21_whole.tar.gz",),
+)
+_P_TRAIN = Split(
+    "train",
+    11_060_223,
+    None,
+    "Alibaba-MIIL/ImageNet21K, processing_instructions.md",
+    archives=("imagenet21k_resized.tar.gz",),
+    folders=("imagenet21k_train",),
+)
+_P_VALIDATION = dataclasses.replace(
+    _P_TRAIN,
+    name="validation",
+    images=522_500,
+    per_class=50,
+    folders=("imagenet21k_val",),
+)
+
+DATASET = Dataset(
+    name=layouts.NAME,
+    summary="ImageNet-21k of winter 2021: all 19,167 classes, or the 10,450 of ImageNet-21K-P",
+    configs=(
+        Config(
+            "whole",
+            (_WHOLE,),
+            functools.partial(labels.wnids, "imagenet21k_winter21"),
+            "All 13,153,500 images of all 19,167 classes, in one split.",
+        ),
+        Config(
+            "p",
+            (_P_TRAIN, _P_VALIDATION),
+            functools.partial(labels.wnids, "imagenet21k_p"),
+            "ImageNet-21K-P: the 10,450 classes of more than 500 images, 11,060,223 train and "
+            "522,500 validation images (50 a class), most of them resized to 224x224.",
+        ),
+    ),
+    builder=_builder,
+    find=layouts.survey,
+    recipes=_recipes,
+    label_of=_label_of,
+)

@@ -1,0 +1,52 @@
+"""Where Tiny ImageNet is staged: its archive, or the folder that it unpacks to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from imagenet_builders.locate.found import Found, Survey
+from imagenet_builders.locate.search import require_directory
+
+NAME = "tiny_imagenet"
+ARCHIVE = "tiny-imagenet-200.zip"
+FOLDER = "tiny-imagenet-200"
+CLASS_LIST = "wnids.txt"
+
+SPLITS = {"train": "train", "validation": "val", "test": "test"}
+"""Split to its directory."""
+
+
+def survey(manual_dir: Path, config: str | None = None) -> Survey:
+    """All that is staged of the dataset; see `Dataset.survey`."""
+    del config
+    require_directory(NAME, manual_dir)
+    places: list[tuple[str, Path]] = []
+    if (manual_dir / ARCHIVE).is_file():
+        places.append(("zip", manual_dir / ARCHIVE))
+    for folder in folders(manual_dir):
+        if (folder / CLASS_LIST).is_file():
+            places.append(("folders", folder))
+    found = {
+        split: tuple(
+            Found(split, kind, "official archive" if kind == "zip" else "unpacked archive", (path,))
+            for kind, path in places
+            if kind == "zip" or (path / directory).is_dir()
+        )
+        for split, directory in SPLITS.items()
+    }
+    looked_for = (
+        str(manual_dir / ARCHIVE),
+        f"{manual_dir / FOLDER} with {CLASS_LIST} in it",
+        str(manual_dir / CLASS_LIST),
+    )
+    return Survey(
+        NAME,
+        {split: each for split, each in found.items() if each},
+        missing={split: looked_for for split, each in found.items() if not each},
+    )
+
+
+def folders(manual_dir: Path) -> tuple[Path, ...]:
+    """Where the archive may have been unpacked to."""
+    # Into a folder that was made for it: the archive's own folder is in one of its name then.
+    return manual_dir / FOLDER / FOLDER, manual_dir / FOLDER, manual_dir

@@ -35,15 +35,11 @@ import psutil
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "dummy_data"), str(ROOT)]
 
-from support.killed_at import Point, Server, server  # noqa: E402  # The path is set above.
-from support.staged_corpus import DATASET, build_arguments, staged  # noqa: E402  # As above.
-from support.surviving import (  # noqa: E402  # As above.
-    content,
-    damage_is_survived,
-    differences,
-    is_whole,
-    problems,
-)
+from support.command_line import DATASET, build_arguments  # noqa: E402  # As above.
+from support.corpora.ilsvrc2012 import staged  # noqa: E402  # As above.
+from support.killing.forks import Point, Server, server  # noqa: E402  # The path is set above.
+from support.killing.remains import content, differences, is_whole, problems  # noqa: E402  # As above.
+from support.killing.trials import damage_is_survived  # noqa: E402  # As above.
 
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 IN_PIECES = "from imagenet_builders.write import new_file; new_file._MAX_BYTES = 1"

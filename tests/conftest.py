@@ -6,6 +6,9 @@ import contextlib
 import os
 import signal
 import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -35,3 +38,11 @@ def _private_scratch(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
         monkeypatch.delenv(f"IMAGENET_BUILDERS_{name}", raising=False)
     for name in ("SLURM_TMPDIR", "TMPDIR"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """As `tmp_path`, but below directories that every user may enter."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        yield Path(directory)

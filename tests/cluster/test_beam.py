@@ -24,7 +24,9 @@ import psutil
 import pytest
 from makers import ilsvrc2012_large
 from support import jobs_for_workers as jobs
-from support.building import build, built_by_cli, environment, run, shards
+from support.building import build, built_by_cli
+from support.built_datasets import shards
+from support.processes import environment, run
 
 from imagenet_builders.datasets.imagenet2012.imagenet2012_dataset_builder import Builder
 from imagenet_builders.errors import BadImageError, OptionError, WorkerError

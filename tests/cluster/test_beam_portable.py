@@ -18,7 +18,9 @@ from pathlib import Path
 import psutil
 import pytest
 from makers import ilsvrc2012_large
-from support.building import built_by_cli, environment, run, shards
+from support.building import built_by_cli
+from support.built_datasets import shards
+from support.processes import environment, run
 
 pytestmark = pytest.mark.slow
 

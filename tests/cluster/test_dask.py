@@ -17,7 +17,9 @@ from types import SimpleNamespace
 import psutil
 import pytest
 from makers import ilsvrc2012_large
-from support.building import built_by_cli, environment, found_during, run, run_cli, shards
+from support.building import built_by_cli
+from support.built_datasets import shards
+from support.processes import environment, found_during, run, run_cli
 
 from imagenet_builders.errors import OptionError
 from imagenet_builders.run.beam import cluster as beam_cluster

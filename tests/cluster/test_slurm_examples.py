@@ -20,9 +20,10 @@ from pathlib import Path
 
 import pytest
 from makers import ilsvrc2012_large
-from support import slurm_cluster
-from support.building import built_by_cli, environment, found_during
+from support.building import built_by_cli
+from support.clusters import slurm as slurm_cluster
 from support.paths import ROOT
+from support.processes import environment, found_during
 
 SCRIPTS = sorted((ROOT / "examples" / "slurm").glob("*.sbatch"))
 

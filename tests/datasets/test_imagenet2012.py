@@ -11,7 +11,9 @@ import pytest
 import tensorflow_datasets as tfds
 from makers import ilsvrc2012
 from PIL import Image
-from support.building import DUMMY_ARCHIVES, build, built_by_cli, file_in, split_content
+from support.building import DUMMY_ARCHIVES, build, built_by_cli
+from support.built_datasets import split_content
+from support.corpora.tar_headers import file_in
 
 from imagenet_builders import labels
 from imagenet_builders.datasets.imagenet2012.imagenet2012_dataset_builder import Builder

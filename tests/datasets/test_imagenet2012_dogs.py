@@ -13,8 +13,10 @@ from etils import epath
 from makers import archives, imagenet2012_dogs, pictures
 from makers.imagenet2012_dogs import BOXES, IMAGES, WORDS, Dogs, make_imagenet2012_dogs
 from makers.imagenet2012_localization import Drawn, annotation, write_boxes
-from support.building import build, example, recorded_splits, records, run_cli, run_python, shards
+from support.building import build
+from support.built_datasets import example, recorded_splits, records, shards
 from support.paths import DUMMY_DATA
+from support.processes import run_cli, run_python
 
 from imagenet_builders import labels
 from imagenet_builders.datasets.imagenet2012_dogs import imagenet2012_dogs_dataset_builder, staged

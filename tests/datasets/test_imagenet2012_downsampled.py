@@ -15,16 +15,9 @@ import pytest
 import tensorflow_datasets as tfds
 from makers import imagenet2012_downsampled as maker
 from PIL import Image
-from support.building import (
-    DUMMY_ARCHIVES,
-    build,
-    example,
-    recorded_splits,
-    records,
-    run_cli,
-    run_python,
-    shards,
-)
+from support.building import DUMMY_ARCHIVES, build
+from support.built_datasets import example, recorded_splits, records, shards
+from support.processes import run_cli, run_python
 from tensorflow_datasets.datasets.imagenet_resized import imagenet_resized_dataset_builder as stock
 
 from imagenet_builders import labels

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from makers import imagenet2012_downsampled as maker
 from makers.imagenet2012_downsampled import batch_arrays, make_downsampled, npz_bytes, write_zip
-from support.building import build, recorded_splits
-from support.downsampled_builds import LAYOUTS, build_small, changed, refused
+from support.building import build
+from support.built_datasets import recorded_splits
+from support.corpora.downsampled import LAYOUTS, build_small, changed, refused
 
 from imagenet_builders.datasets.imagenet2012_downsampled import batches, examples
 from imagenet_builders.datasets.imagenet2012_downsampled import (

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from makers import imagenet2012_downsampled as maker
 from makers.imagenet2012_downsampled import make_downsampled
-from support.building import records, shards
-from support.downsampled_builds import LAYOUTS, build_small, changed, options_of, refused
+from support.built_datasets import records, shards
+from support.corpora.downsampled import LAYOUTS, build_small, changed, options_of, refused
 
 from imagenet_builders.errors import ArchiveError, OptionError
 from imagenet_builders.scratch import unzip

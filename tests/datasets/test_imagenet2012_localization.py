@@ -23,16 +23,10 @@ from makers.imagenet2012_localization import (
     make_imagenet2012_localization,
     write_boxes,
 )
-from support.building import (
-    build,
-    example,
-    recorded_splits,
-    records,
-    run_python,
-    shards,
-    split_content,
-)
+from support.building import build
+from support.built_datasets import example, recorded_splits, records, shards, split_content
 from support.paths import DUMMY_DATA
+from support.processes import run_python
 from tensorflow_datasets.core import example_serializer
 
 from imagenet_builders import labels

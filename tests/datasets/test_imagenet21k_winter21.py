@@ -19,9 +19,9 @@ from makers.imagenet21k_winter21 import (
     Winter21,
     make_imagenet21k_winter21,
 )
-from support.building import example, file_in, recorded_splits, records, shards, split_content
-from support.paths import DUMMY_DATA
-from support.winter21 import (
+from support.built_datasets import example, recorded_splits, records, shards, split_content
+from support.corpora.tar_headers import file_in
+from support.corpora.winter21 import (
     LAYOUTS,
     all_records,
     build_here,
@@ -32,6 +32,7 @@ from support.winter21 import (
     pack_p,
     remove,
 )
+from support.paths import DUMMY_DATA
 
 from imagenet_builders import labels
 from imagenet_builders.datasets.imagenet21k_winter21 import (

@@ -16,7 +16,7 @@ from makers.imagenet21k_winter21 import (
     Winter21,
     write_gzip,
 )
-from support.winter21 import (
+from support.corpora.winter21 import (
     LAYOUTS,
     build_here,
     content,

@@ -17,15 +17,9 @@ import tensorflow_datasets as tfds
 from makers import tiny_imagenet as maker
 from makers.tiny_imagenet import ARCHIVE, ROOT
 from PIL import Image
-from support.building import (
-    DUMMY_ARCHIVES,
-    build,
-    example,
-    recorded_splits,
-    records,
-    run_python,
-    shards,
-)
+from support.building import DUMMY_ARCHIVES, build
+from support.built_datasets import example, recorded_splits, records, shards
+from support.processes import run_python
 
 from imagenet_builders import labels
 from imagenet_builders.datasets.tiny_imagenet.tiny_imagenet_dataset_builder import Builder

@@ -15,9 +15,17 @@ import numpy as np
 import pytest
 from makers import tiny_imagenet as maker
 from makers.tiny_imagenet import ARCHIVE, ROOT
-from support.building import shards
-from support.staged_corpus import ERROR
-from support.tiny_corpus import ANNOTATIONS, BOXES, IMAGE, assert_matches, build, files, refused
+from support.built_datasets import shards
+from support.command_line import ERROR
+from support.corpora.tiny_imagenet import (
+    ANNOTATIONS,
+    BOXES,
+    IMAGE,
+    assert_matches,
+    build,
+    files,
+    refused,
+)
 
 from imagenet_builders.datasets.tiny_imagenet import examples, staged
 from imagenet_builders.errors import SourceError

@@ -11,8 +11,8 @@ from makers import pictures
 from makers import tiny_imagenet as maker
 from makers.tiny_imagenet import ARCHIVE, ROOT
 from PIL import Image
-from support.building import example, records, shards
-from support.tiny_corpus import (
+from support.built_datasets import example, records, shards
+from support.corpora.tiny_imagenet import (
     ANNOTATIONS,
     BOXES,
     IMAGE,

@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-from support.building import run_cli
 from support.documents import DOCUMENTS, anchors, blocks, name_of
 from support.paths import ROOT
+from support.processes import run_cli
 
 import imagenet_builders
 

@@ -22,31 +22,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from makers import archives
-from support import staged_corpus as corpus
-from support.staged_corpus import (
+from support import command_line
+from support.built_datasets import records_by_split, split_info
+from support.command_line import build, refused
+from support.corpora.ilsvrc2012 import (
     GOLDFISH,
     PATCH,
     TENCH,
     TEST,
     TRAIN,
     VAL,
-    build,
-    open_path,
     picture,
     place,
-    records,
-    refused,
-    split_info,
     staged,
     test_name,
     val_name,
-    whole,
     with_image,
 )
 
 from imagenet_builders.locate.official import official_archives
-
-__all__ = ["open_path", "whole"]  # Fixtures.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -539,7 +533,7 @@ def test_whatever_has_the_name_of_the_patch_is_not_left_out(tmp_path: Path, what
     if what == "other_case":
         patch.rename(patch.with_name(PATCH.lower()))
         assert build(tmp_path / "staged", tmp_path / "built").status == 0
-        assert records(tmp_path / "built") == records(tmp_path / "patched")
+        assert records_by_split(tmp_path / "built") == records_by_split(tmp_path / "patched")
         return
     patch.unlink()
     if what == "a_directory":
@@ -635,7 +629,7 @@ def test_what_may_not_be_read_is_an_error(which: str, open_path: Path) -> None:
     denied = manual_dir / which
     denied.chmod(0)
     try:
-        outcome = corpus.build_as_nobody(open_path, manual_dir, open_path / "built")
+        outcome = command_line.build_as_nobody(open_path, manual_dir, open_path / "built")
     finally:
         denied.chmod(0o755)
     sentence = refused(outcome, open_path / "built")
@@ -706,7 +700,7 @@ def test_any_single_damage_is_an_error_or_changes_one_image_at_most(
         if outcome.status != 0:
             assert str(path / "staged" / name) in refused(outcome, path / "built")
             return
-        found = records(path / "built")
+        found = records_by_split(path / "built")
     # A flip within the compressed pixels cannot be seen without decoding them; an image of
     # the test archive that the patch replaces is not looked at.
     changes = [

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from makers import ilsvrc2012_large
-from support.building import built_by_cli, shards
+from support.building import built_by_cli
+from support.built_datasets import shards
 
 FORMATS = ("tfrecord", "array_record")
 

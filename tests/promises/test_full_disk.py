@@ -2,75 +2,50 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.killed_at import Ended, Server
-from support.staged_corpus import (
+from support import file_systems
+from support.command_line import (
     DATASET,
     ERROR,
+    HOME,
     NOTE,
     build,
     build_arguments,
     build_as_nobody,
-    open_path,
     snapshot,
-    staged,
 )
-from support.surviving import SHARDS, content, differences, everything, forks, place, small
+from support.corpora.ilsvrc2012 import staged
+from support.file_systems import remount
+from support.killing.forks import Ended, Server
+from support.killing.moments import built
+from support.killing.remains import content, differences, everything, place
+from support.killing.trials import SHARDS
 
-__all__ = ["forks", "open_path", "small"]  # Fixtures.
-
-HOME = Path(DATASET).parent
 SIZE = 24 << 20
 PAGE = 4096
 
 
 @pytest.fixture
 def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """Mounts small file systems in memory, with options of tmpfs."""
-    made: list[Path] = []
-
-    def mount(options: str) -> Path:
-        path = tmp_path / f"mounted{len(made)}"
-        path.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", options, "test", str(path)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            pytest.skip(f"this user may not mount file systems: {done.stderr.strip()}")
-        made.append(path)
-        return path
-
-    try:
-        yield mount
-    finally:
-        for path in made:
-            subprocess.run(["umount", "-l", str(path)], check=True)
-
-
-def remount(path: Path, options: str) -> None:
-    subprocess.run(["mount", "-o", f"remount,{options}", str(path)], check=True)
+    """Mounts file systems in memory, each with options of tmpfs."""
+    with contextlib.ExitStack() as stack:
+        numbers = itertools.count()
+        yield lambda options: stack.enter_context(
+            file_systems.mounted(tmp_path / f"mounted{next(numbers)}", options)
+        )
 
 
 @pytest.fixture(params=["tfrecord", "array_record"])
 def file_format(request: pytest.FixtureRequest) -> str:
     return request.param
-
-
-@pytest.fixture
-def expected(forks: Server, small: Path, tmp_path: Path) -> dict[str, bytes]:
-    return built(forks, small, tmp_path / "expected")
-
-
-def built(forks: Server, manual_dir: Path, data_dir: Path, *options: str) -> dict[str, bytes]:
-    argv = build_arguments(manual_dir, data_dir, *SHARDS, *options)
-    assert forks.run(argv, data_dir).status == 0
-    return content(data_dir / DATASET)
 
 
 def refused(ended: Ended, data_dir: Path) -> str:
@@ -203,7 +178,9 @@ def test_workers_and_other_formats_on_a_full_disk(
     assert "No space left on device" in refused(ended, data_dir)
     (path / "filler").unlink()
     assert forks.run(argv, data_dir, processes=True).status == 0
-    assert differences(data_dir, built(forks, small, tmp_path / "expected", *options)) == []
+    assert (
+        differences(data_dir, built(forks, small, tmp_path / "expected", *SHARDS, *options)) == []
+    )
 
 
 def test_a_dataset_that_is_there_outlives_a_full_disk(
@@ -267,7 +244,7 @@ def test_what_is_finished_needs_no_space_again(
 ) -> None:
     """Only what is still to be written is asked for."""
     from makers import pictures
-    from support.staged_corpus import picture
+    from support.corpora.ilsvrc2012 import picture
 
     large = staged()
     image = pictures.with_comment(picture("large"), "x" * 60_000)
@@ -356,7 +333,9 @@ def test_a_limit_on_the_size_of_files(
         assert "raise `ulimit -f`" in sentence
     assert not (data_dir / DATASET).exists()
     assert forks.run(argv, data_dir).status == 0
-    assert differences(data_dir, built(forks, small, tmp_path / "expected", *options)) == []
+    assert (
+        differences(data_dir, built(forks, small, tmp_path / "expected", *SHARDS, *options)) == []
+    )
 
 
 @pytest.mark.parametrize("limit", [256, 40, 24])
@@ -465,7 +444,7 @@ def test_a_dataset_on_a_file_system_mounted_read_only_is_there(
 ) -> None:
     path = mounted(f"size={SIZE}")
     data_dir = path / "built"
-    built(forks, small, data_dir)
+    built(forks, small, data_dir, *SHARDS)
     (data_dir / HOME / ".5.1.0.building-0123456789abcdef").mkdir()  # Debris.
     remount(path, "ro")
     ended = forks.run(build_arguments(small, data_dir), data_dir)

@@ -1,7 +1,7 @@
 """A damaged source ends the build with a sentence, or what is published is right: end to end.
 
 As many cases of each kind as a test has time for; more are tried by
-`python tests/support/hostile_server.py 1000`.
+`python -m support.hostile.server 1000`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from support.hostile_corpora import KINDS
-from support.hostile_server import Server
+from support.hostile.corpora import KINDS
+from support.hostile.server import Server
 
 CASES = 20
 

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import hostile_bombs_more  # noqa: F401  # It adds to the bombs.
-from support.hostile_bombs import BOMBS, GB, MB
-from support.hostile_server import Server, published
+from support.hostile.bombs import BOMBS, GB, MB
+from support.hostile.server import Server, published
 
 ADDRESS_SPACE = 4 * GB
 """Hard limit of each process; half of it is reserved by threads and libraries and never used."""

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import layouts_corpus
-from support.building import build, example, records, shards, split_content
-from support.layouts_corpus import REENCODED, SITES, WITHOUT_TEST, pictures
-from support.staged_corpus import picture, run, snapshot
+from support.building import build
+from support.built_datasets import example, records, shards, split_content
+from support.command_line import run, snapshot
+from support.corpora import layouts as layouts_corpus
+from support.corpora.ilsvrc2012 import picture
+from support.corpora.layouts import REENCODED, SITES, WITHOUT_TEST, pictures
 
 from imagenet_builders import labels
 from imagenet_builders.datasets.imagenet2012.imagenet2012_dataset_builder import Builder

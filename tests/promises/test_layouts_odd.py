@@ -7,24 +7,25 @@ import shutil
 from pathlib import Path
 
 import pytest
-from support import layouts_corpus
-from support.layouts_corpus import in_classes, write
-from support.paths import ROOT
-from support.staged_corpus import (  # noqa: F401  # A fixture is used by its name.
-    COUGAR,
-    PATCH,
-    TENCH,
+from support.built_datasets import provenance  # A fixture is used by its name.
+from support.command_line import (  # A fixture is used by its name.
     Outcome,
     assert_nothing_published,
     build,
     build_as_nobody,
-    open_path,
-    picture,
-    provenance,
     run,
+)
+from support.corpora import layouts as layouts_corpus
+from support.corpora.ilsvrc2012 import (  # A fixture is used by its name.
+    COUGAR,
+    PATCH,
+    TENCH,
+    picture,
     staged,
     val_name,
 )
+from support.corpora.layouts import in_classes, write
+from support.paths import ROOT
 
 TRAIN = {name: picture(name) for name in (f"{TENCH}_7.JPEG", f"{TENCH}_2.JPEG", f"{COUGAR}_3.JPEG")}
 # Their classes: n01751748 (65) for 1, n09193705 (970) for 2, n02105855 (230) for 3.
@@ -173,7 +174,9 @@ def test_a_damaged_image_is_named_by_its_own_path(folders: Path):
 
 
 @pytest.mark.parametrize("what", ["train", f"train/{TENCH}", f"train/{TENCH}/{TENCH}_2.JPEG"])
-def test_what_may_not_be_read_is_named_with_the_likely_reason(open_path: Path, what: str):  # noqa: F811  # The fixture.
+def test_what_may_not_be_read_is_named_with_the_likely_reason(
+    open_path: Path, what: str
+):  # The fixture.
     manual_dir = write(open_path / "staged" / "train", in_classes(TRAIN)).parent
     (manual_dir / what).chmod(0)
     data_dir = open_path / "built"
@@ -192,7 +195,7 @@ def test_what_may_not_be_read_is_named_with_the_likely_reason(open_path: Path, w
     ["train.sqsh", "imagenet1k-train-0000.tar", "train-00000-of-00001", f"train/{TENCH}.tar"],
 )
 def test_archives_that_may_not_be_read_are_named_with_the_likely_reason(
-    open_path: Path,  # noqa: F811  # The fixture.
+    open_path: Path,  # The fixture.
     name: str,
 ):
     manual_dir = open_path / "staged"
@@ -516,7 +519,7 @@ def test_what_is_no_annotation_is_named(tmp_path: Path, change: dict[str, bytes]
     ],
 )
 def test_an_archive_of_another_dataset_that_may_not_be_read_is_named(
-    open_path: Path,  # noqa: F811  # The fixture.
+    open_path: Path,  # The fixture.
     dataset: str,
     archive: str,
 ) -> None:

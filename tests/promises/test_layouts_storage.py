@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import layouts_corpus
-from support.building import environment
-from support.layouts_corpus import in_classes, write
-from support.staged_corpus import CLASSES, picture, val_name
+from support.corpora import layouts as layouts_corpus
+from support.corpora.ilsvrc2012 import CLASSES, picture, val_name
+from support.corpora.layouts import in_classes, write
+from support.processes import environment
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="there is no strace")
 

@@ -14,28 +14,23 @@ from pathlib import Path
 import pytest
 from makers import archives, pictures
 from PIL import Image
-from support import staged_corpus as corpus
-from support.staged_corpus import (
+from support import built_datasets, command_line
+from support.built_datasets import provenance, records_by_split, split_info
+from support.command_line import build, refused
+from support.corpora import ilsvrc2012 as corpus
+from support.corpora.ilsvrc2012 import (
     COUGAR,
     TENCH,
     TEST,
     TRAIN,
     VAL,
     Staged,
-    build,
     picture,
     place,
-    provenance,
-    records,
-    refused,
-    split_info,
     staged,
     val_name,
-    whole,
     with_image,
 )
-
-__all__ = ["whole"]  # A fixture.
 
 JPEG = picture("whole")
 
@@ -91,7 +86,7 @@ def test_any_layout_of_the_same_images_gives_the_same_records(
     change(odd)
     outcome = build(odd.write(tmp_path / "staged"), tmp_path / "built")
     assert outcome.status == 0, outcome.err
-    assert records(tmp_path / "built") == whole
+    assert records_by_split(tmp_path / "built") == whole
 
 
 def test_the_older_name_of_the_test_archive_will_do(
@@ -100,7 +95,7 @@ def test_the_older_name_of_the_test_archive_will_do(
     manual_dir = staged().write(tmp_path / "staged")
     (manual_dir / TEST).rename(manual_dir / "ILSVRC2012_img_test.tar")
     assert build(manual_dir, tmp_path / "built").status == 0
-    assert records(tmp_path / "built") == whole
+    assert records_by_split(tmp_path / "built") == whole
 
 
 def test_links_to_archives_are_followed(whole: dict[str, list[bytes]], tmp_path: Path) -> None:
@@ -108,7 +103,7 @@ def test_links_to_archives_are_followed(whole: dict[str, list[bytes]], tmp_path:
     for archive in staged().write(tmp_path / "elsewhere").iterdir():
         (tmp_path / "staged" / archive.name).symlink_to(archive)
     assert build(tmp_path / "staged", tmp_path / "built").status == 0
-    assert records(tmp_path / "built") == whole
+    assert records_by_split(tmp_path / "built") == whole
 
 
 def test_other_files_beside_the_archives_do_not_matter(
@@ -119,7 +114,7 @@ def test_other_files_beside_the_archives_do_not_matter(
         (manual_dir / name).write_bytes(b"junk")
     (manual_dir / "val").mkdir()
     assert build(manual_dir, tmp_path / "built").status == 0
-    assert records(tmp_path / "built") == whole
+    assert records_by_split(tmp_path / "built") == whole
 
 
 # --- images ----------------------------------------------------------------------------------
@@ -151,7 +146,7 @@ def test_an_odd_jpeg_is_kept_as_it_is(where: str, data: bytes, tmp_path: Path) -
     with_image(tmp_path / "staged", where, data)
     assert build(tmp_path / "staged", tmp_path / "built").status == 0
     split = "test" if where == "patch" else where
-    assert sum(data in record for record in records(tmp_path / "built")[split]) == 1
+    assert sum(data in record for record in records_by_split(tmp_path / "built")[split]) == 1
     assert provenance(tmp_path / "built")[split]["repaired"] == []
 
 
@@ -162,7 +157,7 @@ def test_a_repair_is_recorded(where: str, data: bytes, done: str, tmp_path: Path
     outcome = build(tmp_path / "staged", tmp_path / "built")
     assert outcome.status == 0
     split = "test" if where == "patch" else where
-    [record] = [r for r in records(tmp_path / "built")[split] if name.encode() in r]
+    [record] = [r for r in records_by_split(tmp_path / "built")[split] if name.encode() in r]
     assert data not in record
     assert b"\xff\xd8\xff" in record
     described = provenance(tmp_path / "built")[split]
@@ -179,7 +174,7 @@ SKIPPING = ("--bad-images", "skip", "--num-shards", "4")
 
 
 @pytest.fixture(scope="module")
-def skipping(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, corpus.Outcome]:
+def skipping(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, command_line.Outcome]:
     """A build in which two images of train and one of validation are bad."""
     path = tmp_path_factory.mktemp("skipping")
     bad = staged()
@@ -191,12 +186,12 @@ def skipping(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, corpus.Out
 
 
 def test_skipping_leaves_out_the_bad_images_and_nothing_else(
-    skipping: tuple[Path, corpus.Outcome], whole: dict[str, list[bytes]]
+    skipping: tuple[Path, command_line.Outcome], whole: dict[str, list[bytes]]
 ) -> None:
     path, outcome = skipping
     assert outcome.status == 0, outcome.err
     bad = [f"{TENCH}_2.JPEG", f"{COUGAR}_11.JPEG", val_name(2)]
-    assert records(path / "built") == {
+    assert records_by_split(path / "built") == {
         split: [r for r in of_split if not any(name.encode() in r for name in bad)]
         for split, of_split in whole.items()
     }
@@ -204,11 +199,13 @@ def test_skipping_leaves_out_the_bad_images_and_nothing_else(
     counts = {split: sum(lengths) for split, lengths in shards.items()}
     assert counts == {"train": 7, "validation": 4, "test": 4}
     for split, lengths in shards.items():
-        files = sorted((path / "built" / corpus.DATASET).glob(f"*-{split}.tfrecord-*"))
-        assert [len(list(corpus.tfrecords(file.read_bytes()))) for file in files] == lengths
+        files = sorted((path / "built" / command_line.DATASET).glob(f"*-{split}.tfrecord-*"))
+        assert [len(list(built_datasets.tfrecords(file.read_bytes()))) for file in files] == lengths
 
 
-def test_skipping_says_how_many_and_records_each(skipping: tuple[Path, corpus.Outcome]) -> None:
+def test_skipping_says_how_many_and_records_each(
+    skipping: tuple[Path, command_line.Outcome],
+) -> None:
     path, outcome = skipping
     assert "7 images (0 repaired, 2 skipped)" in outcome.summary["train"]
     assert "4 images (0 repaired, 1 skipped)" in outcome.summary["validation"]
@@ -261,7 +258,7 @@ def test_stock_tfds_reads_what_is_left_even_around_shards_without_an_image(tmp_p
     assert build(tmp_path / "staged", tmp_path / "built", *SKIPPING).status == 0
     in_order = [
         next(str(name) for name, _ in sound.test if str(name).encode() in record)
-        for record in records(tmp_path / "built")["test"]
+        for record in records_by_split(tmp_path / "built")["test"]
     ]
     for missing in ({0}, {1, 2}, {3}, {0, 1, 3}):
         out = {in_order[number] for number in missing}
@@ -274,7 +271,7 @@ def test_stock_tfds_reads_what_is_left_even_around_shards_without_an_image(tmp_p
         expected = [name.encode() for name in in_order if name not in out]
         assert split_info(path / "built")["test"] == [int(n not in missing) for n in range(4)]
 
-        builder = tfds.builder_from_directory(path / "built" / corpus.DATASET)
+        builder = tfds.builder_from_directory(path / "built" / command_line.DATASET)
         assert builder.info.splits["test"].num_examples == len(expected)
         assert names(builder, "test") == expected
         if len(expected) > 1:  # TensorFlow Datasets refuses to read nothing.

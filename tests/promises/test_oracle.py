@@ -17,7 +17,8 @@ import pytest
 import tensorflow_datasets as tfds
 from etils import epath
 from makers import archives, ilsvrc2012, ilsvrc2012_large, pictures
-from support.building import build, example, recorded_splits, records, shards, split_content
+from support.building import build
+from support.built_datasets import example, recorded_splits, records, shards, split_content
 from tensorflow_datasets.datasets.imagenet2012 import imagenet2012_dataset_builder as stock
 
 from imagenet_builders import labels

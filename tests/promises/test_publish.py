@@ -20,75 +20,18 @@ import warnings
 from pathlib import Path
 
 import pytest
-from support.killed_at import Server
+from support.built_datasets import records_by_split, split_info
+from support.command_line import DATASET, HOME, build_arguments
+from support.corpora.ilsvrc2012 import TEST, VAL, picture, staged, val_name
+from support.killing.forks import Server
+from support.killing.moments import WITHOUT_EXCHANGE, at_publishing, built, error
+from support.killing.remains import content, differences
+from support.killing.trials import SHARDS, damage_is_survived
 from support.paths import DUMMY_DATA
-from support.staged_corpus import (
-    DATASET,
-    ERROR,
-    TEST,
-    VAL,
-    build_arguments,
-    picture,
-    records,
-    split_info,
-    staged,
-    val_name,
-)
-from support.surviving import (
-    SHARDS,
-    content,
-    damage_is_survived,
-    differences,
-    forks,
-    quick_path,
-    small,
-)
 
 import imagenet_builders
 
-__all__ = ["forks", "quick_path", "small"]  # Fixtures.
-
-HOME = Path(DATASET).parent
-WITHOUT_EXCHANGE = (
-    "from imagenet_builders.publish import exchange\n"
-    "exchange._exchange = lambda one, other: False\n"
-)
 either_way = pytest.mark.parametrize("first", ["", WITHOUT_EXCHANGE], ids=["swap", "no_swap"])
-
-
-@pytest.fixture
-def data_dir(tmp_path: Path) -> Path:
-    return tmp_path / "built"
-
-
-@pytest.fixture
-def expected(forks: Server, small: Path, tmp_path: Path) -> dict[str, bytes]:
-    return built(forks, small, tmp_path / "expected", *SHARDS)
-
-
-def built(forks: Server, manual_dir: Path, data_dir: Path, *options: str) -> dict[str, bytes]:
-    ended = forks.run(build_arguments(manual_dir, data_dir, *options), data_dir)
-    assert ended.status == 0, ended
-    return content(data_dir / DATASET)
-
-
-def error(err: str) -> str:
-    """The one sentence of a build that failed."""
-    assert "Traceback" not in err
-    [line] = [line for line in err.splitlines() if line.startswith(ERROR)]
-    return line.removeprefix(ERROR)
-
-
-def at_publishing(code: str) -> str:
-    """Code for a build that runs some more when all is written and nothing is published."""
-    return (
-        "import os, pathlib, shutil, time\n"
-        "from imagenet_builders.publish import exchange as publish\n"
-        "flush_all = publish.flush_all\n"
-        "def flush_and_more(directory):\n"
-        "    flush_all(directory)\n" + textwrap.indent(code, "    ") + "\n"
-        "publish.flush_all = flush_and_more\n"
-    )
 
 
 # --- replaced --------------------------------------------------------------------------------
@@ -517,7 +460,7 @@ def test_provenance_tells_sources_plans_and_checksums(
     }
     assert 0 <= document["seconds"] < 60
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", document["built"])
-    found = records(data_dir)
+    found = records_by_split(data_dir)
     for split, told in document["splits"].items():
         assert told["examples"] == len(found[split])
         assert told["bytes"] == sum(map(len, found[split]))

@@ -8,55 +8,18 @@ import random
 import re
 import shutil
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.killed_at import Ended, Point, Server
-from support.staged_corpus import (
-    DATASET,
-    NOTE,
-    TENCH,
-    TEST,
-    TRAIN,
-    VAL,
-    build_arguments,
-    picture,
-    staged,
-)
-from support.surviving import (
-    SHARDS,
-    Trials,
-    content,
-    differences,
-    everything,
-    forks,
-    place,
-    quick_path,
-    small,
-)
+from support.command_line import DATASET, HOME, NOTE, build_arguments
+from support.corpora.ilsvrc2012 import TENCH, TEST, TRAIN, VAL, picture, staged
+from support.killing.forks import Point, Server
+from support.killing.moments import WITHOUT_EXCHANGE, built, left_of_a_build
+from support.killing.remains import content, differences, everything, inodes, make_tree, place
+from support.killing.trials import SHARDS, Trials
 
-__all__ = ["forks", "quick_path", "small"]  # Fixtures.
-
-HOME = Path(DATASET).parent
 IN_PIECES = "from imagenet_builders.write import new_file; new_file._MAX_BYTES = 1"
-WITHOUT_EXCHANGE = (
-    "from imagenet_builders.publish import exchange\n"
-    "exchange._exchange = lambda one, other: False\n"
-)
-
-
-@pytest.fixture(scope="module")
-def expected(forks: Server, small: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
-    """The dataset that comes of the small corpus."""
-    return built(forks, small, tmp_path_factory.mktemp("expected"), *SHARDS)
-
-
-def built(forks: Server, manual_dir: Path, data_dir: Path, *options: str) -> dict[str, bytes]:
-    ended = forks.run(build_arguments(manual_dir, data_dir, *options), data_dir)
-    assert ended.status == 0, ended
-    return content(data_dir / DATASET)
 
 
 def command(manual_dir: Path, *options: str) -> Callable[[Path], list[str]]:
@@ -169,35 +132,6 @@ def test_killed_while_another_plan_replaces_finished_shards(
 
 
 # --- continued -------------------------------------------------------------------------------
-
-
-def left_of_a_build(
-    forks: Server, argv: list[str], data_dir: Path, which: int = signal.SIGKILL, shards: int = 3
-) -> Ended:
-    """Ends a build when so many shards are finished."""
-    data_dir.mkdir(parents=True, exist_ok=True)
-    count = (
-        "import os, signal\n"
-        "from imagenet_builders.write import shard as shards\n"
-        "finish, finished = shards._finish, []\n"
-        "def counting(*job):\n"
-        "    result = finish(*job)\n"
-        "    finished.append(job)\n"
-        f"    if len(finished) == {shards}: os.kill(os.getpid(), {int(which)})\n"
-        "    return result\n"
-        "shards._finish, shards._FINISHED_AT_ONCE = counting, 1\n"
-    )
-    ended = forks.run(argv, data_dir, first=count)
-    assert ended.status != 0, ended
-    return ended
-
-
-def inodes(directory: Path) -> dict[str, tuple[int, int]]:
-    return {
-        path.name: (path.stat().st_ino, path.stat().st_mtime_ns)
-        for path in directory.glob("*record-*")
-        if path.suffix != ".partial"
-    }
 
 
 @pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
@@ -454,14 +388,6 @@ def test_an_error_ends_what_was_begun_before_it_leaves(forks: Server, tmp_path: 
 # --- debris of others ------------------------------------------------------------------------
 
 
-def make_tree(directory: Path, age: float) -> None:
-    directory.mkdir(parents=True)
-    for path in (directory / "imagenet2012-train.tfrecord-00000-of-00002", directory):
-        if path != directory:
-            path.write_bytes(b"x")
-        os.utime(path, (time.time() - age,) * 2)
-
-
 def test_dead_builds_of_tfds_are_removed_and_live_ones_are_not(
     forks: Server, small: Path, tmp_path: Path
 ) -> None:
@@ -570,7 +496,7 @@ def test_a_file_in_a_folder_that_changes_during_the_build_is_an_error(
     after_the_index: Callable[[str], str], forks: Server, tmp_path: Path
 ) -> None:
     """An image of a folder is a source too."""
-    from support.tiny_corpus import IMAGE, stage
+    from support.corpora.tiny_imagenet import IMAGE, stage
 
     manual_dir = stage(tmp_path / "staged", unpacked=True)
     image = f"pathlib.Path({str(manual_dir / IMAGE)!r})"

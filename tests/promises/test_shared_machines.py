@@ -14,26 +14,25 @@ import time
 from pathlib import Path
 
 import pytest
-from promises.test_publish import WITHOUT_EXCHANGE, at_publishing, error
-from promises.test_resume import inodes, left_of_a_build, make_tree
-from support.building import environment
-from support.killed_at import Server
-from support.paths import ROOT
-from support.staged_corpus import (
-    DATASET,
-    ERROR,
-    NOTE,
-    build_arguments,
-    build_as_nobody,
-    open_path,
-    staged,
+from support.command_line import DATASET, ERROR, HOME, NOTE, build_arguments, build_as_nobody
+from support.corpora.ilsvrc2012 import staged
+from support.killing.forks import Server
+from support.killing.moments import (
+    LOCK,
+    OFTEN,
+    SOON,
+    WITHOUT_EXCHANGE,
+    Held,
+    at_publishing,
+    error,
+    left_of_a_build,
+    wait_for,
 )
-from support.surviving import SHARDS, content, differences, everything, forks, place, small
-from unit.publish.test_lock import LOCK, OFTEN, SOON, Held, data_dir, expected, held, wait_for
+from support.killing.remains import content, differences, everything, inodes, make_tree, place
+from support.killing.trials import SHARDS
+from support.paths import ROOT
+from support.processes import environment
 
-__all__ = ["data_dir", "expected", "forks", "held", "open_path", "small"]  # Fixtures.
-
-HOME = Path(DATASET).parent
 as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root may become somebody else")
 
 

@@ -15,13 +15,14 @@ from pathlib import Path
 
 import pytest
 from makers import pictures
-from support import layouts_corpus
-from support import staged_corpus as corpus
-from support.building import environment, found_during
+from support import built_datasets, command_line
+from support.builds_with_stage import copies, opened_files, same_with_and_without, warned
+from support.command_line import build
+from support.corpora import layouts as layouts_corpus
+from support.corpora.ilsvrc2012 import PATCH, TENCH, TEST, TRAIN, VAL, staged, test_name
+from support.file_systems import mounted
 from support.paths import DUMMY_DATA
-from support.staged_builds import copies, opened_files, same_with_and_without, warned
-from support.staged_corpus import PATCH, TENCH, TEST, TRAIN, VAL, build, staged, test_name
-from unit.scratch.test_space import mounted
+from support.processes import environment, found_during
 
 from imagenet_builders.errors import OptionError, SourceError
 from imagenet_builders.scratch import copy as copying
@@ -57,7 +58,7 @@ def test_archives_give_the_same_files_and_provenance(manual_dir: Path, tmp_path:
     assert "imagenet2012: copying 4 files of " in outcome.err
     paths = {
         source["path"]
-        for split in corpus.provenance(tmp_path / "with").values()
+        for split in built_datasets.provenance(tmp_path / "with").values()
         for source in split["sources"]
     }
     assert paths == {str(manual_dir / name) for name in (TRAIN, VAL, TEST, PATCH)}
@@ -72,7 +73,7 @@ def test_repaired_and_skipped_images_are_said_to_be_in_the_originals(tmp_path: P
     )
     manual_dir = odd.write(tmp_path / "staged")
     same_with_and_without(manual_dir, tmp_path, "--bad-images=skip")
-    splits = corpus.provenance(tmp_path / "with")
+    splits = built_datasets.provenance(tmp_path / "with")
     [skipped], [repaired] = splits["train"]["skipped"], splits["validation"]["repaired"]
     assert skipped["path"] == str(manual_dir / TRAIN)
     assert repaired["path"] == str(manual_dir / VAL)
@@ -149,7 +150,7 @@ def test_nothing_staged_is_said_as_ever(tmp_path: Path, scratch: Path):
         for more in ((), ("--stage",))
     ]
     assert [outcome.status for outcome in outcomes] == [1, 1]
-    errors = [[e for e in o.err.splitlines() if e.startswith(corpus.ERROR)] for o in outcomes]
+    errors = [[e for e in o.err.splitlines() if e.startswith(command_line.ERROR)] for o in outcomes]
     assert errors[0] == errors[1] != []
 
 
@@ -167,7 +168,7 @@ def test_too_little_space_is_said_before_anything_is_copied(manual_dir: Path, tm
     )
     assert "has 4.2 MB free, but 8.4 MB are needed" in said
     assert not left
-    corpus.assert_nothing_published(tmp_path / "built")
+    command_line.assert_nothing_published(tmp_path / "built")
 
 
 # --- what is kept, and gone on with --------------------------------------------------------------
@@ -192,7 +193,9 @@ def test_after_a_failure_the_next_run_copies_nothing_again(tmp_path: Path, scrat
     read: list[str] = []
     with opened_files(read):
         # Not by a helper that looks at all files before and after.
-        outcome = corpus.run(*corpus.build_arguments(manual_dir, tmp_path / "built", *arguments))
+        outcome = command_line.run(
+            *command_line.build_arguments(manual_dir, tmp_path / "built", *arguments)
+        )
     assert outcome.status == 0
     inside = {name for name in read if name.startswith(f"{manual_dir}/")}
     assert inside == {str(manual_dir / VAL)}
@@ -208,8 +211,11 @@ def test_a_copy_of_what_is_not_staged_any_more_is_removed(
     (manual_dir / TRAIN).unlink()
     (manual_dir / PATCH).unlink()
     assert build(manual_dir, tmp_path / "built", *arguments).status == 0
-    assert set(corpus.provenance(tmp_path / "built")) == {"validation", "test"}
-    names = [Path(s["path"]).name for s in corpus.provenance(tmp_path / "built")["test"]["sources"]]
+    assert set(built_datasets.provenance(tmp_path / "built")) == {"validation", "test"}
+    names = [
+        Path(s["path"]).name
+        for s in built_datasets.provenance(tmp_path / "built")["test"]["sources"]
+    ]
     assert names == [TEST]
 
 
@@ -303,7 +309,7 @@ def test_a_build_killed_by_the_time_limit_goes_on(tmp_path: Path, scratch: Path)
     with open(manual_dir / TRAIN, "r+b") as file:
         file.truncate(2 << 30)  # A hole, which takes a while to be copied.
     command = [sys.executable, "-m", "imagenet_builders.cli"]
-    command += corpus.build_arguments(manual_dir, tmp_path / "built", "--stage")
+    command += command_line.build_arguments(manual_dir, tmp_path / "built", "--stage")
     command += [f"--scratch-dir={scratch}"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment())
     deadline = time.monotonic() + 60
@@ -474,7 +480,7 @@ def test_a_test_image_of_the_patch_is_named_by_the_original(tmp_path: Path, scra
     odd.patch = [(test_name(3), b"no picture")]
     manual_dir = odd.write(tmp_path / "staged")
     same_with_and_without(manual_dir, tmp_path, "--bad-images=skip")
-    [skipped] = corpus.provenance(tmp_path / "with")["test"]["skipped"]
+    [skipped] = built_datasets.provenance(tmp_path / "with")["test"]["skipped"]
     assert skipped["path"] == str(manual_dir / PATCH)
 
 
@@ -491,11 +497,11 @@ def test_unpacked_sources_are_no_reason_to_begin_again(
     arguments += [f"--data-dir={tmp_path / 'built'}", *stage]
     with monkeypatch.context() as patch:
         patch.setattr(PUBLISH, lose_the_node)
-        assert corpus.run(*arguments, f"--scratch-dir={tmp_path / 'node1'}").status == 1
+        assert command_line.run(*arguments, f"--scratch-dir={tmp_path / 'node1'}").status == 1
     unzip._boot.cache_clear()
     (tmp_path / "boot").write_text("another")
     monkeypatch.setattr(unzip, "_BOOT_ID", tmp_path / "boot")
-    again = corpus.run(*arguments, f"--scratch-dir={tmp_path / 'node2'}")
+    again = command_line.run(*arguments, f"--scratch-dir={tmp_path / 'node2'}")
     unzip._boot.cache_clear()
     assert again.status == 0
     assert "2 shards are finished already" in again.err

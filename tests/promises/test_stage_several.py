@@ -9,10 +9,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from support import layouts_corpus
-from support import staged_corpus as corpus
-from support.paths import DUMMY_DATA
-from support.staged_builds import (
+from support import built_datasets, command_line
+from support.builds_with_stage import (
     FOLDERS,
     copies,
     opened_files,
@@ -20,7 +18,10 @@ from support.staged_builds import (
     same_with_and_without,
     warned,
 )
-from support.staged_corpus import TRAIN, VAL
+from support.corpora import ilsvrc2012 as corpus
+from support.corpora import layouts as layouts_corpus
+from support.corpora.ilsvrc2012 import TRAIN, VAL
+from support.paths import DUMMY_DATA
 
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.scratch import places
@@ -62,7 +63,7 @@ def read_of(family: Path, names: list[str]) -> Counter[str]:
 def test_what_datasets_share_is_copied_once(family: Path, tmp_path: Path, scratch: Path):
     read: list[str] = []
     with opened_files(read):
-        outcome = corpus.run(*arguments(family, tmp_path / "built", scratch, "all"))
+        outcome = command_line.run(*arguments(family, tmp_path / "built", scratch, "all"))
     assert outcome.status == 0, outcome.err
     assert read_of(family, read) == {path.name: 1 for path in family.iterdir()}
     assert "imagenet2012_localization: copying 4 files of " in outcome.err
@@ -82,7 +83,7 @@ def test_a_link_to_an_archive_is_that_archive(family: Path, tmp_path: Path, scra
         for archive in (TRAIN, VAL, *(BOXES if name.endswith("localization") else ())):
             (tmp_path / "by_name" / name / archive).symlink_to(family / archive)
     argv = arguments(tmp_path / "by_name", tmp_path / "built", scratch, "all")
-    outcome = corpus.run(*argv, "--add-name-to-manual-dir")
+    outcome = command_line.run(*argv, "--add-name-to-manual-dir")
     assert outcome.status == 0, outcome.err
     assert ", of which " in outcome.err.partition("localization: copying 4 files of ")[2]
     assert not list(scratch.glob("*-staged"))
@@ -94,7 +95,7 @@ def test_copies_for_a_later_dataset_survive_an_error_between(
     good = (family / DOGS).read_bytes()
     (family / DOGS).write_bytes(good[: len(good) // 2])
     argv = arguments(family, tmp_path / "built", scratch)
-    outcome = corpus.run(*argv)
+    outcome = command_line.run(*argv)
     assert outcome.status == 1
     [kept] = scratch.glob("*-staged/imagenet2012_localization-*")
     assert (
@@ -105,7 +106,7 @@ def test_copies_for_a_later_dataset_survive_an_error_between(
     (family / DOGS).write_bytes(good)
     read: list[str] = []
     with opened_files(read):
-        outcome = corpus.run(*argv)
+        outcome = command_line.run(*argv)
     assert outcome.status == 0, outcome.err
     assert read_of(family, read) == dict.fromkeys([DOGS, *BOXES], 1)
     assert not list(scratch.glob("*-staged"))
@@ -113,8 +114,8 @@ def test_copies_for_a_later_dataset_survive_an_error_between(
 
 def test_nothing_stays_for_a_dataset_that_is_there(family: Path, tmp_path: Path, scratch: Path):
     argv = arguments(family, tmp_path / "built", scratch, "imagenet2012_localization")
-    assert corpus.run(*argv).status == 0
-    outcome = corpus.run(*arguments(family, tmp_path / "built", scratch))
+    assert command_line.run(*argv).status == 0
+    outcome = command_line.run(*arguments(family, tmp_path / "built", scratch))
     assert outcome.status == 0
     assert "imagenet2012_localization/1.0.0 is there already" in outcome.out
     assert not list(scratch.glob("*-staged"))
@@ -127,7 +128,7 @@ def test_a_dataset_that_is_there_passes_on_what_another_needs(
     datasets = "imagenet2012 imagenet2012 imagenet2012_localization"
     read: list[str] = []
     with opened_files(read):
-        outcome = corpus.run(*arguments(family, tmp_path / "built", scratch, datasets))
+        outcome = command_line.run(*arguments(family, tmp_path / "built", scratch, datasets))
     assert outcome.status == 0
     assert read_of(family, read)[TRAIN] == 1
     assert not list(scratch.glob("*-staged"))
@@ -149,7 +150,7 @@ def test_what_changes_between_two_datasets_is_copied_again(
     monkeypatch.setattr(BuildSession, "publish", then_change)
     read: list[str] = []
     with opened_files(read):
-        outcome = corpus.run(*arguments(family, tmp_path / "built", scratch))
+        outcome = command_line.run(*arguments(family, tmp_path / "built", scratch))
     assert outcome.status == 0
     assert {TRAIN: 1, VAL: 2}.items() <= read_of(family, read).items()
 
@@ -163,7 +164,7 @@ def test_copies_that_another_build_uses_are_left_to_it(family: Path, tmp_path: P
     place.mkdir(parents=True)
     with open(place / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        outcome = corpus.run(*argv)
+        outcome = command_line.run(*argv)
     assert outcome.status == 1
     assert "another build is using the copies there at this moment" in outcome.err
     assert (tmp_path / "built" / "imagenet2012_dogs").exists()
@@ -203,7 +204,7 @@ def test_folders_beside_archives_are_read_in_place(where: str, listed: bool, tmp
     [said] = [line for line in warned(outcome) if FOLDERS in line]
     assert f"{root / 'val'}, {root / 'test' / 'test'};" in said
     assert not [line for line in outcome.err.splitlines() if "error" in line]
-    sources = corpus.provenance(tmp_path / "with")["validation"]["sources"]
+    sources = built_datasets.provenance(tmp_path / "with")["validation"]["sources"]
     assert {Path(each["path"]).parent for each in sources} <= {root / "val", root}
 
 
@@ -236,7 +237,7 @@ def test_nothing_is_written_behind_the_link_of_an_earlier_run(tmp_path: Path, sc
         tmp_path / "staged",
         {"a.tar": b"a", "train/n01440764/x.JPEG": b"x", "train/n01440764.tar": b"tar"},
     )
-    before = corpus.snapshot(manual_dir)
+    before = command_line.snapshot(manual_dir)
     folder = ToCopy((manual_dir / "a.tar",), (manual_dir / "train",))
     copy = staged_copy(manual_dir, folder, scratch / "s", "x")
     assert (copy.manual_dir / "train").readlink() == manual_dir / "train"
@@ -252,5 +253,5 @@ def test_nothing_is_written_behind_the_link_of_an_earlier_run(tmp_path: Path, sc
     assert (copy.manual_dir / "train").is_symlink()
     copy.remove()
     copy.close()
-    assert corpus.snapshot(manual_dir) == before
+    assert command_line.snapshot(manual_dir) == before
     assert not list(scratch.iterdir())

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from imagenet_builders.locate.official import OfficialArchive, official_archives
-from support import staged_corpus as corpus
+from support import command_line
 from support.paths import DUMMY_DATA
 
 
-def check(manual_dir: Path, *arguments: str) -> corpus.Outcome:
+def check(manual_dir: Path, *arguments: str) -> command_line.Outcome:
     """Checks in this process, and sees that nothing under `manual_dir` was touched."""
-    before = corpus.snapshot(manual_dir)
-    outcome = corpus.run("check", str(manual_dir), *arguments)
-    assert corpus.snapshot(manual_dir) == before
+    before = command_line.snapshot(manual_dir)
+    outcome = command_line.run("check", str(manual_dir), *arguments)
+    assert command_line.snapshot(manual_dir) == before
     assert "Traceback" not in outcome.err
     if arguments[-1:] != ("--json",):
         # What has a directory of the test in it may be longer: such a path is not broken up.
@@ -81,16 +77,3 @@ def stage(directory: Path, *names: str) -> Path:
         for file in sorted(source.iterdir()) if source.is_dir() else [source]:
             shutil.copyfile(file, directory / file.name)
     return directory
-
-
-@pytest.fixture
-def official(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Lets small files be the official ones: `official(OfficialArchive(...), ...)`."""
-
-    def replace(*archives: OfficialArchive) -> None:
-        known = official_archives() | {archive.name: archive for archive in archives}
-        # Where it is used: a module that is imported meanwhile must not keep it.
-        for module in ("gather", "hash_verdicts"):
-            monkeypatch.setattr(f"imagenet_builders.check.{module}.official_archive", known.get)
-
-    return replace

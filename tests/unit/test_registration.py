@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 from makers import ilsvrc2012_large
-from support.building import DUMMY_ARCHIVES, built_by_cli, run, run_python, split_content
+from support.building import DUMMY_ARCHIVES, built_by_cli
+from support.built_datasets import split_content
+from support.processes import run, run_python
 
 OURS = "imagenet_builders.datasets.imagenet2012.imagenet2012_dataset_builder"
 SIZES = {"train": 24, "validation": 12, "test": 6}

@@ -13,14 +13,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from support import staged_corpus as corpus
+from support import command_line
 from support.checking import check, checked, problem, row, stage, verdicts
+from support.corpora.ilsvrc2012 import TEST, TRAIN, VAL
 from support.paths import DUMMY_DATA
-from support.staged_corpus import TEST, TRAIN, VAL, open_path
 
 from imagenet_builders.words import size_text
-
-__all__ = ["open_path"]  # A fixture.
 
 BOXES = "ILSVRC2012_bbox_train_v2.tar.gz"
 TINY = "tiny-imagenet-200.zip"
@@ -466,7 +464,7 @@ def test_what_a_build_needs_is_near_to_what_it_writes(ilsvrc: Path, tmp_path: Pa
     assert needs["output"]["path"] == str(data_dir)
     assert needs["scratch"]["path"] == str(data_dir / ".imagenet_builders")
     assert needs["output"]["free_bytes"] > 0
-    outcome = corpus.build(ilsvrc, data_dir)
+    outcome = command_line.build(ilsvrc, data_dir)
     assert outcome.status == 0
     files = [path for path in (data_dir / "imagenet2012").rglob("*") if path.is_file()]
     written = sum(path.stat().st_size for path in files)

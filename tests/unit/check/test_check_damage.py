@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import staged_corpus as corpus
+from support import command_line
 from support.checking import stage
-from support.layouts_corpus import SITES, pictures
+from support.corpora import ilsvrc2012 as corpus
+from support.corpora.layouts import SITES, pictures
 from support.paths import DUMMY_DATA
 
 from imagenet_builders.check import counting, near_names, site_lists
@@ -64,7 +65,7 @@ def damaged(data: bytes, chance: random.Random) -> bytes:
 
 def look(directory: Path, *options: str) -> dict:
     """The document of a check, which ends with 0 or 1 and nothing worse."""
-    outcome = corpus.run("check", str(directory), *options, "--json")
+    outcome = command_line.run("check", str(directory), *options, "--json")
     assert outcome.status in (0, 1)
     assert "Traceback" not in outcome.err
     document: dict = json.loads(outcome.out)
@@ -166,7 +167,7 @@ def test_a_clean_walk_leaves_the_index_that_a_build_takes(
         raise AssertionError(f"indexed again: {path}")
 
     monkeypatch.setattr(IndexCache, "save", no_new_one)
-    assert corpus.build(directory, data_dir).status == 0
+    assert command_line.build(directory, data_dir).status == 0
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])

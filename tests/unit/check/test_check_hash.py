@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import staged_corpus as corpus
-from support.checking import check, checked, official, problem, row, stage
+from support import built_datasets, command_line
+from support.checking import check, checked, problem, row, stage
+from support.corpora.ilsvrc2012 import TRAIN, VAL
 from support.paths import DUMMY_DATA
-from support.staged_corpus import TRAIN, VAL
 
 from imagenet_builders.check import hashing, site_lists
 from imagenet_builders.locate.hash_cache import known_hashes
 from imagenet_builders.locate.official import OfficialArchive
-
-__all__ = ["official"]  # A fixture.
 
 
 @pytest.fixture(autouse=True)
@@ -260,14 +258,14 @@ def test_check_reads_as_before_when_the_cache_cannot_be_written(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert row(checked(ilsvrc, "--hash", status=0), "train")["hashes"]
-    assert corpus.snapshot(tmp_path / "file") == {}
+    assert command_line.snapshot(tmp_path / "file") == {}
 
 
 def test_hashes_that_are_known_are_kept_in_the_provenance(ilsvrc: Path, tmp_path: Path) -> None:
     check(ilsvrc, "--hash")
     os.utime(ilsvrc / VAL, (1, 1))  # Another file, as far as can be told.
-    assert corpus.build(ilsvrc, tmp_path / "built").status == 0
-    splits = corpus.provenance(tmp_path / "built")
+    assert command_line.build(ilsvrc, tmp_path / "built").status == 0
+    splits = built_datasets.provenance(tmp_path / "built")
     [train] = [one for one in splits["train"]["sources"] if one["path"] == str(ilsvrc / TRAIN)]
     assert (train["md5"], train["sha256"]) == (
         digest(ilsvrc / TRAIN, "md5"),

@@ -9,14 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import layouts_corpus
 from support.checking import checked, problem, row
-from support.layouts_corpus import SITES, WITHOUT_TEST, pictures
-from support.staged_corpus import open_path, run, staged
+from support.command_line import run
+from support.corpora import layouts as layouts_corpus
+from support.corpora.ilsvrc2012 import staged
+from support.corpora.layouts import SITES, WITHOUT_TEST, pictures
 
 from imagenet_builders.options import BuildOptions
-
-__all__ = ["open_path"]  # A fixture.
 
 
 @pytest.fixture(autouse=True)

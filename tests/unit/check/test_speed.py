@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
+from support.command_line import run, snapshot
+from support.file_systems import mounted
 from support.paths import DUMMY_DATA
-from support.staged_corpus import run, snapshot
-from unit.scratch.test_space import mounted
 
 from imagenet_builders.check import speed
 from imagenet_builders.check.speed import Speed, measure

@@ -18,27 +18,20 @@ from pathlib import Path
 import psutil
 import pytest
 from makers import pictures
-from support import staged_corpus as corpus
-from support.staged_corpus import (
+from support import command_line
+from support.built_datasets import records_by_split, split_info
+from support.command_line import (
     DATASET,
-    TEST,
-    TRAIN,
-    VAL,
     assert_nothing_published,
     build,
     build_arguments,
-    open_path,
-    picture,
-    records,
     refused,
     run,
-    split_info,
-    staged,
 )
+from support.corpora import ilsvrc2012 as corpus
+from support.corpora.ilsvrc2012 import TEST, TRAIN, VAL, picture, staged
 
 import imagenet_builders
-
-__all__ = ["open_path"]  # A fixture.
 
 
 @pytest.fixture(scope="module")
@@ -248,12 +241,12 @@ def test_the_last_line_on_stdout_is_the_directory_of_the_dataset(
 
 def test_what_is_there_already_is_left_alone(manual_dir: Path, tmp_path: Path) -> None:
     assert build(manual_dir, tmp_path).status == 0
-    before = corpus.snapshot(tmp_path)
+    before = command_line.snapshot(tmp_path)
     outcome = run(*build_arguments(tmp_path / "not there any more", tmp_path))
     assert outcome.status == 0
     assert outcome.out == f"{DATASET} is there already: {tmp_path / DATASET}\n"
     assert outcome.err == ""
-    assert corpus.snapshot(tmp_path) == before
+    assert command_line.snapshot(tmp_path) == before
 
 
 def test_one_split_is_enough_and_the_missing_ones_are_warned_of(tmp_path: Path) -> None:
@@ -282,7 +275,7 @@ def test_a_traceback_is_shown_on_request_only(
     outcome = build(tmp_path / "staged", tmp_path / "built", *verbose)
     assert outcome.status == 1
     assert ("Traceback (most recent call last)" in outcome.err) == shown
-    assert outcome.err.splitlines()[-1].startswith(f"{corpus.ERROR}{archive}, ")
+    assert outcome.err.splitlines()[-1].startswith(f"{command_line.ERROR}{archive}, ")
 
 
 @pytest.mark.parametrize(
@@ -342,14 +335,14 @@ def test_datasets_go_to_the_default_directory_of_tfds(manual_dir: Path, tmp_path
     environment = {**os.environ, "TFDS_DATA_DIR": str(tmp_path / "default")}
     out, err = process(arguments, env=environment).communicate(timeout=60)
     assert out == f"{tmp_path / 'default' / DATASET}\n", err
-    assert len(records(tmp_path / "default")["train"]) == 9
+    assert len(records_by_split(tmp_path / "default")["train"]) == 9
 
 
 def test_a_target_that_may_not_be_written_to_is_an_error(open_path: Path) -> None:
     manual_dir = staged().write(open_path / "staged")
     (open_path / "built").mkdir()
     (open_path / "built").chmod(0o555)
-    outcome = corpus.build_as_nobody(open_path, manual_dir, open_path / "built")
+    outcome = command_line.build_as_nobody(open_path, manual_dir, open_path / "built")
     sentence = refused(outcome, open_path / "built")
     assert sentence.startswith(str(open_path / "built"))
     assert "cannot be written: Permission denied; you may not write there" in sentence
@@ -376,7 +369,7 @@ def test_a_log_gets_a_few_plain_lines(large: Path, tmp_path: Path) -> None:
     assert "\r" not in err
     assert "\x1b" not in err
     lines = err.splitlines()
-    assert [line.startswith(corpus.WARNING) for line in lines] == [True] * 3 + [False] * 3
+    assert [line.startswith(command_line.WARNING) for line in lines] == [True] * 3 + [False] * 3
     assert lines[3] == f"{DATASET}:"
     assert re.fullmatch(
         r"  train +1,500 images \(0 repaired, 0 skipped\), 2 shards, 18\d MB", lines[4]
@@ -449,7 +442,7 @@ def test_a_build_that_is_stopped_leaves_nothing(
 ) -> None:
     """Ctrl-C and Slurm's `scancel` reach all processes; `kill` reaches one."""
     arguments = build_arguments(large, tmp_path, "--workers", "2", "--num-shards", "6")
-    before = corpus.snapshot(large)
+    before = command_line.snapshot(large)
     child = process(arguments, start_new_session=True)
     wait_for(lambda: writing(tmp_path), child)
     workers = psutil.Process(child.pid).children(recursive=True)
@@ -462,11 +455,11 @@ def test_a_build_that_is_stopped_leaves_nothing(
     assert child.returncode in ({status, 1} if to_all else {status}), err
     assert out == ""
     assert "Traceback" not in err
-    said = [line for line in err.splitlines() if not line.startswith(corpus.WARNING)]
+    said = [line for line in err.splitlines() if not line.startswith(command_line.WARNING)]
     assert len(said) <= 1
     assert psutil.wait_procs(workers, timeout=5)[1] == []
     assert_nothing_published(tmp_path)
-    assert corpus.snapshot(large) == before
+    assert command_line.snapshot(large) == before
 
 
 def has_two_workers(parent: psutil.Process) -> bool:
@@ -499,7 +492,7 @@ def test_a_build_that_was_stopped_can_be_run_again(large: Path, tmp_path: Path) 
     _, err = again.communicate(timeout=60)
     assert again.returncode == 0, err
     assert sum(split_info(tmp_path)["train"]) == 1500
-    assert len(set(records(tmp_path)["train"])) == 1500
+    assert len(set(records_by_split(tmp_path)["train"])) == 1500
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
@@ -525,7 +518,7 @@ def test_a_worker_that_is_killed_ends_the_build_with_one_sentence(
     workers = psutil.Process(child.pid).children()
     os.kill(workers[0].pid, number)
     out, err = child.communicate(timeout=30)
-    said = [line for line in err.splitlines() if not line.startswith(corpus.WARNING)]
-    sentence = refused(corpus.Outcome(child.returncode, out, "\n".join(said)), tmp_path)
+    said = [line for line in err.splitlines() if not line.startswith(command_line.WARNING)]
+    sentence = refused(command_line.Outcome(child.returncode, out, "\n".join(said)), tmp_path)
     assert sentence.startswith(f"a worker process was killed by {number.name}")
     assert psutil.wait_procs(workers, timeout=5)[1] == []

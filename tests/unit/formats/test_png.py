@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as np_st
 from makers import pictures
 from PIL import Image
-from support.building import run_python
+from support.processes import run_python
 
 from imagenet_builders.formats import png
 

@@ -17,7 +17,16 @@ from typing import Literal
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from support.tar_maker import END, as_member, extended, header, oracle, padded, record, walk
+from support.corpora.tar_headers import (
+    END,
+    as_member,
+    extended,
+    header,
+    oracle,
+    padded,
+    record,
+    walk,
+)
 
 from imagenet_builders.errors import ArchiveError
 from imagenet_builders.formats import tar, tar_header

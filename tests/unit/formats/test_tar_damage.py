@@ -12,7 +12,7 @@ import zipfile
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.tar_maker import END, PATH, extended, header, padded, record, walk
+from support.corpora.tar_headers import END, PATH, extended, header, padded, record, walk
 
 from imagenet_builders.errors import ArchiveError
 from imagenet_builders.formats import tar

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from support import staged_corpus as corpus
-from support.staged_corpus import TENCH, TRAIN, VAL, build, records, refused, split_info, staged
+from support import command_line
+from support.built_datasets import records_by_split, split_info
+from support.command_line import build, refused
+from support.corpora import ilsvrc2012 as corpus
+from support.corpora.ilsvrc2012 import TENCH, TRAIN, VAL, staged
 
 from imagenet_builders.build import steps
 from imagenet_builders.errors import SourceError
@@ -93,7 +96,7 @@ def test_a_damaged_index_is_made_again(damage, manual_dir: Path, tmp_path: Path)
     sound = path.read_bytes()
     path.write_bytes(damage(sound))
     assert build(manual_dir, tmp_path / "second", *scratch_option(tmp_path)).status == 0
-    assert records(tmp_path / "second") == records(tmp_path / "first")
+    assert records_by_split(tmp_path / "second") == records_by_split(tmp_path / "first")
     assert path.read_bytes() == sound
 
 
@@ -168,7 +171,7 @@ def test_an_archive_that_changes_after_it_was_indexed_is_an_error(
     for name, (change, said) in changes.items():
         with monkeypatch.context() as patched:
             change_before_writing(patched, change)
-            outcome = corpus.run(*corpus.build_arguments(manual_dir, tmp_path / name))
+            outcome = command_line.run(*command_line.build_arguments(manual_dir, tmp_path / name))
         sentence = refused(outcome, tmp_path / name)
         assert sentence.startswith(f"{archive}: the file changed after it was indexed")
         assert said in sentence
@@ -178,7 +181,7 @@ def test_an_archive_that_is_gone_after_it_was_indexed_is_an_error(
     manual_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     change_before_writing(monkeypatch, (manual_dir / VAL).unlink)
-    outcome = corpus.run(*corpus.build_arguments(manual_dir, tmp_path / "built"))
+    outcome = command_line.run(*command_line.build_arguments(manual_dir, tmp_path / "built"))
     assert str(manual_dir / VAL) in refused(outcome, tmp_path / "built")
 
 
@@ -196,7 +199,7 @@ def test_an_archive_that_changes_while_it_is_read_is_an_error(
         return data
 
     monkeypatch.setattr(Reader, "read", read_then_change)
-    outcome = corpus.run(*corpus.build_arguments(manual_dir, tmp_path / "built"))
+    outcome = command_line.run(*command_line.build_arguments(manual_dir, tmp_path / "built"))
     assert "changed" in refused(outcome, tmp_path / "built")
 
 
@@ -339,13 +342,13 @@ def test_an_image_that_changes_in_its_folder_is_found_and_then_indexed_anew(
         body = outer.extractfile("n01440764.tar")
         with tarfile.open(fileobj=body) as inner:
             inner.extractall(folder, filter="data")
-    arguments = corpus.build_arguments(tmp_path / "staged", tmp_path / "built")
-    assert corpus.run(*arguments).status == 0
+    arguments = command_line.build_arguments(tmp_path / "staged", tmp_path / "built")
+    assert command_line.run(*arguments).status == 0
     image = sorted(folder.iterdir())[0]
     with image.open("ab") as file:
         file.write(b"more")
     arguments.append("--overwrite")
-    outcome = corpus.run(*arguments)
+    outcome = command_line.run(*arguments)
     assert outcome.status == 1
     assert str(image) in outcome.err
-    assert corpus.run(*arguments).status == 0
+    assert command_line.run(*arguments).status == 0

@@ -15,11 +15,12 @@ import pytest
 from makers import archives
 from makers.imagenet21k_winter21 import write_gzip
 from makers.imagenet2012_downsampled import batch_arrays, make_downsampled, npz_bytes, write_zip
-from support import staged_corpus as corpus
-from support.downsampled_builds import changed
+from support import command_line
+from support.command_line import Outcome
+from support.corpora.downsampled import changed
+from support.corpora.ilsvrc2012 import TENCH, TEST, TRAIN, VAL, staged, val_name
+from support.corpora.winter21 import make, pack, pack_p
 from support.paths import DUMMY_DATA
-from support.staged_corpus import TENCH, TEST, TRAIN, VAL, Outcome, staged, val_name
-from support.winter21 import make, pack, pack_p
 
 TRAIN_BOXES = "ILSVRC2012_bbox_train_v2.tar.gz"
 VAL_NPZ = "Imagenet8_val_npz.zip"
@@ -33,11 +34,11 @@ def refused(
     """The sentence with which a build is refused, the path it begins with, and all that is said."""
     data_dir, scratch = tmp_path / "built", tmp_path / f"scratch{len(arguments)}"
     where = [f"--manual-dir={manual_dir}", f"--data-dir={data_dir}", f"--scratch-dir={scratch}"]
-    outcome = corpus.run("build", dataset, *where, "--workers=1", *arguments)
+    outcome = command_line.run("build", dataset, *where, "--workers=1", *arguments)
     shutil.rmtree(data_dir, ignore_errors=True)
     assert outcome.status == 1, outcome
-    lines = [each for each in outcome.err.splitlines() if each.startswith(corpus.ERROR)]
-    [sentence] = [line.removeprefix(corpus.ERROR) for line in lines]
+    lines = [each for each in outcome.err.splitlines() if each.startswith(command_line.ERROR)]
+    [sentence] = [line.removeprefix(command_line.ERROR) for line in lines]
     return sentence, sentence.partition(", ")[0].partition(": ")[0], outcome
 
 
@@ -145,7 +146,7 @@ def test_a_relative_path_to_the_copy_is_no_other(tmp_path: Path, monkeypatch: py
     said = []
     for more in ((), ("--stage",)):
         where = ("--manual-dir=staged", "--data-dir=built", "--scratch-dir=scratch")
-        outcome = corpus.run("build", "imagenet2012", *where, *more)
+        outcome = command_line.run("build", "imagenet2012", *where, *more)
         said.append([line for line in outcome.err.splitlines() if " error: " in line])
     assert said[0] == said[1] != []
     assert str(tmp_path / "staged" / TEST) in said[0][0]
@@ -211,7 +212,7 @@ def test_an_archive_in_gzip_is_named_with_the_member_inside(
 def test_images_that_are_skipped_name_the_archive_too(tmp_path: Path):
     of_whole(tmp_path / "staged", spoil)
     where = [f"--manual-dir={tmp_path / 'staged'}", f"--data-dir={tmp_path / 'built'}"]
-    outcome = corpus.run(
+    outcome = command_line.run(
         "build", "imagenet21k_winter21/whole", *where, f"--scratch-dir={tmp_path / 's'}",
         "--bad-images=skip",
     )  # fmt: skip
@@ -246,7 +247,7 @@ def test_wrong_labels_in_a_zip_are_named(tmp_path: Path):
 
 def test_check_names_the_archive_in_gzip(tmp_path: Path):
     name = of_whole(tmp_path / "staged", add_a_stray)
-    outcome = corpus.run(
+    outcome = command_line.run(
         "check", str(tmp_path / "staged"), "imagenet21k_winter21", "--deep",
         f"--data-dir={tmp_path}", f"--scratch-dir={tmp_path / 'scratch'}",
     )  # fmt: skip

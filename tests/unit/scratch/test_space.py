@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.staged_corpus import Outcome, assert_nothing_published, build, run, staged
+from support.command_line import Outcome, assert_nothing_published, build, run
+from support.corpora.ilsvrc2012 import staged
+from support.file_systems import mounted
 
 from imagenet_builders.errors import OptionError
 from imagenet_builders.options import BuildOptions
@@ -19,20 +18,6 @@ from imagenet_builders.scratch.space import check_scratch
 @pytest.fixture
 def manual_dir(tmp_path: Path) -> Path:
     return staged().write(tmp_path / "staged")
-
-
-@contextlib.contextmanager
-def mounted(directory: Path, options: str) -> Iterator[Path]:
-    """A small file system of its own."""
-    directory.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(directory)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"a file system cannot be mounted here: {done.stderr.strip()}")
-    try:
-        yield directory
-    finally:
-        subprocess.run(["umount", str(directory)], check=True)
 
 
 def refused(outcome: Outcome, data_dir: Path) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.building import run_python
+from support.processes import run_python
 
 from imagenet_builders.errors import SourceError
 from imagenet_builders.sources import reader as reader_lib

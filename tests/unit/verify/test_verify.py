@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 from makers import ilsvrc2012
-from support.building import DUMMY_ARCHIVES, build, run_cli, run_python, shards
-from support.verified_builds import (
+from support.building import DUMMY_ARCHIVES, build
+from support.built_datasets import shards
+from support.processes import run_cli, run_python
+from support.verifying import (
     changed,
     copy,
     read_frames,

@@ -15,7 +15,7 @@ import tensorflow as tf
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
-from support.building import records as read_records
+from support.built_datasets import records as read_records
 from tensorflow_datasets.core import example_serializer, features, file_adapters, hashing, shuffle
 from tensorflow_datasets.core.utils import shard_utils
 

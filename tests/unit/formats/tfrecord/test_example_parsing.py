@@ -7,7 +7,7 @@ import random
 
 import numpy as np
 import pytest
-from support.building import example as protobuf_example
+from support.built_datasets import example as protobuf_example
 
 from imagenet_builders.formats.tfrecord.example import Feature, FlatExample, parse, serialize
 from imagenet_builders.formats.tfrecord.wire import DamageError

@@ -8,110 +8,25 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.killed_at import Ended, Running, Server
-from support.staged_corpus import DATASET, build_arguments, staged
-from support.surviving import SHARDS, content, differences, everything, forks, quick_path, small
+from support.command_line import DATASET, HOME, build_arguments
+from support.corpora.ilsvrc2012 import staged
+from support.killing.forks import Ended, Server
+from support.killing.moments import LOCK, OFTEN, SOON, Held, wait_for
+from support.killing.remains import content, differences, everything
+from support.killing.trials import SHARDS
 
 from imagenet_builders.publish import lock
 from imagenet_builders.publish.lock import Holder
 
-__all__ = ["forks", "quick_path", "small"]  # Fixtures.
-
-HOME = Path(DATASET).parent
-LOCK = HOME / ".5.1.0.lock"
-
-# Time passes faster in these tests.
-SOON = (
-    "from imagenet_builders.publish import lock\n"
-    "lock.BEAT_SECONDS, lock.STALE_SECONDS, lock._POLL_SECONDS = 0.1, 1.0, 0.05\n"
-)
-OFTEN = "from imagenet_builders.publish import lock; lock._POLL_SECONDS = 0.05\n"
 WITHOUT_LINKS = (
     "import errno, os\n"
     "def link(*paths, **options): raise OSError(errno.EPERM, 'Operation not permitted', paths[0])\n"
     "os.link = link\n"
 )
-
-
-@pytest.fixture
-def expected(forks: Server, small: Path, tmp_path: Path) -> dict[str, bytes]:
-    data_dir = tmp_path / "expected"
-    assert forks.run(build_arguments(small, data_dir, *SHARDS), data_dir).status == 0
-    return content(data_dir / DATASET)
-
-
-@pytest.fixture
-def data_dir(tmp_path: Path) -> Path:
-    return tmp_path / "built"
-
-
-def wait_for(what: Callable[[], bool], seconds: float = 30) -> None:
-    ends = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < ends
-        time.sleep(0.005)
-
-
-class Held:
-    """A build that stands still, with the lock, until it is let go.
-
-    Args:
-        forks: Where it runs.
-        argv: Its command line.
-        data_dir: Where it builds.
-        first: What it does first.
-        before: What it will do next: `engine:plan_splits`, `engine:check_space` (the first thing
-            when its place is made) or `publish:flush_all`.
-    """
-
-    def __init__(
-        self,
-        forks: Server,
-        argv: list[str],
-        data_dir: Path,
-        first: str = "",
-        before: str = "plan.recipe:plan_splits",
-    ):
-        number = len(list(data_dir.parent.glob("here-*")))
-        self._here, self._go = (data_dir.with_name(f"{name}-{number}") for name in ("here", "go"))
-        module, function = before.split(":")
-        stand_still = (
-            "import os, time\n"
-            f"import imagenet_builders.{module} as module\n"
-            f"then = module.{function}\n"
-            "def stand_still(*arguments):\n"
-            f"    open({str(self._here)!r}, 'w').close()\n"
-            f"    while not os.path.exists({str(self._go)!r}): time.sleep(0.01)\n"
-            "    return then(*arguments)\n"
-            f"module.{function} = stand_still\n"
-        )
-        self.running: Running = forks.start(argv, data_dir, first=first + stand_still)
-        self.pid = self.running.pid
-        wait_for(self._here.exists)
-
-    def let_go(self) -> None:
-        self._go.touch()
-
-    def end(self) -> Ended:
-        self.let_go()
-        return self.running.wait()
-
-    def kill(self) -> None:
-        os.kill(self.pid, signal.SIGKILL)
-        self.running.wait()
-
-
-@pytest.fixture
-def held(forks: Server, small: Path, data_dir: Path) -> Iterator[Held]:
-    holder = Held(forks, build_arguments(small, data_dir, *SHARDS), data_dir)
-    yield holder
-    if Path(f"/proc/{holder.pid}").exists():
-        os.kill(holder.pid, signal.SIGCONT)
-        holder.kill()
 
 
 # --- at once ---------------------------------------------------------------------------------

@@ -2,109 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import pytest
+from support.command_line import DATASET, ERROR
+from support.killing.forks import Ended, Point, Server
+from support.killing.remains import differences, everything, is_whole, problems, published
 
-from support.killed_at import Ended, Point, Server, server
-from support.staged_corpus import DATASET, ERROR, build_arguments, staged
-
-VERSION = Path(DATASET).name
 SHARDS = ("--num-shards", "2")
 
 # What makes a difference only when the machine itself goes down, or to nobody.
 _NO_CHANGES = ("fsync", "os.utime", "os.chmod")
-
-
-@pytest.fixture(scope="session")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small corpus, staged."""
-    return staged().write(tmp_path_factory.mktemp("small"))
-
-
-@pytest.fixture(scope="session")
-def forks(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server of builds that has built everything once."""
-    directory = tmp_path_factory.mktemp("forks")
-    warm_up = build_arguments(small, directory / "warm_up", *SHARDS)
-    with server(directory, [warm_up]) as started:
-        yield started
-
-
-@pytest.fixture
-def quick_path(tmp_path: Path) -> Iterator[Path]:
-    """As `tmp_path`, but in memory where there is such a file system, which flushes at once."""
-    memory = Path("/dev/shm")
-    if not os.access(memory, os.W_OK):
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(dir=memory) as directory:
-        yield Path(directory)
-
-
-def place(data_dir: Path) -> Path:
-    """The one place in which a dataset is put together."""
-    [directory] = (data_dir / DATASET).parent.glob(f".{VERSION}.building-*")
-    return directory
-
-
-def content(directory: Path) -> dict[str, bytes]:
-    """The files of a dataset; of `provenance.json`, what does not depend on when it was built."""
-    found = {path.name: path.read_bytes() for path in directory.iterdir()}
-    document = json.loads(found["provenance.json"])
-    for name in ("built", "seconds", "self"):
-        del document[name]
-    found["provenance.json"] = json.dumps(document).encode()
-    return found
-
-
-def everything(data_dir: Path) -> list[str]:
-    """The names of all that is below a directory, but for the scratch directory in it."""
-    paths = [path.relative_to(data_dir) for path in data_dir.rglob("*")]
-    return sorted(str(path) for path in paths if path.parts[0] != ".imagenet_builders")
-
-
-def differences(data_dir: Path, expected: dict[str, bytes]) -> list[str]:
-    """In which ways what is there is not the dataset expected, and nothing but that."""
-    dataset = data_dir / DATASET
-    wanted = sorted(
-        [str(Path(DATASET).parent), DATASET, *(f"{DATASET}/{name}" for name in expected)]
-    )
-    names = everything(data_dir)
-    found = [f"{name} is there" for name in names if name not in wanted]
-    found += [f"{name} is not there" for name in wanted if name not in names]
-    if not found:
-        now = content(dataset)
-        found = [f"{name} is another" for name in expected if now[name] != expected[name]]
-    return found
-
-
-def is_whole(directory: Path, *whole: dict[str, bytes]) -> bool:
-    """Whether a directory is nothing (not there), or one of some datasets, as a reader sees it."""
-    return not directory.exists() or content(directory) in whole
-
-
-def published(data_dir: Path) -> list[Path]:
-    """The directories of all datasets that readers find below a directory."""
-    found = data_dir.glob("*/**/dataset_info.json")
-    return [
-        path.parent
-        for path in found
-        if not any(part.startswith(".") for part in path.relative_to(data_dir).parts)
-    ]
-
-
-def problems(directory: Path) -> list[str]:
-    """What verification finds wrong with a dataset."""
-    from imagenet_builders.verify.dataset import verify_dataset
-
-    return [str(problem) for problem in verify_dataset(directory, workers=1).problems]
 
 
 def damaged(data: bytes, chosen: random.Random) -> tuple[bytes, str]:

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from support import staged_corpus as corpus
-from support.staged_corpus import Outcome
+from support import command_line
+from support.command_line import Outcome
 
 FOLDERS = "--stage does not copy folders of small files"
 
@@ -38,7 +38,7 @@ def published(data_dir: Path) -> dict[str, Any]:
 
 
 def warned(outcome: Outcome) -> list[str]:
-    return [line for line in outcome.err.splitlines() if line.startswith(corpus.WARNING)]
+    return [line for line in outcome.err.splitlines() if line.startswith(command_line.WARNING)]
 
 
 def same_with_and_without(
@@ -51,11 +51,11 @@ def same_with_and_without(
     outcomes = []
     for name, more in (("without", ()), ("with", ("--stage",))):
         data_dir, scratch = tmp_path / name, tmp_path / f"scratch-{name}"
-        before = corpus.snapshot(manual_dir)
+        before = command_line.snapshot(manual_dir)
         where = [f"--manual-dir={manual_dir}", f"--data-dir={data_dir}", f"--scratch-dir={scratch}"]
-        outcomes.append(corpus.run("build", *dataset.split(), *where, *arguments, *more))
+        outcomes.append(command_line.run("build", *dataset.split(), *where, *arguments, *more))
         assert outcomes[-1].status == 0, outcomes[-1].err
-        assert corpus.snapshot(manual_dir) == before
+        assert command_line.snapshot(manual_dir) == before
         assert not list(scratch.glob("*-staged"))
     assert published(tmp_path / "with") == published(tmp_path / "without")
     assert any(path.endswith("provenance.json") for path in published(tmp_path / "with"))

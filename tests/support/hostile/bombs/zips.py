@@ -1,11 +1,7 @@
-"""Small files that claim to be huge, and huge ones that are mostly holes, each staged as a dataset.
-
-A bomb stages itself in a directory; what is said of it must match its sentence.
-"""
+"""Zips and npz files that claim more than they hold, or inflate to more than anybody has."""
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import os
 import struct
@@ -13,46 +9,13 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from makers.imagenet2012_downsampled import make_downsampled, write_zip
 from makers.tiny_imagenet import ARCHIVE, ROOT, make_tiny_imagenet
 
-MB, GB = 1 << 20, 1 << 30
+from support.hostile.bombs.registry import BOMBS, MB, bomb
+
 _TINY_IMAGE = f"{ROOT}/train/n01443537/images/n01443537_1.JPEG"
-
-
-@dataclasses.dataclass(frozen=True)
-class Bomb:
-    """A source made to take memory.
-
-    Attributes:
-        dataset: What is built of it.
-        stage: Stages it.
-        sentence: Regular expression of what is said; None if it is to be built.
-        peak: Bytes that no process of the build may have resident, this one's imports among them.
-        slow: Whether staging it takes seconds.
-    """
-
-    dataset: str
-    stage: Callable[[Path], object]
-    sentence: str | None
-    peak: int = 400 * MB
-    slow: bool = False
-
-
-BOMBS: dict[str, Bomb] = {}
-
-
-def bomb(
-    dataset: str, sentence: str | None, **more: Any
-) -> Callable[[Callable[[Path], object]], Callable[[Path], object]]:
-    def register(stage: Callable[[Path], object]) -> Callable[[Path], object]:
-        name = stage.__name__.removeprefix("_").replace("_", " ")
-        BOMBS[name] = Bomb(dataset, stage, sentence, **more)
-        return stage
-
-    return register
 
 
 # --- zips ---------------------------------------------------------------------------------------

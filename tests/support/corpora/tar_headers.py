@@ -79,3 +79,10 @@ def record(keyword: str, value: str) -> bytes:
     while length != len(str(length)) + len(rest):
         length = len(str(length)) + len(rest)
     return str(length).encode() + rest
+
+
+def file_in(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    """What a plain file in an archive holds, as Python's tarfile reads it."""
+    file = archive.extractfile(member)
+    assert file is not None, member
+    return file.read()

@@ -24,8 +24,10 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-TESTS = Path(__file__).resolve().parents[1]
-_PACKAGE = str(TESTS.parent / "imagenet_builders")
+from support.paths import ROOT
+from support.processes import environment_of_tests
+
+_PACKAGE = str(ROOT / "imagenet_builders")
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _CHANGES = {
     "os.rename",
@@ -199,9 +201,7 @@ def _child(request: dict[str, Any]) -> None:
     if request["processes"]:
         steps._SMALL_BYTES = 0
     if point and point.where == "worker":
-        watch = (
-            f"import support.killed_at; support.killed_at.watch_worker({request['point_text']!r}, "
-        )
+        watch = f"from support.killing import forks; forks.watch_worker({request['point_text']!r}, "
         begin, _, rest = local._STARTUP.partition("; ")
         local._STARTUP = f"{begin}; " + rest.replace(
             "from ", f"{watch}{request['below']!r}); from ", 1
@@ -225,17 +225,16 @@ def _child(request: dict[str, Any]) -> None:
 
 def _serve() -> None:
     """Takes requests from standard input, a line each, and answers on standard output."""
-    sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS.parent / "dummy_data")]
     requests, answers = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w", buffering=1)
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(null, 1)
-    sys.modules["support.killed_at"] = sys.modules["__main__"]
-    from support import staged_corpus
+    sys.modules["support.killing.forks"] = sys.modules["__main__"]
+    from support import command_line
 
     with contextlib.suppress(SystemExit):
         for argv in json.loads(requests.readline()):
-            staged_corpus.run(*argv)
+            command_line.run(*argv)
     print("ready", file=answers)
     for line in requests:
         request = json.loads(line)
@@ -288,12 +287,12 @@ class Server:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, __file__],
+            [sys.executable, "-m", "support.killing.forks"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             bufsize=1,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            env=environment_of_tests(os.environ),
         )
         assert self.ask(self._warm_up) == "ready"
         return self

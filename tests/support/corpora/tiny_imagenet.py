@@ -11,7 +11,7 @@ import pytest
 from makers import tiny_imagenet as maker
 from makers.tiny_imagenet import ARCHIVE, ROOT
 
-from support.staged_corpus import ERROR, Outcome, run
+from support.command_line import ERROR, Outcome, run
 
 BOXES = f"{ROOT}/train/n01443537/n01443537_boxes.txt"
 ANNOTATIONS = f"{ROOT}/val/val_annotations.txt"

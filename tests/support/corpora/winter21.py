@@ -18,7 +18,8 @@ from imagenet_builders.datasets.imagenet21k_winter21.imagenet21k_winter21_datase
     Builder,
 )
 from imagenet_builders.options import BuildOptions
-from support.building import build, recorded_splits, records, shards, split_content
+from support.building import build
+from support.built_datasets import recorded_splits, records, shards, split_content
 
 LAYOUTS = {
     "whole": ("class tars", "tar", "tar.gz", "folders"),

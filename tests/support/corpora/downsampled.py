@@ -17,7 +17,7 @@ from imagenet_builders.datasets.imagenet2012_downsampled import (
 from imagenet_builders.errors import ImagenetBuildersError
 from imagenet_builders.options import BuildOptions
 from support.building import build
-from support.staged_corpus import snapshot
+from support.command_line import snapshot
 
 LAYOUTS: list[tuple[maker.Compression | None, maker.Compression]] = [
     ("stored", "stored"),

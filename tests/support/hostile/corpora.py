@@ -12,7 +12,7 @@ from makers.imagenet21k_winter21 import WORDS, Layout, make_imagenet21k_winter21
 from makers.imagenet2012_downsampled import Compression, make_downsampled
 from makers.tiny_imagenet import make_tiny_imagenet
 
-from support import layouts_corpus as layouts
+from support.corpora import layouts
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,7 @@ import pytest
 from makers import archives
 
 from imagenet_builders import images, labels
-from support.building import file_in
+from support.corpora.tar_headers import file_in
 from support.paths import ROOT
 
 DUMMY = ROOT / "dummy_data"

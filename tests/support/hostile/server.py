@@ -5,7 +5,9 @@ fork stages the source again with one file damaged, builds it (some are checked 
 went well, verifies what was published: every record, every pixel, and keys and labels by those of
 the sound source.
 
-    python tests/support/hostile_server.py 1000 ["flat tar" ...]     # so many cases of each kind
+    PYTHONPATH=tests:dummy_data:. python -m support.hostile.server 1000 ["flat tar" ...]
+
+tries so many cases of each kind.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-TESTS = Path(__file__).resolve().parents[1]
+from support.paths import DUMMY_DATA
+from support.processes import environment_of_tests
+
 SECONDS = 20
 """A build that takes longer has not survived; on a quiet machine one takes 0.1 s."""
 _ADDRESS_SPACE = 4 << 30
@@ -126,7 +130,7 @@ def _judge(directory: Path, sound: Records, named_by_the_source: bool) -> str:
 
 def _case(kind: Any, sound_at: Path, sound: Records, seed: str, place: Path) -> tuple[str, str]:
     """Builds one damaged source; the outcome and what was done."""
-    from support.hostile_damage import damaged
+    from support.hostile.damage import damaged
 
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
     rng = random.Random(seed)
@@ -217,7 +221,7 @@ class _Sound:
 
     @staticmethod
     def _make(name: str, place: Path) -> Records:
-        from support.hostile_corpora import KINDS
+        from support.hostile.corpora import KINDS
 
         kind = KINDS[name]
         kind.stage(place / "staged")
@@ -232,7 +236,7 @@ class _Sound:
 
 def fuzz(sound: _Sound, name: str, seeds: Sequence[int]) -> dict[str, Any]:
     """Cases of one kind: how many ended how, and those that ended as none may."""
-    from support.hostile_corpora import KINDS
+    from support.hostile.corpora import KINDS
 
     kind = KINDS[name]
     staged, records = sound.get(name)
@@ -270,14 +274,8 @@ def _bounded(root: Path, argv: Sequence[str], address_space: int, seconds: int) 
 
 def _import_all() -> None:
     """What builds import, so that no fork has to; a build of each dataset shows it."""
-    sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS.parent / "dummy_data")]
     import PIL.Image
     import simplejpeg  # noqa: F401  # For the forks.
-
-    from support import (
-        hostile_corpora,  # noqa: F401  # For the forks.
-        hostile_damage,  # noqa: F401  # For the forks.
-    )
 
     PIL.Image.init()
 
@@ -285,7 +283,7 @@ def _import_all() -> None:
     warm += ["imagenet2012_downsampled/8x8", "imagenet21k_winter21"]
     with tempfile.TemporaryDirectory() as directory:
         for number, name in enumerate(warm):
-            manual_dir = TESTS.parent / "dummy_data" / name.partition("/")[0]
+            manual_dir = DUMMY_DATA / name.partition("/")[0]
             data_dir = Path(directory) / str(number)
             argv = [f"--manual-dir={manual_dir}", f"--data-dir={data_dir}", "--workers=1"]
             status, _, said = _run(["build", name, *argv], Path(directory) / "said")
@@ -311,7 +309,7 @@ def _serve(root: Path) -> None:
 def _campaign(count: int, names: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as directory:
         _import_all()
-        from support.hostile_corpora import KINDS
+        from support.hostile.corpora import KINDS
 
         sound = _Sound(Path(directory))
         survived = 0
@@ -342,12 +340,12 @@ class Server:
         unset = ("IMAGENET_BUILDERS_", "SLURM_TMPDIR", "TMPDIR")
         env = {name: value for name, value in os.environ.items() if not name.startswith(unset)}
         self._process = subprocess.Popen(
-            [sys.executable, __file__, "--serve", str(self._directory)],
+            [sys.executable, "-m", "support.hostile.server", "--serve", str(self._directory)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             bufsize=1,
-            env={**env, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            env=environment_of_tests(env),
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None

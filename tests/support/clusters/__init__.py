@@ -1,0 +1,1 @@
+"""Clusters of this one machine that run as real ones do."""

@@ -1,0 +1,1 @@
+"""Makers of small staged corpora, whole and damaged."""

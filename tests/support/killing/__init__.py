@@ -1,0 +1,1 @@
+"""Builds that are ended at chosen points, and what becomes of what they leave."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from support.building import run_cli
+from support.processes import run_cli
 
 from imagenet_builders.cli import reference
 from imagenet_builders.options import OPTIONS

@@ -17,7 +17,7 @@ from imagenet_builders.run.jobs import Workers
 from imagenet_builders.run.progress import Progress
 from imagenet_builders.scratch.copy import ScratchCopy
 from imagenet_builders.write import durable
-from imagenet_builders.write.marks import MarkedShard, finished_shard
+from imagenet_builders.write.marks import BYTES_A_RECORD, MarkedShard, finished_shard
 from imagenet_builders.write.outputs.output import Output
 from imagenet_builders.write.results import ShardResult, SplitResult
 from imagenet_builders.write.shard import ShardJob, prefetch, write_shard
@@ -86,6 +86,7 @@ def write_splits(
         if results:
             progress.say(f"{name}: {len(results):,} shards are finished already")
         left = sum(sizes[shard.which][shard.number] for shard in todo)
+        left += BYTES_A_RECORD * images
         check_space(incomplete.directory, left, _FILES_A_SHARD * len(todo))
         # Made one by one: together, the jobs hold all rows once more.
         jobs = (_shard_job(plans[s.which], recipes[s.which], s, output, options) for s in todo)

@@ -22,6 +22,9 @@ from imagenet_builders.write.results import ShardResult
 FORMAT = 2
 """Of what is in a mark; shards whose marks have another format are written again."""
 
+BYTES_A_RECORD = 16
+"""What a mark has for each record of its shard, the least that it says aside."""
+
 _READ_BYTES = 1 << 20
 
 # No mark is longer: the offsets of 13 million records, were they all in one shard, have 210 MB.

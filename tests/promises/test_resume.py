@@ -226,8 +226,14 @@ def fewer_splits(manual_dir: Path) -> None:
             "import imagenet_builders; imagenet_builders.__version__ = '99.1'",
             r"its imagenet-builders was '[0-9a-z.]+' and is '99.1'",
         ),
+        (
+            None,
+            (),
+            "from imagenet_builders.write import marks; marks.FORMAT = 3",
+            "another version of this package wrote down what is in them",
+        ),
     ],
-    ids=["source", "time", "splits", "shards", "examples", "format", "version"],
+    ids=["source", "time", "splits", "shards", "examples", "format", "version", "marks"],
 )
 def test_shards_of_another_plan_are_not_used(
     change: Callable[[Path], None] | None,

@@ -62,8 +62,11 @@ def write_frames(shard: Path, contents: list[bytes]) -> None:
 
 def changed(record: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
     """A record with other features."""
-    values: dict[str, Any] = {}
-    for name, feature in parse(record).items():
-        values[name] = feature.values[0]
-    change(values)
-    return b"".join(serialize(values))
+    features = values(record)
+    change(features)
+    return b"".join(serialize(features))
+
+
+def values(record: bytes) -> dict[str, Any]:
+    """The features of a record that has one value of each."""
+    return {name: feature.values[0] for name, feature in parse(record).items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,8 +14,7 @@ import tensorflow as tf
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
-from support.built_datasets import records as read_records
-from tensorflow_datasets.core import example_serializer, features, file_adapters, hashing, shuffle
+from tensorflow_datasets.core import example_serializer, features, hashing, shuffle
 from tensorflow_datasets.core.utils import shard_utils
 
 from imagenet_builders.errors import SourceError
@@ -25,8 +23,6 @@ from imagenet_builders.formats.tfrecord.frame import FRAME_BYTES, frame
 from imagenet_builders.plan.index import Index
 from imagenet_builders.plan.plan import plan_split, shard_ends
 from imagenet_builders.sources.rows import Rows
-from imagenet_builders.write import outputs
-from imagenet_builders.write.outputs.output import Written
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 # Surrogates are no text that a proto can hold.
@@ -148,83 +144,6 @@ def test_a_frame_is_the_one_that_tensorflow_writes(tmp_path: Path, size: int):
     assert before + record + after == (tmp_path / "theirs").read_bytes()
     assert length == len(record)
     assert len(before) + len(after) == FRAME_BYTES
-
-
-def write_records(path: Path, file_format: str, examples: Iterable[Any]) -> Written:
-    output = outputs.get(file_format)
-    assert output is not None
-    return output.write(path, examples)
-
-
-def flat_examples(sizes: list[int]) -> list[records.FlatExample]:
-    rng = np.random.default_rng(0)
-    return [{"image": rng.bytes(size), "label": number} for number, size in enumerate(sizes)]
-
-
-@pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
-@pytest.mark.parametrize(
-    "sizes",
-    [
-        RECORD_SIZES,
-        [10] * 2000,  # more buffers than one vectored write takes
-        [5000] * 700,  # several buffers a record, so that a write ends amid a record
-    ],
-    ids=["small and large", "many small", "many of several buffers"],
-)
-def test_records_are_read_back_as_they_were_written(
-    tmp_path: Path, file_format: str, sizes: list[int]
-):
-    examples = flat_examples(sizes)
-    path = tmp_path / f"x.{file_format}-00000-of-00001"
-    written = write_records(path, file_format, examples)
-    expected = [b"".join(records.serialize(flat)) for flat in examples]
-    assert read_records(path) == expected
-    assert written.examples == len(expected)
-    assert written.record_bytes == sum(map(len, expected))
-    if file_format == "tfrecord":
-        assert written.file_bytes == path.stat().st_size
-
-
-@pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
-def test_a_file_that_is_there_is_replaced_as_a_whole(tmp_path: Path, file_format: str):
-    path = tmp_path / f"x.{file_format}-00000-of-00001"
-    write_records(path, file_format, flat_examples([100_000] * 3))
-    write_records(path, file_format, flat_examples([10]))
-    assert len(read_records(path)) == 1
-
-
-@given(st.lists(st.binary(max_size=20_000), min_size=1, max_size=20))
-@settings(max_examples=30, deadline=None)
-def test_a_written_file_is_byte_for_byte_what_tensorflow_writes(images):
-    examples = [{"image": image} for image in images]
-    with tempfile.TemporaryDirectory() as directory:
-        write_records(Path(directory) / "ours", "tfrecord", examples)
-        with tf.io.TFRecordWriter(f"{directory}/theirs") as writer:
-            for flat in examples:
-                writer.write(as_proto(flat).SerializeToString(deterministic=True))
-        mine, theirs = ((Path(directory) / name).read_bytes() for name in ("ours", "theirs"))
-    assert mine == theirs
-
-
-def test_an_array_record_file_is_byte_for_byte_what_tfds_writes(tmp_path: Path):
-    # So that one record can be read without others: TFDS puts each into a group of its own.
-    examples = flat_examples([10, 5000, 70_000] * 20)
-    write_records(tmp_path / "ours", "array_record", examples)
-    serialized = ((number, b"".join(records.serialize(e))) for number, e in enumerate(examples))
-    file_adapters.ArrayRecordFileAdapter.write_examples(tmp_path / "theirs", serialized)
-    assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()
-
-
-@pytest.mark.parametrize("most", [1, 100, 4096, 10_000])
-def test_all_is_written_however_little_the_kernel_takes_at_a_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
-):
-    examples = flat_examples([0, 30, 4100, 9000])
-    write_records(tmp_path / "at once", "tfrecord", examples)
-    # A full or slow file system does this; none here can be made to.
-    monkeypatch.setattr(os, "writev", lambda fd, left: os.write(fd, b"".join(left)[:most]))
-    write_records(tmp_path / "in pieces", "tfrecord", examples)
-    assert (tmp_path / "in pieces").read_bytes() == (tmp_path / "at once").read_bytes()
 
 
 def index_of(keys: list[str]) -> Index:

@@ -77,8 +77,7 @@ def verified(output: Output, path: Path, written: Written | None, examples: int)
     """What verification finds in a file, with what was written down of it or without."""
     fields = (Field("image", "text"), Field("label", "label", classes=10_000))
     job = VerifyJob(
-        dataset="unknown",
-        config=None,
+        dataset=None,
         split="train",
         number=0,
         path=str(path),

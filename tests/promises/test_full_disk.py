@@ -217,7 +217,7 @@ def test_too_little_space_is_found_out_before_anything_is_written(
     data_dir = path / "built"
     ended = forks.run(build_arguments(small, data_dir, *SHARDS), data_dir, log=True)
     assert re.fullmatch(
-        rf"{data_dir}/imagenet2012/\S+ has [78]\.\d MB free, but 17\.\d MB are still to be "
+        rf"{data_dir}/imagenet2012/\S+ has [78]\.\d MB free, but 16\.\d MB are still to be "
         "written; free some space, or choose another --data-dir, then run the same command again",
         refused(ended, data_dir),
     )

@@ -18,7 +18,8 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import building, engine_builds, toy_output, verified_builds
+from support import built_datasets, engine_builds, toy_output, verifying
+from support.building import DUMMY_ARCHIVES, build
 from support.paths import ROOT
 from tensorflow_datasets.core import file_adapters
 
@@ -43,8 +44,8 @@ def toy_records(path: Path) -> list[bytes]:
 
 
 READERS: dict[str, Callable[[Path], list[bytes]]] = {
-    "tfrecord": building.records,  # tf.data
-    "array_record": building.records,  # array_record's own reader
+    "tfrecord": built_datasets.records,  # tf.data
+    "array_record": built_datasets.records,  # array_record's own reader
     "toy": toy_records,
 }
 
@@ -403,14 +404,12 @@ def test_a_published_dataset_is_read_by_the_call_that_the_output_names(tmp_path:
     from imagenet_builders.datasets.imagenet2012.imagenet2012_dataset_builder import Builder
 
     output = outputs.for_tfds(name)
-    directory = building.build(
-        Builder, building.DUMMY_ARCHIVES, tmp_path, file_format=name, num_shards=3
-    )
+    directory = build(Builder, DUMMY_ARCHIVES, tmp_path, file_format=name, num_shards=3)
     shards = sorted(directory.glob(f"*-train.{output.suffix}-*-of-00003"))
     assert len(shards) == 3
     records = [record for shard in shards for record in READERS[name](shard)]
     expected = [
-        building.example(record).features.feature["file_name"].bytes_list.value[0]
+        built_datasets.example(record).features.feature["file_name"].bytes_list.value[0]
         for record in records
     ]
     reader = tfds.builder_from_directory(directory)
@@ -482,10 +481,10 @@ def test_a_dataset_of_an_output_that_is_registered_is_verified(
     from imagenet_builders.datasets.imagenet2012.imagenet2012_dataset_builder import Builder
 
     monkeypatch.setattr(verification, "_SMALL_BYTES", 0)
-    directory = building.build(Builder, building.DUMMY_ARCHIVES, tmp_path, num_shards=2)
+    directory = build(Builder, DUMMY_ARCHIVES, tmp_path, num_shards=2)
     (directory / "provenance.json").unlink()
-    for shard in building.shards(directory):
-        records = [verified_builds.values(record) for record in building.records(shard)]
+    for shard in built_datasets.shards(directory):
+        records = [verifying.values(record) for record in built_datasets.records(shard)]
         TOY.write(shard.with_name(shard.name.replace(".tfrecord-", ".toy-")), records)
         shard.unlink()
     info = directory / "dataset_info.json"
@@ -497,7 +496,7 @@ def test_a_dataset_of_an_output_that_is_registered_is_verified(
     data[-1] ^= 1
     shard.write_bytes(data)
     verdict = verification.verify_dataset(directory, workers=workers)
-    assert f"{shard}, at byte" in verified_builds.said(verdict)
+    assert f"{shard}, at byte" in verifying.said(verdict)
 
 
 def test_no_other_module_names_an_output():

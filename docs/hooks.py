@@ -85,10 +85,20 @@ def _description(dataset: str) -> str:
 
 
 def _options(_: str) -> str:
-    """Tables of all options of `build`, with their environment variables."""
-    from imagenet_builders.cli import reference
+    """Tables of the options of a build, by the sections of `build --help`."""
+    from imagenet_builders.options import OPTIONS
 
-    return reference.build_options()
+    lines = []
+    for section, title in (("what", "What to build"), ("where", "Where"), ("how", "How")):
+        lines += [f"### {title}", ""]
+        lines += ["| flag | variable | field | what it does |", "|---|---|---|---|"]
+        for option in OPTIONS.values():
+            if option.section == section:
+                flag = " ".join(filter(None, (option.flag, option.metavar)))
+                words = (f"`{flag}`", f"`{option.variable}`", f"`{option.name}`", option.help_text)
+                lines.append(f"| {' | '.join(words)} |")
+        lines.append("")
+    return "\n".join(lines)
 
 
 _GENERATORS: dict[str, Callable[[str], str]] = {

@@ -86,19 +86,40 @@ def _description(dataset: str) -> str:
 
 def _options(_: str) -> str:
     """Tables of the options of a build, by the sections of `build --help`."""
-    from imagenet_builders.options import OPTIONS
+    from imagenet_builders.cli import reference
 
-    lines = []
-    for section, title in (("what", "What to build"), ("where", "Where"), ("how", "How")):
-        lines += [f"### {title}", ""]
-        lines += ["| flag | variable | field | what it does |", "|---|---|---|---|"]
-        for option in OPTIONS.values():
-            if option.section == section:
-                flag = " ".join(filter(None, (option.flag, option.metavar)))
-                words = (f"`{flag}`", f"`{option.variable}`", f"`{option.name}`", option.help_text)
-                lines.append(f"| {' | '.join(words)} |")
-        lines.append("")
-    return "\n".join(lines)
+    return reference.build_options()
+
+
+def _datasets(_: str) -> str:
+    """A table of the datasets and of the official numbers of their splits."""
+    from imagenet_builders import datasets
+
+    rows = ["| name | configurations | splits and their images | classes |", "|---|---|---|--:|"]
+    for dataset in datasets.every():
+        alike: dict[tuple[str, str], list[str]] = {}
+        for config in dataset.configs:
+            images = ", ".join(
+                f"{split.name} {'(not published)' if split.images is None else f'{split.images:,}'}"
+                for split in config.splits
+            )
+            of_all = alike.setdefault((images, f"{len(config.classes()):,}"), [])
+            of_all += [f"`{config.name}`"] if config.name else []
+        for (images, classes), configs in alike.items():
+            name = f"[`{dataset.name}`](#{dataset.name})"
+            rows.append(f"| {name} | {', '.join(configs)} | {images} | {classes} |")
+    return "\n".join(rows)
+
+
+def _features(dataset: str) -> str:
+    """The features of a dataset, as TFDS's catalog shows them."""
+    import tempfile
+
+    from imagenet_builders import datasets
+
+    with tempfile.TemporaryDirectory() as empty:
+        features = datasets.get(dataset).builder()(data_dir=empty).info.features
+    return f"```python\n{features!r}\n```"
 
 
 _GENERATORS: dict[str, Callable[[str], str]] = {
@@ -106,6 +127,8 @@ _GENERATORS: dict[str, Callable[[str], str]] = {
     "label-spaces": _label_spaces,
     "description": _description,
     "options": _options,
+    "datasets": _datasets,
+    "features": _features,
 }
 
 

@@ -18,10 +18,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support import layouts_corpus as corpus
-from support.building import environment, run_cli
+from support.corpora import layouts as corpus
 from support.documents import DOCUMENTS, Block, blocks, name_of
 from support.paths import DUMMY_DATA, ROOT
+from support.processes import environment, run_cli
 
 # What the blocks that are not run are, by document, with the first words of each.
 NOT_RUN = {
@@ -144,7 +144,7 @@ def runnable(document: Path) -> list[Block]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("document", filter(runnable, DOCUMENTS), ids=name_of)
+@pytest.mark.parametrize("document", [each for each in DOCUMENTS if runnable(each)], ids=name_of)
 def test_the_commands_of_a_page_work(document: Path, tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path)
     left_out: list[str] = []

@@ -6,18 +6,13 @@ import re
 
 from support import messages
 
-# Said to developers only, or parts of what is no error.
+# Said to developers only.
 _OTHERS = {
     "only download_and_prepare calls this",
     "a JPEG of one or three channels needs no repair",
     "the last attempt has no pause",
     "there already is an output named …",
-    "Not everything can be built: see the errors.",
-    "… can be built.",
-    "Nothing can be built.",
-    "…, …, at byte …",
-    "process … on …, since …",
-    "…, … of …, …/s, … left",
+    "there is a dataset … already",
 }
 
 

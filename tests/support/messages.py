@@ -86,7 +86,7 @@ def error_classes() -> set[str]:
 
 def _is_said(node: ast.AST) -> bool:
     """Whether a statement or call says something to people."""
-    if isinstance(node, ast.Raise | ast.Return):
+    if isinstance(node, ast.Raise):
         return True
     if not isinstance(node, ast.Call):
         return False

@@ -30,9 +30,8 @@ from support.processes import run_python
 from tensorflow_datasets.core import example_serializer
 
 from imagenet_builders import labels
-from imagenet_builders.datasets.ilsvrc2012 import objects
+from imagenet_builders.datasets.ilsvrc2012 import examples, objects
 from imagenet_builders.datasets.imagenet2012_localization import (
-    examples,
     imagenet2012_localization_dataset_builder,
     staged,
 )
@@ -155,9 +154,9 @@ def test_serialized_examples_are_those_of_tfds_serializer_and_as_long_as_planned
     # Labels of one byte and of two, many boxes and none.
     found = [[], [(0, 0.1)], [(127, 0.3), (128, 0.7)], [(999, 1 / 3)] * 40]
     index = built_index(found)
-    sizes = examples.example_sizes(index)
+    sizes = examples.boxed_example_sizes(index)
     with Reader(index.files) as reader:
-        rows = examples.make_examples(index.table, reader, "fail", [])
+        rows = examples.make_boxed_examples(index.table, reader, "fail", [])
         for (_, flat), size in zip(rows, sizes, strict=True):
             encoded = builder.info.features.encode_example(builder.as_features(flat))
             theirs = example(serializer.serialize_example(encoded))

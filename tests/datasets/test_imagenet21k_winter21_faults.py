@@ -30,9 +30,8 @@ from support.corpora.winter21 import (
 from imagenet_builders import labels
 from imagenet_builders.datasets.imagenet21k_winter21 import (
     classes,
-    examples,
 )
-from imagenet_builders.datasets.imagenet21k_winter21.examples import make_examples
+from imagenet_builders.datasets.imagenet21k_winter21.staged import make_examples
 from imagenet_builders.errors import (
     ArchiveError,
     BadImageError,
@@ -236,7 +235,7 @@ def test_a_file_that_became_shorter_is_an_error(tmp_path: Path):
         Reader([SourceFile.of(tmp_path)]) as reader,
         pytest.raises(SourceError, match=r"n01440764_1\.JPEG: the file had 10 bytes when"),
     ):
-        list(examples.make_examples(rows.table(), reader, "fail", []))
+        list(make_examples(rows.table(), reader, "fail", []))
 
 
 def test_reading_ahead_copes_with_rows_that_are_files(tmp_path: Path):

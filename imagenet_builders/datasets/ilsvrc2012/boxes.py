@@ -1,4 +1,4 @@
-"""DOCSTRING of datasets/ilsvrc2012/boxes."""
+"""Boxes of ILSVRC2012: what provides them is indexed, and they are brought to their images."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import warnings
 from collections.abc import Callable, Sequence
 
 from imagenet_builders import labels
+from imagenet_builders.datasets.ilsvrc2012 import examples, objects
 from imagenet_builders.datasets.ilsvrc2012 import images as ilsvrc2012_images
-from imagenet_builders.datasets.ilsvrc2012 import objects
-from imagenet_builders.datasets.imagenet2012_localization import examples
 from imagenet_builders.errors import SourceError
 from imagenet_builders.locate.access import saying_why
 from imagenet_builders.locate.choose import layout_of
@@ -78,8 +77,8 @@ def recipe(
     return SplitRecipe(
         images.split,
         index,
-        examples.make_examples,
-        examples.example_sizes,
+        examples.make_boxed_examples,
+        examples.boxed_example_sizes,
         counts=counts,
         also_read=also_read,
         layout=layout,

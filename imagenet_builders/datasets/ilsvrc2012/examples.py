@@ -1,27 +1,88 @@
-"""DOCSTRING of datasets/ilsvrc2012/examples."""
+"""Examples of rows: read an image, look at it, hand it on with its label and, if any, its boxes."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from imagenet_builders.datasets.ilsvrc2012 import objects
 from imagenet_builders.formats.tfrecord.example import (
+    FlatExample,
     bytes_value_sizes,
     int_value_sizes,
     serialized_sizes,
 )
 from imagenet_builders.plan.index import Index
+from imagenet_builders.plan.recipe import Note
+from imagenet_builders.sources.reader import Reader
+from imagenet_builders.write.bad_images import good_images
 
 if TYPE_CHECKING:
     import numpy as np
-
+    import pyarrow as pa
 
 # The sizes of so many examples are reckoned at a time: of 13 million, the steps in between would be
 # a gigabyte, and most of the time would go to getting it from the system.
 _ROWS_AT_A_TIME = 1 << 17
 
 
-def example_sizes(index: Index) -> np.ndarray:
-    """Bytes of each serialized example, taking every image to be stored as it is; shape (rows,)."""
+def make_examples(
+    rows: pa.Table,
+    reader: Reader,
+    bad_images: str,
+    notes: list[Note],
+    also_repair: frozenset[str] = frozenset(),
+) -> Iterator[tuple[str, FlatExample]]:
+    """Yields the examples of rows, in their order.
+
+    Args:
+        rows: A part of an index.
+        reader: Reads the files that the rows point into.
+        bad_images: `fail` or `skip`.
+        notes: Receives a note for each image that is repaired or skipped.
+        also_repair: Formats to repair beside those that always are; see `images.checked`.
+
+    Yields:
+        Key and features (`image`: JPEG bytes, `label`: from 0, or -1 for none, `file_name`).
+
+    Raises:
+        BadImageError: An image is bad and the policy is to fail.
+        SourceError: A source changed.
+    """
+    for row, image in good_images(rows, reader, bad_images, notes, also_repair):
+        if image is not None:
+            yield row.key, {"image": image, "label": row.label, "file_name": row.key}
+
+
+def make_boxed_examples(
+    rows: pa.Table, reader: Reader, bad_images: str, notes: list[Note]
+) -> Iterator[tuple[str, FlatExample]]:
+    """As `make_examples`, of rows with the columns of `objects.with_objects`.
+
+    Yields:
+        Key and features: those of `make_examples`, and `objects/bbox` (float32 of shape (boxes, 4))
+        and `objects/label` (int64 of shape (boxes,)).
+    """
+    seen = good_images(rows, reader, bad_images, notes)
+    for (row, image), found in zip(seen, objects.flat_objects(rows), strict=True):
+        if image is not None:
+            own: FlatExample = {"image": image, "label": row.label, "file_name": row.key}
+            yield row.key, {**own, **found}
+
+
+def example_sizes(
+    index: Index, more: Callable[[pa.Table], Mapping[str, np.ndarray]] = lambda rows: {}
+) -> np.ndarray:
+    """Bytes of each serialized example, taking every image to be stored as it is.
+
+    Args:
+        index: The rows.
+        more: Gives the sizes of the values of further features, from a part of the rows.
+
+    Returns:
+        Numbers of shape (rows,).
+    """
     import numpy as np
     import pyarrow.compute as pc
 
@@ -33,7 +94,12 @@ def example_sizes(index: Index) -> np.ndarray:
                 "image": bytes_value_sizes(rows["size"].to_numpy()),
                 "label": int_value_sizes(rows["label"].to_numpy()),
                 "file_name": bytes_value_sizes(pc.binary_length(rows["key"]).to_numpy()),
+                **more(rows),
             },
             len(rows),
         )
     return sizes
+
+
+boxed_example_sizes = functools.partial(example_sizes, more=objects.value_sizes)
+"""As `example_sizes`, of rows with the columns of `objects.with_objects`."""

@@ -1,4 +1,9 @@
-"""DOCSTRING of datasets/ilsvrc2012/images."""
+"""The rows of the images of a part of ILSVRC2012, whatever they are staged as.
+
+Labels come from the class in a train image's name and from the number in a validation image's name,
+never from the order of anything: the official validation archive is not sorted, and one directory
+entry in it would shift every label that is taken by position.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The layouts in which real sites stage ILSVRC2012, as one table: where each keeps what, and how.
 
-A row says where to look and what the names are; its kind says how it is read (see
-`imagenet_builders.datasets.imagenet2012.staged`). The rows are in the order of preference: archives
+A row says where to look and what the names are; its kind says how it is read (see `images`). The
+rows are in the order of preference: archives
 are a few open files, folders a million. Names are regular expressions, in whatever case.
 
 Sources: the official download page; the Alliance's description of Nibi's /datashare; NCI's of its

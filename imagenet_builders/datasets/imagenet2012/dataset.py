@@ -30,9 +30,22 @@ def _find(manual_dir: Path, config: str | None) -> Survey:
 def _recipes(
     manual_dir: Path, config: str | None, room: BuildContext, only: Collection[str] | None
 ) -> list[SplitRecipe]:
-    from imagenet_builders.datasets.imagenet2012 import staged
+    from imagenet_builders.datasets.ilsvrc2012 import examples
+    from imagenet_builders.datasets.ilsvrc2012.images import index_split
+    from imagenet_builders.locate.choose import choose, layout_of
+    from imagenet_builders.plan.recipe import SplitRecipe
 
-    return staged.recipes(DATASET.survey(manual_dir, config).of_splits(only), room)
+    staged = DATASET.survey(manual_dir, config).of_splits(only)
+    return [
+        SplitRecipe(
+            split,
+            index_split(found, room),
+            examples.make_examples,
+            examples.example_sizes,
+            layout=layout_of(found),
+        )
+        for split, found in choose(staged, room.options.source).items()
+    ]
 
 
 DATASET = Dataset(

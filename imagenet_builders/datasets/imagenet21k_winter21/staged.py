@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagenet_builders.datasets.ilsvrc2012.examples import example_sizes
-from imagenet_builders.datasets.imagenet21k_winter21 import examples, layouts
+from imagenet_builders.datasets.ilsvrc2012 import examples
+from imagenet_builders.datasets.imagenet21k_winter21 import layouts
 from imagenet_builders.datasets.imagenet21k_winter21.classes import (
     check_classes,
     classes_of,
@@ -25,6 +25,7 @@ from imagenet_builders.datasets.imagenet21k_winter21.layouts import (
     SPLITS,
 )
 from imagenet_builders.errors import SourceError
+from imagenet_builders.images import OPTIONAL_REPAIRS
 from imagenet_builders.locate.choose import nothing_staged
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.index import Index, IndexCache
@@ -40,6 +41,9 @@ from imagenet_builders.sources.tar_images import ClassTar, ClassTarsJob, Place
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+make_examples = functools.partial(examples.make_examples, also_repair=OPTIONAL_REPAIRS)
+"""As `examples.make_examples`; every image that can be repaired is."""
 
 # Enough work for a process to be worth starting, little enough for all to be busy to the end.
 _BATCH_BYTES = 1 << 30
@@ -75,8 +79,8 @@ def recipes(staged: Staged) -> list[SplitRecipe]:
         SplitRecipe(
             split,
             index,
-            examples.make_examples,
-            example_sizes,
+            make_examples,
+            examples.example_sizes,
             also_read=(staged.unpacked[1],) if staged.unpacked else (),
             layout=staged.layout,
         )

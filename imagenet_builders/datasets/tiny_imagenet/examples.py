@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from imagenet_builders import images
+from imagenet_builders.datasets.ilsvrc2012 import examples
 from imagenet_builders.datasets.tiny_imagenet.boxes import SIDE
 from imagenet_builders.errors import BadImageError
-from imagenet_builders.formats.tfrecord.example import (
-    FlatExample,
-    bytes_value_sizes,
-    float_value_sizes,
-    int_value_sizes,
-    serialized_sizes,
-)
-from imagenet_builders.plan.index import Index
+from imagenet_builders.formats.tfrecord.example import FlatExample, float_value_sizes
 from imagenet_builders.plan.recipe import Note
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.sources.rows import WHOLE_FILE, check_image_size
@@ -120,18 +115,11 @@ def member_bytes(data: bytes, *, size: int, crc: int, deflated: bool) -> bytes:
     return data
 
 
-def example_sizes(index: Index) -> np.ndarray:
-    """Bytes of each serialized example, taking every image to be stored as it is; shape (rows,)."""
+def _box_sizes(rows: pa.Table) -> Mapping[str, np.ndarray]:
     import numpy as np
-    import pyarrow.compute as pc
 
-    table = index.table
-    return serialized_sizes(
-        {
-            "image": bytes_value_sizes(table["size"].to_numpy()),
-            "label": int_value_sizes(table["label"].to_numpy()),
-            "file_name": bytes_value_sizes(pc.binary_length(table["key"]).to_numpy()),
-            "bbox": float_value_sizes(np.full(len(index), 4)),
-        },
-        len(index),
-    )
+    return {"bbox": float_value_sizes(np.full(len(rows), 4))}
+
+
+example_sizes = functools.partial(examples.example_sizes, more=_box_sizes)
+"""Bytes of each serialized example; see `examples.example_sizes`."""

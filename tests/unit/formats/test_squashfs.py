@@ -20,7 +20,7 @@ import pyarrow as pa
 import pytest
 import zstandard
 
-from imagenet_builders.datasets.imagenet2012.examples import make_examples
+from imagenet_builders.datasets.ilsvrc2012.examples import make_examples
 from imagenet_builders.errors import ArchiveError, OptionError
 from imagenet_builders.formats.squashfs import files as squashfs_files
 from imagenet_builders.formats.squashfs.blocks import BadBlockError, unpacker

@@ -1,0 +1,1 @@
+"""What somebody may add to the package, whole and small, each in a folder of its own."""

@@ -1,0 +1,1 @@
+"""A dataset from outside the package: two archives of pictures of three classes."""

@@ -197,7 +197,7 @@ def _elsewhere(manual_dir: Path, surveyed: Sequence[Surveyed], *, add_name: bool
                 "at least one archive of the ImageNet family, or a folder of its images",
                 "nothing that is known",
                 "another directory is meant, or its files have other names than the official ones",
-                "give the directory that holds them; the README lists what is looked for",
+                "give the directory that holds them; the docs list what is looked for (layouts)",
             )
         ]
     if by_name and not add_name:

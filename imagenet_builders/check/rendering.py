@@ -72,7 +72,7 @@ def _printable(words: str) -> str:
 
 
 def document(report: Report) -> dict[str, Any]:
-    """A report for scripts; its keys are documented in the README and stay as they are."""
+    """A report for scripts; docs/reference/json-documents.md has its keys, which stay."""
     return {
         "manual_dir": str(report.manual_dir),
         "asked_for": list(report.asked_for),

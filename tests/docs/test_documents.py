@@ -11,6 +11,7 @@ from support.paths import ROOT
 from support.processes import run_cli
 
 import imagenet_builders
+from imagenet_builders import datasets
 
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 README = (ROOT / "README.md").read_text()
@@ -69,3 +70,19 @@ def test_the_version_is_the_same_everywhere() -> None:
     )
     assert date
     assert f"\nversion: {version}\ndate-released: {date[1]}\n" in citation
+
+
+@pytest.mark.parametrize("name", datasets.names())
+def test_each_dataset_is_documented(name: str) -> None:
+    [row] = re.findall(rf"^\| `{name}` \| .*$", README, re.MULTILINE)
+    for config in datasets.get(name).configs:
+        assert config.name is None or f"`{config.name}`" in row
+        for split in config.splits:
+            assert split.name in row
+    page = (ROOT / "docs" / "researcher" / "datasets.md").read_text()
+    for what in (
+        f"## {name}",
+        *(f"<!-- generated: {k} {name} -->" for k in ("description", "features")),
+    ):
+        assert f"\n{what}\n" in page
+    assert f"\n| `{name}" in (ROOT / "docs" / "steward" / "layouts.md").read_text()

@@ -24,7 +24,7 @@ class Builder(DatasetBuilder, skip_registration=True):  # type: ignore[call-arg]
     }
     MANUAL_DOWNLOAD_INSTRUCTIONS = """\
     manual_dir should be the directory of a site's copy of ILSVRC2012, in any of the layouts in
-    the README of imagenet_builders, or contain any of ILSVRC2012_img_train.tar,
+    the documentation of imagenet_builders, or contain any of ILSVRC2012_img_train.tar,
     ILSVRC2012_img_val.tar and
     ILSVRC2012_img_test_v10102019.tar (or ILSVRC2012_img_test.tar), the last one together with
     ILSVRC2012_img_test_patch_v10102019.tar if you have it. Each archive gives a split.

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from imagenet_builders.errors import OptionError
-from imagenet_builders.locate.found import KINDS
+from imagenet_builders.sources import kinds
 
 _MAX_WORKERS = 1024
 _MAX_GROUP = 2**32 - 2
@@ -240,7 +240,7 @@ class BuildOptions:
     )
     source: str | None = _choice(
         None,
-        lambda: KINDS,
+        kinds.names,
         section="how",
         metavar="KIND",
         help="read this kind of source where a split is staged in more than one way: {choices} "

@@ -38,7 +38,6 @@ from imagenet_builders.scratch.copy import ScratchCopy
 from imagenet_builders.scratch.copy_first import staged_sources
 from imagenet_builders.scratch.original_names import naming_originals
 from imagenet_builders.scratch.space import check_scratch
-from imagenet_builders.sources.reader import Reader
 from imagenet_builders.write import durable, marks, outputs
 from imagenet_builders.write.outputs.output import Output
 from imagenet_builders.write.results import SplitResult
@@ -134,7 +133,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
     def _generate_examples(self, recipe: SplitRecipe) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yields the key and the features of each example, in the order of the source."""
         policy = self.build_options.bad_images
-        with Reader(recipe.index.files) as reader:
+        with recipe.index.reader() as reader:
             for key, example in recipe.examples(recipe.index.table, reader, policy, []):
                 yield key, self.as_features(example)
 

@@ -155,6 +155,7 @@ def _shard_job(
         examples=recipe.examples,
         rows=index_lib.to_bytes(rows),
         files=files,
+        access=plan.access,
         bad_images=options.bad_images,
         mark=str(shard.mark),
     )

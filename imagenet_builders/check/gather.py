@@ -13,12 +13,11 @@ from imagenet_builders.check.report import BAD, MISSING, ODD, OK, SPARE, Report,
 from imagenet_builders.check.targets import Surveyed, Target, all_targets, survey
 from imagenet_builders.locate.found import Found
 from imagenet_builders.locate.official import official_archive
+from imagenet_builders.sources import kinds
 from imagenet_builders.sources.inspection import ERROR, WARNING, Counted, Inspection, Problem
 
 # Files are opened so many at a time: each waits for the storage, not for this machine.
 _THREADS = 16
-
-_FOLDER_KINDS = frozenset({"folders", "class-tars", "npz", "zip"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +107,7 @@ def _is_missed(each: Surveyed, surveyed: Sequence[Surveyed]) -> bool:
 
 def is_file(path: Path, kind: str) -> bool:
     """Whether what is read is a file; of most kinds that is known without asking the storage."""
-    return kind not in _FOLDER_KINDS or not os.path.isdir(path)
+    return kinds.kind(kind).form == "files" or not os.path.isdir(path)
 
 
 def _inspect_all(shown: Sequence[Surveyed]) -> dict[Path, Inspection]:
@@ -169,7 +168,7 @@ def _row(
         problem for path in found.paths if path in looks for problem in looks[path].problems
     ]
     if found.problem:
-        problems.append(_unusable(found))
+        problems.append(kinds.kind(found.kind).not_whole(found))
     # Bytes that are known to be the official ones need not be counted.
     is_official = all(
         archive is not None and archive.size is not None and archive.size == size
@@ -198,20 +197,6 @@ def _row(
     )
     problems_of = _of(target, problems, preferred=preferred)
     return Checked(row, target, found, problems_of, counted.mean_bytes, counted.total_bytes)
-
-
-def _unusable(found: Found) -> Problem:
-    """The problem of a source that is not whole, or that may not be read."""
-    if found.kind in ("webdataset", "tfrecord"):
-        where, cause, action = (
-            found.paths[0].parent,
-            "a copy that was not finished",
-            "copy the rest",
-        )
-    else:
-        where, cause, action = found.paths[0], "its permissions", "have it made readable for you"
-    expected = f"all of it ({found.layout})"
-    return Problem(ERROR, str(where), expected, found.problem, cause, action)
 
 
 def _sum(numbers: Sequence[int | None]) -> int | None:

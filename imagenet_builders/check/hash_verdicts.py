@@ -12,6 +12,7 @@ from imagenet_builders.check.hashing import Hashed
 from imagenet_builders.check.report import BAD, LISTED, OFFICIAL, OK, SPARE
 from imagenet_builders.check.site_lists import Listed
 from imagenet_builders.locate.official import OfficialArchive, official_archive
+from imagenet_builders.sources import kinds
 from imagenet_builders.sources.inspection import ERROR, WARNING, Problem
 
 
@@ -96,8 +97,8 @@ def _files(checked: Iterable[Checked]) -> list[Path]:
         for path in one.row.paths:
             if is_file(path, one.row.kind):
                 files[path] = None
-            elif one.row.kind == "npz":
-                files |= dict.fromkeys(sorted(path.rglob("*.npz")))
+            elif archives_in := kinds.kind(one.row.kind).archives_in:
+                files |= dict.fromkeys(archives_in(path))
     return list(files)
 
 

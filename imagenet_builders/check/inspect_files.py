@@ -9,16 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import struct
-from collections.abc import Callable
 from pathlib import Path
 
-from imagenet_builders.errors import ArchiveError
-from imagenet_builders.formats import tar_header, zip_directory
-from imagenet_builders.formats.tar import MAX_PADDING
 from imagenet_builders.locate.official import OfficialArchive
+from imagenet_builders.sources import kinds
 from imagenet_builders.sources.inspection import (
-    COPY_AGAIN,
     ERROR,
     WARNING,
     Inspection,
@@ -27,17 +22,11 @@ from imagenet_builders.sources.inspection import (
 )
 from imagenet_builders.words import size_text
 
-_END_OF_TAR = 1024
-_TAIL_BYTES = 16 << 10
 _MAX_GROUPS = 16
 
 # A file with fewer blocks than this part of its size is not all on this disk.
 _ALLOCATED = 0.5
 _NEVER_SPARSE_BELOW = 1 << 20
-
-# Superblock of SquashFS 4.0. Source: squashfs-tools, squashfs_fs.h.
-_SQUASHFS_MAGIC = b"hsqs"
-_SQUASHFS_BYTES_USED = struct.Struct("<40xQ")
 
 
 def inspect_file(path: Path, kind: str, official: OfficialArchive | None) -> Inspection:
@@ -71,7 +60,7 @@ def inspect_file(path: Path, kind: str, official: OfficialArchive | None) -> Ins
                 "remove it and copy it again",
             )
         else:
-            wrong, names = _content(path, kind, fd, size)
+            wrong, names = kinds.kind(kind).inspect(path, fd, size)
     except OSError as error:
         return Inspection(path, None, (unreadable(path, error),))
     finally:
@@ -103,127 +92,6 @@ def unreadable(path: Path, error: OSError) -> Problem:
 
 def _reason(error: OSError) -> str:
     return error.strerror or str(error)
-
-
-def _content(
-    path: Path, kind: str, fd: int, size: int
-) -> tuple[Wrong | None, tuple[str, ...] | None]:
-    """What is wrong with the bytes, and the names in the archive's directory if it has one."""
-    name = path.name.lower()
-    if name.endswith((".zip", ".npz")):
-        return _zip(path, fd)
-    if name.endswith((".tar.gz", ".tgz")):
-        return _gzip(fd), None
-    if name.endswith(".tar"):
-        return _tar(fd, size), None
-    look_at: Callable[[int, int], Wrong | None] | None = _BY_KIND.get(kind)
-    return (look_at(fd, size) if look_at else None), None
-
-
-def _tar(fd: int, size: int) -> Wrong | None:
-    block = os.pread(fd, tar_header.BLOCK, 0)
-    expected = "a tar archive"
-    if not any(block):
-        return Wrong(
-            expected,
-            "zeros where the first header should be",
-            "a copy into a file that was made at its full size first, which is not done yet or "
-            "broke off",
-        )
-    if not _is_header(block):
-        return Wrong(expected, *_foreign(block))
-    tail = os.pread(fd, _TAIL_BYTES, max(0, size - _TAIL_BYTES))
-    if any(tail[-_END_OF_TAR:]) or len(tail) < _END_OF_TAR:
-        odd = "" if size % tar_header.BLOCK == 0 else f" (no multiple of {tar_header.BLOCK})"
-        return Wrong(
-            "a tar archive that ends in two blocks of zeros",
-            f"{size:,} bytes{odd}, and others at the end",
-            "the copy was cut off or is not done yet, or something was appended",
-        )
-    zeros = MAX_PADDING + _END_OF_TAR
-    if not any(tail) and size > zeros and not any(os.pread(fd, zeros, size - zeros)):
-        return Wrong(
-            "a tar archive with an end",
-            f"{size:,} bytes, of which the last million and more are zeros",
-            "a copy into a file that was made at its full size first, which is not done yet or "
-            "broke off",
-        )
-    return None
-
-
-def _is_header(block: bytes) -> bool:
-    return len(block) == tar_header.BLOCK and tar_header.has_right_checksum(block)
-
-
-def _foreign(block: bytes) -> tuple[str, str, str]:
-    """Found, cause and action, from the words that a build has for a file that is no tar."""
-    said = tar_header.describe_foreign(block)
-    found, _, rest = said.removeprefix("expected a tar archive, found ").partition(";")
-    first, _, cause = found.partition(", ")
-    return first, cause, rest.strip() or COPY_AGAIN
-
-
-def _gzip(fd: int) -> Wrong | None:
-    block = os.pread(fd, tar_header.BLOCK, 0)
-    # Archives of boxes may be plain tars whatever their name says; a build says if another is.
-    if block.startswith(b"\x1f\x8b") or _is_header(block):
-        return None
-    if not any(block):
-        return Wrong(
-            "gzip data",
-            "zeros at the beginning",
-            "a copy into a file that was made at its full size first, which is not done yet",
-        )
-    return Wrong("a gzip-compressed tar archive", *_foreign(block))
-
-
-def _zip(path: Path, fd: int) -> tuple[Wrong | None, tuple[str, ...] | None]:
-    try:
-        place = zip_directory.Place(fd, str(path), 0, None, None)
-        position, size, count = zip_directory.find_directory(place)
-        entries = zip_directory.read_directory(place, position, size, count)
-    except ArchiveError as error:
-        at = "" if error.offset is None else f", at byte {error.offset:,}"
-        return Wrong(
-            "a zip archive with its directory at the end",
-            f"{error.problem}{at}",
-            "the copy was cut off, is not done yet, or was damaged",
-        ), None
-    return None, tuple(entry.filename for entry in entries)
-
-
-def _squashfs(fd: int, size: int) -> Wrong | None:
-    block = os.pread(fd, 96, 0)
-    if not block.startswith(_SQUASHFS_MAGIC) or len(block) < _SQUASHFS_BYTES_USED.size:
-        return Wrong("a SquashFS image", f"data that begin with {block[:8]!r}")
-    (used,) = _SQUASHFS_BYTES_USED.unpack_from(block)
-    if used > size:
-        return Wrong(
-            f"a SquashFS image of {used:,} bytes, as it says itself",
-            f"{size:,} bytes",
-            "the copy was cut off or is not done yet",
-        )
-    return None
-
-
-def _tfrecord(fd: int, size: int) -> Wrong | None:
-    length = os.pread(fd, 12, 0)
-    if len(length) < 12 or int.from_bytes(length[:8], "little") + 16 > size:
-        return Wrong(
-            "records, each with its length in front",
-            f"{size:,} bytes that begin with {length[:8]!r}",
-            "the copy was cut off, or this is no TFRecord file",
-        )
-    return None
-
-
-_BY_KIND: dict[str, Callable[[int, int], Wrong | None]] = {
-    "tar": _tar,
-    "class-tars": _tar,
-    "webdataset": _tar,
-    "squashfs": _squashfs,
-    "tfrecord": _tfrecord,
-}
 
 
 def _official_size(official: OfficialArchive | None) -> str:

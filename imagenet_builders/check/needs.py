@@ -10,7 +10,8 @@ from pathlib import Path
 from imagenet_builders.check.gather import Checked
 from imagenet_builders.check.report import BAD, MISSING, Needs, Place
 from imagenet_builders.options import BuildOptions
-from imagenet_builders.scratch import gunzip, to_copy
+from imagenet_builders.scratch import to_copy
+from imagenet_builders.sources import kinds
 from imagenet_builders.sources.inspection import ERROR, WARNING, Problem
 from imagenet_builders.words import size_text
 
@@ -193,11 +194,11 @@ def _split(one: Checked, rows: Sequence[Checked]) -> _Split:
         images = max(1, int(size / mean))
     images = images or official.images or 0
     overhead = _RECORD_BYTES + (_BOXES_BYTES if any(_has_boxes(each) for each in rows) else 0)
-    packed = _is_packed(one)
+    unpacked_bytes = kinds.kind(row.kind).unpacked_bytes
     return _Split(
         images,
         None if size is None else size + images * overhead,
-        gunzip.space_needed(row.size or 0) if packed else 0,
+        unpacked_bytes(row.size or 0) if unpacked_bytes else 0,
     )
 
 
@@ -229,7 +230,7 @@ def _has_boxes(one: Checked) -> bool:
 
 
 def _is_packed(one: Checked) -> bool:
-    return any(path.name.endswith((".gz", ".tgz")) for path in one.row.paths)
+    return kinds.kind(one.row.kind).unpacked_bytes is not None
 
 
 def _shards(size: int, images: int) -> int:

@@ -21,13 +21,13 @@ from imagenet_builders.check.report import (
     Row,
 )
 from imagenet_builders.check.speed import Speed
+from imagenet_builders.sources import kinds
 from imagenet_builders.sources.inspection import ERROR, Problem
 from imagenet_builders.words import size_text
 
 WIDTH = 100
 
 _HEADINGS = ("split", "source", "kind", "expected", "found", "size", "official", "verdict")
-_FOLDERS = frozenset({"folders", "class-tars", "npz"})
 _RIGHT = frozenset({"expected", "found", "size", "official"})
 _GAP = "  "
 
@@ -203,7 +203,7 @@ def _source(row: Row, place: Path | None) -> str:
         return "-"
     first = row.paths[0]
     shown = _printable(str(first.relative_to(place)))
-    if row.kind in _FOLDERS:
+    if kinds.kind(row.kind).form == "folder":
         shown += "/"
     more = len(row.paths) - 1
     return f"{shown} +{more:,}" if more else shown

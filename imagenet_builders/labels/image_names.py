@@ -24,6 +24,9 @@ _ENDING = re.compile(r"\.(?:jpe?g|png)", re.IGNORECASE)
 FILE_PATTERN = r"(?i:\.(?:jpe?g|png))"
 """Regular expression of the endings of images in folders."""
 
+IMAGE_FILE = re.compile(rf"[^.].*{FILE_PATTERN}")
+"""The name of any image."""
+
 
 class Naming:
     """What the names of the images of one part say.

@@ -1,4 +1,4 @@
-"""DOCSTRING of locate/access."""
+"""Errors that say why something cannot be read: permissions, groups, links that lead nowhere."""
 
 from __future__ import annotations
 

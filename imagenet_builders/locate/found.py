@@ -10,19 +10,6 @@ import dataclasses
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-KINDS = (
-    "tar",
-    "tar.gz",
-    "class-tars",
-    "squashfs",
-    "webdataset",
-    "tfrecord",
-    "zip",
-    "npz",
-    "folders",
-)
-"""All kinds of sources; see `Found.kind`."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Found:
@@ -30,8 +17,7 @@ class Found:
 
     Attributes:
         split: Name of the split.
-        kind: How it is read, in words that a steward knows and `--source` takes: `tar`,
-            `tar.gz`, `class-tars`, `folders`, `squashfs`, `webdataset`, `tfrecord`, `zip`, `npz`.
+        kind: How it is read: the name of a kind of source, as `--source` takes it.
         layout: Whose layout it is, in words (`official archives`, `class folders`, ...).
         paths: What is opened: an archive (and its patch), a folder (and the list of its files), or
             all shards in order. At least one.
@@ -39,6 +25,7 @@ class Found:
         note: What is worth saying of it (why it is not preferred, what is odd), or empty.
         problem: Why it cannot be read as it is, a sentence, or empty. A build takes something else
             if there is anything.
+        where: Where it is, in a phrase; empty where the first of `paths` says it.
     """
 
     split: str
@@ -48,15 +35,11 @@ class Found:
     part: str = "images"
     note: str = ""
     problem: str = ""
+    where: str = ""
 
     def __str__(self) -> str:
         """Where it is and what it is, in one phrase."""
-        first = self.paths[0]
-        shards = len(self.paths) if self.kind in ("webdataset", "tfrecord") else 1
-        where = f"{first.parent} ({shards:,} files)" if shards > 1 else str(first)
-        if self.kind in ("zip", "npz") and len(self.paths) > 1:
-            where = " and ".join(map(str, self.paths))
-        return f"{where} ({self.layout}, {self.kind})"
+        return f"{self.where or self.paths[0]} ({self.layout}, {self.kind})"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""DOCSTRING of locate/listing."""
+"""What is in a directory by name: class folders, and what programs leave beside them."""
 
 from __future__ import annotations
 

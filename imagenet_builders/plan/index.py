@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from imagenet_builders.errors import SourceError
+from imagenet_builders.sources.reader import RANGES, Access, Reader
 from imagenet_builders.sources.rows import SourceFile
 
 if TYPE_CHECKING:
@@ -40,14 +41,20 @@ class Index:
     Attributes:
         table: An Arrow table with at least the columns of `row_schema()`.
         files: The files that the column `file` counts.
+        access: How the rows are read.
     """
 
     table: pa.Table
     files: tuple[SourceFile, ...]
+    access: Access = RANGES
 
     def __len__(self) -> int:
         """Number of examples."""
         return int(self.table.num_rows)
+
+    def reader(self) -> Reader:
+        """What reads the rows."""
+        return Reader(self.files, self.access)
 
     def where(self, row: int) -> tuple[str, int]:
         """Path and byte offset of a row's bytes, for messages."""
@@ -89,7 +96,11 @@ class IndexCache:
                 path.unlink()
 
     def get(
-        self, what: Sequence[str], files: Sequence[SourceFile], make: Callable[[], Index]
+        self,
+        what: Sequence[str],
+        files: Sequence[SourceFile],
+        make: Callable[[], Index],
+        access: Access = RANGES,
     ) -> Index:
         """The index of `what` made from `files`: the one that is kept, or else a new one.
 
@@ -97,6 +108,7 @@ class IndexCache:
             what: Names what is indexed: dataset, split, and whatever else decides the rows.
             files: The files it is made from, as they are now.
             make: Makes it.
+            access: How its rows are read, which is not kept.
 
         Returns:
             The index.
@@ -107,7 +119,7 @@ class IndexCache:
         if index is None or not self._points_into(index, files):
             index = make()
             self.save(path, index)
-        return index
+        return dataclasses.replace(index, access=access)
 
     def _points_into(self, index: Index, files: Sequence[SourceFile]) -> bool:
         """Whether rows point into the files asked for, or what was unpacked from them here."""

@@ -17,6 +17,7 @@ import numpy as np
 
 from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.plan.index import Index
+from imagenet_builders.sources.reader import Access
 from imagenet_builders.sources.rows import WHOLE_FILE, SourceFile, SourceFiles, number_array
 
 if TYPE_CHECKING:
@@ -38,12 +39,14 @@ class SplitPlan:
         rows: All rows, in the order of the records.
         files: The files that the rows point into.
         ends: For each shard, the number of rows up to its end.
+        access: How the rows are read.
     """
 
     split: str
     rows: pa.Table
     files: tuple[SourceFile, ...]
     ends: tuple[int, ...]
+    access: Access
 
     @property
     def shard_count(self) -> int:
@@ -123,7 +126,7 @@ def plan_split(
         order = order[np.concatenate(([True], ~same))]
     count = count_shards(int(example_sizes[order].sum()), len(order))
     rows = table.take(number_array(order, pa.int64()))
-    return SplitPlan(split, rows, index.files, shard_ends(len(order), count))
+    return SplitPlan(split, rows, index.files, shard_ends(len(order), count), index.access)
 
 
 def shard_ends(examples: int, shards: int) -> tuple[int, ...]:

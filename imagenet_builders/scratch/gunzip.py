@@ -27,6 +27,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from imagenet_builders.errors import ArchiveError, OptionError, SourceError
+from imagenet_builders.sources.gzip_archives import unpacked_bytes
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.words import size_text, sizes_apart
 
@@ -35,8 +36,6 @@ _READ_BYTES = 1 << 20
 _WRITE_BYTES = 4 << 20
 _FINE_BYTES = 512
 
-# Images are compressed already, so a tar of them is 1 to 5 % larger than its gzip file.
-_GROWTH = 1.1
 # No archive of images unpacks to more than this; a decompression bomb does, up to a thousandfold.
 _MAX_GROWTH = 3
 _ALWAYS_ALLOWED = 1 << 30
@@ -130,14 +129,6 @@ class InUse:
         self.close()
 
 
-def space_needed(archive_size: int) -> int:
-    """Bytes that unpacking needs at most, from the bytes of a gzip file of images.
-
-    An estimate: a gzip file says what it unpacks to only modulo 4 GiB.
-    """
-    return int(archive_size * _GROWTH)
-
-
 def _is_whole(plain: Path, state: Path, source: SourceFile) -> bool:
     try:
         known = json.loads(state.read_text())
@@ -170,7 +161,7 @@ def _opened_alone(partial: Path) -> Iterator[int]:
 
 def _check_space(archive: Path, size: int, directory: Path, partial: Path) -> str:
     """What is to be said of the space needed; raises OptionError where there is too little."""
-    needed = space_needed(size)
+    needed = unpacked_bytes(size)
     there = partial.stat().st_blocks * 512
     free = shutil.disk_usage(directory).free
     kept = f" beside {size_text(there)} kept from a run before" if there else ""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from imagenet_builders.locate.choose import preferred
 from imagenet_builders.locate.found import Found, Survey
-from imagenet_builders.sources.tar_images import CLASS_TAR
+from imagenet_builders.sources import kinds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,14 +51,16 @@ def files_to_copy(survey: Survey, manual_dir: Path, source: str | None) -> ToCop
     taken = list(_taken(survey, source))
     files: dict[Path, None] = {}
     stand_ins: dict[Path, bool] = {}
-    in_place = dict.fromkeys(one.paths[0] for one in taken if one.kind == "folders")
+    in_place: dict[Path, None] = {}
     for found in taken:
-        # Beside a folder there may be a list of what is in it.
-        files |= dict.fromkeys(found.paths[1:] if found.kind == "folders" else archives_of(found))
-        root = found.paths[0]
-        if found.kind == "class-tars" and root != manual_dir:  # There, it is others' business.
-            with os.scandir(root) as entries:
-                stand_ins |= {root / entry.name: entry.is_dir() for entry in entries}
+        copies = kinds.kind(found.kind).copies(found)
+        files |= dict.fromkeys((*copies.archives, *copies.beside))
+        in_place |= dict.fromkeys(copies.linked)
+        for directory in copies.stood_in_for:
+            if directory == manual_dir:  # What else is there is others' business.
+                continue
+            with os.scandir(directory) as entries:
+                stand_ins |= {directory / entry.name: entry.is_dir() for entry in entries}
     if not copied_of(taken) or not _can_be_links(in_place, [*files, *stand_ins], manual_dir):
         return ToCopy((), tuple(in_place))
     others = sorted((path, is_dir) for path, is_dir in stand_ins.items() if path not in files)
@@ -89,7 +91,7 @@ def _can_be_links(in_place: Iterable[Path], others: Iterable[Path], manual_dir: 
     return manual_dir not in links and not any(links & set(path.parents) for path in behind)
 
 
-def archives_of(found: Found) -> list[Path]:
+def archives_of(found: Found) -> tuple[Path, ...]:
     """The archives that are read at random where something is built from.
 
     Args:
@@ -101,19 +103,7 @@ def archives_of(found: Found) -> list[Path]:
     Raises:
         OSError: A directory cannot be read.
     """
-    if found.kind == "folders" or (found.kind == "tar.gz" and found.part == "images"):
-        return []
-    files = []
-    for path in found.paths:
-        if not path.is_dir():
-            files.append(path)
-        elif found.kind == "class-tars":
-            with os.scandir(path) as entries:
-                names = sorted(entry.name for entry in entries if CLASS_TAR.fullmatch(entry.name))
-            files += [path / name for name in names]
-        else:
-            files += _npz_files(path)
-    return files
+    return kinds.kind(found.kind).copies(found).archives
 
 
 def _taken(survey: Survey, source: str | None) -> Iterator[Found]:
@@ -126,9 +116,3 @@ def _taken(survey: Survey, source: str | None) -> Iterator[Found]:
         yield images
         if boxes is not None and (annotations := preferred(boxes, None)) is not None:
             yield annotations
-
-
-def _npz_files(directory: Path) -> Iterator[Path]:
-    for place, folders, names in os.walk(directory):
-        folders.sort()
-        yield from (Path(place, name) for name in sorted(names) if name.endswith(".npz"))

@@ -21,6 +21,8 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 from imagenet_builders.errors import ArchiveError
 from imagenet_builders.formats import tar, voc
+from imagenet_builders.locate.found import Found
+from imagenet_builders.sources.indexing import Prepared, Runner, run_for_table
 from imagenet_builders.sources.rows import SourceFile, row_schema
 
 if TYPE_CHECKING:
@@ -36,6 +38,9 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _CHUNK = 64 << 10
 _MAX_OUTPUT = 1 << 20
 _WNID = re.compile(r"n[0-9]{8}")
+
+# Less than this is parsed in this process: starting one takes as long.
+_SMALL_BYTES = 256 << 10
 
 # Enough for a worker to be busy for a tenth of a second.
 _BATCH_FILES = 2048
@@ -113,6 +118,30 @@ def opened(file: SourceFile, scratch: Path) -> Iterator[tuple[int, str]]:
         with tempfile.TemporaryFile(dir=scratch, buffering=0) as copy:
             _unpack(source, copy, file.path, scratch)
             yield copy.fileno(), f"{file.path} (unpacked)"
+
+
+def prepare_boxes(
+    found: Found,
+    image_of: Callable[[str], Annotated],
+    ids: Mapping[str, int],
+    workers: Runner,
+    scratch: Path,
+) -> Prepared:
+    """Prepares an archive of annotations to be indexed; see `kinds.PrepareBoxes`."""
+    file = SourceFile.of(found.paths[0])
+
+    def make() -> pa.Table:
+        with opened(file, scratch) as (fd, name):
+            table = run_for_table(
+                workers,
+                parse_batch,
+                xml_batches(fd, name, image_of, ids),
+                in_process=file.size < _SMALL_BYTES,
+                schema=box_schema(),
+            )
+            return without_repeats(table, name)
+
+    return Prepared((file,), make)
 
 
 def xml_batches(

@@ -16,9 +16,18 @@ from typing import TYPE_CHECKING
 from imagenet_builders.errors import SourceError
 from imagenet_builders.formats import voc
 from imagenet_builders.locate.access import unreadable
+from imagenet_builders.locate.found import Found
 from imagenet_builders.locate.listing import list_folders, list_names
-from imagenet_builders.sources.box_archives import Annotated, Xml, XmlBatch, parse_batch
+from imagenet_builders.sources.box_archives import (
+    Annotated,
+    Xml,
+    XmlBatch,
+    box_schema,
+    parse_batch,
+    without_repeats,
+)
 from imagenet_builders.sources.folder_images import source_files
+from imagenet_builders.sources.indexing import Prepared, Runner, in_batches, run_for_table
 from imagenet_builders.sources.rows import SourceFile
 
 if TYPE_CHECKING:
@@ -45,14 +54,24 @@ class FilesJob:
     labels: Mapping[str, int]
 
 
-def folders_of(root: Path) -> tuple[SourceFile, ...]:
-    """The folders that annotations lie in: the class folders in a folder, or itself.
-
-    Raises:
-        SourceError: It cannot be read.
-    """
+def prepare_boxes(
+    found: Found,
+    image_of: Callable[[str], Annotated],
+    ids: Mapping[str, int],
+    workers: Runner,
+    scratch: Path,
+) -> Prepared:
+    """Prepares folders of annotations to be indexed; see `kinds.PrepareBoxes`."""
+    root = found.paths[0]
     classes, _ = list_folders(root)
-    return tuple(source_files([root / wnid for wnid in classes] or [root]))
+    folders = tuple(source_files([root / wnid for wnid in classes] or [root]))
+
+    def make() -> pa.Table:
+        jobs = file_batches(root, folders, image_of, ids)
+        table = run_for_table(workers, parse_files, jobs, schema=box_schema())
+        return without_repeats(table, str(root))
+
+    return Prepared(folders, make)
 
 
 def file_batches(
@@ -76,7 +95,13 @@ def file_batches(
     Raises:
         SourceError: A folder cannot be read, or holds something else.
     """
-    batch: list[tuple[str, Annotated]] = []
+    for batch in in_batches(_files_in(root, folders, image_of), _BATCH_FILES):
+        yield FilesJob(str(root), batch, labels)
+
+
+def _files_in(
+    root: Path, folders: Sequence[SourceFile], image_of: Callable[[str], Annotated]
+) -> Iterator[tuple[str, Annotated]]:
     with ThreadPoolExecutor(_THREADS) as threads:
         listings = threads.map(lambda folder: list_names(folder.path), folders)
         for folder, names in zip(folders, listings, strict=True):
@@ -89,12 +114,7 @@ def file_batches(
                         f"{path!r} does not belong in its folder: {error}; remove it, or stage "
                         "the original archive"
                     ) from None
-                batch.append((os.path.relpath(path, root), image))
-                if len(batch) >= _BATCH_FILES:
-                    yield FilesJob(str(root), tuple(batch), labels)
-                    batch = []
-    if batch:
-        yield FilesJob(str(root), tuple(batch), labels)
+                yield os.path.relpath(path, root), image
 
 
 def parse_files(job: FilesJob, report: Callable[[int, int], None]) -> pa.Table:

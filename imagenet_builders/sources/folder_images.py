@@ -11,7 +11,7 @@ import dataclasses
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -177,13 +177,29 @@ def source_files(paths: Iterable[Path]) -> list[SourceFile]:
         return list(threads.map(look, paths))
 
 
-def in_batches(folders: Iterable[ImageFolder], count: int) -> Iterator[tuple[ImageFolder, ...]]:
-    """Cuts folders into jobs of `count` each."""
-    batch: list[ImageFolder] = []
-    for folder in folders:
-        batch.append(folder)
-        if len(batch) == count:
-            yield tuple(batch)
-            batch = []
-    if batch:
-        yield tuple(batch)
+def named_rows(rows: Rows, names: list[str], paths: Sequence[str]) -> pa.Table:
+    """The table of rows, with the names of their files where those are not the keys.
+
+    Raises:
+        SourceError: Two files are the same image.
+    """
+    import pyarrow as pa
+
+    first: dict[str, int] = {}
+    for row, key in enumerate(rows.keys):
+        other = first.setdefault(key, row)
+        if other != row:
+            places = [os.path.join(paths[rows.files[each]], names[each]) for each in (other, row)]
+            if places[0] == places[1]:  # Only a list can name the same file twice.
+                raise SourceError(
+                    f"{places[0]!r} is twice in the list of the folder's files; mend the list, or "
+                    "move it away so that the folder is listed"
+                )
+            raise SourceError(
+                f"{places[1]!r}: the image {key} is there twice, first as {places[0]!r}; every "
+                "image must be there once, remove one of them"
+            )
+    table = rows.table()
+    if names != rows.keys:
+        table = table.append_column("name", pa.array(names, pa.string()))
+    return table

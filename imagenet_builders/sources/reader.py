@@ -8,23 +8,20 @@ stay open as the limit on open files allows.
 from __future__ import annotations
 
 import contextlib
-import functools
+import dataclasses
 import os
 import resource
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeVar
 
 from imagenet_builders.errors import SourceError
-from imagenet_builders.sources import whole_files
-from imagenet_builders.sources.rows import WHOLE_FILE, SourceFile, check_image_size
+from imagenet_builders.sources.rows import SourceFile, check_image_size
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from imagenet_builders.formats.squashfs.image import SquashFSImage
 
 _MIN_OPEN = 16
 # In a process of our own, the limit is raised to this where the system allows it.
@@ -40,6 +37,8 @@ class ImageRow(NamedTuple):
         path: The file that it is, or is in, for messages.
         offset: Its first byte there.
         data: Its bytes.
+        problem: Why they are not the image that was stored, or None. The policy for bad images
+            decides what becomes of it.
     """
 
     key: str
@@ -47,6 +46,54 @@ class ImageRow(NamedTuple):
     path: str
     offset: int
     data: bytes
+    problem: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Access:
+    """How the rows of an index are read: functions of a module, so that a job takes them along.
+
+    Attributes:
+        read: Reads the images of rows, in their order, given a `Reader` of their files.
+        ranges: What storage is to be asked for before rows are read, given the same: position of
+            the file, offset and bytes, in any order. Nothing for files of their own: to open each
+            is most of the wait.
+    """
+
+    read: Callable[[Reader, pa.Table], Iterator[ImageRow]]
+    ranges: Callable[[Reader, pa.Table], Iterable[tuple[int, int, int]]]
+
+
+def columns(rows: pa.Table, *names: str) -> Iterator[tuple[Any, ...]]:
+    """The values of some columns, row by row; None where there is no such column."""
+    missing = [None] * rows.num_rows
+    there = rows.column_names
+    return zip(
+        *(rows[name].to_pylist() if name in there else missing for name in names), strict=True
+    )
+
+
+def read_ranges(reader: Reader, rows: pa.Table) -> Iterator[ImageRow]:
+    """Reads images that lie in files as they are; see `Access.read`."""
+    for key, label, file, offset, size in columns(rows, "key", "label", "file", "offset", "size"):
+        yield ImageRow(key, label, reader.files[file].path, offset, reader.read(file, offset, size))
+
+
+def ranges_of(reader: Reader, rows: pa.Table) -> Iterable[tuple[int, int, int]]:
+    """Where images that lie in files as they are lie; see `Access.ranges`."""
+    return columns(rows, "file", "offset", "size")
+
+
+RANGES = Access(read_ranges, ranges_of)
+"""How rows are read that point to the very bytes of an image."""
+
+
+class _Closable(Protocol):
+    def fileno(self) -> int: ...
+    def close(self) -> None: ...
+
+
+_C = TypeVar("_C", bound=_Closable)
 
 
 class _Descriptors:
@@ -55,8 +102,9 @@ class _Descriptors:
     def __init__(self, limit: int):
         self._limit = limit
         self._open: OrderedDict[str, int] = OrderedDict()
-        # A split has one; it keeps a descriptor of its own, and what it has unpacked.
-        self.squashed: dict[str, SquashFSImage] = {}
+        # What a kind of source opens itself, of which a split has one or few: each keeps a
+        # descriptor of its own, and what it has unpacked.
+        self.opened: dict[str, Any] = {}
 
     def get(self, path: str) -> tuple[int, bool]:
         """The descriptor of a file, and whether it was opened just now."""
@@ -73,9 +121,9 @@ class _Descriptors:
     def close(self) -> None:
         while self._open:
             os.close(self._open.popitem()[1])
-        for image in self.squashed.values():
-            image.close()
-        self.squashed.clear()
+        for opened in self.opened.values():
+            opened.close()
+        self.opened.clear()
 
 
 class _Kept(threading.local):
@@ -121,12 +169,18 @@ def _share_of_limit() -> int:
 class Reader:
     """Reads byte ranges of source files that must be what they were when they were indexed.
 
+    Args:
+        files: The files that rows point into.
+        access: How rows are read.
+
     Attributes:
+        files: The files.
         bytes_read: Bytes read so far.
     """
 
-    def __init__(self, files: Sequence[SourceFile]):
+    def __init__(self, files: Sequence[SourceFile], access: Access = RANGES):
         self.files = files
+        self._access = access
         self.bytes_read = 0
         self._descriptors = _kept.descriptors if _kept else _Descriptors(_share_of_limit())
         self._checked = bytearray(len(files))
@@ -144,10 +198,10 @@ class Reader:
             self._descriptors.close()
 
     def images(self, rows: pa.Table) -> Iterator[ImageRow]:
-        """Reads the images of rows, whatever their files are.
+        """Reads the images of rows.
 
         Args:
-            rows: A part of an index; `row_schema` says which columns matter.
+            rows: A part of an index.
 
         Yields:
             The images, in the order of the rows.
@@ -156,77 +210,32 @@ class Reader:
             SourceError: A file is not what it was when it was indexed, is damaged, or cannot be
                 read.
         """
-
-        def column(name: str) -> list[Any]:
-            there = name in rows.column_names
-            values: list[Any] = rows[name].to_pylist() if there else [None] * rows.num_rows
-            return values
-
-        if "record_offset" in rows.column_names:
-            from imagenet_builders.sources import slim_tfrecords
-        columns = ("key", "label", "file", "offset", "size", "name")
-        extra = ("reference", "record_offset", "record_size")
-        each = list(zip(*map(column, columns + extra), strict=True))
-        for key, _, file, _, size, *_ in each:
+        for key, file, size in columns(rows, "key", "file", "size"):
             check_image_size(self.files[file].path, key, size)
-        whole = whole_files.read_ahead(
-            (os.path.join(self.files[file].path, name or key), size)
-            for key, _, file, offset, size, name, reference, _, _ in each
-            if offset == WHOLE_FILE and reference is None
-        )
-        with contextlib.closing(whole):
-            for key, label, file, offset, size, name, reference, start, length in each:
-                path = self.files[file].path
-                name = name or key
-                if offset == WHOLE_FILE:
-                    path, offset = os.path.join(path, name), 0
-                    if reference is None:
-                        data = next(whole)
-                        self.bytes_read += size
-                    else:
-                        data = self._read_squashed(file, reference, size, name)
-                elif start is None:
-                    data = self.read(file, offset, size)
-                else:
-                    data = slim_tfrecords.read_image(
-                        functools.partial(self.read, file),
-                        path,
-                        key=key,
-                        record_offset=start,
-                        record_size=length,
-                        offset=offset,
-                        size=size,
-                    )
-                yield ImageRow(key, label, path, offset, data)
+        yield from self._access.read(self, rows)
 
-    def _read_squashed(self, file: int, reference: int, size: int, name: str) -> bytes:
-        """All of a file in a SquashFS image."""
-        data = self.squashed(file).read(reference, size, name)
-        self.bytes_read += size
-        return data
+    def ranges(self, rows: pa.Table) -> list[tuple[int, int, int]]:
+        """What storage is to be asked for before rows are read: file, offset and bytes, sorted."""
+        return sorted(self._access.ranges(self, rows))
 
-    def squashed(self, file: int) -> SquashFSImage:
-        """The open SquashFS image that a file is, valid until the next call.
+    def opened(self, file: int, open_it: Callable[[str], _C]) -> _C:
+        """What a kind of source makes of a file that it opens itself, valid until the next call.
 
         Args:
             file: Position in `files`.
-
-        Returns:
-            The image.
+            open_it: Makes it of the path, unless it is open already.
 
         Raises:
-            SourceError: The file changed after it was indexed, or is none.
+            SourceError: The file changed after it was indexed, or is not of that kind.
         """
         source = self.files[file]
-        image = self._descriptors.squashed.get(source.path)
-        if image is None:
-            from imagenet_builders.formats.squashfs.image import SquashFSImage
-
-            image = self._descriptors.squashed[source.path] = SquashFSImage(source.path)
+        opened: _C | None = self._descriptors.opened.get(source.path)
+        if opened is None:
+            opened = self._descriptors.opened[source.path] = open_it(source.path)
         if not self._checked[file]:
-            source.check_unchanged(image.fileno())
+            source.check_unchanged(opened.fileno())
             self._checked[file] = 1
-        return image
+        return opened
 
     def open(self, file: int) -> int:
         """The descriptor of a file, valid until the next call.
@@ -246,24 +255,6 @@ class Reader:
             self.files[file].check_unchanged(fd)
             self._checked[file] = 1
         return fd
-
-    def read_named(self, directory: int, name: str, size: int) -> bytes:
-        """All of a file in a directory that is one of `files`.
-
-        Args:
-            directory: Position of the directory in `files`.
-            name: The file's name there.
-            size: Its bytes when it was indexed.
-
-        Returns:
-            Its bytes.
-
-        Raises:
-            SourceError: It cannot be read, or has another size.
-        """
-        data = whole_files.read_whole(os.path.join(self.files[directory].path, name), size)
-        self.bytes_read += size
-        return data
 
     def read(self, file: int, offset: int, size: int) -> bytes:
         """Exactly `size` bytes of a file from `offset` on.

@@ -1,21 +1,34 @@
 """Sets of numbered files that hold the images of a split together, such as shards of WebDataset.
 
-A set is of use only when it is complete, so gaps are found from the names alone. What the shards of
-all kinds have in common besides: an image's name says its class, and shards are indexed in batches
-by the workers.
+A set is of use only when it is complete, so gaps are found from the names alone. What the kinds of
+such sources have in common besides: an image's name says its class, and shards are indexed in
+batches by the workers.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from imagenet_builders.errors import SourceError
 from imagenet_builders.labels.image_names import Naming
-from imagenet_builders.locate.shard_names import ShardSet
+from imagenet_builders.locate.found import Found
+from imagenet_builders.locate.search import Match, Place
+from imagenet_builders.sources.folder_images import source_files
+from imagenet_builders.sources.indexing import (
+    BATCH_BYTES,
+    Prepared,
+    Runner,
+    in_batches,
+    run_for_table,
+)
+from imagenet_builders.sources.inspection import ERROR, WARNING, Counted, Inspection, Problem
+from imagenet_builders.sources.kinds import Expected
 from imagenet_builders.sources.rows import SourceFile
 
 if TYPE_CHECKING:
@@ -23,26 +36,86 @@ if TYPE_CHECKING:
 
 _R = TypeVar("_R")
 
-
-# Enough work for a process to be worth starting, little enough for all to be busy to the end.
-_BATCH_BYTES = 1 << 30
-
 # What is read lies far apart, and cold storage answers several at a time as fast as one.
 _THREADS = 4
 
+# So many missing files are named; who lacks more knows what happened.
+_NAMED = 5
 
-class Runner(Protocol):
-    """What runs jobs: `Workers`, which sources know nothing of."""
 
-    def run(
-        self,
-        function: Callable[[ShardsJob, Any], Any],
-        jobs: Iterable[ShardsJob],
-        *,
-        in_process: bool = False,
-    ) -> Iterator[tuple[int, Any]]:
-        """Yields position of a job and its result, in the order in which they are finished."""
-        ...
+@dataclasses.dataclass(frozen=True)
+class ShardSet:
+    """The shards of a split in a directory.
+
+    Attributes:
+        names: File names, in the order of their numbers.
+        problem: Why they are of no use (some are missing, or there are two of one number), or None.
+    """
+
+    names: tuple[str, ...]
+    problem: str | None
+
+
+SetsOf = Callable[[Iterable[str]], dict[str, ShardSet]]
+"""From the names in a directory to the sets of shards among them, by split."""
+
+
+def numbered_set(
+    numbers: Sequence[tuple[int, str]], name_of: Callable[[int], str], count: int | None = None
+) -> ShardSet:
+    """Puts the shards of a split in order and finds what is missing.
+
+    Args:
+        numbers: Number and name of each shard that is there; at least one.
+        name_of: Gives the name of the shard of a number.
+        count: How many shards there should be, where that is known; else the greatest number
+            among them is taken for the last.
+
+    Returns:
+        The set.
+    """
+    ordered = sorted(numbers)
+    names = tuple(name for _, name in ordered)
+    for (number, name), (next_number, next_name) in itertools.pairwise(ordered):
+        if number == next_number:
+            return ShardSet(names, f"{name} and {next_name} are both shard {number}; keep one")
+    there = {number for number, _ in ordered}
+    last = ordered[-1][0]
+    if count is not None and last >= count:
+        problem = f"{names[-1]} is not one of {count:,} shards that are counted from 0"
+        return ShardSet(names, f"{problem}; check where it comes from")
+    expected = last + 1 if count is None else count
+    lacking = expected - len(there)
+    if not lacking:
+        return ShardSet(names, None)
+    # What a name claims may be huge, so that numbers are not gathered but looked through.
+    absent = itertools.islice((n for n in range(expected) if n not in there), _NAMED)
+    listed = ", ".join(map(name_of, absent))
+    more = f" and {lacking - _NAMED:,} more" if lacking > _NAMED else ""
+    verb = "is" if lacking == 1 else "are"
+    return ShardSet(
+        names,
+        f"expected {expected:,} shards, found {len(there):,}: {listed}{more} {verb} missing; "
+        "copy the missing files",
+    )
+
+
+def recognise_sets(sets_of: SetsOf, place: Place) -> Iterator[Match]:
+    """Recognises the set of shards of a part that is in a directory; see `search.Recognise`.
+
+    Args:
+        sets_of: Gives the sets of shards among names, by split.
+        place: Where to look.
+    """
+    shards = sets_of(entry.name for entry in place.tree.entries(place.directory)).get(place.part)
+    if shards is None:
+        return
+    count = len(shards.names)
+    yield Match(
+        tuple(place.directory / name for name in shards.names),
+        problem=f"{place.directory}: {shards.problem}" if shards.problem else "",
+        where=f"{place.directory} ({count:,} files)" if count > 1 else "",
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +131,7 @@ class ShardsJob:
     shards: tuple[tuple[int, SourceFile], ...]
 
 
-def run(
+def index(
     function: Callable[[ShardsJob, Callable[[int, int], None]], pa.Table],
     split: str,
     files: Sequence[SourceFile],
@@ -67,7 +140,7 @@ def run(
     """Indexes shards in batches.
 
     Args:
-        function: Called with a `ShardsJob` and a report; gives a table.
+        function: Makes the rows of a job.
         split: `train` or `validation`.
         files: The shards, in order; their positions are those of the index.
         workers: Who does it.
@@ -75,11 +148,8 @@ def run(
     Returns:
         The tables joined, in the order of the files.
     """
-    import pyarrow as pa
-
-    jobs = list(_in_batches(split, files))
-    parts = dict(workers.run(function, jobs, in_process=len(jobs) == 1))
-    return pa.concat_tables([parts[number] for number in range(len(jobs))])
+    batches = in_batches(enumerate(files), BATCH_BYTES, lambda shard: shard[1].size)
+    return run_for_table(workers, function, (ShardsJob(split, batch) for batch in batches))
 
 
 def each_shard(job: ShardsJob, rows_of: Callable[[int, SourceFile, Naming], _R]) -> Iterator[_R]:
@@ -97,9 +167,7 @@ def each_shard(job: ShardsJob, rows_of: Callable[[int, SourceFile, Naming], _R])
         yield from threads.map(lambda shard: rows_of(shard[0], shard[1], naming), job.shards)
 
 
-def check_complete(
-    split: str, files: Sequence[SourceFile], sets_of: Callable[[Iterable[str]], dict[str, ShardSet]]
-) -> None:
+def check_complete(split: str, files: Sequence[SourceFile], sets_of: SetsOf) -> None:
     """Checks that files are the complete set of a split's shards, in their order.
 
     Args:
@@ -124,15 +192,63 @@ def check_complete(
         )
 
 
-def _in_batches(split: str, files: Sequence[SourceFile]) -> Iterator[ShardsJob]:
-    """Cuts shards into jobs of about a gigabyte each."""
-    batch: list[tuple[int, SourceFile]] = []
-    size = 0
-    for position, file in enumerate(files):
-        batch.append((position, file))
-        size += file.size
-        if size >= _BATCH_BYTES:
-            yield ShardsJob(split, tuple(batch))
-            batch, size = [], 0
-    if batch:
-        yield ShardsJob(split, tuple(batch))
+def prepare_images(
+    index_shards: Callable[[str, Sequence[SourceFile], Runner], pa.Table],
+    found: Found,
+    naming: Naming,
+    workers: Runner,
+    *,
+    strict: bool,
+) -> Prepared:
+    """Prepares a set of shards to be indexed; see `PrepareImages`.
+
+    Args:
+        index_shards: Makes the rows of a split from its shards.
+        found: As there, like what follows.
+        naming: What the names of the images say.
+        workers: Who indexes.
+        strict: Not used: nothing is passed over.
+    """
+    files = tuple(source_files(found.paths))
+    return Prepared(files, lambda: index_shards(naming.part, files, workers))
+
+
+def count(
+    official: Mapping[str, int],
+    found: Found,
+    inspected: Mapping[Path, Inspection],
+    expected: Expected,
+) -> tuple[Counted, list[Problem]]:
+    """Says where shards lack at the end, which names that do not count them leave open.
+
+    Args:
+        official: Split to the number of shards as they were published.
+        found: As in `Kind.count`, like what follows.
+        inspected: Not used.
+        expected: Not used.
+    """
+    shards = official[found.split]
+    if len(found.paths) >= shards:
+        return Counted(), []
+    return Counted(), [
+        Problem(
+            WARNING,
+            str(found.paths[-1]),
+            f"{shards:,} shards, as published",
+            f"{len(found.paths):,}, of which this is the last",
+            "a subset, or a copy that was not finished",
+            "copy the others too, or build without them",
+        )
+    ]
+
+
+def not_whole(found: Found) -> Problem:
+    """The problem of a set from which shards are missing; see `Kind.not_whole`."""
+    return Problem(
+        ERROR,
+        str(found.paths[0].parent),
+        f"all of it ({found.layout})",
+        found.problem,
+        "a copy that was not finished",
+        "copy the rest",
+    )

@@ -6,13 +6,8 @@ key is the file name and its label that of the name, which `image/class/label` l
 `image/class/synset` must agree with.
 
 What is around the image is read, the image is not; so of the two checksums of a record, that of its
-length is checked here, and that of its data by `read_image` when the image is read for a build.
-Index files for DALI, such as those in an `idx_dir`, say nothing that is not in the records.
-
-    sets = shard_sets(os.listdir(directory))        # {"train": ShardSet, "validation": ShardSet}
-    files = source_files(directory / name for name in sets["train"].names)
-    table = index_shards("train", files, workers)   # columns of slim_schema()
-    indexed, counts = with_objects(Index(table, tuple(files)), box_table(table))
+length is checked here, and that of its data when the image is read for a build. Index files for
+DALI, such as those in an `idx_dir`, say nothing that is not in the records.
 
 The boxes are relative already, rounded to four decimals. A box of no extent is left out, as
 elsewhere. Images of CMYK and PNG were encoded anew by slim.
@@ -25,7 +20,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from imagenet_builders import labels
@@ -35,7 +30,6 @@ from imagenet_builders.formats.tfrecord import frame
 from imagenet_builders.formats.tfrecord.example_window import Features, Kind, Window
 from imagenet_builders.formats.tfrecord.wire import DamageError
 from imagenet_builders.labels.image_names import Naming
-from imagenet_builders.locate.slim_names import shard_sets
 from imagenet_builders.sources import shard_sets as sets
 from imagenet_builders.sources.rows import (
     Rows,
@@ -45,7 +39,7 @@ from imagenet_builders.sources.rows import (
     opened,
     row_schema,
 )
-from imagenet_builders.sources.shard_sets import Runner, ShardsJob
+from imagenet_builders.sources.shard_sets import ShardsJob
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,7 +64,8 @@ _WANTED = {
 
 _CLASSES = 1000
 
-_AGAIN = "the file was damaged, copy it again"
+AGAIN = "the file was damaged, copy it again"
+"""What to do about a file whose records are wrong."""
 
 
 class _Collected:
@@ -152,30 +147,6 @@ def box_table(table: pa.Table) -> pa.Table:
     return table.select(box_schema().names)
 
 
-def index_shards(split: str, files: Sequence[SourceFile], workers: Runner) -> pa.Table:
-    """The rows of a split.
-
-    Args:
-        split: `train` or `validation`.
-        files: All its shards, in the order of `ShardSet.names`; the files of the index.
-        workers: Who reads them.
-
-    Returns:
-        A table of `slim_schema()`, in the order of the shards and of each shard.
-
-    Raises:
-        SourceError: A shard is missing, changed, or cannot be opened.
-        ArchiveError: A shard is damaged or empty, a record is not one of slim, or its label is not
-            that of the image's name.
-    """
-    import numpy as np
-
-    sets.check_complete(split, files, shard_sets)
-    table = sets.run(shards_table, split, files, workers)
-    _check_even(split, files, np.bincount(table["file"].to_numpy(), minlength=len(files)).tolist())
-    return table
-
-
 def shards_table(job: ShardsJob, report: Callable[[int, int], None]) -> pa.Table:
     """The rows of some shards; a job for the workers.
 
@@ -192,43 +163,6 @@ def shards_table(job: ShardsJob, report: Callable[[int, int], None]) -> pa.Table
     import pyarrow as pa
 
     return pa.concat_tables([part.table() for part in sets.each_shard(job, _shard_rows)])
-
-
-def read_image(
-    read: Callable[[int, int], bytes],
-    path: str,
-    *,
-    key: str,
-    record_offset: int,
-    record_size: int,
-    offset: int,
-    size: int,
-) -> bytes:
-    """The bytes of an image, from a record whose checksum is right.
-
-    Args:
-        read: Gives bytes of the file by offset and size, as `Reader.read` of one file does.
-        path: The file, for messages.
-        key: The row's key.
-        record_offset: The row's `record_offset`.
-        record_size: The row's `record_size`.
-        offset: The row's `offset`.
-        size: The row's `size`.
-
-    Returns:
-        The image.
-
-    Raises:
-        ArchiveError: The checksum is wrong.
-        SourceError: The file ends before the record, or changed.
-    """
-    record = read(record_offset, record_size)
-    head, tail = frame.HEAD_BYTES, frame.TAIL_BYTES
-    damage = frame.data_damage(record[head:-tail], record[-tail:])
-    if damage is not None:
-        raise ArchiveError(path, f"{damage}; {_AGAIN}", member=key, offset=record_offset)
-    start = offset - record_offset
-    return record[start : start + size]
 
 
 def _shard_rows(position: int, file: SourceFile, naming: Naming) -> _Collected:
@@ -253,10 +187,10 @@ def _shard_rows(position: int, file: SourceFile, naming: Naming) -> _Collected:
         except (DamageError, OSError) as error:
             problem = error if isinstance(error, DamageError) else f"it could not be read ({error})"
             raise ArchiveError(
-                file.path, f"{problem}; {_AGAIN}", member=f"record {number}", offset=at
+                file.path, f"{problem}; {AGAIN}", member=f"record {number}", offset=at
             ) from None
     if not number:
-        raise ArchiveError(file.path, f"expected records of images, found an empty file; {_AGAIN}")
+        raise ArchiveError(file.path, f"expected records of images, found an empty file; {AGAIN}")
     return collected
 
 
@@ -318,28 +252,6 @@ def _boxes(found: dict[bytes, Any], key: str, label: int) -> voc.Boxes:
     names = (str(number - 1) for number in box_labels)
     objects = map(voc.VocObject, names, xmin, ymin, xmax, ymax)
     return voc.relative(voc.Annotation(1.0, 1.0, tuple(objects)))
-
-
-def _check_even(split: str, files: Sequence[SourceFile], counts: Sequence[int]) -> None:
-    """Refuses a shard that ends at a record's end, but earlier than it should.
-
-    Nothing within it tells. But all shards of slim have the same number of images, give or take
-    one; and where all images of the split are there, nothing is missing however they are shared.
-    """
-    official = Naming(split).official_images
-    most = max(counts)
-    if sum(counts) == official or most - min(counts) <= 1:
-        return
-    short = [position for position, count in enumerate(counts) if count < most - 1]
-    file, more = files[short[0]], len(short) - 1
-    raise ArchiveError(
-        file.path,
-        f"expected {most:,} records as in other shards of the split, found {counts[short[0]]:,}"
-        + (f" (and {more:,} more shards are as short)" if more else "")
-        + f", and in all {sum(counts):,} images where ImageNet has {official:,}; the file was cut "
-        "off at a record's end, copy it again",
-        offset=file.size,
-    )
 
 
 def _listed(numbers: tuple[int, ...]) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from imagenet_builders.errors import ArchiveError
 from imagenet_builders.formats import tar
+from imagenet_builders.sources.indexing import BATCH_BYTES, in_batches
 from imagenet_builders.sources.rows import (
     MAX_CLASS_IMAGES,
     Rows,
@@ -159,46 +160,32 @@ def class_tars(file: SourceFile, label_of: Callable[[str], int]) -> list[tuple[C
     return list(found.values())
 
 
-def class_images(job: ClassTarsJob, report: Callable[[int, int], None]) -> Rows:
-    """The rows of the images in class tars, read in place.
+def class_images(jobs: Sequence[ClassTarsJob], report: Callable[[int, int], None]) -> pa.Table:
+    """The rows of the images in class tars, read in place; a job for the workers.
 
     Args:
-        job: Which.
+        jobs: Which.
         report: Not used; the signature is that of every job of the workers.
 
     Returns:
-        The rows, in the order of the job and of each class tar.
+        A table of `row_schema()`, in the order of the jobs and of each class tar.
 
     Raises:
         ArchiveError: A class tar is damaged, empty, or holds something else than its images.
     """
-    with opened(job.file) as fd, ThreadPoolExecutor(_THREADS) as threads:
-        parts = threads.map(lambda tar_and_label: _class_rows(fd, job, *tar_and_label), job.tars)
-        return _joined(parts)
-
-
-def class_images_of_files(
-    jobs: Sequence[ClassTarsJob], report: Callable[[int, int], None]
-) -> pa.Table:
-    """The rows of the images in class tars of several files; a job for the workers.
-
-    Args:
-        jobs: Which.
-        report: Not used, as in `class_images`.
-
-    Returns:
-        A table of `row_schema()`, in the order of the jobs.
-
-    Raises:
-        ArchiveError: As `class_images`.
-    """
-
-    def rows_of(job: ClassTarsJob) -> Rows:
-        with opened(job.file) as fd:
-            return _joined(_class_rows(fd, job, *each) for each in job.tars)
-
+    rows = Rows()
     with ThreadPoolExecutor(_THREADS) as threads:
-        return _joined(threads.map(rows_of, jobs)).table()
+        # Of one archive, several tars are read at a time; of many files, several files.
+        tars, files = (threads.map, map) if len(jobs) == 1 else (map, threads.map)
+
+        def rows_of(job: ClassTarsJob) -> list[Rows]:
+            with opened(job.file) as fd:
+                return list(tars(lambda each: _class_rows(fd, job, *each), job.tars))
+
+        for parts in files(rows_of, jobs):
+            for part in parts:
+                rows.extend(part)
+    return rows.table()
 
 
 def _class_rows(fd: int, job: ClassTarsJob, class_tar: ClassTar, label: int) -> Rows:
@@ -224,13 +211,6 @@ def _class_rows(fd: int, job: ClassTarsJob, class_tar: ClassTar, label: int) -> 
             member=inner,
             offset=class_tar.header_offset,
         )
-    return rows
-
-
-def _joined(parts: Iterable[Rows]) -> Rows:
-    rows = Rows()
-    for part in parts:
-        rows.extend(part)
     return rows
 
 
@@ -346,31 +326,24 @@ def unexpected(
     )
 
 
-def in_batches(
-    file: SourceFile, position: int, tars: list[tuple[ClassTar, int]], size: int
-) -> Iterator[ClassTarsJob]:
-    """Cuts class tars into jobs of about `size` bytes each."""
-    batch: list[tuple[ClassTar, int]] = []
-    bytes_in_batch = 0
-    for class_tar, label in tars:
-        batch.append((class_tar, label))
-        bytes_in_batch += class_tar.end - class_tar.start
-        if bytes_in_batch >= size:
-            yield ClassTarsJob(file, position, tuple(batch))
-            batch, bytes_in_batch = [], 0
-    if batch:
-        yield ClassTarsJob(file, position, tuple(batch))
+def jobs_of_archive(
+    file: SourceFile, position: int, tars: Sequence[tuple[ClassTar, int]]
+) -> Iterator[tuple[ClassTarsJob, ...]]:
+    """Jobs for the class tars in an archive, for `class_images`."""
+    for batch in in_batches(tars, BATCH_BYTES, lambda each: each[0].end - each[0].start):
+        yield (ClassTarsJob(file, position, batch),)
 
 
-def files_in_batches(jobs: Iterable[ClassTarsJob], size: int) -> Iterator[tuple[ClassTarsJob, ...]]:
-    """Cuts jobs of one class tar each into groups of about `size` bytes."""
-    batch: list[ClassTarsJob] = []
-    bytes_in_batch = 0
-    for job in jobs:
-        batch.append(job)
-        bytes_in_batch += job.file.size
-        if bytes_in_batch >= size:
-            yield tuple(batch)
-            batch, bytes_in_batch = [], 0
-    if batch:
-        yield tuple(batch)
+def jobs_of_files(
+    files: Iterable[tuple[SourceFile, tuple[str, int]]],
+) -> Iterator[tuple[ClassTarsJob, ...]]:
+    """Jobs for class tars that are files, for `class_images`.
+
+    Args:
+        files: The files of the index, each with its wnid and label.
+    """
+    jobs = (
+        ClassTarsJob(file, position, ((ClassTar(None, wnid, 0, file.size, 0), label),))
+        for position, (file, (wnid, label)) in enumerate(files)
+    )
+    return in_batches(jobs, BATCH_BYTES, lambda job: job.file.size)

@@ -1,4 +1,4 @@
-"""Rows of ImageNet as shards of WebDataset: tars of samples, as `timm/imagenet-1k-wds` has them.
+"""The kind of source `webdataset`: shards of samples in tars, as `timm/imagenet-1k-wds` has them.
 
 A sample is what lies side by side in a shard and has one name: `n01440764_10026.cls` (the class,
 0 to 999), `.jpg`, and `.json` (class, file name and size of the image). Its row points to the body
@@ -19,19 +19,22 @@ Source: `wds/tfds_to_wds.py` of rwightman/imagenet-12k, which wrote the shards; 
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.formats import tar
 from imagenet_builders.labels.image_names import Naming
-from imagenet_builders.locate.shard_names import shard_sets
 from imagenet_builders.sources import shard_sets as sets
+from imagenet_builders.sources import tar_archives
+from imagenet_builders.sources.indexing import Runner
+from imagenet_builders.sources.kinds import Kind
 from imagenet_builders.sources.rows import Rows, SourceFile, check_not_too_many, opened
-from imagenet_builders.sources.shard_sets import Runner, ShardsJob
+from imagenet_builders.sources.shard_sets import ShardSet, ShardsJob
 from imagenet_builders.sources.tar_images import file_name, unexpected
 
 if TYPE_CHECKING:
@@ -53,6 +56,43 @@ _NUMBER = re.compile(rb"\s*([0-9]{1,9})\s*")
 _AGAIN = "the shard is not as its writer made it, copy it again"
 
 
+SHARD = re.compile(r"imagenet1k-(train|validation)-([0-9]+)\.tar")
+"""The name of a shard; its groups are the split and the number, of however many digits."""
+
+
+def shard_sets(names: Iterable[str]) -> dict[str, ShardSet]:
+    """The sets of shards among the names in a directory.
+
+    Args:
+        names: File names; those that are not of shards are passed over.
+
+    Returns:
+        Split (`train`, `validation`) to its shards. A set that lacks its last shards looks whole;
+        `OFFICIAL_SHARDS` says how many were published, and `index_shards` counts images.
+
+    >>> shard_sets(["imagenet1k-validation-02.tar", "imagenet1k-validation-00.tar", "info.json"])
+    ... # doctest: +NORMALIZE_WHITESPACE
+    {'validation': ShardSet(names=('imagenet1k-validation-00.tar', 'imagenet1k-validation-02.tar'),
+      problem='expected 3 shards, found 2: imagenet1k-validation-01.tar is missing; copy the
+      missing files')}
+    """
+    found: dict[str, list[tuple[int, str]]] = {}
+    digits: dict[str, int] = {}
+    for name in names:
+        match = SHARD.fullmatch(name)
+        if match is not None:
+            found.setdefault(match[1], []).append((int(match[2]), name))
+            digits[match[1]] = len(match[2])
+    return {
+        split: sets.numbered_set(numbers, functools.partial(_shard_name, split, digits[split]))
+        for split, numbers in found.items()
+    }
+
+
+def _shard_name(split: str, digits: int, number: int) -> str:
+    return f"imagenet1k-{split}-{number:0{digits}}.tar"
+
+
 def index_shards(split: str, files: Sequence[SourceFile], workers: Runner) -> pa.Table:
     """The rows of a split.
 
@@ -70,7 +110,7 @@ def index_shards(split: str, files: Sequence[SourceFile], workers: Runner) -> pa
             a label is not that of the image's name.
     """
     sets.check_complete(split, files, shard_sets)
-    table = sets.run(shards_table, split, files, workers)
+    table = sets.index(shards_table, split, files, workers)
     _check_last_shards(split, files, table.num_rows)
     return table
 
@@ -214,3 +254,13 @@ def _read(fd: int, path: str, member: tar.Member, most: int) -> bytes:
     if len(data) < member.size:
         raise _wrong(path, member, f"expected {member.size:,} bytes, found only {len(data):,}")
     return data
+
+
+KIND = Kind(
+    name="webdataset",
+    recognise=functools.partial(sets.recognise_sets, shard_sets),
+    images=functools.partial(sets.prepare_images, index_shards),
+    inspect=tar_archives.inspect,
+    count=functools.partial(sets.count, OFFICIAL_SHARDS),
+    not_whole=sets.not_whole,
+)

@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,8 @@ from imagenet_builders.locate.access import unreadable
 from imagenet_builders.plan import index as index_lib
 from imagenet_builders.plan.recipe import MakeExamples, Note
 from imagenet_builders.run.jobs import Report
-from imagenet_builders.sources.reader import Reader
-from imagenet_builders.sources.rows import WHOLE_FILE, SourceFile
+from imagenet_builders.sources.reader import RANGES, Access, Reader
+from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.write import durable
 from imagenet_builders.write.marks import mark_content
 from imagenet_builders.write.outputs.output import Output
@@ -51,6 +51,7 @@ class ShardJob:
         files: The files that the rows point into.
         bad_images: `fail` or `skip`.
         mark: Path of the mark that says that the shard is finished, and what is in it.
+        access: How the rows are read.
     """
 
     split: str
@@ -62,6 +63,7 @@ class ShardJob:
     files: tuple[SourceFile, ...]
     bad_images: str
     mark: str
+    access: Access = RANGES
 
 
 def write_shard(job: ShardJob, report: Report) -> Future[ShardResult]:
@@ -88,7 +90,7 @@ def write_shard(job: ShardJob, report: Report) -> Future[ShardResult]:
     # shard, which a runner has given up, is still at it.
     partial = durable.partial_path(Path(job.mark).with_name(path.name))
     try:
-        with Reader(job.files) as reader:
+        with Reader(job.files, job.access) as reader:
             examples = job.examples(rows, reader, job.bad_images, notes)
             counted = _reporting(examples, reader, report)
             written = job.output.write(partial, counted)
@@ -143,38 +145,13 @@ def prefetch(job: ShardJob) -> None:
     """
     if not hasattr(os, "posix_fadvise"):
         return
-    import pyarrow.compute as pc
-
     rows = index_lib.from_bytes(job.rows)
-    if "reference" in rows.column_names:
-        _prefetch_squashed(job, rows.filter(pc.is_valid(rows["reference"])))
-    rows = rows.select(["file", "offset", "size"])
-    # A row that is a file of its own would have to be opened for it, which is most of the wait.
-    rows = rows.filter(pc.not_equal(rows["offset"], WHOLE_FILE))
-    rows = rows.sort_by([("file", "ascending"), ("offset", "ascending")])
-    columns = (rows["file"].to_pylist(), rows["offset"].to_pylist(), rows["size"].to_pylist())
-    with Reader(job.files) as reader:
-        for file, start, end in _merged(zip(*columns, strict=True)):
+    with Reader(job.files, job.access) as reader:
+        for file, start, end in _merged(reader.ranges(rows)):
             os.posix_fadvise(reader.open(file), start, end - start, os.POSIX_FADV_WILLNEED)
 
 
-def _prefetch_squashed(job: ShardJob, rows: Any) -> None:
-    """Asks for the bytes of files in SquashFS images; where these are, their inodes say."""
-    # As the inodes lie, so that each block of them is read once.
-    rows = rows.sort_by([("file", "ascending"), ("reference", "ascending")])
-    columns = (rows[name].to_pylist() for name in ("file", "reference", "size"))
-    with Reader(job.files) as reader:
-        ranges = [
-            (file, start, length)
-            for file, reference, size in zip(*columns, strict=True)
-            for start, length in reader.squashed(file).ranges(reference, size)
-        ]
-        for file, start, end in _merged(iter(sorted(ranges))):
-            fd = reader.squashed(file).fileno()
-            os.posix_fadvise(fd, start, end - start, os.POSIX_FADV_WILLNEED)
-
-
-def _merged(ranges: Iterator[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
+def _merged(ranges: Iterable[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
     """Joins (file, offset, size) in order to (file, start, end), over small gaps."""
     current: tuple[int, int, int] | None = None
     for file, offset, size in ranges:

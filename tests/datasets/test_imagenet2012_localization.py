@@ -42,7 +42,6 @@ from imagenet_builders.errors import ArchiveError, SourceError, StagingError
 from imagenet_builders.formats.tfrecord.example import serialize
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.plan.index import Index
-from imagenet_builders.sources.reader import Reader
 
 DUMMY = DUMMY_DATA / "imagenet2012_localization"
 SPLITS = {"train": 12, "validation": 6}
@@ -155,7 +154,7 @@ def test_serialized_examples_are_those_of_tfds_serializer_and_as_long_as_planned
     found = [[], [(0, 0.1)], [(127, 0.3), (128, 0.7)], [(999, 1 / 3)] * 40]
     index = built_index(found)
     sizes = examples.boxed_example_sizes(index)
-    with Reader(index.files) as reader:
+    with index.reader() as reader:
         rows = examples.make_boxed_examples(index.table, reader, "fail", [])
         for (_, flat), size in zip(rows, sizes, strict=True):
             encoded = builder.info.features.encode_example(builder.as_features(flat))

@@ -123,9 +123,7 @@ def test_the_records_do_not_depend_on_the_number_of_workers(
     case, corpora, built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("imagenet_builders.build.steps._SMALL_BYTES", 0)
-    monkeypatch.setattr(
-        "imagenet_builders.datasets.imagenet21k_winter21.staged._BATCH_BYTES", 20_000
-    )
+    monkeypatch.setattr("imagenet_builders.sources.tar_images.BATCH_BYTES", 20_000)
     monkeypatch.setattr("imagenet_builders.datasets.imagenet21k_winter21.staged._BATCH_FOLDERS", 3)
     directory = build_here(case[0], corpora[case].directory, tmp_path, options={"workers": 3})
     assert all_records(directory) == all_records(built[case])

@@ -40,6 +40,7 @@ from imagenet_builders.errors import (
 )
 from imagenet_builders.plan import index as index_lib
 from imagenet_builders.scratch import gunzip
+from imagenet_builders.sources.folders import KIND
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.sources.rows import WHOLE_FILE, Rows, SourceFile
 from imagenet_builders.write import outputs
@@ -232,7 +233,7 @@ def test_a_file_that_became_shorter_is_an_error(tmp_path: Path):
     rows = Rows()
     rows.add("n01440764_1.JPEG", 0, 0, WHOLE_FILE, 10)
     with (
-        Reader([SourceFile.of(tmp_path)]) as reader,
+        Reader([SourceFile.of(tmp_path)], KIND.access) as reader,
         pytest.raises(SourceError, match=r"n01440764_1\.JPEG: the file had 10 bytes when"),
     ):
         list(make_examples(rows.table(), reader, "fail", []))
@@ -240,23 +241,14 @@ def test_a_file_that_became_shorter_is_an_error(tmp_path: Path):
 
 def test_reading_ahead_copes_with_rows_that_are_files(tmp_path: Path):
     (tmp_path / "n01440764_1.JPEG").write_bytes(b"x")
-    (tmp_path / "a.tar").write_bytes(b"y" * 100)
     rows = Rows()
     rows.add("n01440764_1.JPEG", 0, 0, WHOLE_FILE, 1)
-    rows.add("n01440764_2.JPEG", 0, 1, 10, 20)
-    files = (SourceFile.of(tmp_path), SourceFile.of(tmp_path / "a.tar"))
+    rows.add("n01440764_2.JPEG", 0, 0, WHOLE_FILE, 20)  # It is not there.
+    stream = index_lib.to_bytes(rows.table())
+    files = (SourceFile.of(tmp_path),)
+    output = outputs.DEFAULT
     prefetch(
-        ShardJob(
-            "train",
-            0,
-            "",
-            outputs.DEFAULT,
-            make_examples,
-            index_lib.to_bytes(rows.table()),
-            files,
-            "fail",
-            "",
-        )
+        ShardJob("train", 0, "", output, make_examples, stream, files, "fail", "", KIND.access)
     )
 
 

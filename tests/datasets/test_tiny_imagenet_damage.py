@@ -32,7 +32,7 @@ from imagenet_builders.errors import SourceError
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.run.local import LocalWorkers
-from imagenet_builders.sources.reader import Reader
+from imagenet_builders.sources import zip_archives
 
 BUILT = "tiny_imagenet/1.0.0"
 
@@ -89,7 +89,7 @@ def deflated(data: bytes) -> bytes:
 )
 def test_deflated_data_that_lie_about_their_size_are_refused(packed: bytes, size: int):
     with pytest.raises(ValueError, match="damaged"):
-        examples.member_bytes(packed, size=size, crc=0, deflated=True)
+        zip_archives.member_bytes(packed, size=size, crc=0, deflated=True)
 
 
 # Damage anywhere. Whoever reads the message need not know the format, so that it is a message is
@@ -135,7 +135,7 @@ def all_examples(directory: Path) -> list[Any]:
         room = BuildContext(directory / "scratch", BuildOptions(), workers)
         recipes = staged.recipes(directory, room)
     for recipe in recipes:
-        with Reader(recipe.index.files) as reader:
+        with recipe.index.reader() as reader:
             for key, made in examples.make_examples(recipe.index.table, reader, "fail", []):
                 box = np.asarray(made["bbox"]).tolist()
                 found.append((recipe.split, key, {**made, "bbox": box}))

@@ -30,7 +30,6 @@ from imagenet_builders.locate.official import OfficialArchive
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.run.local import LocalWorkers
-from imagenet_builders.sources.reader import Reader
 
 
 def names_built(data_dir: Path, split: str) -> list[str]:
@@ -272,7 +271,7 @@ def test_an_unpacked_image_that_changes_after_the_index_was_made_is_named(tmp_pa
         room = BuildContext(tmp_path / "scratch", BuildOptions(), workers)
         [train, *_] = staged.recipes(tmp_path / "staged", room)
     (tmp_path / "staged" / IMAGE).write_bytes(pictures.jpeg(picture()) + b"more")
-    with Reader(train.index.files) as reader, pytest.raises(SourceError, match="wait until its"):
+    with train.index.reader() as reader, pytest.raises(SourceError, match="wait until its"):
         list(examples.make_examples(train.index.table, reader, "skip", []))
 
 

@@ -72,9 +72,7 @@ def test_a_site_gives_the_shards_of_the_official_archives(
 def test_workers_list_many_class_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, list_form: str | None
 ):
-    monkeypatch.setattr(
-        "imagenet_builders.datasets.ilsvrc2012.trees._BATCH_FOLDERS", 7, raising=True
-    )
+    monkeypatch.setattr("imagenet_builders.sources.folders._BATCH_FOLDERS", 7, raising=True)
     train = {
         f"{wnid}_{n}.JPEG": picture(f"{n}")
         for wnid in labels.wnids("imagenet2012")[::50]

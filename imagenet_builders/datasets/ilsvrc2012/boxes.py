@@ -17,8 +17,7 @@ from imagenet_builders.locate.found import Found
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.index import Index
 from imagenet_builders.plan.recipe import SplitRecipe
-from imagenet_builders.run.tables import run_for_table
-from imagenet_builders.sources import box_archives, box_folders, slim_tfrecords
+from imagenet_builders.sources import kinds
 from imagenet_builders.sources.box_archives import Annotated
 from imagenet_builders.sources.rows import SourceFile
 
@@ -26,10 +25,6 @@ _TRAIN_XML = re.compile(r"((n[0-9]{8})_[0-9]+)\.xml")
 
 
 _VALIDATION_XML = re.compile(r"(ILSVRC2012_val_([0-9]{8}))\.xml")
-
-
-# Less than this is parsed here: starting a process takes as long.
-_SMALL_BYTES = 256 << 10
 
 
 def boxed(images: Found, index: Index, boxes: Found, annotations: Index) -> SplitRecipe:
@@ -110,38 +105,23 @@ def index_boxes(
     """
     ids = {wnid: label for label, wnid in enumerate(classes)}
     root = found.paths[0]
-    if found.kind == "tfrecord":
+    kind = kinds.kind(found.kind)
+    if kind.boxes_of_images is not None:
         # Also where images come from elsewhere: a record names its image.
         records = ilsvrc2012_images.index_split(found, room)
-        return Index(slim_tfrecords.box_table(records.table), records.files)
-    in_folders = found.kind == "folders"
-    with saying_why(root):
-        files = box_folders.folders_of(root) if in_folders else (SourceFile.of(root),)
-
-    def make() -> Index:
-        def named(xml: str) -> Annotated:
-            return image_of(xml, ids)
-
-        schema = box_archives.box_schema()
-        if in_folders:
-            name = str(root)
-            batches = list(box_folders.file_batches(root, files, named, ids))
-            table = run_for_table(room.workers, box_folders.parse_files, batches, schema=schema)
-        else:
-            with box_archives.opened(files[0], room.scratch) as (fd, name):
-                jobs = box_archives.xml_batches(fd, name, named, ids)
-                table = run_for_table(
-                    room.workers,
-                    box_archives.parse_batch,
-                    jobs,
-                    in_process=files[0].size < _SMALL_BYTES,
-                    schema=schema,
-                )
-        return Index(box_archives.without_repeats(table, name), files)
-
+        return Index(kind.boxes_of_images(records.table), records.files)
+    if kind.boxes is None:
+        raise SourceError(f"{found}: boxes are not read from a source of this kind")
     digest = hashlib.sha256("\n".join(classes).encode()).hexdigest()[:8]
     with saying_why(root):
-        return room.cache.get([*what, "boxes", digest], files, make)
+        prepared = kind.boxes(
+            found, lambda xml: image_of(xml, ids), ids, room.workers, room.scratch
+        )
+        return room.cache.get(
+            [*what, "boxes", digest],
+            prepared.files,
+            lambda: Index(prepared.make(), prepared.files),
+        )
 
 
 def train_image(name: str, ids: dict[str, int]) -> Annotated:

@@ -1,8 +1,8 @@
 """The layouts in which real sites stage ILSVRC2012, as one table: where each keeps what, and how.
 
-A row says where to look and what the names are; its kind says how it is read (see `images`). The
-rows are in the order of preference: archives
-are a few open files, folders a million. Names are regular expressions, in whatever case.
+A row says where to look and what the names are; its kind says how it is read (see
+`imagenet_builders.sources.kinds`). The rows are in the order of preference: archives are a few
+open files, folders a million. Names are regular expressions, in whatever case.
 
 Sources: the official download page; the Alliance's description of Nibi's /datashare; NCI's of its
 ImageNet; Hyak's of its; the cards of timm/imagenet-1k-wds and of Kaggle's object localization
@@ -17,7 +17,8 @@ from pathlib import Path
 
 from imagenet_builders import datasets
 from imagenet_builders.locate.found import Found, Survey
-from imagenet_builders.locate.search import Layout, Tree, find, require_directory
+from imagenet_builders.locate.search import Layout, Tree, require_directory
+from imagenet_builders.sources import kinds
 
 TEST_PATCH = "ILSVRC2012_img_test_patch_v10102019.tar"
 """A few images of the test archive, made anew on 10 October 2019. Source: image-net.org."""
@@ -122,6 +123,7 @@ BOXES = (
             part: tuple(map(re.escape, OFFICIAL[f"{part} boxes"]))
             for part in ("train", "validation", "train_t3")
         },
+        other_kinds={".tar": "tar"},
     ),
     Layout(
         "TFRecords of slim",
@@ -177,12 +179,12 @@ def survey(dataset: str, manual_dir: Path, parts: dict[str, str], *, boxes: bool
     is_other = any(entry.name in markers for entry in tree.entries(manual_dir))
     for split, part, what in wanted:
         of_images = what == "images"
-        table = IMAGES if of_images else BOXES
-        found = () if is_other else find(tree, table, part, split=split, what=what)
+        table = (*IMAGES, *kinds.layouts()) if of_images else BOXES
+        found = () if is_other else kinds.find(tree, table, part, split=split, what=what)
         suffix = "" if of_images else " boxes"
         if found:
             (images if of_images else annotations)[split] = tuple(
-                _completed(tree, each) for each in found
+                _with_patch(tree, each) for each in found
             )
         else:
             names = OFFICIAL[part + suffix]
@@ -190,22 +192,21 @@ def survey(dataset: str, manual_dir: Path, parts: dict[str, str], *, boxes: bool
     return Survey(dataset, images, annotations, missing, tuple(tree.warnings))
 
 
-def _completed(tree: Tree, found: Found) -> Found:
-    """The test archive with its patch where that is beside it; a plain tar as what it is.
+def _with_patch(tree: Tree, found: Found) -> Found:
+    """The test archive with its patch, where that is beside it.
 
     The patch replaces images of the archive. Whether what the archive was unpacked to has the
     replaced ones already, only who unpacked it knows.
     """
+    if found.split != "test":
+        return found
     path = found.paths[0]
-    if found.kind == "tar.gz" and path.name.lower().endswith(".tar"):
-        return dataclasses.replace(found, kind="tar")
-    if found.split == "test" and found.kind in ("tar", "folders", "squashfs"):
-        # Whatever has that name: a patch that cannot be read must not be left out unnoticed.
-        for entry in tree.entries(path.parent):
-            if entry.name.lower() == TEST_PATCH.lower():
-                patch = path.with_name(entry.name)
-                if found.kind == "tar":
-                    return dataclasses.replace(found, paths=(path, patch))
-                note = f"it is read as it is, without {patch.name}, which is for the test archive"
-                return dataclasses.replace(found, note="; ".join(filter(None, (found.note, note))))
+    # Whatever has that name: a patch that cannot be read must not be left out unnoticed.
+    for entry in tree.entries(path.parent):
+        if entry.name.lower() == TEST_PATCH.lower():
+            patch = path.with_name(entry.name)
+            if kinds.kind(found.kind).takes_patch:
+                return dataclasses.replace(found, paths=(path, patch))
+            note = f"it is read as it is, without {patch.name}, which is for the test archive"
+            return dataclasses.replace(found, note="; ".join(filter(None, (found.note, note))))
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,7 @@ def with_objects(index: Index, boxes: pa.Table) -> tuple[Index, dict[str, int]]:
         "annotations_in_another_folder": _sum(used, "elsewhere"),
         "annotations_repeated": _sum(used, "repeats"),
     }
-    return Index(table, index.files), counts
+    return dataclasses.replace(index, table=table), counts
 
 
 def without_objects(index: Index) -> tuple[Index, dict[str, int]]:
@@ -76,7 +77,7 @@ def without_objects(index: Index) -> tuple[Index, dict[str, int]]:
         offsets = pa.array([0]).take(pa.array([0] * (rows + 1)))
         empty = pa.ListArray.from_arrays(offsets.cast(pa.int32()), pa.array([], kind))
         table = table.append_column(name, empty)
-    return Index(table, index.files), {"boxes": 0, "images_without_boxes": rows}
+    return dataclasses.replace(index, table=table), {"boxes": 0, "images_without_boxes": rows}
 
 
 def flat_objects(rows: pa.Table) -> Iterator[dict[str, FlatValue]]:

@@ -11,20 +11,17 @@ from pathlib import Path
 
 from imagenet_builders.datasets.ilsvrc2012 import boxes as boxes_
 from imagenet_builders.datasets.ilsvrc2012 import images as images_
-from imagenet_builders.datasets.ilsvrc2012 import objects, trees
+from imagenet_builders.datasets.ilsvrc2012 import objects
 from imagenet_builders.datasets.imagenet2012_dogs.dataset import DATASET
 from imagenet_builders.errors import SourceError
 from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.locate.access import saying_why
 from imagenet_builders.locate.choose import choose, choose_boxes
-from imagenet_builders.locate.found import Found, Survey
-from imagenet_builders.locate.listing import list_folders
+from imagenet_builders.locate.found import Survey
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.recipe import SplitRecipe
-from imagenet_builders.sources import tar_images
+from imagenet_builders.sources import kinds
 from imagenet_builders.sources.box_archives import Annotated
-from imagenet_builders.sources.rows import SourceFile
-from imagenet_builders.sources.tar_images import CLASS_TAR
 
 NAME = DATASET.name
 
@@ -61,7 +58,10 @@ def recipes(staged: Survey, room: BuildContext) -> list[SplitRecipe]:
     """
     images = choose(staged, room.options.source)["train"]
     with saying_why(images.paths[0]):
-        classes = _classes_in(images)
+        classes_in = kinds.kind(images.kind).classes
+        if classes_in is None:
+            raise SourceError(f"{images}: the classes of a source of this kind cannot be listed")
+        classes = classes_in(images)
     if room.options.classes == "known":
         _check_classes(images.paths[0], classes)
         classes = DATASET.configs[0].classes()
@@ -79,20 +79,6 @@ def recipes(staged: Survey, room: BuildContext) -> list[SplitRecipe]:
     indexed, counts = objects.without_objects(index)
     recipe = boxes_.recipe(images, indexed, counts, (), None)
     return [dataclasses.replace(recipe, classes=classes)]
-
-
-def _classes_in(images: Found) -> tuple[str, ...]:
-    """The classes that images are staged of, sorted."""
-    root = images.paths[0]
-    if images.kind == "tar":
-        tars = tar_images.class_tars(SourceFile.of(root), lambda wnid: 0)
-        return tuple(sorted(class_tar.wnid for class_tar, _ in tars))
-    if images.kind == "squashfs":
-        return trees.squashed_classes(root)
-    folders, others = list_folders(root)
-    if images.kind == "folders":
-        return tuple(folders)
-    return tuple(match[1] for name in others if (match := CLASS_TAR.fullmatch(name)))
 
 
 def image_of(name: str, ids: dict[str, int]) -> Annotated:

@@ -74,7 +74,7 @@ def example_sizes(index: Index) -> np.ndarray:
 
     table = index.table
     sample = np.unique(np.linspace(0, len(index) - 1, min(SAMPLE_ROWS, len(index)), dtype=np.int64))
-    with Reader(index.files) as reader:
+    with index.reader() as reader:
         examples = make_examples(table.take(sample), reader, "fail", [])
         # An image is bytes, but a feature may be a number too.
         measured = [len(example["image"]) for _, example in examples]  # type: ignore[arg-type]

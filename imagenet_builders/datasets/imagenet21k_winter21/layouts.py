@@ -35,7 +35,7 @@ KINDS = {
     GZIP: ("tar.gz", "official archive"),
     FOLDERS: ("folders", "class folders"),
 }
-"""Kind of a source to that of `found.KINDS`, and whose layout it is."""
+"""What is staged to its kind of source, and whose layout it is."""
 
 SPLIT_FOLDERS = {"imagenet21k_train": "train", "imagenet21k_val": "validation"}
 """Folders of ImageNet-21K-P, in the archive or unpacked, and their splits."""

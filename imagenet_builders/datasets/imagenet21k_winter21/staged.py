@@ -32,12 +32,12 @@ from imagenet_builders.plan.index import Index, IndexCache
 from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.run.jobs import Workers
 from imagenet_builders.run.progress import Progress
-from imagenet_builders.run.tables import run_for_table
 from imagenet_builders.scratch import gunzip
-from imagenet_builders.sources import folder_images, tar_images
+from imagenet_builders.sources import folder_images, kinds, tar_images
 from imagenet_builders.sources.folder_images import ImageFolder, source_files
+from imagenet_builders.sources.indexing import in_batches, run_for_table
 from imagenet_builders.sources.rows import SourceFile, row_schema
-from imagenet_builders.sources.tar_images import ClassTar, ClassTarsJob, Place
+from imagenet_builders.sources.tar_images import Place
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
 make_examples = functools.partial(examples.make_examples, also_repair=OPTIONAL_REPAIRS)
 """As `examples.make_examples`; every image that can be repaired is."""
 
-# Enough work for a process to be worth starting, little enough for all to be busy to the end.
-_BATCH_BYTES = 1 << 30
 _BATCH_FOLDERS = 64
 
 
@@ -181,8 +179,8 @@ def _of_tar(config: str, archive: Path, cache: IndexCache, workers: Workers) -> 
 
 def _class_tars_in(config: str, file: SourceFile, workers: Workers) -> pa.Table:
     tars = tar_images.class_tars(file, functools.partial(_label, config))
-    jobs = [(job,) for job in tar_images.in_batches(file, 0, tars, _BATCH_BYTES)]
-    return run_for_table(workers, tar_images.class_images_of_files, jobs)
+    jobs = tar_images.jobs_of_archive(file, 0, tars)
+    return run_for_table(workers, tar_images.class_images, jobs)
 
 
 def _place_of(folder: str) -> Place | None:
@@ -206,16 +204,9 @@ def _of_class_tars(config: str, source: layouts.Source, room: BuildContext) -> d
     files = tuple(source_files(source.path / f"{wnid}.tar" for wnid in wnids))
 
     def make() -> Index:
-        jobs = tar_images.files_in_batches(
-            (
-                ClassTarsJob(file, position, ((ClassTar(None, wnid, 0, file.size, 0), label),))
-                for position, (file, wnid, label) in enumerate(
-                    zip(files, wnids, labels, strict=True)
-                )
-            ),
-            _BATCH_BYTES,
-        )
-        return Index(run_for_table(room.workers, tar_images.class_images_of_files, jobs), files)
+        labelled = zip(wnids, labels, strict=True)
+        jobs = tar_images.jobs_of_files(zip(files, labelled, strict=True))
+        return Index(run_for_table(room.workers, tar_images.class_images, jobs), files)
 
     return {"train": room.cache.get([NAME, config, "train"], files, make)}
 
@@ -242,10 +233,11 @@ def _of_class_folders(
             )
             for position, (file, wnid, label) in enumerate(zip(files, wnids, labels, strict=True))
         )
-        jobs = list(folder_images.in_batches(folders, _BATCH_FOLDERS))
+        jobs = in_batches(folders, _BATCH_FOLDERS)
         return Index(run_for_table(room.workers, folder_images.folder_images, jobs), files)
 
-    return room.cache.get([NAME, config, split, "folders"], files, make)
+    kind = kinds.kind(layouts.KINDS[layouts.FOLDERS][0])
+    return room.cache.get([NAME, config, split, kind.name], files, make, kind.access)
 
 
 _INDEXERS: dict[str, Callable[[str, layouts.Source, BuildContext], dict[str, Index]]] = {

@@ -27,6 +27,7 @@ from imagenet_builders.formats.zip_members import ZipMember
 from imagenet_builders.locate import listing
 from imagenet_builders.sources import folder_images
 from imagenet_builders.sources.folder_images import ImageFolder
+from imagenet_builders.sources.indexing import in_batches
 from imagenet_builders.sources.rows import WHOLE_FILE, Rows, SourceFile
 
 ANNOTATIONS = "val/val_annotations.txt"
@@ -296,7 +297,7 @@ class Folder(Contents):
                 ImageFolder(source, position, label, rf"{name}_{number}\.JPEG", expected)
             )
         images = Images(Rows(), [], [])
-        for batch in folder_images.in_batches(folders, _FOLDERS_A_JOB):
+        for batch in in_batches(folders, _FOLDERS_A_JOB):
             table = folder_images.folder_images(batch, lambda images, size: None)
             keys, labels_, files, _, sizes = (column.to_pylist() for column in table.columns)
             for row in zip(keys, labels_, files, sizes, strict=True):

@@ -1,21 +1,18 @@
-"""Examples of tiny_imagenet from rows, which are members of a zip archive or files of their own."""
+"""Examples of tiny_imagenet from rows: images of 64x64 pixels, each with its box."""
 
 from __future__ import annotations
 
 import functools
-import os
-import zlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from imagenet_builders import images
 from imagenet_builders.datasets.ilsvrc2012 import examples
 from imagenet_builders.datasets.tiny_imagenet.boxes import SIDE
-from imagenet_builders.errors import BadImageError
 from imagenet_builders.formats.tfrecord.example import FlatExample, float_value_sizes
+from imagenet_builders.images.checking import Checked
 from imagenet_builders.plan.recipe import Note
 from imagenet_builders.sources.reader import Reader
-from imagenet_builders.sources.rows import WHOLE_FILE, check_image_size
+from imagenet_builders.write.bad_images import good_images
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,78 +38,21 @@ def make_examples(
         BadImageError: An image is bad and the policy is to fail.
         SourceError: A source changed.
     """
-    names = ("key", "label", "file", "offset", "size", "packed", "crc")
-    columns = (rows[name].to_pylist() for name in names)
     boxes = rows["bbox"].combine_chunks().flatten().to_numpy().reshape(-1, 4)
-    for key, label, file, offset, size, packed, crc, box in zip(*columns, boxes, strict=True):
-        path = reader.files[file].path
-        problem = None
-        check_image_size(path, key, max(size, packed))
-        if offset == WHOLE_FILE:
-            data = reader.read_named(file, key, size)
-            path, offset = os.path.join(path, key), 0
-        else:
-            data = reader.read(file, offset, packed or size)
-            try:
-                data = member_bytes(data, size=size, crc=crc, deflated=packed > 0)
-            except ValueError as error:
-                problem = str(error)
-        if problem is None:
-            checked = images.checked(data)
-            problem = checked.problem
-            if problem is None and (checked.width, checked.height) != (SIDE, SIDE):
-                problem = (
-                    f"an image of {checked.width} x {checked.height} pixels, where all of this "
-                    f"dataset have {SIDE} x {SIDE}"
-                )
-        if problem is None:
-            if checked.repair is not None:
-                notes.append(Note(key, "repaired", checked.repair, path, offset))
-            yield key, {"image": checked.data, "label": label, "file_name": key, "bbox": box}
-        elif bad_images == "skip":
-            notes.append(Note(key, "skipped", problem, path, offset))
-        else:
-            raise BadImageError(
-                path,
-                f"{problem}; copy the archive again, or build with --bad-images skip "
-                "to leave such images out",
-                member=key,
-                offset=offset,
-            )
+    images = good_images(rows, reader, bad_images, notes, wrong=_wrong_size)
+    for (row, image), box in zip(images, boxes, strict=True):
+        if image is not None:
+            yield row.key, {"image": image, "label": row.label, "file_name": row.key, "bbox": box}
 
 
-def member_bytes(data: bytes, *, size: int, crc: int, deflated: bool) -> bytes:
-    """The bytes of a zip member from those that are stored.
-
-    Args:
-        data: As they are stored.
-        size: Bytes of the member itself; no more than one more is ever made.
-        crc: CRC-32 of the member itself.
-        deflated: Whether they are compressed.
-
-    Returns:
-        The member.
-
-    Raises:
-        ValueError: They cannot be inflated to that size, or have another CRC-32.
-    """
-    if deflated:
-        inflater = zlib.decompressobj(-15)
-        try:
-            data = inflater.decompress(data, size + 1)
-        except zlib.error as error:
-            raise ValueError(f"its compressed data are damaged ({error})") from None
-        if len(data) != size or not inflater.eof or inflater.unused_data:
-            raise ValueError(
-                f"its compressed data are damaged: they do not make {size:,} bytes, as the "
-                "archive says"
-            )
-    found = zlib.crc32(data)
-    if found != crc:
-        raise ValueError(
-            f"damaged: expected the CRC-32 {crc:08x} that the archive says, found {found:08x}"
-        )
-    return data
+def _wrong_size(image: Checked) -> str | None:
+    """Says so of an image that has not the pixels of all others."""
+    if (image.width, image.height) == (SIDE, SIDE):
+        return None
+    return (
+        f"an image of {image.width} x {image.height} pixels, where all of this dataset have "
+        f"{SIDE} x {SIDE}"
+    )
 
 
 def _box_sizes(rows: pa.Table) -> Mapping[str, np.ndarray]:

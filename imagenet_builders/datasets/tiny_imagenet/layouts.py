@@ -16,21 +16,26 @@ SPLITS = {"train": "train", "validation": "val", "test": "test"}
 """Split to its directory."""
 
 
+KINDS = {"zip": "official archive", "folders": "unpacked archive"}
+"""Kind of source to the layout in words."""
+_ARCHIVE, _FOLDER = KINDS
+
+
 def survey(manual_dir: Path, config: str | None = None) -> Survey:
     """All that is staged of the dataset; see `Dataset.survey`."""
     del config
     require_directory(NAME, manual_dir)
     places: list[tuple[str, Path]] = []
     if (manual_dir / ARCHIVE).is_file():
-        places.append(("zip", manual_dir / ARCHIVE))
+        places.append((_ARCHIVE, manual_dir / ARCHIVE))
     for folder in folders(manual_dir):
         if (folder / CLASS_LIST).is_file():
-            places.append(("folders", folder))
+            places.append((_FOLDER, folder))
     found = {
         split: tuple(
-            Found(split, kind, "official archive" if kind == "zip" else "unpacked archive", (path,))
+            Found(split, kind, KINDS[kind], (path,))
             for kind, path in places
-            if kind == "zip" or (path / directory).is_dir()
+            if kind == _ARCHIVE or (path / directory).is_dir()
         )
         for split, directory in SPLITS.items()
     }

@@ -39,6 +39,8 @@ from imagenet_builders.locate.official import official_archives
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.index import Index
 from imagenet_builders.plan.recipe import SplitRecipe
+from imagenet_builders.sources import kinds
+from imagenet_builders.sources.reader import Access
 from imagenet_builders.sources.rows import row_schema
 
 if TYPE_CHECKING:
@@ -71,7 +73,8 @@ def recipes(manual_dir: Path, room: BuildContext) -> list[SplitRecipe]:
         SourceError: What is staged is damaged, or not all of it is there and `strict` is set.
     """
     contents, found = open_staged(manual_dir, room.options.source)
-    indexes = {split: index_split(split, contents, room) for split in SPLITS}
+    access = kinds.kind(found.kind).access
+    indexes = {split: index_split(split, contents, room, access) for split in SPLITS}
     if not any(map(len, indexes.values())):
         raise StagingError(
             f"nothing of {NAME} is staged: there is {CLASS_LIST} in {contents.path}, but no image"
@@ -132,17 +135,17 @@ def open_staged(manual_dir: Path, source: str | None = None) -> tuple[Contents, 
         say(NAME, wanted[0], (wanted[0], *others.values()))
     label_of = labels.space(NAME).id_of
     path = wanted[0].paths[0]
-    is_archive = wanted[0].kind == "zip"
-    return (Archive if is_archive else Folder)(path, label_of), wanted[0]
+    return (Archive if path.is_file() else Folder)(path, label_of), wanted[0]
 
 
-def index_split(split: str, contents: Contents, room: BuildContext) -> Index:
+def index_split(split: str, contents: Contents, room: BuildContext, access: Access) -> Index:
     """The rows of a split.
 
     Args:
         split: `train`, `validation` or `test`.
         contents: What is staged.
         room: What to index with.
+        access: How the rows are read.
 
     Returns:
         The rows in the order of the source, with three more columns: `bbox` (four float32: ymin,
@@ -164,7 +167,7 @@ def index_split(split: str, contents: Contents, room: BuildContext) -> Index:
 
     if not sources:
         return Index(_schema().empty_table(), ())
-    return room.cache.get([NAME, split], read, make)
+    return room.cache.get([NAME, split], read, make, access)
 
 
 def check_complete(contents: Contents, indexes: Mapping[str, Index]) -> str | None:

@@ -9,9 +9,10 @@ from typing import Any
 
 from imagenet_builders.datasets.description import Config, Dataset, LabelOf, Split
 from imagenet_builders.locate.found import Found, Survey
-from imagenet_builders.locate.search import Layout, Tree, find, require_directory
+from imagenet_builders.locate.search import Layout, Tree, require_directory
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.recipe import SplitRecipe
+from imagenet_builders.sources.kinds import find
 
 NAME = "toy_dataset"
 ARCHIVES = {"train": "toy_train.tar", "validation": "toy_validation.tar"}

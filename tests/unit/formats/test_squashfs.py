@@ -29,6 +29,7 @@ from imagenet_builders.formats.squashfs.tables import SUPERBLOCK_BYTES
 from imagenet_builders.plan.index import to_bytes
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.sources.rows import WHOLE_FILE, SourceFile
+from imagenet_builders.sources.squashfs import KIND
 from imagenet_builders.write import outputs, shard
 from imagenet_builders.write.shard import ShardJob
 
@@ -444,7 +445,18 @@ def test_what_is_read_of_an_image_was_asked_for_ahead(
     )
     monkeypatch.setattr(shard, "_ADVICE_GAP", 0)
     shard.prefetch(
-        ShardJob("train", 0, "", outputs.DEFAULT, make_examples, to_bytes(rows), files, "fail", "")
+        ShardJob(
+            "train",
+            0,
+            "",
+            outputs.DEFAULT,
+            make_examples,
+            to_bytes(rows),
+            files,
+            "fail",
+            "",
+            KIND.access,
+        )
     )
     found: list[tuple[int, int]] = []
     pread = os.pread
@@ -455,7 +467,7 @@ def test_what_is_read_of_an_image_was_asked_for_ahead(
         return pread(fd, size, start)
 
     monkeypatch.setattr(os, "pread", reading)
-    with Reader(files) as reader:
+    with Reader(files, KIND.access) as reader:
         images = {row.path: row.data for row in reader.images(rows)}
     assert {len(data) for data in images.values()} == {each.size for each in members}
     assert asked == sorted(asked)

@@ -14,7 +14,8 @@ import pytest
 
 from imagenet_builders.errors import ArchiveError, OptionError, SourceError
 from imagenet_builders.scratch import gunzip
-from imagenet_builders.scratch.gunzip import space_needed, spilled
+from imagenet_builders.scratch.gunzip import spilled
+from imagenet_builders.sources.gzip_archives import unpacked_bytes
 
 # As incompressible as images are, and more than one read.
 CONTENT = random.Random(0).randbytes(3_500_000)
@@ -91,7 +92,7 @@ def test_the_space_needed_is_said_before_anything_is_written(archive: Path, scra
     assert str(archive) in text
     assert str(scratch) in text
     assert "needs about 3.9 MB there" in text
-    assert space_needed(len(PACKED)) == pytest.approx(3.85e6, rel=0.01)
+    assert unpacked_bytes(len(PACKED)) == pytest.approx(3.85e6, rel=0.01)
 
 
 def test_progress_counts_the_bytes_of_the_archive(archive: Path, scratch: Path):

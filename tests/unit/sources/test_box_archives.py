@@ -119,7 +119,7 @@ def test_several_workers_give_the_rows_of_one(tmp_path: Path):
     with LocalWorkers(2) as workers:
         room = BuildContext(tmp_path / "two", BuildOptions(workers=2), workers)
         two = boxes_.index_boxes(["test"], found(path), boxes_.train_image, tuple(IDS), room).table
-    assert path.stat().st_size > boxes_._SMALL_BYTES
+    assert path.stat().st_size > box_archives._SMALL_BYTES
     assert two.equals(one)
     assert one["key"].to_pylist() == [f"{TENCH}_{n}.JPEG" for n in range(5000)]
 

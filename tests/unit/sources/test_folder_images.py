@@ -12,10 +12,10 @@ from imagenet_builders.locate.listing import list_folders
 from imagenet_builders.sources.folder_images import (
     ImageFolder,
     folder_images,
-    in_batches,
     list_files,
     source_files,
 )
+from imagenet_builders.sources.indexing import in_batches
 from imagenet_builders.sources.rows import WHOLE_FILE, SourceFile, row_schema
 
 PLANT, TENCH = "n00017222", "n01440764"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import os
 import random
@@ -17,14 +16,15 @@ from imagenet_builders.datasets.ilsvrc2012.examples import example_sizes
 from imagenet_builders.datasets.ilsvrc2012.objects import with_objects
 from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.formats.tfrecord.frame import MAX_RECORD_BYTES, frame
-from imagenet_builders.locate.slim_names import shard_sets as sets_of
 from imagenet_builders.plan.index import Index
 from imagenet_builders.plan.plan import plan_split
 from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.sources import shard_sets
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.sources.rows import SourceFile
-from imagenet_builders.sources.slim_tfrecords import box_table, index_shards, read_image
+from imagenet_builders.sources.slim_tfrecords import box_table
+from imagenet_builders.sources.tfrecord import KIND, index_shards
+from imagenet_builders.sources.tfrecord import shard_sets as sets_of
 
 WNIDS = labels.wnids("imagenet2012")
 VALIDATION = labels.validation_labels().tolist()
@@ -115,20 +115,16 @@ def index_or_error(directory: Path):
 def images(table, files) -> dict[str, tuple[int, bytes]]:
     """Key to label and image, each record's checksum having been checked."""
     found = {}
-    columns = ("key", "record_offset", "record_size", "offset", "size")
-    with Reader(files) as reader:
-        for row in table.to_pylist():
-            read = functools.partial(reader.read, row["file"])
-            path = files[row["file"]].path
-            data = read_image(read, path, **{name: row[name] for name in columns})
-            assert data == read(row["offset"], row["size"])
-            found[row["key"]] = row["label"], data
+    with Reader(files, KIND.access) as reader:
+        for row, image in zip(table.to_pylist(), reader.images(table), strict=True):
+            assert image.data == reader.read(row["file"], row["offset"], row["size"])
+            found[row["key"]] = row["label"], image.data
     return found
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_records_of_tensorflow_give_names_labels_images_and_boxes(tmp_path, monkeypatch, workers):
-    monkeypatch.setattr(shard_sets, "_BATCH_BYTES", 1)
+    monkeypatch.setattr(shard_sets, "BATCH_BYTES", 1)
     numbers = (1, 293, 50_000)
     validation = [
         Image(f"ILSVRC2012_val_{n:08d}.JPEG", VALIDATION[n - 1], image_bytes(7_000, n))
@@ -318,7 +314,7 @@ REFUSED = {
     ),
     "an unknown class": (
         instead("image/filename", text(b"n99999999_1.JPEG")),
-        "n99999999 is not a class of this dataset",
+        "n99999999 is not one of the 1,000 classes",
     ),
     "no image": (without("image/encoded"), "expected the feature 'image/encoded'"),
     "no bytes list": (instead("image/encoded", b""), "expected a value, found none"),

@@ -15,13 +15,13 @@ import webdataset
 from imagenet_builders import labels
 from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.labels.image_names import Naming
-from imagenet_builders.locate.shard_names import shard_sets as sets_of
 from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.sources import shard_sets
 from imagenet_builders.sources import webdataset as webdataset_source
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.sources.webdataset import MAX_JSON_BYTES, index_shards
+from imagenet_builders.sources.webdataset import shard_sets as sets_of
 
 WNIDS = labels.wnids("imagenet2012")
 VALIDATION = labels.validation_labels().tolist()
@@ -95,7 +95,7 @@ TRAIN[4] = (f"{WNIDS[3]}_77", 3)
 def test_shards_of_webdatasets_own_writer_give_names_labels_and_images(
     tmp_path, monkeypatch, workers
 ):
-    monkeypatch.setattr(shard_sets, "_BATCH_BYTES", 1)
+    monkeypatch.setattr(shard_sets, "BATCH_BYTES", 1)
     numbers = (1, 293, 50_000)
     validation = [(f"ILSVRC2012_val_{n:08d}", VALIDATION[n - 1]) for n in numbers]
     for split, digits, samples in (("train", 4, TRAIN), ("validation", 2, validation)):

@@ -1,22 +1,17 @@
-"""Counts images and classes where that needs only names: listings and directories of archives."""
+"""Counts the images in folders from listings alone, and says what a build would refuse in them."""
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from imagenet_builders.errors import ArchiveError
-from imagenet_builders.formats import tar
+from imagenet_builders.labels.image_names import IMAGE_FILE
+from imagenet_builders.locate.listing import WNID
 from imagenet_builders.sources.file_lists import MAX_LINE_BYTES
-from imagenet_builders.sources.inspection import WARNING, Counted, Problem
-
-_IMAGE = re.compile(r"[^.].*\.(?:jpe?g|png)", re.IGNORECASE)
-_CLASS = re.compile(r"(?:^|/)(n[0-9]{8})(?:\.tar)?/?$")
-_CLASS_IN_NAME = re.compile(r"(n[0-9]{8})(?:_[0-9]+\.|/)")
+from imagenet_builders.sources.inspection import ERROR, Counted, Problem
 
 # A line of a list that ends in an image's name, however it begins.
 _LISTED = re.compile(rb"(?im)^[^\r\n]*\.(?:jpe?g|png)[ \t\r'\"]*$")
@@ -26,34 +21,19 @@ _MAX_LIST_BYTES = 1 << 30
 
 # One listing each: a second or two over NFS. Beyond that, only names of classes are looked at.
 _MAX_FOLDERS = 2_000
-_MAX_HEADERS = 2_000
 _THREADS = 16
 _SAMPLED = 32
-_NAMED = 5
 
 
-def in_folder(path: Path, *, of_tars: bool | None = None) -> Counted:
-    """Counts in a folder of images, of class folders, or of class tars.
-
-    Args:
-        path: The folder.
-        of_tars: Whether to count class tars, where there may be class folders too; None for
-            whatever there is.
+def in_folder(path: Path) -> Counted:
+    """Counts in a folder of images or of class folders.
 
     Raises:
         OSError: It, or a folder in it, cannot be read.
     """
     names, folders, sample = _listing(path)
     images = _images_in(names)
-    tars = [name for name in names if name.endswith(".tar") and _CLASS.fullmatch(name)]
-    if of_tars is False:
-        tars = []
-    classes = [name for name in folders if _CLASS.search(name)]
-    if tars:
-        some = tars[:: max(1, len(tars) // _SAMPLED)]
-        mean_tar = sum(os.stat(path / name).st_size for name in some) / len(some)
-        wnids = frozenset(name.removesuffix(".tar") for name in tars)
-        return Counted(None, wnids, total_bytes=int(mean_tar * len(tars)))
+    classes = [name for name in folders if WNID.fullmatch(name)]
     if not classes:
         deeper = [name for name in folders if name == "images"]
         if deeper and not images:
@@ -71,27 +51,10 @@ def in_folder(path: Path, *, of_tars: bool | None = None) -> Counted:
     means = [mean for _, mean, _ in each if mean]
     full = frozenset(name for name, (n, _, _) in zip(classes, each, strict=True) if n)
     refused = tuple(one for _, _, strangers in each for one in strangers)
-    loose = next(filter(_IMAGE.fullmatch, names), None)
+    loose = next(filter(IMAGE_FILE.fullmatch, names), None)
     if loose is not None:
         refused = ((str(path / loose), "an image beside class folders"), *refused)
     return Counted(images + sum(n for n, _, _ in each), full, _mean(means), refused=refused)
-
-
-def in_names(names: Iterable[str], belongs: Callable[[str], bool]) -> Counted:
-    """Counts among the names of an archive's members.
-
-    Args:
-        names: All names.
-        belongs: Whether a name is of the split.
-    """
-    images = 0
-    classes: set[str] = set()
-    for name in names:
-        if belongs(name) and _IMAGE.fullmatch(name.rpartition("/")[2]):
-            images += 1
-            if match := _CLASS_IN_NAME.search(name):
-                classes.add(match[1])
-    return Counted(images, frozenset(classes) or None)
 
 
 def in_list(path: Path) -> Counted:
@@ -116,78 +79,39 @@ def in_list(path: Path) -> Counted:
     return Counted(images, frozenset(name.decode() for name in classes) or None)
 
 
-def in_tar(path: Path) -> Counted:
-    """Counts in a small tar of images or of class tars, by their headers.
-
-    Nothing is counted in an archive with many, or with damage, which a look or a build finds.
-
-    Raises:
-        OSError: It cannot be read.
-    """
-    images = 0
-    classes: set[str] = set()
-    left = _MAX_HEADERS
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        for member in tar.walk(fd, str(path)):
-            left -= 1
-            if left < 0:
-                return Counted()
-            if member.kind != "file":
-                continue
-            match = _CLASS.search(member.name)
-            if match is None:
-                images += _IMAGE.fullmatch(member.name.rpartition("/")[2]) is not None
-                continue
-            classes.add(match[1])
-            if left > 0:
-                end = member.offset + member.size
-                inner = tar.walk(fd, str(path), start=member.offset, end=end, inner=member.name)
-                for one in itertools.islice(inner, left):
-                    left -= 1
-                    images += _IMAGE.fullmatch(one.name.rpartition("/")[2]) is not None
-    except ArchiveError:
-        return Counted()
-    finally:
-        os.close(fd)
-    return Counted(images if left > 0 else None, frozenset(classes) or None)
-
-
-def inodes_of_squashfs(path: Path) -> int:
-    """Files and folders in a SquashFS image, as its superblock says.
-
-    Source: squashfs-tools, squashfs_fs.h.
-
-    Raises:
-        OSError: It cannot be read.
-    """
-    with open(path, "rb") as file:
-        return int.from_bytes(file.read(8)[4:], "little")
-
-
-def missing_classes(path: Path, counted: Counted, known: Sequence[str]) -> Problem | None:
-    """The problem of classes that are not there, or None.
+def problems(counted: Counted, lists: Sequence[Path]) -> list[Problem]:
+    """The problems of what a build would end at, once for many of the same.
 
     Args:
-        path: The source.
-        counted: What was counted of it.
-        known: All classes of the dataset.
+        counted: What was counted.
+        lists: The list of the files, if there is one.
     """
-    if counted.classes is None:
-        return None
-    missing = sorted(set(known) - counted.classes)
-    if not missing:
-        return None
-    more = ", ..." if len(missing) > _NAMED else ""
-    return Problem(
-        WARNING,
-        str(path),
-        f"all {len(known):,} classes",
-        f"{len(known) - len(missing):,}; none of {', '.join(missing[:_NAMED])}{more} "
-        f"({len(missing):,} in all)",
-        "a subset, or a copy that was not finished",
-        "copy what is missing, or build without it; --strict refuses it",
-    )
+    if lists and not counted.images:
+        return [
+            Problem(
+                ERROR,
+                str(lists[0]),
+                "a list of images, the path of one a line",
+                "no line of that kind",
+                "a list of something else, or in another encoding than UTF-8",
+                "mend it, or move it away so that the folder is listed",
+            )
+        ]
+    if not counted.refused:
+        return []
+    path, what = counted.refused[0]
+    more = len(counted.refused) - 1
+    others = f", and {more:,} more such things, the last {counted.refused[-1][0]}" if more else ""
+    return [
+        Problem(
+            ERROR,
+            path,
+            "nothing but images in the folders of images, and some in each",
+            what + others,
+            "another program left it, or an unpacking or copy broke off",
+            "remove it, or copy what is missing",
+        )
+    ]
 
 
 def _class_folder(
@@ -205,14 +129,14 @@ def _class_folder(
 
 
 def _images_in(names: Sequence[str]) -> int:
-    return sum(1 for name in names if _IMAGE.fullmatch(name))
+    return sum(1 for name in names if IMAGE_FILE.fullmatch(name))
 
 
 def _strangers(
     path: Path, names: Sequence[str], folders: Sequence[str]
 ) -> tuple[tuple[str, str], ...]:
     """What does not belong in a folder of images."""
-    files = ((name, "a file that is no image") for name in names if not _IMAGE.fullmatch(name))
+    files = ((name, "a file that is no image") for name in names if not IMAGE_FILE.fullmatch(name))
     others = ((name, "a directory among images") for name in folders)
     return tuple((os.path.join(path, name), what) for name, what in (*files, *others))
 

@@ -1,0 +1,256 @@
+"""The kind of source `folders`: images that are files of their own, as an archive unpacks to.
+
+Train images lie in class folders; validation images in one folder or in class folders too; test
+images in one folder. Folders cost one listing each, or none where a list of files is beside them,
+and one `stat` an image: its size decides, as in a build from archives, how many shards there are,
+and no listing has it. Both are done by many at a time, once; then the index is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imagenet_builders.errors import SourceError
+from imagenet_builders.labels.image_names import FILE_PATTERN, Naming
+from imagenet_builders.locate import listing
+from imagenet_builders.locate.access import unreadable
+from imagenet_builders.locate.class_directories import (
+    ANNOTATIONS,
+    CLASS_ARCHIVES,
+    CLASS_FOLDERS,
+    fewer,
+    holding,
+    lists_of,
+)
+from imagenet_builders.locate.found import Found
+from imagenet_builders.locate.listing import WNID
+from imagenet_builders.locate.search import Match, Place, named_directories
+from imagenet_builders.sources import box_folders, folder_counts, folder_images, whole_files
+from imagenet_builders.sources.file_lists import read_list
+from imagenet_builders.sources.folder_images import ImageFolder, named_rows, source_files
+from imagenet_builders.sources.indexing import (
+    Prepared,
+    Runner,
+    in_batches,
+    run_for_table,
+    what_is_passed_over,
+)
+from imagenet_builders.sources.inspection import Counted, Inspection, Problem
+from imagenet_builders.sources.kinds import Copies, Expected, Kind
+from imagenet_builders.sources.reader import Access, ImageRow, Reader, columns
+from imagenet_builders.sources.rows import WHOLE_FILE, Rows, SourceFile
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_BATCH_FOLDERS = 64
+
+
+def recognise(place: Place) -> Iterator[Match]:
+    """Recognises folders that hold images or annotations; see `search.Recognise`."""
+    of_boxes = place.what == "boxes"
+    for path in named_directories(place):
+        wanted = [ANNOTATIONS, CLASS_FOLDERS] if of_boxes else [CLASS_FOLDERS]
+        try:
+            folder, holds = holding(path, wanted)
+        except SourceError as error:
+            yield Match((path,), str(error))
+            continue
+        if folder is not None and of_boxes:
+            yield Match((folder,))
+        elif folder is not None:
+            odd = fewer(CLASS_FOLDERS, CLASS_ARCHIVES, holds)
+            yield Match((folder, *lists_of(place, path.name, folder)), odd=odd)
+
+
+@dataclasses.dataclass(frozen=True)
+class Folders:
+    """The folders of a part of ILSVRC2012.
+
+    Attributes:
+        root: The folder of all of it.
+        classes: Names of the class folders, sorted; empty where the images lie in the root.
+        names: Class folder (or an empty name for the root) to the files in it, where a list says
+            that; else None.
+        passed_over: What else is in the root.
+    """
+
+    root: Path
+    classes: tuple[str, ...]
+    names: dict[str, tuple[str, ...]] | None = None
+    passed_over: tuple[str, ...] = ()
+
+    @property
+    def paths(self) -> list[Path]:
+        """The folders that images lie in."""
+        return [self.root / wnid for wnid in self.classes] or [self.root]
+
+
+def prepare_images(found: Found, naming: Naming, workers: Runner, *, strict: bool) -> Prepared:
+    """Prepares folders to be indexed; see `PrepareImages`."""
+    root, *lists = found.paths
+    folders = _folders(root, lists[0] if lists else None, naming)
+    files = tuple(source_files(folders.paths))
+    return Prepared(
+        files,
+        lambda: _rows(folders, files, naming, workers),
+        tuple(source_files(lists)),
+        what_is_passed_over(root, folders.passed_over, CLASS_FOLDERS.words),
+    )
+
+
+def classes(found: Found) -> tuple[str, ...]:
+    """The classes that there are folders of."""
+    return tuple(listing.list_folders(found.paths[0])[0])
+
+
+def _folders(root: Path, file_list: Path | None, naming: Naming) -> Folders:
+    """Sees how the images of a part lie in a folder, of whose files there may be a list.
+
+    Raises:
+        SourceError: The folder or the list cannot be read, or images lie beside class folders.
+    """
+    if file_list is not None:
+        listed = read_list(file_list, naming.is_image)
+        flat = _is_flat(root, naming)
+        named: dict[str, list[str]] = {}
+        for folder, name in listed:
+            if not flat and folder is None and naming.is_train:
+                folder = name.partition("_")[0]
+            named.setdefault("" if flat else folder or "", []).append(name)
+        if flat or "" not in named:
+            names = {folder: tuple(named[folder]) for folder in sorted(named)}
+            return Folders(root, () if flat else tuple(names), names)
+        warnings.warn(
+            f"{file_list} does not say in which class folders of {root} the images lie; the "
+            "folders are listed instead",
+            stacklevel=2,
+        )
+    if _is_flat(root, naming):
+        return Folders(root, ())
+    wnids, others = listing.list_folders(root)
+    loose = next(filter(naming.is_image, others), None)
+    if loose is not None:  # They were being moved, so that neither is all of them.
+        raise SourceError(
+            f"{root}: expected images or class folders, found images such as {loose!r} and class "
+            "folders; move the rest of them into class folders, or stage the original archive"
+        )
+    return Folders(root, tuple(wnids), passed_over=tuple(others))
+
+
+def _is_flat(root: Path, naming: Naming) -> bool:
+    """Whether images lie in the folder itself: its first entry that means anything says it."""
+    try:
+        with os.scandir(root) as entries:
+            for entry in entries:
+                if WNID.fullmatch(entry.name) is not None:
+                    return False
+                if naming.is_image(entry.name):
+                    return True
+    except OSError as error:
+        raise unreadable(str(root), error) from error
+    return False
+
+
+def _rows(
+    folders: Folders, files: Sequence[SourceFile], naming: Naming, workers: Runner
+) -> pa.Table:
+    """A table of `row_schema()`, with a column `name` where files have other names than keys.
+
+    Raises:
+        SourceError: A folder is empty, cannot be read, or holds something else.
+    """
+    jobs = in_batches(_image_folders(folders, files, naming), _BATCH_FOLDERS)
+    table = run_for_table(workers, folder_images.folder_images, jobs)
+    names: list[str] = []
+    folders_of = folders.classes or (None,)
+    rows = Rows()
+    for name, file, size in columns(table, "key", "file", "size"):
+        try:
+            key, label = naming.row_of_file(name, folders_of[file])
+        except ValueError as error:
+            path = os.path.join(files[file].path, name)
+            raise SourceError(
+                f"{path!r} does not belong in its folder: {error}; remove it, or stage the "
+                "original archive"
+            ) from None
+        rows.add(key, label, file, WHOLE_FILE, size)
+        names.append(name)
+    return named_rows(rows, names, [file.path for file in files])
+
+
+def _image_folders(
+    folders: Folders, files: Sequence[SourceFile], naming: Naming
+) -> Iterator[ImageFolder]:
+    for position, file in enumerate(files):
+        wnid = folders.classes[position] if folders.classes else None
+        pattern, expected = rf".*{FILE_PATTERN}", naming.expected
+        if wnid is not None:
+            try:
+                naming.label_of(wnid)
+            except ValueError as error:
+                raise SourceError(
+                    f"{file.path}: {error}; remove it, or stage the original archive"
+                ) from None
+            if naming.is_train:
+                pattern = rf"{wnid}_[0-9]+{FILE_PATTERN}"
+                expected = f"images such as {wnid}_1.JPEG"
+        names = None if folders.names is None else folders.names[wnid or ""]
+        yield ImageFolder(file, position, -1, pattern, expected, names)
+
+
+def read(reader: Reader, rows: pa.Table) -> Iterator[ImageRow]:
+    """Reads images that are files of their own, a few ahead; see `Access.read`."""
+    each = [
+        (key, label, os.path.join(reader.files[file].path, name or key), size)
+        for key, label, file, size, name in columns(rows, "key", "label", "file", "size", "name")
+    ]
+    whole = whole_files.read_ahead((path, size) for _, _, path, size in each)
+    with contextlib.closing(whole):
+        for key, label, path, size in each:
+            data = next(whole)
+            reader.bytes_read += size
+            yield ImageRow(key, label, path, 0, data)
+
+
+def nothing_ahead(reader: Reader, rows: pa.Table) -> list[tuple[int, int, int]]:
+    """Nothing is asked for beforehand; see `Access.ranges`."""
+    del reader, rows
+    return []
+
+
+def copies(found: Found) -> Copies:
+    """What is copied: nothing but the list of the files; see `Kind.copies`."""
+    return Copies(beside=found.paths[1:], linked=found.paths[:1])
+
+
+def count(
+    found: Found, inspected: Mapping[Path, Inspection], expected: Expected
+) -> tuple[Counted, list[Problem]]:
+    """Counts images in folders, or in the list of them; see `Kind.count`."""
+    root, *lists = found.paths
+    if lists:
+        counted = folder_counts.in_list(lists[0])
+    else:
+        inside = (root / name for name in expected.folders)
+        counted = folder_counts.in_folder(next(filter(os.path.isdir, inside), root))
+    return counted, folder_counts.problems(counted, lists)
+
+
+KIND = Kind(
+    name="folders",
+    form="folder",
+    recognise=recognise,
+    access=Access(read, nothing_ahead),
+    images=prepare_images,
+    classes=classes,
+    boxes=box_folders.prepare_boxes,
+    copies=copies,
+    count=count,
+)

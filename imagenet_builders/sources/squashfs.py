@@ -1,0 +1,191 @@
+"""The kind of source `squashfs`: an image of a folder of images, which is read without mounting it.
+
+Source: Linux, `fs/squashfs/squashfs_fs.h`; what is in a superblock.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imagenet_builders.errors import ArchiveError, SourceError
+from imagenet_builders.labels.image_names import Naming
+from imagenet_builders.locate.class_directories import CLASS_FOLDERS
+from imagenet_builders.locate.found import Found
+from imagenet_builders.locate.listing import LIST_ENDING, WNID
+from imagenet_builders.sources.folder_images import named_rows
+from imagenet_builders.sources.indexing import Prepared, Runner, what_is_passed_over
+from imagenet_builders.sources.inspection import WARNING, Counted, Inspection, Problem, Wrong
+from imagenet_builders.sources.kinds import Expected, Kind
+from imagenet_builders.sources.reader import Access, ImageRow, Reader, columns
+from imagenet_builders.sources.rows import (
+    WHOLE_FILE,
+    Rows,
+    SourceFile,
+    check_not_too_many,
+    number_array,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from imagenet_builders.formats.squashfs.image import SquashFSImage
+
+_MAGIC = b"hsqs"
+_BYTES_USED = struct.Struct("<40xQ")
+_INODES = struct.Struct("<4xI")
+
+
+def prepare_images(found: Found, naming: Naming, workers: Runner, *, strict: bool) -> Prepared:
+    """Prepares an image to be indexed; see `PrepareImages`.
+
+    It is listed in this process: a chain of directories, each known from the one before.
+    """
+    file = SourceFile.of(found.paths[0])
+    return Prepared(
+        (file,),
+        lambda: _rows(file, naming, strict=strict),
+        how=("strict",) if strict else (),
+    )
+
+
+def _rows(file: SourceFile, naming: Naming, *, strict: bool) -> pa.Table:
+    """The rows of the images in a SquashFS image.
+
+    As in folders, what lies beside class folders is passed over with a warning. So is a list of the
+    files: nobody can remove it from an image.
+
+    Returns:
+        A table of `row_schema()` and the columns `name` and `reference`.
+
+    Raises:
+        ArchiveError: It is damaged, or holds something else.
+        SourceError: It holds what would be passed over, and `strict` is set.
+        OptionError: A package to unpack it is not installed.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    from imagenet_builders.formats.squashfs.image import list_files
+
+    rows = Rows()
+    names: list[str] = []
+    references: list[int] = []
+    others: list[str] = []
+    for member in list_files(file.path):
+        folder, _, name = member.path.rpartition("/")
+        folder = folder.rpartition("/")[2]
+        in_class = folder if WNID.fullmatch(folder) else None
+        is_beside = naming.is_train and in_class is None and not naming.is_image(name)
+        if is_beside or name.lower().endswith(LIST_ENDING):
+            others.append(member.path)
+            continue
+        try:
+            if member.kind != "file":
+                raise ValueError(f"a {member.kind} where only plain files belong")
+            key, label = naming.row_of_file(name, in_class)
+        except ValueError as error:
+            raise ArchiveError(
+                file.path,
+                f"this file does not belong in the image: {error}; check what it was made of",
+                member=member.path,
+            ) from None
+        rows.add(key, label, 0, WHOLE_FILE, member.size)
+        check_not_too_many(file.path, len(rows))
+        names.append(member.path)
+        references.append(member.reference)
+    odd = what_is_passed_over(
+        Path(file.path), others, CLASS_FOLDERS.words if naming.is_train else "images"
+    )
+    if odd is not None:
+        if strict:
+            raise SourceError(f"{odd}; make the image without it, or build without --strict")
+        warnings.warn(f"{odd}; it is passed over", stacklevel=4)
+    if not rows:
+        raise ArchiveError(file.path, f"there are no {naming.expected} in it; check what it is")
+    table = named_rows(rows, names, [file.path])
+    column = number_array(np.array(references, np.int64), pa.int64())
+    return table.append_column("reference", column)
+
+
+def classes(found: Found) -> tuple[str, ...]:
+    """The class folders in an image."""
+    from imagenet_builders.formats.squashfs.image import list_files
+
+    folders = {member.path.rpartition("/")[0] for member in list_files(found.paths[0])}
+    names = {folder.rpartition("/")[2] for folder in folders}
+    return tuple(sorted(name for name in names if WNID.fullmatch(name)))
+
+
+def read(reader: Reader, rows: pa.Table) -> Iterator[ImageRow]:
+    """Reads images by the references of their inodes; see `Access.read`."""
+    names = ("key", "label", "file", "size", "name", "reference")
+    for key, label, file, size, name, reference in columns(rows, *names):
+        name = name or key
+        data = reader.opened(file, _open).read(reference, size, name)
+        reader.bytes_read += size
+        yield ImageRow(key, label, os.path.join(reader.files[file].path, name), 0, data)
+
+
+def ranges(reader: Reader, rows: pa.Table) -> Iterator[tuple[int, int, int]]:
+    """Where images lie, as their inodes say; see `Access.ranges`."""
+    # As the inodes lie, so that each block of them is read once.
+    rows = rows.sort_by([("file", "ascending"), ("reference", "ascending")])
+    for file, reference, size in columns(rows, "file", "reference", "size"):
+        for start, length in reader.opened(file, _open).ranges(reference, size):
+            yield file, start, length
+
+
+def _open(path: str) -> SquashFSImage:
+    from imagenet_builders.formats.squashfs.image import SquashFSImage
+
+    return SquashFSImage(path)
+
+
+def inspect(path: Path, fd: int, size: int) -> tuple[Wrong | None, None]:
+    """What is wrong with the superblock of an image; see `Kind.inspect`."""
+    block = os.pread(fd, 96, 0)
+    if not block.startswith(_MAGIC) or len(block) < _BYTES_USED.size:
+        return Wrong("a SquashFS image", f"data that begin with {block[:8]!r}"), None
+    (used,) = _BYTES_USED.unpack_from(block)
+    if used <= size:
+        return None, None
+    return Wrong(
+        f"a SquashFS image of {used:,} bytes, as it says itself",
+        f"{size:,} bytes",
+        "the copy was cut off or is not done yet",
+    ), None
+
+
+def count(
+    found: Found, inspected: Mapping[Path, Inspection], expected: Expected
+) -> tuple[Counted, list[Problem]]:
+    """Says where an image has fewer files than there should be images; see `Kind.count`."""
+    with open(found.paths[0], "rb") as file:
+        (inodes,) = _INODES.unpack(file.read(_INODES.size))
+    if expected.images is None or inodes >= expected.images:
+        return Counted(), []
+    return Counted(), [
+        Problem(
+            WARNING,
+            str(found.paths[0]),
+            f"{expected.images:,} images",
+            f"{inodes:,} files and folders, as its first bytes say",
+            "a subset, or an image that was made of a copy that was not finished",
+            "make it again, or build without what is missing; --strict refuses it",
+        )
+    ]
+
+
+KIND = Kind(
+    name="squashfs",
+    access=Access(read, ranges),
+    images=prepare_images,
+    classes=classes,
+    inspect=inspect,
+    count=count,
+)

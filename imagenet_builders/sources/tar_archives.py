@@ -1,0 +1,230 @@
+"""The kind of source `tar`: official archives, of images or of one tar for each class.
+
+An archive of train images is a tar of class tars, any other a flat tar; the patch of the test
+archive replaces images of it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imagenet_builders import labels
+from imagenet_builders.errors import ArchiveError, SourceError
+from imagenet_builders.formats import tar, tar_header
+from imagenet_builders.formats.tar import MAX_PADDING
+from imagenet_builders.labels.image_names import IMAGE_FILE, Naming
+from imagenet_builders.locate.found import Found
+from imagenet_builders.locate.official import check_image_count, official_archives
+from imagenet_builders.sources import box_archives, tar_images
+from imagenet_builders.sources.indexing import Prepared, Runner, run_for_table
+from imagenet_builders.sources.inspection import (
+    COPY_AGAIN,
+    Counted,
+    Inspection,
+    Problem,
+    Wrong,
+)
+from imagenet_builders.sources.kinds import Expected, Kind
+from imagenet_builders.sources.rows import Rows, SourceFile, check_not_too_many
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_END_OF_TAR = 1024
+_TAIL_BYTES = 16 << 10
+
+# Of the official archive all is known, so that counting in others is enough; so much is read.
+_COUNTED_BYTES = 1 << 30
+_MAX_HEADERS = 2_000
+_CLASS = re.compile(r"(?:^|/)(n[0-9]{8})(?:\.tar)?/?$")
+
+
+def prepare_images(found: Found, naming: Naming, workers: Runner, *, strict: bool) -> Prepared:
+    """Prepares an archive, and its patch if it has one, to be indexed; see `PrepareImages`."""
+    files = tuple(map(SourceFile.of, found.paths))
+
+    def make() -> pa.Table:
+        if naming.is_train:
+            table = _class_tars_in(files[0], naming, workers)
+        else:
+            rows = tar_images.flat_images(files[0], 0, naming.row_of)
+            for position, patch in enumerate(files[1:], start=1):
+                _apply_patch(rows, patch, position, naming)
+            table = rows.table()
+        check_image_count(found.paths[0], files[0].size, table.num_rows)
+        return table
+
+    return Prepared(files, make)
+
+
+def _class_tars_in(file: SourceFile, naming: Naming, workers: Runner) -> pa.Table:
+    tars = tar_images.class_tars(file, naming.label_of)
+    table = run_for_table(
+        workers,
+        tar_images.class_images,
+        tar_images.jobs_of_archive(file, 0, tars),
+        counted=lambda count: check_not_too_many(file.path, count),
+    )
+    if naming.part == "train":
+        _check_class_counts(file, table)
+    return table
+
+
+def _check_class_counts(file: SourceFile, table: pa.Table) -> None:
+    """In an archive of the official size, every class has its official number of images."""
+    official = official_archives()["ILSVRC2012_img_train.tar"]
+    if file.size != official.size:
+        return
+    found = Counter(table["label"].to_pylist())
+    for label, (wnid, expected) in enumerate(labels.train_counts().items()):
+        if found[label] != expected:
+            raise SourceError(
+                f"{file.path}: class {wnid} has {found[label]:,} images instead of the official "
+                f"{expected:,}, though the archive has the official size of {file.size:,} bytes; "
+                f"compare its MD5 with {official.md5} and copy it again"
+            )
+
+
+def _apply_patch(rows: Rows, patch: SourceFile, position: int, naming: Naming) -> None:
+    """Lets rows point to the patch where it has an image of the same name."""
+    at = {key: row for row, key in enumerate(rows.keys)}
+    patched = tar_images.flat_images(patch, position, naming.row_of)
+    if not patched:  # As a copy into a preallocated file leaves it, which would pass unnoticed.
+        raise ArchiveError(
+            patch.path,
+            "there is no image in this patch of the test archive; copy it again, or move it away "
+            "to build without it",
+        )
+    first: dict[str, int] = {}
+    for key, offset, size in zip(patched.keys, patched.offsets, patched.sizes, strict=True):
+        if first.setdefault(key, offset) != offset:
+            raise ArchiveError(
+                patch.path,
+                f"this image is there twice, first at byte {first[key]:,}, and only one of them "
+                "can replace that of the test archive; copy the patch again",
+                member=key,
+                offset=offset,
+            )
+        if key not in at:
+            raise ArchiveError(
+                patch.path,
+                "the patch replaces images of the test archive, but the test archive has no such "
+                "image; check that both are complete",
+                member=key,
+                offset=offset,
+            )
+        row = at[key]
+        rows.files[row], rows.offsets[row], rows.sizes[row] = position, offset, size
+
+
+def classes(found: Found) -> tuple[str, ...]:
+    """The classes of the tars in an archive of train images."""
+    tars = tar_images.class_tars(SourceFile.of(found.paths[0]), lambda wnid: 0)
+    return tuple(sorted(class_tar.wnid for class_tar, _ in tars))
+
+
+def inspect(path: Path, fd: int, size: int) -> tuple[Wrong | None, None]:
+    """What is wrong with the ends of a tar; see `Kind.inspect`."""
+    return _wrong(fd, size), None
+
+
+def _wrong(fd: int, size: int) -> Wrong | None:
+    block = os.pread(fd, tar_header.BLOCK, 0)
+    expected = "a tar archive"
+    if not any(block):
+        return Wrong(
+            expected,
+            "zeros where the first header should be",
+            "a copy into a file that was made at its full size first, which is not done yet or "
+            "broke off",
+        )
+    if not is_header(block):
+        return Wrong(expected, *foreign(block))
+    tail = os.pread(fd, _TAIL_BYTES, max(0, size - _TAIL_BYTES))
+    if any(tail[-_END_OF_TAR:]) or len(tail) < _END_OF_TAR:
+        odd = "" if size % tar_header.BLOCK == 0 else f" (no multiple of {tar_header.BLOCK})"
+        return Wrong(
+            "a tar archive that ends in two blocks of zeros",
+            f"{size:,} bytes{odd}, and others at the end",
+            "the copy was cut off or is not done yet, or something was appended",
+        )
+    zeros = MAX_PADDING + _END_OF_TAR
+    if not any(tail) and size > zeros and not any(os.pread(fd, zeros, size - zeros)):
+        return Wrong(
+            "a tar archive with an end",
+            f"{size:,} bytes, of which the last million and more are zeros",
+            "a copy into a file that was made at its full size first, which is not done yet or "
+            "broke off",
+        )
+    return None
+
+
+def is_header(block: bytes) -> bool:
+    """Whether a block is the header of a member of a tar."""
+    return len(block) == tar_header.BLOCK and tar_header.has_right_checksum(block)
+
+
+def foreign(block: bytes) -> tuple[str, str, str]:
+    """Found, cause and action, from the words that a build has for a file that is no tar."""
+    said = tar_header.describe_foreign(block)
+    found, _, rest = said.removeprefix("expected a tar archive, found ").partition(";")
+    first, _, cause = found.partition(", ")
+    return first, cause, rest.strip() or COPY_AGAIN
+
+
+def count(
+    found: Found, inspected: Mapping[Path, Inspection], expected: Expected
+) -> tuple[Counted, list[Problem]]:
+    """Counts images in a small archive, by their headers; see `Kind.count`."""
+    path = found.paths[0]
+    if (inspected[path].size or 0) > _COUNTED_BYTES:
+        return Counted(), []
+    return _counted(path), []
+
+
+def _counted(path: Path) -> Counted:
+    """Nothing is counted in an archive with many members, or with damage, which a build finds."""
+    images = 0
+    wnids: set[str] = set()
+    left = _MAX_HEADERS
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        for member in tar.walk(fd, str(path)):
+            left -= 1
+            if left < 0:
+                return Counted()
+            if member.kind != "file":
+                continue
+            match = _CLASS.search(member.name)
+            if match is None:
+                images += IMAGE_FILE.fullmatch(member.name.rpartition("/")[2]) is not None
+                continue
+            wnids.add(match[1])
+            if left > 0:
+                end = member.offset + member.size
+                inner = tar.walk(fd, str(path), start=member.offset, end=end, inner=member.name)
+                for one in itertools.islice(inner, left):
+                    left -= 1
+                    images += IMAGE_FILE.fullmatch(one.name.rpartition("/")[2]) is not None
+    except ArchiveError:
+        return Counted()
+    finally:
+        os.close(fd)
+    return Counted(images if left > 0 else None, frozenset(wnids) or None)
+
+
+KIND = Kind(
+    name="tar",
+    takes_patch=True,
+    images=prepare_images,
+    classes=classes,
+    boxes=box_archives.prepare_boxes,
+    inspect=inspect,
+    count=count,
+)

@@ -1,0 +1,165 @@
+"""The kind of source `tfrecord`: TFRecords of TensorFlow's slim, such as `train-00000-of-01024`.
+
+What is in the records, `slim_tfrecords` knows. A row points to the image where it lies within its
+record, and to the record, whose checksum is looked at when the image is read.
+
+    sets = shard_sets(os.listdir(directory))        # {"train": ShardSet, "validation": ShardSet}
+    files = source_files(directory / name for name in sets["train"].names)
+    table = index_shards("train", files, workers)   # columns of slim_schema()
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imagenet_builders.errors import ArchiveError
+from imagenet_builders.formats.tfrecord import frame
+from imagenet_builders.labels.image_names import Naming
+from imagenet_builders.sources import shard_sets as sets
+from imagenet_builders.sources import slim_tfrecords
+from imagenet_builders.sources.indexing import Runner
+from imagenet_builders.sources.inspection import Wrong
+from imagenet_builders.sources.kinds import Kind
+from imagenet_builders.sources.reader import Access, ImageRow, Reader, columns
+from imagenet_builders.sources.rows import SourceFile
+from imagenet_builders.sources.shard_sets import ShardSet
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SHARD = re.compile(r"(train|validation)-([0-9]{5,})-of-([0-9]{5,})")
+"""The name of a shard; its groups are the split, the number, and how many there are."""
+
+
+def shard_sets(names: Iterable[str]) -> dict[str, ShardSet]:
+    """The sets of shards among the names in a directory.
+
+    Args:
+        names: File names; those that are not of shards are passed over.
+
+    Returns:
+        Split (`train`, `validation`) to its shards.
+
+    >>> shard_sets(["train-00001-of-00002", "idx_dir"])["train"].problem
+    'expected 2 shards, found 1: train-00000-of-00002 is missing; copy the missing files'
+    """
+    found: dict[str, list[tuple[int, str]]] = {}
+    counts: dict[str, set[str]] = {}
+    for name in names:
+        match = SHARD.fullmatch(name)
+        if match is not None:
+            found.setdefault(match[1], []).append((int(match[2]), name))
+            counts.setdefault(match[1], set()).add(match[3])
+    result = {}
+    for split, numbers in found.items():
+        first, *others = sorted(counts[split])
+        if others:
+            ordered = tuple(name for _, name in sorted(numbers))
+            problem = f"some are of {int(first):,} and others of {int(others[0]):,}; keep one set"
+            result[split] = ShardSet(ordered, problem)
+            continue
+        name_of = functools.partial(_shard_name, split, first)
+        result[split] = sets.numbered_set(numbers, name_of, int(first))
+    return result
+
+
+def _shard_name(split: str, count: str, number: int) -> str:
+    return f"{split}-{number:05}-of-{count}"
+
+
+def index_shards(split: str, files: Sequence[SourceFile], workers: Runner) -> pa.Table:
+    """The rows of a split.
+
+    Args:
+        split: `train` or `validation`.
+        files: All its shards, in the order of `ShardSet.names`; the files of the index.
+        workers: Who reads them.
+
+    Returns:
+        A table of `slim_schema()`, in the order of the shards and of each shard.
+
+    Raises:
+        SourceError: A shard is missing, changed, or cannot be opened.
+        ArchiveError: A shard is damaged or empty, a record is not one of slim, or its label is not
+            that of the image's name.
+    """
+    import numpy as np
+
+    sets.check_complete(split, files, shard_sets)
+    table = sets.index(slim_tfrecords.shards_table, split, files, workers)
+    _check_even(split, files, np.bincount(table["file"].to_numpy(), minlength=len(files)).tolist())
+    return table
+
+
+def _check_even(split: str, files: Sequence[SourceFile], counts: Sequence[int]) -> None:
+    """Refuses a shard that ends at a record's end, but earlier than it should.
+
+    Nothing within it tells. But all shards of slim have the same number of images, give or take
+    one; and where all images of the split are there, nothing is missing however they are shared.
+    """
+    official = Naming(split).official_images
+    most = max(counts)
+    if sum(counts) == official or most - min(counts) <= 1:
+        return
+    short = [position for position, count in enumerate(counts) if count < most - 1]
+    file, more = files[short[0]], len(short) - 1
+    raise ArchiveError(
+        file.path,
+        f"expected {most:,} records as in other shards of the split, found {counts[short[0]]:,}"
+        + (f" (and {more:,} more shards are as short)" if more else "")
+        + f", and in all {sum(counts):,} images where ImageNet has {official:,}; the file was cut "
+        "off at a record's end, copy it again",
+        offset=file.size,
+    )
+
+
+def read(reader: Reader, rows: pa.Table) -> Iterator[ImageRow]:
+    """Reads images from records whose checksums are right; see `Access.read`.
+
+    Raises:
+        ArchiveError: A checksum is wrong.
+        SourceError: A file ends before a record, or changed.
+    """
+    names = ("key", "label", "file", "offset", "size", "record_offset", "record_size")
+    for key, label, file, offset, size, begin, length in columns(rows, *names):
+        path = reader.files[file].path
+        record = reader.read(file, begin, length)
+        head, tail = frame.HEAD_BYTES, frame.TAIL_BYTES
+        damage = frame.data_damage(record[head:-tail], record[-tail:])
+        if damage is not None:
+            raise ArchiveError(path, f"{damage}; {slim_tfrecords.AGAIN}", member=key, offset=begin)
+        start = offset - begin
+        yield ImageRow(key, label, path, offset, record[start : start + size])
+
+
+def ranges(reader: Reader, rows: pa.Table) -> Iterator[tuple[int, int, int]]:
+    """Where the records of images lie; see `Access.ranges`."""
+    return columns(rows, "file", "record_offset", "record_size")
+
+
+def inspect(path: Path, fd: int, size: int) -> tuple[Wrong | None, None]:
+    """What is wrong with the length of the first record; see `Kind.inspect`."""
+    length = os.pread(fd, 12, 0)
+    if len(length) == 12 and int.from_bytes(length[:8], "little") + 16 <= size:
+        return None, None
+    return Wrong(
+        "records, each with its length in front",
+        f"{size:,} bytes that begin with {length[:8]!r}",
+        "the copy was cut off, or this is no TFRecord file",
+    ), None
+
+
+KIND = Kind(
+    name="tfrecord",
+    recognise=functools.partial(sets.recognise_sets, shard_sets),
+    access=Access(read, ranges),
+    images=functools.partial(sets.prepare_images, index_shards),
+    boxes_of_images=slim_tfrecords.box_table,
+    inspect=inspect,
+    not_whole=sets.not_whole,
+)

@@ -13,6 +13,7 @@ _OTHERS = {
     "the last attempt has no pause",
     "there already is an output named …",
     "there is a dataset … already",
+    "there is a kind of source … already",
 }
 
 

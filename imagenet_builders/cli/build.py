@@ -159,8 +159,8 @@ def run(arguments: argparse.Namespace) -> None:
                 data_dir=arguments.data_dir,
                 config=each,
                 options=options,
+                copies=copies,
             )
-            builder.done_with_copy = copies.hand_on
             copies.next_turn()
             try:
                 _build_one(builder, config, arguments.file_format)

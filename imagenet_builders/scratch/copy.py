@@ -16,6 +16,8 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from imagenet_builders.errors import OptionError, SourceError
 from imagenet_builders.scratch import places
@@ -38,6 +40,8 @@ class _ChangedError(SourceError):
 @dataclasses.dataclass(frozen=True)
 class ScratchCopy:
     """A copy of staged archives to build from, or the original where nothing was copied.
+
+    A context manager: with the block ends the lock of the copy, which stays unless it was removed.
 
     Attributes:
         manual_dir: What to build from: it has the archives under the same names, and links to the
@@ -62,21 +66,30 @@ class ScratchCopy:
         return os.path.join(os.path.abspath(self.original), path[len(copied) :])
 
     def remove(self) -> None:
-        """Removes the copy; to be called before `close`."""
+        """Removes the copy; to be called before the block ends."""
         if self.place is not None:
             places.remove_place(self.place)
 
-    def note_kept_copy(self, error: BaseException) -> None:
-        """Adds to the error with which a build ended what was read, and that it is kept."""
-        if self.place is not None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Lets other builds use the copy; adds to an error that it is kept."""
+        if error is not None and self.place is not None and self.place.exists():
             error.add_note(
                 f"the copies of {size_text(self.size)} that were read are kept in {self.place}; "
                 "run the same command again to build from them, or remove them if the originals "
                 "are sound"
             )
+        self.close()
 
     def close(self) -> None:
-        """Lets others use the copy, which stays for the next build unless it was removed."""
+        """Lets other builds use the copy."""
         if self.lock is not None:
             with contextlib.suppress(OSError):
                 os.close(self.lock)

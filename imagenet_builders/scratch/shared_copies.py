@@ -98,11 +98,8 @@ class SharedCopies:
             # Another build that uses them will remove them.
             with contextlib.suppress(OSError, ImagenetBuildersError):
                 lock = places.locked(place)
-                copy = ScratchCopy(place / places.FILES, manual_dir, 0, place, lock)
-                try:
+                with ScratchCopy(place / places.FILES, manual_dir, 0, place, lock) as copy:
                     self.hand_on(copy)
-                finally:
-                    copy.close()
 
     def note_kept_copy(self, error: BaseException) -> None:
         """Adds to the error with which the command ends that copies for later datasets are kept."""

@@ -28,7 +28,7 @@ from pathlib import Path
 from imagenet_builders.errors import OptionError
 from imagenet_builders.formats import zip_members
 from imagenet_builders.formats.zip_members import ZipMember
-from imagenet_builders.plan.context import BuildContext
+from imagenet_builders.plan.context import BuildContext, Origin
 from imagenet_builders.sources.rows import SourceFile, opened
 from imagenet_builders.words import size_text, sizes_apart
 
@@ -92,7 +92,8 @@ def check(jobs: Sequence[Job], room: BuildContext) -> None:
 class Unpacked:
     """The unpacked files of one dataset and configuration.
 
-    While it lives, a shared lock keeps other builds that use the same files from removing them.
+    A shared lock keeps other builds that use the same files from removing them, until the build has
+    ended. When the dataset is published, the files are removed.
 
     Args:
         name: The dataset and its configuration, for messages.
@@ -104,6 +105,8 @@ class Unpacked:
         self._room = room
         self._directory = room.scratch / f"{name.replace('/', '-')}.unpacked"
         self._lock: int | None = None
+        room.at_end.callback(self.close)
+        room.when_built.callback(self.remove)
         # A file here to the archive, and the names inside of it, that it comes from.
         self._origins: dict[str, tuple[str, tuple[str, ...]]] = {}
 
@@ -139,7 +142,7 @@ class Unpacked:
             parts = (*parts, *filter(None, (inner, member.name)))
             path = os.path.abspath(target)
             self._origins[path] = archive, parts
-            self._room.unpacked[path] = f"{archive} ({'/'.join(parts)}, unpacked)"
+            self._room.unpacked[path] = Origin(archive, f"{archive} ({'/'.join(parts)}, unpacked)")
         return targets
 
     def remove(self) -> None:
@@ -156,9 +159,6 @@ class Unpacked:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
-
-    def __del__(self) -> None:
-        self.close()
 
     def _take_lock(self) -> None:
         """Locks the directory, which it makes; removes what an interrupted run left half done."""

@@ -141,8 +141,8 @@ def test_what_changes_between_two_datasets_is_copied_again(
 
     publish = BuildSession.publish
 
-    def then_change(self: BuildSession) -> None:
-        publish(self)
+    def then_change(self: BuildSession, *, replace: bool) -> None:
+        publish(self, replace=replace)
         with contextlib.suppress(FileExistsError):
             (tmp_path / "changed").mkdir()
             (family / VAL).touch()

@@ -35,7 +35,7 @@ from imagenet_builders.run.choose import as_workers_see, make_workers, shared_sc
 from imagenet_builders.run.jobs import Workers
 from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.scratch.copy import ScratchCopy
-from imagenet_builders.scratch.copy_first import staged_sources
+from imagenet_builders.scratch.copy_first import copy_first
 from imagenet_builders.scratch.original_names import naming_originals
 from imagenet_builders.scratch.shared_copies import SharedCopies
 from imagenet_builders.scratch.space import check_scratch
@@ -72,7 +72,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         self.results: list[SplitResult] = []
         """What the last build of this object wrote, split by split; empty if it was there."""
         self._plans: dict[str, str] = {}
-        self._done_with_copy = copies.hand_on if copies else ScratchCopy.remove
+        self._done_with_copy = copies.pass_on if copies else ScratchCopy.remove
         self._running: Running | None = None
         self._at_end = contextlib.ExitStack()
         self._when_built = contextlib.ExitStack()
@@ -275,7 +275,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         check_scratch(scratch, options)
         manual_dir = as_workers_see(tfds_request.manual_dir_of(dl_manager), download_config)
         with make_workers(options, download_config, session.job_dir, manual_dir) as workers:
-            copy = staged_sources(
+            copy = copy_first(
                 "/".join(filter(None, (self.name, self.builder_config_name))),
                 self.survey,
                 manual_dir,

@@ -190,7 +190,7 @@ def write_splits(
                 todo.remove(marked[position])
                 results.append(result)
         if results:
-            progress.say(f"{name}: {len(results):,} shards are finished already")
+            progress.announce(f"{name}: {len(results):,} shards are finished already")
         left = sum(sizes[shard.which][shard.number] for shard in todo)
         left += BYTES_A_RECORD * images
         check_space(incomplete.shards, left, _FILES_A_SHARD * len(todo))

@@ -28,6 +28,7 @@ from typing import IO, Self
 
 from imagenet_builders.errors import ArchiveError, OptionError, SourceError
 from imagenet_builders.plan.context import BuildContext
+from imagenet_builders.scratch.locks import remove_unless_shared
 from imagenet_builders.sources.gzip_archives import unpacked_bytes
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.words import size_text, sizes_apart
@@ -42,7 +43,7 @@ _MAX_GROWTH = 3
 _ALWAYS_ALLOWED = 1 << 30
 
 
-def spilled(
+def gunzipped(
     archive: Path,
     directory: Path,
     *,
@@ -106,18 +107,7 @@ def keep(plain: Path, context: BuildContext) -> None:
     context.at_end.callback(os.close, fd)
     with contextlib.suppress(OSError):
         fcntl.flock(fd, fcntl.LOCK_SH)
-    context.when_built.callback(_remove_unless_used, fd, plain.parent)
-
-
-def _remove_unless_used(fd: int, directory: Path) -> None:
-    """Removes a directory unless another build has a lock on the open file in it."""
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return
-    except OSError:
-        pass  # The file system has no locks.
-    shutil.rmtree(directory, ignore_errors=True)
+    context.when_built.callback(remove_unless_shared, plain.parent, fd)
 
 
 def _is_whole(plain: Path, state: Path, source: SourceFile) -> bool:

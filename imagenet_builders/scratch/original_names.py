@@ -34,7 +34,7 @@ def naming_originals(copy: ScratchCopy, unpacked: Mapping[str, Origin]) -> Itera
     def renamed(text: str) -> str:
         for path, origin in unpacked.items():
             text = text.replace(path, origin.name)
-        if copy.place is None:
+        if copy.directory is None:
             return text
         # Where the copy is may be known by a relative path, which ends the absolute one.
         text = text.replace(os.path.abspath(copy.manual_dir), os.path.abspath(copy.original))

@@ -24,8 +24,8 @@ from support.corpora.ilsvrc2012 import TRAIN, VAL
 from support.paths import DUMMY_DATA
 
 from imagenet_builders.options import BuildOptions
-from imagenet_builders.scratch import places
-from imagenet_builders.scratch.copy import staged_copy
+from imagenet_builders.scratch import copy_dirs
+from imagenet_builders.scratch.copy import copy_to_scratch
 from imagenet_builders.scratch.to_copy import ToCopy
 
 BOXES = ("ILSVRC2012_bbox_train_v2.tar.gz", "ILSVRC2012_bbox_val_v3.tgz")
@@ -159,8 +159,8 @@ def test_copies_that_another_build_uses_are_left_to_it(family: Path, tmp_path: P
     """What cannot be handed on is copied again; here, not even that can be done."""
     argv = arguments(family, tmp_path / "built", scratch)
     of_builds = BuildOptions(scratch_dir=str(scratch)).scratch_for(scratch)
-    stage = places.stage_directory(of_builds)
-    place = places.place_of(stage, "imagenet2012_localization", family)
+    stage = copy_dirs.parent_of(of_builds)
+    place = copy_dirs.directory_of(stage, "imagenet2012_localization", family)
     place.mkdir(parents=True)
     with open(place / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -239,17 +239,17 @@ def test_nothing_is_written_behind_the_link_of_an_earlier_run(tmp_path: Path, sc
     )
     before = command_line.snapshot(manual_dir)
     folder = ToCopy((manual_dir / "a.tar",), (manual_dir / "train",))
-    copy = staged_copy(manual_dir, folder, scratch / "s", "x")
+    copy = copy_to_scratch(manual_dir, folder, scratch / "s", "x")
     assert (copy.manual_dir / "train").readlink() == manual_dir / "train"
     assert (copy.manual_dir / "train" / "n01440764" / "x.JPEG").read_bytes() == b"x"
     copy.close()
     tars = ToCopy((manual_dir / "train" / "n01440764.tar",))
-    copy = staged_copy(manual_dir, tars, scratch / "s", "x")
+    copy = copy_to_scratch(manual_dir, tars, scratch / "s", "x")
     assert not (copy.manual_dir / "train").is_symlink()
     assert [path.name for path in (copy.manual_dir / "train").iterdir()] == ["n01440764.tar"]
     assert copies(scratch) == {"train/n01440764.tar": copy.manual_dir / "train" / "n01440764.tar"}
     copy.close()
-    copy = staged_copy(manual_dir, folder, scratch / "s", "x")
+    copy = copy_to_scratch(manual_dir, folder, scratch / "s", "x")
     assert (copy.manual_dir / "train").is_symlink()
     copy.remove()
     copy.close()

@@ -64,7 +64,7 @@ class Staged:
     archive: SourceFile | None = None
 
 
-def spill_directory(config: str, room: BuildContext) -> Path:
+def unpacked_directory(config: str, room: BuildContext) -> Path:
     """Where the gzip archive of a configuration is unpacked to; nothing else is there."""
     return room.scratch / f"{NAME}-{config}-unpacked"
 
@@ -140,10 +140,10 @@ def find(config: str, manual_dir: Path, room: BuildContext) -> Staged:
 
 
 def _of_gzip(config: str, archive: Path, room: BuildContext) -> Staged:
-    directory = spill_directory(config, room)
+    directory = unpacked_directory(config, room)
     size = archive.stat().st_size
     with Progress(f"unpacking {archive.name}", images=0, size=size) as progress:
-        plain = gunzip.spilled(
+        plain = gunzip.gunzipped(
             archive,
             directory,
             announce=lambda text: print(f"{NAME}/{config}: {text}", file=sys.stderr, flush=True),

@@ -76,9 +76,9 @@ def copy_first(
 def _warn_of_folders(name: str, folders: Sequence[Path]) -> None:
     if folders:
         warnings.warn(
-            f"{name}: --stage does not copy folders of small files, because to read them in place "
-            f"takes less time; {', '.join(map(str, folders))} will be read in place; an archive of "
-            "them (tar, SquashFS) would be copied",
+            f"{name}: --stage does not copy folders of small files, because reading them in place "
+            f"takes less time; read in place: {', '.join(map(str, folders))}; an archive of them "
+            "(tar, SquashFS) would be copied",
             stacklevel=4,
         )
 

@@ -85,7 +85,7 @@ def test_a_link_to_an_archive_is_that_archive(family: Path, tmp_path: Path, scra
     argv = arguments(tmp_path / "by_name", tmp_path / "built", scratch, "all")
     outcome = command_line.run(*argv, "--add-name-to-manual-dir")
     assert outcome.status == 0, outcome.err
-    assert ", of which " in outcome.err.partition("localization: copying 4 files of ")[2]
+    assert " are there already)" in outcome.err.partition("localization: copying 4 files of ")[2]
     assert not list(scratch.glob("*-staged"))
 
 
@@ -181,7 +181,7 @@ def test_folders_are_read_in_place_with_one_warning(site: str, folders: list[str
     layouts_corpus.SITES[site](manual_dir, layouts_corpus.pictures("imagenet2012"))
     outcome = same_with_and_without(manual_dir, tmp_path)
     [said] = [line for line in warned(outcome) if FOLDERS in line]
-    assert said.startswith(f"imagenet-builders: warning: imagenet2012: {FOLDERS}, because that ")
+    assert said.startswith(f"imagenet-builders: warning: imagenet2012: {FOLDERS}, because reading ")
     assert all(str(manual_dir / folder) in said for folder in folders)
     assert "copying" not in outcome.err
 

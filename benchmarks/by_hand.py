@@ -200,7 +200,7 @@ def jpeg_headers(_: Path) -> None:
     from imagenet_builders import images
 
     whole = jpeg(0)
-    for name, look in (("ours", images.look), ("simplejpeg", simplejpeg.decode_jpeg_header)):
+    for name, look in (("ours", images.inspect), ("simplejpeg", simplejpeg.decode_jpeg_header)):
         time_ = seconds(lambda look=look: [look(whole) for _ in range(10_000)])
         print(f"  {name}: {time_ / 10_000 * 1e6:.1f} µs")
 
@@ -216,7 +216,7 @@ def jpeg_headers(_: Path) -> None:
 
     theirs = accepts(tf.io.decode_jpeg)
     verdicts = {
-        "ours": lambda data: images.look(data).problem is None and data[:2] == b"\xff\xd8",
+        "ours": lambda data: images.inspect(data).problem is None and data[:2] == b"\xff\xd8",
         "simplejpeg, strict": accepts(simplejpeg.decode_jpeg_header),
         "simplejpeg": accepts(lambda data: simplejpeg.decode_jpeg_header(data, strict=False)),
     }

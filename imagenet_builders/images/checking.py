@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from imagenet_builders.images.facts import ImageFacts
-from imagenet_builders.images.recognition import look
+from imagenet_builders.images.recognition import inspect
 from imagenet_builders.images.repairs import ImageProblemError, gunzip, repair
 
 
-class Checked(NamedTuple):
+class InspectedImage(NamedTuple):
     """An image as it can be stored, or why it cannot.
 
     Attributes:
@@ -28,39 +28,39 @@ class Checked(NamedTuple):
     height: int
 
 
-def checked(data: bytes, also: frozenset[str] = frozenset()) -> Checked:
-    """Looks at an image, repairs it where that is documented, or says what is wrong with it.
+def inspect_and_repair(data: bytes, also_repair: frozenset[str] = frozenset()) -> InspectedImage:
+    """Inspects an image, repairs it where that is documented, or says what is wrong with it.
 
     A whole JPEG of one or three channels is passed on as it is. A CMYK or YCCK JPEG and a PNG are
     re-encoded, a gzip-wrapped image is unpacked first; everything else is a problem.
 
     Args:
         data: An image file's content.
-        also: Further formats to re-encode: `gif`, `bmp`.
+        also_repair: Further formats to re-encode: `gif`, `bmp`.
 
     Returns:
         The image to store, or the problem. Never raises for what is in `data`.
     """
-    facts = look(data)
+    facts = inspect(data)
     if facts.format == "jpeg" and facts.problem is None and facts.components != 4:
-        return Checked(data, None, None, facts.width, facts.height)
+        return InspectedImage(data, None, None, facts.width, facts.height)
     try:
-        return _mended(data, facts, also)
+        return _mended(data, facts, also_repair)
     except ImageProblemError as e:
-        return Checked(data, None, e.reason, facts.width, facts.height)
+        return InspectedImage(data, None, e.reason, facts.width, facts.height)
 
 
-def _mended(data: bytes, facts: ImageFacts, also: frozenset[str]) -> Checked:
+def _mended(data: bytes, facts: ImageFacts, also_repair: frozenset[str]) -> InspectedImage:
     done = []
     if facts.format == "gzip":
         data = gunzip(data)
-        facts = look(data)
+        facts = inspect(data)
         done.append("gunzipped")
     if facts.format == "jpeg" and facts.problem is None and facts.components != 4:
-        return Checked(data, done[0], None, facts.width, facts.height)
+        return InspectedImage(data, done[0], None, facts.width, facts.height)
     try:
-        data, how = repair(data, facts, also)
+        data, how = repair(data, facts, also_repair)
     except ImageProblemError as e:
         raise ImageProblemError(f"gzip-wrapped: {e.reason}" if done else e.reason) from e
     done.append(how)
-    return Checked(data, "; ".join(done), None, facts.width, facts.height)
+    return InspectedImage(data, "; ".join(done), None, facts.width, facts.height)

@@ -1,4 +1,4 @@
-"""What can be known of an image without decoding it."""
+"""The facts that an image's bytes show before it is decoded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 # A named tuple and not a frozen dataclass: one is made for every image of a build, and it is made
 # four times as fast.
 class ImageFacts(NamedTuple):
-    """What `look` found in an image's bytes.
+    """What `inspect` found in an image's bytes.
 
     Attributes:
         format: `jpeg`, `png`, `gif`, `bmp`, `webp`, `tiff`, `gzip`, `html`, `text`, `empty` or
@@ -22,7 +22,7 @@ class ImageFacts(NamedTuple):
         adobe_transform: The colour transform of a JPEG's Adobe APP14 marker; None without one.
         trailing: Bytes after the image's end. Not counted when they end as a JPEG does, as in the
             several JPEGs of a multi-picture file.
-        problem: Why no image can be had from these bytes, or None.
+        problem: Why these bytes are no whole image, or None.
     """
 
     format: str

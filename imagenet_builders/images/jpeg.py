@@ -46,7 +46,7 @@ class _UnreadableError(Exception):
     """The header is one that libjpeg gives up on; the argument says why."""
 
 
-def look_at_jpeg(data: bytes) -> ImageFacts:
+def inspect_jpeg(data: bytes) -> ImageFacts:
     """Returns what the header and the end of `data`, which begins with `START`, say."""
     facts = ImageFacts("jpeg")
     try:

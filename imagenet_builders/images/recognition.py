@@ -1,4 +1,4 @@
-"""Tells by its bytes what a file is, and whether an image is there as a whole."""
+"""Recognises what a file is by its bytes, and whether it holds a whole image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import zlib
 
 from imagenet_builders.images.facts import ImageFacts
 from imagenet_builders.images.jpeg import START as _JPEG_START
-from imagenet_builders.images.jpeg import look_at_jpeg
+from imagenet_builders.images.jpeg import inspect_jpeg
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_CHUNK = struct.Struct(">I4s")
@@ -30,15 +30,15 @@ _HTML_TAGS = (b"<html", b"<!doctype html", b"<head", b"<body", b"<title", b"<scr
 _CONTROLS = bytes(sorted({*range(32), 127} - {*b"\t\n\f\r\x1b"}))
 
 
-def look(data: bytes) -> ImageFacts:
-    """Returns what `data` is, by its content, without decoding any pixel.
+def inspect(data: bytes) -> ImageFacts:
+    """Recognises an image by its content, without decoding any pixel.
 
     Never raises: what is wrong is in the result's `problem`.
     """
     if data.startswith(_JPEG_START):
-        return look_at_jpeg(data)
+        return inspect_jpeg(data)
     if data.startswith(_PNG_START):
-        return _look_at_png(data)
+        return _inspect_png(data)
     if data.startswith(b"\x1f\x8b"):
         return ImageFacts("gzip")
     if data.startswith((b"GIF87a", b"GIF89a")) and len(data) >= 13:
@@ -48,10 +48,10 @@ def look(data: bytes) -> ImageFacts:
         width, height, _, depth = struct.unpack_from("<iiHH", data, 18)
         components = {8: 1, 24: 3, 32: 4}.get(depth, 0)
         return ImageFacts("bmp", max(width, 0), abs(height), components, 8 if components else 0)
-    return _look_at_other(data)
+    return _inspect_other(data)
 
 
-def _look_at_png(data: bytes) -> ImageFacts:
+def _inspect_png(data: bytes) -> ImageFacts:
     facts = ImageFacts("png")
     position = len(_PNG_START)
     size = len(data)
@@ -104,7 +104,7 @@ def _png_header(data: bytes, position: int) -> ImageFacts:
     return facts
 
 
-def _look_at_other(data: bytes) -> ImageFacts:
+def _inspect_other(data: bytes) -> ImageFacts:
     """Names what cannot be an image of the datasets, for a message that helps."""
     if not data:
         return ImageFacts("empty", problem="empty (0 bytes)")

@@ -48,13 +48,15 @@ class ImageProblemError(ImagenetBuildersError):
         super().__init__(reason)
 
 
-def repair(data: bytes, facts: ImageFacts, also: frozenset[str] = frozenset()) -> tuple[bytes, str]:
+def repair(
+    data: bytes, facts: ImageFacts, also_repair: frozenset[str] = frozenset()
+) -> tuple[bytes, str]:
     """Makes a JPEG of one or three channels of an image that is not one, where that is documented.
 
     Args:
-        data: A four-channel JPEG, a PNG, or, when `also` names it, a GIF or BMP.
-        facts: What `look(data)` found.
-        also: Further formats to repair, of `OPTIONAL_REPAIRS`.
+        data: A four-channel JPEG, a PNG, or, when `also_repair` names it, a GIF or BMP.
+        facts: What `inspect(data)` found.
+        also_repair: Further formats to repair, of `OPTIONAL_REPAIRS`.
 
     Returns:
         The repaired image and what was done, e.g. `CMYK JPEG re-encoded as RGB`.
@@ -68,7 +70,7 @@ def repair(data: bytes, facts: ImageFacts, also: frozenset[str] = frozenset()) -
     if facts.format == "jpeg" and facts.components == 4:
         colours = "YCCK" if facts.adobe_transform else "CMYK"
         return to_rgb_jpeg(data, facts), f"{colours} JPEG re-encoded as RGB"
-    if facts.format == "png" or facts.format in also & OPTIONAL_REPAIRS:
+    if facts.format == "png" or facts.format in also_repair & OPTIONAL_REPAIRS:
         return to_rgb_jpeg(data, facts), f"{_NAMES[facts.format]} re-encoded as JPEG"
     if facts.format == "jpeg":
         raise ValueError("a JPEG of one or three channels needs no repair")

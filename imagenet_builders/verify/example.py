@@ -15,7 +15,7 @@ from imagenet_builders.verify.metadata import Field
 
 MAX_DECODED_PIXELS = images.MAX_REPAIRED_PIXELS
 """A larger PNG is not decoded but a problem; no image of ImageNet comes near. A JPEG has the bound
-of `images.look`, that of TensorFlow, as builds store any that is smaller."""
+of `images.inspect`, that of TensorFlow, as builds store any that is smaller."""
 
 _PROTO_KINDS = {"image": "bytes", "text": "bytes", "label": "int64", "bbox": "float"}
 
@@ -151,7 +151,7 @@ def check_image(data: bytes, field: Field, *, decode: bool) -> Iterator[Finding]
     Yields:
         One finding at most.
     """
-    facts = images.look(data)
+    facts = images.inspect(data)
     wanted = field.encoding or "jpeg or png"
     if facts.problem is not None:
         yield Finding("the image is damaged", f"a whole {wanted}", facts.problem)

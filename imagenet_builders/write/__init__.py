@@ -1,1 +1,1 @@
-"""DOCSTRING of write."""
+"""Writes shards: inspects images, makes records of them, and marks the finished files."""

@@ -1,4 +1,4 @@
-"""What becomes of an image that is not what it should be: repair, omission, or the build's end."""
+"""What becomes of an image that is not as it should be: repair, omission, or the build's end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from imagenet_builders import images
 from imagenet_builders.errors import BadImageError
-from imagenet_builders.images.checking import Checked
 from imagenet_builders.plan.recipe import Note
 from imagenet_builders.sources.reader import ImageRow, Reader
 
@@ -21,16 +20,17 @@ def good_images(
     policy: str,
     notes: list[Note],
     also_repair: frozenset[str] = frozenset(),
-    wrong: Callable[[Checked], str | None] = lambda image: None,
+    wrong: Callable[[images.InspectedImage], str | None] = lambda image: None,
 ) -> Iterator[tuple[ImageRow, bytes | None]]:
-    """Reads the images of rows, looks at each, and repairs it where that is documented.
+    """Reads the images of rows, inspects them, and repairs those that may be repaired.
 
     Args:
         rows: A part of an index.
         reader: Reads the files that the rows point into.
         policy: `fail` or `skip`.
         notes: Receives a note for each image that is repaired or skipped.
-        also_repair: Formats to repair beside those that always are; see `images.checked`.
+        also_repair: Formats to repair besides those that always are; see
+            `images.inspect_and_repair`.
         wrong: Says what else is wrong with an image of this dataset, or None.
 
     Yields:
@@ -43,7 +43,7 @@ def good_images(
     for row in reader.images(rows):
         problem, repair, data = row.problem, None, row.data
         if problem is None:
-            image = images.checked(row.data, also_repair)
+            image = images.inspect_and_repair(row.data, also_repair)
             data, repair = image.data, image.repair
             problem = wrong(image) if image.problem is None else image.problem
         if problem is None:

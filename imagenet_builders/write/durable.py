@@ -1,6 +1,6 @@
-"""Files that are whole or not there: temporary names, flushing, and what a failure to write means.
+"""Files that are either complete or absent: temporary names, flushing, and the errors of writing.
 
-A name ending in `PARTIAL_SUFFIX` is a file that somebody is writing, or was writing when it ended.
+A file whose name ends in `PARTIAL_SUFFIX` is being written, or was when its writer ended.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ def partial_path(path: Path) -> Path:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Writes a small file under a temporary name, flushes it, and gives it its name.
+    """Writes a small file under a temporary name, flushes it, and renames it.
 
     Raises:
-        TargetError: It cannot be written; what was there before is as it was.
+        TargetError: It cannot be written; a file that was there before is unchanged.
     """
     partial = partial_path(path)
     with writing(path):
@@ -59,10 +59,10 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def flush(path: Path) -> None:
-    """Has the storage keep a file, or the entries of a directory.
+    """Flushes a file, or the entries of a directory, to the storage.
 
     Raises:
-        TargetError: The storage could not.
+        TargetError: The storage cannot keep it.
     """
     with writing(path):
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -78,7 +78,7 @@ def flush(path: Path) -> None:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Makes of an OSError in the block a TargetError about `path`, with what to do."""
+    """Turns an OSError in the block into a `TargetError` about `path` that says what to do."""
     try:
         yield
     except OSError as error:
@@ -87,19 +87,19 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def writing_as_tensorflow(directory: Path) -> Iterator[None]:
-    """As `writing`, also for files that TensorFlow writes."""
+    """Does the same as `writing`, also for the errors of TensorFlow."""
     with writing(directory):
         try:
             yield
         except Exception as error:
-            # Not imported for its name alone: a build may well do without TensorFlow.
+            # By its module's name, because a build need not import TensorFlow.
             if not type(error).__module__.startswith("tensorflow."):
                 raise
             raise OSError(None, str(error)) from error
 
 
 def target_error(path: Path, error: OSError) -> TargetError:
-    """The sentence for a file or directory that could not be written."""
+    """Explains why a file or directory cannot be written."""
     reason = _REASONS.get(error.errno or 0, "see whether its file system is well")
     return TargetError(
         f"{path} cannot be written: {error.strerror or error}; {reason}, then run the same "

@@ -1,7 +1,7 @@
-"""Marks: small files that say of a shard that it is finished, and what is in it.
+"""Marks: small files, each of which says that a shard is finished and what is in it.
 
-A mark is a line with the SHA-256 of the rest, which is the shard's `ShardResult` as JSON; in it the
-offsets of the records are base64 of the bytes that `RecordOffsets` packs.
+A mark is a line with the SHA-256 of the rest, and then the shard's `ShardResult` as JSON, in which
+the offsets of the records are the base64 of `RecordOffsets.packed`.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from imagenet_builders.write.offsets import RecordOffsets
 from imagenet_builders.write.results import ShardResult
 
 FORMAT = 2
-"""Of what is in a mark; shards whose marks have another format are written again."""
+"""The version of what a mark says; shards whose marks have another one are written again."""
 
 BYTES_A_RECORD = 16
-"""What a mark has for each record of its shard, the least that it says aside."""
+"""Bytes of a mark for each record of its shard."""
 
 _READ_BYTES = 1 << 20
 
-# No mark is longer: the offsets of 13 million records, were they all in one shard, have 210 MB.
+# A longer mark is not read. 13 million records in a single shard would need 210 MB.
 _MAX_BYTES = 1 << 28
 
 
 @dataclasses.dataclass(frozen=True)
 class MarkedShard:
-    """A shard with a mark.
+    """A shard that has a mark.
 
     Attributes:
         split: Name of the split.
         number: The shard, counted from 0.
-        path: The shard.
-        mark: Its mark.
-        bad_images: `fail` or `skip`.
+        path: Its file.
+        mark: The file of its mark.
+        bad_images: `fail` or `skip`; with `fail`, a shard that left out images is of no use.
     """
 
     split: str
@@ -51,14 +51,14 @@ class MarkedShard:
 
 
 def finished_shard(job: MarkedShard, report: Callable[[int, int], None]) -> ShardResult | None:
-    """Reads a shard that an earlier build finished; a job for the workers.
+    """Checks a shard that an earlier build marked as finished; a job for the workers.
 
     Args:
         job: The shard.
         report: Told of progress.
 
     Returns:
-        What it holds, or None if it is not finished, or not what its mark says.
+        What it holds; None if it is not what its mark says, or the mark cannot be used.
     """
     result = read_mark(Path(job.mark))
     if result is None or (result.split, result.number) != (job.split, job.number):
@@ -81,11 +81,12 @@ def finished_shard(job: MarkedShard, report: Callable[[int, int], None]) -> Shar
 
 
 def mark_content(result: ShardResult) -> bytes:
-    r"""What the mark of a finished shard holds: a SHA-256, and the result as JSON.
+    r"""Makes the content of a mark.
 
-    >>> result = ShardResult("train", 0, 1, 5, 21, "89abcdef", (), None)
+    >>> result = ShardResult(split="train", number=0, examples=1, record_bytes=5, file_bytes=21,
+    ...                      crc32c="89abcdef", offsets=None, notes=())
     >>> mark_content(result).partition(b"\n")[2]
-    b'{"split": "train", "number": 0, ..., "notes": [], "offsets": null}'
+    b'{"examples": 1, "record_bytes": 5, ..., "split": "train", "number": 0, "notes": []}'
     """
     content = dataclasses.asdict(result)
     if result.offsets is not None:
@@ -95,7 +96,7 @@ def mark_content(result: ShardResult) -> bytes:
 
 
 def read_mark(path: Path) -> ShardResult | None:
-    """What a mark says of its shard; None if there is none, or it was damaged."""
+    """Reads a mark; None if there is none, it is damaged, or it cannot be true."""
     try:
         with open(path, "rb") as file:
             digest, _, text = file.read(_MAX_BYTES).partition(b"\n")

@@ -1,4 +1,4 @@
-"""A new file that is written in few system calls, with a checksum of all that went into it."""
+"""Writes a new file in few system calls and computes its checksum on the way."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ _MAX_BYTES = 1 << 20
 
 
 class NewFile:
-    """A file being written; whatever goes wrong with it is a `TargetError`.
+    """A file being written; its errors are `TargetError`s.
 
     Args:
         path: The file; one that is there already is replaced.
 
     Attributes:
-        size: Bytes of the file. Like the checksum, it is that of the whole file once the `with`
-            block has ended.
+        size: Bytes of the file. Like the checksum, it is complete when the `with` block has ended.
     """
 
     def __init__(self, path: Path):
@@ -57,7 +56,7 @@ class NewFile:
             if error is None:
                 self._flush()
         finally:
-            # Over a network, a quota that is used up may be reported only here.
+            # A network file system may report only here that a quota is used up.
             with durable.writing(self._path):
                 os.close(self._fd)
 

@@ -1,4 +1,4 @@
-"""Where each record lies in its file, in twelve bytes a record."""
+"""The place of each record in its file, packed in twelve bytes for each."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class RecordOffsets:
     Args:
         packed: Twelve bytes for each record.
 
+    >>> import numpy as np
     >>> offsets = RecordOffsets.of(np.array([12, 43]), np.array([15, 7]))
     >>> offsets.offsets.tolist(), offsets.sizes.tolist(), len(offsets)
     ([12, 43], [15, 7], 2)

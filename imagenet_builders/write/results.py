@@ -1,4 +1,4 @@
-"""What was written: the results of shards and splits, and notes of repaired or skipped images."""
+"""The results of writing: of a shard, and of a split."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Mapping
 
 from imagenet_builders.plan.recipe import Note
 from imagenet_builders.sources.rows import SourceFile
-from imagenet_builders.write.offsets import RecordOffsets
+from imagenet_builders.write.outputs.output import Written
 
 
 @dataclasses.dataclass(frozen=True)
 class SplitResult:
-    """What was built of a split.
+    """What was written of a split.
 
     Attributes:
         split: Name of the split.
@@ -47,26 +47,16 @@ class SplitResult:
         return sum(self.shard_bytes)
 
 
-@dataclasses.dataclass(frozen=True)
-class ShardResult:
-    """What was written.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ShardResult(Written):
+    """What was written of a shard: the attributes of `Written`, and these.
 
     Attributes:
         split: Name of the split.
         number: The shard, counted from 0.
-        examples: Number of records.
-        record_bytes: Bytes of the serialized examples, without frames.
-        file_bytes: Bytes of the file.
-        crc32c: CRC-32C of the file, 8 hexadecimal digits.
         notes: Images repaired or skipped.
-        offsets: Where each record's bytes lie in the file; None if its format transforms them.
     """
 
     split: str
     number: int
-    examples: int
-    record_bytes: int
-    file_bytes: int
-    crc32c: str
     notes: tuple[Note, ...]
-    offsets: RecordOffsets | None

@@ -1,7 +1,7 @@
-"""Writing one shard: the unit of work of a build, wherever it runs.
+"""Writes one shard: the unit of work of a build, wherever it runs.
 
-A `ShardJob` holds everything that its shard needs besides the sources themselves, so shards are
-written in any order by any number of processes. `write_shard` gives the same bytes everywhere.
+A `ShardJob` holds everything that its shard needs besides the sources themselves, so any number of
+processes can write shards in any order. `write_shard` gives the same bytes everywhere.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from imagenet_builders.write.marks import mark_content
 from imagenet_builders.write.outputs.output import Output
 from imagenet_builders.write.results import ShardResult
 
-# Progress is told about this often, in bytes of images.
+# Bytes of images between two reports of progress.
 _REPORT_EVERY = 8 << 20
 
 # Ranges closer to each other than this are asked for as one.
 _ADVICE_GAP = 64 << 10
 
-# Shards that the storage is asked to confirm at the same time.
+# Number of shards that are flushed at the same time.
 _FINISHED_AT_ONCE = 2
 
 
@@ -44,13 +44,13 @@ class ShardJob:
     Attributes:
         split: Name of the split.
         number: The shard, counted from 0.
-        path: Where the finished shard goes.
+        path: The file that the finished shard will be.
         output: How the shard becomes a file.
         examples: Makes examples of rows.
         rows: The rows, as an Arrow stream.
         files: The files that the rows point into.
         bad_images: `fail` or `skip`.
-        mark: Path of the mark that says that the shard is finished, and what is in it.
+        mark: The file that will say that the shard is finished, and what is in it.
         access: How the rows are read.
     """
 
@@ -69,8 +69,8 @@ class ShardJob:
 def write_shard(job: ShardJob, report: Report) -> Future[ShardResult]:
     """Writes one shard under a temporary name.
 
-    When it is written, another thread has the storage confirm it, writes its mark and gives it its
-    name, so that the next shard can be written meanwhile.
+    Then another thread flushes it to the storage, writes its mark and renames it, so that the next
+    shard can be written meanwhile.
 
     Args:
         job: What to write.
@@ -86,8 +86,8 @@ def write_shard(job: ShardJob, report: Report) -> Future[ShardResult]:
     rows = index_lib.from_bytes(job.rows)
     notes: list[Note] = []
     path = Path(job.path)
-    # Beside its mark: the shards' directory is published, perhaps while another attempt at the same
-    # shard, which a runner has given up, is still at it.
+    # Beside its mark, because the directory of the shards may be published while another attempt at
+    # this shard, which a runner has given up, still writes.
     partial = durable.partial_path(Path(job.mark).with_name(path.name))
     try:
         with Reader(job.files, job.access) as reader:
@@ -98,21 +98,12 @@ def write_shard(job: ShardJob, report: Report) -> Future[ShardResult]:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
         raise
-    result = ShardResult(
-        job.split,
-        job.number,
-        written.examples,
-        written.record_bytes,
-        written.file_bytes,
-        written.crc32c,
-        tuple(notes),
-        written.offsets,
-    )
+    result = ShardResult(**vars(written), split=job.split, number=job.number, notes=tuple(notes))
     return _finishers().submit(_finish, job, partial, result)
 
 
 def _finish(job: ShardJob, partial: Path, result: ShardResult) -> ShardResult:
-    """Makes a shard that is written a finished one."""
+    """Flushes a shard that was written, marks it as finished, and renames it."""
     path = Path(job.path)
     try:
         durable.flush(partial)
@@ -140,8 +131,8 @@ def _finishers() -> ThreadPoolExecutor:
 def prefetch(job: ShardJob) -> None:
     """Asks the kernel for the bytes of a shard, in the order in which they lie in the files.
 
-    The rows of a shard are scattered over the source. Asked for one by one, in the shard's order,
-    cold storage serves them one by one; asked for all at once and in order, it streams.
+    The rows of a shard are scattered over the source. Cold storage serves them one by one if they
+    are asked for one by one, in the shard's order; asked for in the files' order, it streams.
     """
     if not hasattr(os, "posix_fadvise"):
         return
@@ -166,7 +157,7 @@ def _merged(ranges: Iterable[tuple[int, int, int]]) -> Iterator[tuple[int, int, 
 
 
 def _reporting(examples: Iterator[Any], reader: Reader, report: Report) -> Iterator[Any]:
-    """Passes examples on, telling of progress every few megabytes."""
+    """Passes examples on and reports progress every few megabytes."""
     images = told = 0
     for example in _read(examples, reader):
         yield example
@@ -178,7 +169,7 @@ def _reporting(examples: Iterator[Any], reader: Reader, report: Report) -> Itera
 
 
 def _read(examples: Iterator[Any], reader: Reader) -> Iterator[Any]:
-    """Passes examples on; says of an error of the system that it came from reading."""
+    """Passes examples on, and turns an OSError into a `SourceError`: it came from reading."""
     while True:
         try:
             _, example = next(examples)

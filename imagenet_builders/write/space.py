@@ -1,4 +1,4 @@
-"""Whether there is room for what is to be written, asked before anything is."""
+"""Checks that the storage has room for a dataset before anything is written."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from imagenet_builders.errors import TargetError
 from imagenet_builders.words import sizes_apart
 from imagenet_builders.write import durable
 
-# Metadata, markers, and what a file system needs for directories.
+# Metadata, marks, and what a file system needs for directories.
 _MORE_BYTES = 16 << 20
 _MORE_FILES = 32
 
@@ -17,13 +17,13 @@ _MORE_FILES = 32
 def check_space(directory: Path, size: int, files: int) -> None:
     """Makes sure that a directory has room, as far as its file system tells.
 
-    Quotas are seen where the file system shows them to `statvfs` (XFS project quotas, Lustre
-    and NFS servers that do); a quota per user is not.
+    Quotas count where the file system shows them to `statvfs` (XFS project quotas, Lustre, some NFS
+    servers); a quota per user does not.
 
     Args:
-        directory: Where it is to be written.
-        size: Bytes.
-        files: Number of files.
+        directory: Where files will be written.
+        size: Their bytes.
+        files: Their number.
 
     Raises:
         TargetError: There is too little space, or there are too few inodes.
@@ -38,7 +38,7 @@ def check_space(directory: Path, size: int, files: int) -> None:
             "written; free some space, or choose another --data-dir, then run the same command "
             "again"
         )
-    # A file system that makes inodes as it needs them says that it has none at all.
+    # A file system that makes inodes as it needs them reports that it has none at all.
     if status.f_files and files + _MORE_FILES > status.f_favail:
         raise TargetError(
             f"{directory} has room for {status.f_favail:,} more files (inodes), but "

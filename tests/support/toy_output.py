@@ -36,7 +36,13 @@ def write(path: Path, examples: Iterable[FlatExample]) -> Written:
             sizes.append(len(record))
     ends = np.cumsum(np.array(sizes, np.int64) + _HEAD.size)
     offsets = RecordOffsets.of(ends - sizes, np.array(sizes, np.int64))
-    return Written(len(sizes), sum(sizes), file.size, file.crc32c, offsets)
+    return Written(
+        examples=len(sizes),
+        record_bytes=sum(sizes),
+        file_bytes=file.size,
+        crc32c=file.crc32c,
+        offsets=offsets,
+    )
 
 
 def read(path: str, checksum: Checksum | None) -> Iterator[Record]:

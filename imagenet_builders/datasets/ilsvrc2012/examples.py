@@ -41,7 +41,8 @@ def make_examples(
         reader: Reads the files that the rows point into.
         bad_images: `fail` or `skip`.
         notes: Receives a note for each image that is repaired or skipped.
-        also_repair: Formats to repair beside those that always are; see `images.checked`.
+        also_repair: Formats to repair besides those that always are; see
+            `images.inspect_and_repair`.
 
     Yields:
         Key and features (`image`: JPEG bytes, `label`: from 0, or -1 for none, `file_name`).

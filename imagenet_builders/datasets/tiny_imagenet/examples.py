@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from imagenet_builders.datasets.ilsvrc2012 import examples
 from imagenet_builders.datasets.tiny_imagenet.boxes import SIDE
 from imagenet_builders.formats.tfrecord.example import FlatExample, float_value_sizes
-from imagenet_builders.images.checking import Checked
+from imagenet_builders.images import InspectedImage
 from imagenet_builders.plan.recipe import Note
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.write.bad_images import good_images
@@ -45,8 +45,8 @@ def make_examples(
             yield row.key, {"image": image, "label": row.label, "file_name": row.key, "bbox": box}
 
 
-def _wrong_size(image: Checked) -> str | None:
-    """Says so of an image that has not the pixels of all others."""
+def _wrong_size(image: InspectedImage) -> str | None:
+    """Finds fault with an image that has another size than all others."""
     if (image.width, image.height) == (SIDE, SIDE):
         return None
     return (

@@ -49,7 +49,13 @@ def _write(path: Path, examples: Iterable[FlatExample]) -> Written:
     checksum = google_crc32c.Checksum()
     with durable.writing(path):
         size = _read_all(path, checksum)
-    return Written(count, record_bytes, size, checksum.hexdigest().decode())
+    return Written(
+        examples=count,
+        record_bytes=record_bytes,
+        file_bytes=size,
+        crc32c=checksum.hexdigest().decode(),
+        offsets=None,
+    )
 
 
 @contextlib.contextmanager

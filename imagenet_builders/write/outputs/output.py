@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from imagenet_builders.formats.tfrecord.example import FlatExample
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Written:
     """What went into a shard's file.
 
@@ -33,7 +33,7 @@ class Written:
     record_bytes: int
     file_bytes: int
     crc32c: str
-    offsets: RecordOffsets | None = None
+    offsets: RecordOffsets | None
 
 
 class Record(NamedTuple):

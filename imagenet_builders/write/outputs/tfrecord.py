@@ -36,7 +36,13 @@ def _write(path: Path, examples: Iterable[FlatExample]) -> Written:
             before, after, length = frame.frame(record)
             file.write([before, *record, after], length + frame.FRAME_BYTES)
             sizes.append(length)
-    return Written(len(sizes), sum(sizes), file.size, file.crc32c, _offsets(sizes))
+    return Written(
+        examples=len(sizes),
+        record_bytes=sum(sizes),
+        file_bytes=file.size,
+        crc32c=file.crc32c,
+        offsets=_offsets(sizes),
+    )
 
 
 def _offsets(sizes: array[int]) -> RecordOffsets:

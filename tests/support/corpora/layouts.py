@@ -138,7 +138,7 @@ def write_squashfs(image: Path, files: Mapping[str, bytes | Path], *options: str
 
 def stored(files: Files) -> dict[str, bytes]:
     """The images as TFDS stores them, as they are in what was made from it."""
-    return {name: images.checked(data).data for name, data in files.items()}
+    return {name: images.inspect_and_repair(data).data for name, data in files.items()}
 
 
 def write_webdataset(root: Path, split: str, files: Files, shards: int, digits: int) -> None:

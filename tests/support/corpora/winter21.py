@@ -55,7 +55,7 @@ def expected(corpus: Winter21, config: str) -> dict[str, dict[str, tuple[int, by
         split: {
             name: (
                 wnids.index(stored.wnid),
-                images.checked(stored.data, images.OPTIONAL_REPAIRS).data,
+                images.inspect_and_repair(stored.data, images.OPTIONAL_REPAIRS).data,
             )
             for name, stored in content.items()
         }

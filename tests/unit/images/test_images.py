@@ -23,8 +23,8 @@ from tensorflow_datasets.core.utils import image_utils
 from imagenet_builders.images import (
     MAX_GUNZIPPED_BYTES,
     ImageProblemError,
-    checked,
-    look,
+    inspect,
+    inspect_and_repair,
     repair,
     repairs,
     to_rgb_jpeg,
@@ -140,7 +140,7 @@ WHOLE = {
 @pytest.mark.parametrize("name", WHOLE)
 def test_what_tensorflow_decodes_is_stored_as_it_came(name):
     assert tensorflow_decodes(WHOLE[name])
-    result = checked(WHOLE[name])
+    result = inspect_and_repair(WHOLE[name])
     assert result.problem is None
     assert result.repair is None
     assert result.data is WHOLE[name]
@@ -149,23 +149,23 @@ def test_what_tensorflow_decodes_is_stored_as_it_came(name):
 @pytest.mark.parametrize("name", WHOLE)
 def test_the_size_is_the_decoders(name):
     height, width, channels = tf.io.decode_jpeg(WHOLE[name]).shape
-    facts = look(WHOLE[name])
+    facts = inspect(WHOLE[name])
     assert (facts.width, facts.height, facts.components) == (width, height, channels)
     assert (facts.format, facts.bits) == ("jpeg", 8)
 
 
 def test_facts_of_a_jpeg():
-    assert look(PROGRESSIVE).progressive
-    assert not look(JPEG).progressive
-    assert look(JPEG).adobe_transform is None
-    assert look(encoded(RGB, "JPEG", keep_rgb=True)).adobe_transform == 0
-    assert look(WHOLE["text after the end"]).trailing == 40
-    assert look(JPEG).trailing == 0
+    assert inspect(PROGRESSIVE).progressive
+    assert not inspect(JPEG).progressive
+    assert inspect(JPEG).adobe_transform is None
+    assert inspect(encoded(RGB, "JPEG", keep_rgb=True)).adobe_transform == 0
+    assert inspect(WHOLE["text after the end"]).trailing == 40
+    assert inspect(JPEG).trailing == 0
 
 
 def test_a_jpeg_that_is_too_large_for_tensorflow_is_refused():
     data = patched(JPEG, FRAME + 5, struct.pack(">HH", 50_000, 50_000))
-    result = checked(data)
+    result = inspect_and_repair(data)
     assert result.problem == "a JPEG of 50000 x 50000 pixels, more than TensorFlow decodes"
     assert not tensorflow_decodes(data)
 
@@ -279,7 +279,7 @@ BROKEN_JPEGS = {
 def test_a_jpeg_that_tensorflow_cannot_decode_is_a_problem(name):
     data, message = BROKEN_JPEGS[name]
     assert not tensorflow_decodes(data)
-    result = checked(data)
+    result = inspect_and_repair(data)
     assert result.problem is not None
     assert message in result.problem
     assert result.data is data
@@ -287,8 +287,10 @@ def test_a_jpeg_that_tensorflow_cannot_decode_is_a_problem(name):
 
 
 def test_endless_headers_are_given_up():
-    assert "more than 100,000 segments" in str(checked(b"\xff\xd8" + b"\xff\x01" * 200_000).problem)
-    assert checked(b"\xff\xd8" + b"\xff" * 1_000_000).problem == CUT
+    assert "more than 100,000 segments" in str(
+        inspect_and_repair(b"\xff\xd8" + b"\xff\x01" * 200_000).problem
+    )
+    assert inspect_and_repair(b"\xff\xd8" + b"\xff" * 1_000_000).problem == CUT
 
 
 NOT_IMAGES = {
@@ -327,8 +329,8 @@ NOT_IMAGES = {
 @pytest.mark.parametrize("name", NOT_IMAGES)
 def test_what_is_not_a_jpeg_is_named(name):
     data, kind, message = NOT_IMAGES[name]
-    assert look(data).format == kind
-    assert str(checked(data).problem).startswith(message)
+    assert inspect(data).format == kind
+    assert str(inspect_and_repair(data).problem).startswith(message)
 
 
 # ---------------------------------------------------------------------------------------- repaired
@@ -407,11 +409,11 @@ PNGS = {
 
 @pytest.mark.parametrize("name", PNGS)
 def test_a_png_becomes_the_jpeg_that_tfds_makes(name):
-    result = checked(PNGS[name])
+    result = inspect_and_repair(PNGS[name])
     assert result.problem is None
     assert result.repair == "PNG re-encoded as JPEG"
     assert result.data == image_utils.png_to_jpeg(PNGS[name])
-    assert (result.width, result.height) == look(result.data)[1:3]
+    assert (result.width, result.height) == inspect(result.data)[1:3]
 
 
 CMYK_JPEG = encoded(CMYK, "JPEG")
@@ -449,31 +451,31 @@ CMYKS = {
 
 @pytest.mark.parametrize("name", CMYKS)
 def test_a_cmyk_jpeg_becomes_the_rgb_jpeg_that_tfds_makes(name):
-    result = checked(CMYKS[name])
+    result = inspect_and_repair(CMYKS[name])
     assert result.problem is None
     assert result.repair in ("CMYK JPEG re-encoded as RGB", "YCCK JPEG re-encoded as RGB")
     assert result.data == image_utils.jpeg_cmyk_to_rgb(CMYKS[name])
-    assert look(result.data).components == 3
+    assert inspect(result.data).components == 3
 
 
 def test_a_large_cmyk_jpeg_is_converted_in_bands():
     rng = np.random.default_rng(0)
     image = Image.frombytes("CMYK", (1500, 1501), rng.bytes(1500 * 1501 * 4))
     data = encoded(image, "JPEG", quality=50)
-    assert checked(data).data == image_utils.jpeg_cmyk_to_rgb(data)
+    assert inspect_and_repair(data).data == image_utils.jpeg_cmyk_to_rgb(data)
 
 
 def test_cmyk_is_told_from_ycck():
-    assert checked(CMYK_JPEG).repair == "CMYK JPEG re-encoded as RGB"
-    assert checked(YCCK_JPEG).repair == "YCCK JPEG re-encoded as RGB"
+    assert inspect_and_repair(CMYK_JPEG).repair == "CMYK JPEG re-encoded as RGB"
+    assert inspect_and_repair(YCCK_JPEG).repair == "YCCK JPEG re-encoded as RGB"
 
 
 def test_the_usual_repairs_do_not_ask_tensorflow(monkeypatch):
     monkeypatch.setattr(repairs, "_with_tensorflow", None)
     for data in (CMYK_JPEG, YCCK_JPEG, CMYKS["progressive"], PNG, PNGS["RGBA"], PNGS["palette"]):
-        assert checked(data).problem is None
+        assert inspect_and_repair(data).problem is None
     for data in (GIF, BMP):
-        assert checked(data, also=frozenset({"gif", "bmp"})).problem is None
+        assert inspect_and_repair(data, also_repair=frozenset({"gif", "bmp"})).problem is None
 
 
 GIFS_AND_BMPS = {
@@ -499,17 +501,17 @@ GIFS_AND_BMPS = {
 def test_gif_and_bmp_are_repaired_on_request_as_tensorflow_would(name):
     data = GIFS_AND_BMPS[name]
     kind = name[:3]
-    assert checked(data).problem == f"a {kind} image, not a JPEG"
-    result = checked(data, also=frozenset({kind.lower()}))
+    assert inspect_and_repair(data).problem == f"a {kind} image, not a JPEG"
+    result = inspect_and_repair(data, also_repair=frozenset({kind.lower()}))
     assert result.problem is None
     assert result.repair == f"{kind} re-encoded as JPEG"
     assert result.data == with_tensorflow(data)
-    assert to_rgb_jpeg(data, look(data)) == result.data
+    assert to_rgb_jpeg(data, inspect(data)) == result.data
 
 
 def test_a_bmp_keeps_the_colours_of_its_palette():
     image = RGB.quantize(40)
-    result = checked(encoded(image, "BMP"), also=frozenset({"bmp"}))
+    result = inspect_and_repair(encoded(image, "BMP"), also_repair=frozenset({"bmp"}))
     stored = np.asarray(Image.open(io.BytesIO(result.data))).astype(int)
     assert np.abs(stored - np.asarray(image.convert("RGB"))).mean() < 10
     assert result.data != with_tensorflow(encoded(image, "BMP"))
@@ -519,20 +521,20 @@ def test_a_bmp_keeps_the_colours_of_its_palette():
     ("data", "result", "how"),
     [
         (JPEG, JPEG, "gunzipped"),
-        (CMYK_JPEG, checked(CMYK_JPEG).data, "gunzipped; CMYK JPEG re-encoded as RGB"),
-        (PNG, checked(PNG).data, "gunzipped; PNG re-encoded as JPEG"),
+        (CMYK_JPEG, inspect_and_repair(CMYK_JPEG).data, "gunzipped; CMYK JPEG re-encoded as RGB"),
+        (PNG, inspect_and_repair(PNG).data, "gunzipped; PNG re-encoded as JPEG"),
     ],
     ids=["JPEG", "CMYK", "PNG"],
 )
 def test_a_gzip_wrapped_image_is_unpacked(data, result, how):
-    wrapped = checked(gzip.compress(data))
+    wrapped = inspect_and_repair(gzip.compress(data))
     assert (wrapped.data, wrapped.repair, wrapped.problem) == (result, how, None)
     assert (wrapped.width, wrapped.height) == (WIDTH, HEIGHT)
 
 
 def test_gzip_members_are_joined_and_bytes_after_them_dropped():
     members = gzip.compress(JPEG[:1000]) + gzip.compress(JPEG[1000:])
-    assert checked(members + bytes(512)).data == JPEG
+    assert inspect_and_repair(members + bytes(512)).data == JPEG
 
 
 BROKEN_REPAIRS = {
@@ -606,7 +608,7 @@ BROKEN_REPAIRS = {
 @pytest.mark.parametrize("name", BROKEN_REPAIRS)
 def test_a_repair_that_fails_is_a_problem(name):
     data, message = BROKEN_REPAIRS[name]
-    result = checked(data, also=frozenset({"gif", "bmp"}))
+    result = inspect_and_repair(data, also_repair=frozenset({"gif", "bmp"}))
     assert result.problem is not None
     assert result.problem.startswith(message)
     assert result.data is data
@@ -618,9 +620,9 @@ def test_a_bomb_takes_little_memory():
     lies = patched(CMYK_JPEG, CMYK_FRAME + 5, struct.pack(">HH", 65_500, 65_500))
     tracemalloc.start()
     try:
-        assert checked(data).problem
-        assert checked(lies).problem
-        assert checked(made_png(2, 8, size=(2**31 - 1, 0))).problem
+        assert inspect_and_repair(data).problem
+        assert inspect_and_repair(lies).problem
+        assert inspect_and_repair(made_png(2, 8, size=(2**31 - 1, 0))).problem
         assert tracemalloc.get_traced_memory()[1] < 3 * MAX_GUNZIPPED_BYTES
     finally:
         tracemalloc.stop()
@@ -628,12 +630,12 @@ def test_a_bomb_takes_little_memory():
 
 def test_repair_raises_what_checked_returns():
     with pytest.raises(ImageProblemError, match="JPEG cut off") as caught:
-        repair(JPEG[:900], look(JPEG[:900]))
-    assert caught.value.reason == checked(JPEG[:900]).problem
+        repair(JPEG[:900], inspect(JPEG[:900]))
+    assert caught.value.reason == inspect_and_repair(JPEG[:900]).problem
     with pytest.raises(ValueError, match="needs no repair"):
-        repair(JPEG, look(JPEG))
+        repair(JPEG, inspect(JPEG))
     with pytest.raises(ImageProblemError, match="a GIF image, not a JPEG"):
-        repair(GIF, look(GIF), also=frozenset({"bmp", "webp"}))
+        repair(GIF, inspect(GIF), also_repair=frozenset({"bmp", "webp"}))
 
 
 # --------------------------------------------------------------------------------------- properties
@@ -651,7 +653,7 @@ SMALL = [
 @given(st.sampled_from(SMALL), st.data())
 def test_a_cut_image_is_a_problem_or_tensorflow_decodes_it(data, draw):
     cut = data[: draw.draw(st.integers(0, len(data) - 1))]
-    assert checked(cut).problem is not None or tensorflow_decodes(cut)
+    assert inspect_and_repair(cut).problem is not None or tensorflow_decodes(cut)
 
 
 @settings(max_examples=400, deadline=None)
@@ -659,7 +661,7 @@ def test_a_cut_image_is_a_problem_or_tensorflow_decodes_it(data, draw):
 def test_a_flipped_byte_never_raises(data, draw):
     at = draw.draw(st.integers(0, len(data) - 1))
     flipped = patched(data, at, bytes([draw.draw(st.integers(0, 255))]))
-    result = checked(flipped, also=frozenset({"gif", "bmp"}))
+    result = inspect_and_repair(flipped, also_repair=frozenset({"gif", "bmp"}))
     assert (result.problem is None) or result.data is flipped
 
 
@@ -668,7 +670,7 @@ def test_a_flipped_byte_never_raises(data, draw):
 def test_nothing_that_tensorflow_decodes_is_a_problem(at, garbage):
     data = inserted(JPEG, at, garbage)
     if tensorflow_decodes(data):
-        assert checked(data).problem is None
+        assert inspect_and_repair(data).problem is None
 
 
 MAGICS = [b"", b"\xff\xd8\xff", PNG[:8], PNG[:33], b"\x1f\x8b\x08\0", b"GIF89a", b"BM", b"RIFF"]
@@ -677,14 +679,14 @@ MAGICS = [b"", b"\xff\xd8\xff", PNG[:8], PNG[:33], b"\x1f\x8b\x08\0", b"GIF89a",
 @settings(max_examples=400, deadline=None)
 @given(st.sampled_from(MAGICS), st.binary(max_size=80))
 def test_random_bytes_never_raise(magic, rest):
-    result = checked(magic + rest, also=frozenset({"gif", "bmp"}))
+    result = inspect_and_repair(magic + rest, also_repair=frozenset({"gif", "bmp"}))
     assert result.problem is not None or tensorflow_decodes(result.data)
 
 
 def test_no_decoder_is_imported_before_it_is_needed():
     code = (
-        "import sys; from imagenet_builders.images import checked\n"
-        "checked(sys.stdin.buffer.read())\n"
+        "import sys; from imagenet_builders.images import inspect_and_repair\n"
+        "inspect_and_repair(sys.stdin.buffer.read())\n"
         "print([m for m in ('PIL', 'numpy', 'simplejpeg', 'tensorflow') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], input=JPEG, capture_output=True, check=True)

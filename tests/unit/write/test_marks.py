@@ -18,6 +18,19 @@ from imagenet_builders.write.offsets import RecordOffsets
 from imagenet_builders.write.results import ShardResult
 
 
+def result_of(examples: int, file_bytes: int, offsets: RecordOffsets | None) -> ShardResult:
+    return ShardResult(
+        split="train",
+        number=0,
+        examples=examples,
+        record_bytes=28,
+        file_bytes=file_bytes,
+        crc32c="00000000",
+        offsets=offsets,
+        notes=(),
+    )
+
+
 def sealed(content: Any) -> bytes:
     """A mark whose SHA-256 is right, whatever it says."""
     text = json.dumps(content).encode()
@@ -47,7 +60,7 @@ def test_a_mark_whose_offsets_cannot_be_those_of_its_file_counts_for_nothing(
     tmp_path: Path, offsets: Any
 ):
     right = RecordOffsets.of(np.array([12, 38]), np.array([10, 18]))
-    result = ShardResult("train", 0, 2, 28, 60, "00000000", (), right)
+    result = result_of(2, 60, right)
     path = tmp_path / "mark"
     path.write_bytes(mark_content(result))
     assert read_mark(path) == result
@@ -65,6 +78,6 @@ def test_a_mark_whose_offsets_cannot_be_those_of_its_file_counts_for_nothing(
 def test_the_mark_of_thousands_of_records_is_small(tmp_path: Path):
     """As many records as one of the 2,048 shards of all of ImageNet-21k has."""
     written = outputs.DEFAULT.write(tmp_path / "x", [{"label": number} for number in range(6_422)])
-    result = ShardResult("train", 0, 6_422, 1, written.file_bytes, "00000000", (), written.offsets)
+    result = result_of(6_422, written.file_bytes, written.offsets)
     assert len(mark_content(result)) < 17 * 6_422
     assert len(pickle.dumps(result)) < 13 * 6_422

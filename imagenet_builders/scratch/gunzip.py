@@ -19,31 +19,24 @@ import fcntl
 import json
 import os
 import shutil
-import zlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
 from imagenet_builders.errors import ArchiveError, OptionError, SourceError
-from imagenet_builders.plan.context import BuildContext
-from imagenet_builders.scratch.locks import remove_unless_shared
+from imagenet_builders.formats import gzip_stream
 from imagenet_builders.sources.gzip_archives import unpacked_bytes
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.words import size_text, sizes_apart
-
-_MAGIC = b"\x1f\x8b"
-_READ_BYTES = 1 << 20
-_WRITE_BYTES = 4 << 20
-_FINE_BYTES = 512
 
 # No archive of images unpacks to more than this; a decompression bomb does, up to a thousandfold.
 _MAX_GROWTH = 3
 _ALWAYS_ALLOWED = 1 << 30
 
 
-def gunzipped(
+def spilled(
     archive: Path,
     directory: Path,
     *,
@@ -90,24 +83,45 @@ def gunzipped(
     return plain
 
 
-def keep(plain: Path, context: BuildContext) -> None:
-    """Keeps a plain file until the build has ended, and removes its directory once it is published.
+class InUse:
+    """A plain file that a build reads; others that have read it too do not remove it meanwhile.
 
-    Other builds that read the file meanwhile keep it, too. Where the file system has no locks, they
-    cannot.
+    Where the file system has no locks, they may.
 
     Args:
         plain: The file.
-        context: The build that reads it.
 
     Raises:
         OSError: It is not there, or cannot be opened.
     """
-    fd = os.open(plain, os.O_RDONLY | os.O_CLOEXEC)
-    context.at_end.callback(os.close, fd)
-    with contextlib.suppress(OSError):
-        fcntl.flock(fd, fcntl.LOCK_SH)
-    context.when_built.callback(remove_unless_shared, plain.parent, fd)
+
+    def __init__(self, plain: Path):
+        self._plain = plain
+        self._fd: int | None = None
+        self._fd = os.open(plain, os.O_RDONLY | os.O_CLOEXEC)
+        with contextlib.suppress(OSError):
+            fcntl.flock(self._fd, fcntl.LOCK_SH)
+
+    def remove(self) -> None:
+        """Removes the directory that the file is in, unless another build reads it."""
+        if self._fd is None:
+            return
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        except OSError:
+            pass  # The file system has no locks.
+        shutil.rmtree(self._plain.parent, ignore_errors=True)
+
+    def close(self) -> None:
+        """Lets others remove it."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def __del__(self) -> None:
+        self.close()
 
 
 def _is_whole(plain: Path, state: Path, source: SourceFile) -> bool:
@@ -162,126 +176,32 @@ def _check_space(archive: Path, size: int, directory: Path, partial: Path) -> st
 
 def _unpack(packed: IO[bytes], source: SourceFile, out: int, report: Callable[[int], None]) -> int:
     """Unpacks all that is in the archive; returns how many bytes it was."""
+
+    def read(size: int) -> bytes:
+        data = packed.read(size)
+        report(len(data))
+        return data
+
+    with contextlib.suppress(OSError):
+        os.posix_fadvise(packed.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
     with _Placer(out) as placer:
         try:
-            for piece in _GzipReader(packed, report).pieces():
+            for piece in gzip_stream.pieces(read):
                 if placer.end > _ALWAYS_ALLOWED + _MAX_GROWTH * source.size:
-                    raise _Damage(
+                    raise gzip_stream.GzipError(
                         f"it unpacks to more than {_MAX_GROWTH} times its size, which no archive "
                         "of images does; check that this is the official archive",
                         0,
                     )
                 placer.place(piece)
-        except _Damage as damage:
+        except gzip_stream.GzipError as error:
             kept = (
                 f" ({size_text(placer.end)} were unpacked up to here; they are kept, and the next "
                 "run does not write again what is the same)"
             )
-            raise ArchiveError(
-                source.path,
-                damage.problem + (kept if placer.end else ""),
-                offset=damage.offset,
-            ) from damage.__cause__
+            problem = error.problem + (kept if placer.end else "")
+            raise ArchiveError(source.path, problem, offset=error.offset) from error.__cause__
     return placer.end
-
-
-class _Damage(Exception):  # noqa: N818  # Never leaves this module.
-    """What is wrong with the archive, and at which byte."""
-
-    def __init__(self, problem: str, offset: int):
-        super().__init__(problem)
-        self.problem = problem
-        self.offset = offset
-
-
-class _GzipReader:
-    """Reads a gzip file of one or several members from one end to the other."""
-
-    def __init__(self, packed: IO[bytes], report: Callable[[int], None]):
-        self._packed = packed
-        self._report = report
-        self._read = 0
-        with contextlib.suppress(OSError):
-            os.posix_fadvise(packed.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
-
-    def pieces(self) -> Iterator[bytes]:
-        """Yields what is inside, in pieces of at most `_WRITE_BYTES`."""
-        data = self._beginning(b"")
-        if not data:
-            raise _Damage("expected a gzip file, found no bytes at all; copy it again", 0)
-        if not data.startswith(_MAGIC):
-            raise _Damage(
-                f"expected a gzip file, found data that begin with {data[:8]!r}; the name of a tar "
-                "that is not compressed must end in .tar",
-                0,
-            )
-        while data:
-            data = yield from self._member(data)
-            data = data.lstrip(b"\0")  # Padding, of a tape or a block device.
-            while not data and (more := self._more()):
-                data = more.lstrip(b"\0")
-            data = self._beginning(data)
-            if data and not data.startswith(_MAGIC):
-                raise _Damage(
-                    f"the gzip data have ended, and others follow that begin with {data[:8]!r}; "
-                    "something was appended or overwritten, copy the archive again",
-                    self._position(data),
-                )
-
-    def _beginning(self, data: bytes) -> bytes:
-        """`data` and what follows, if that is needed to see whether a member begins here."""
-        while len(data) < len(_MAGIC) and (more := self._more()):
-            data += more
-        return data
-
-    def _member(self, data: bytes) -> Generator[bytes, None, bytes]:
-        """Yields what is in the member that begins with `data`; returns the bytes behind it."""
-        begin = self._position(data)
-        inflate = zlib.decompressobj(wbits=31)
-        while True:
-            before = inflate.copy()
-            try:
-                piece = inflate.decompress(data, _WRITE_BYTES)
-            except zlib.error as error:
-                # Again in small steps: for the place, and for all that is good before it.
-                at = self._position(data)
-                for start in range(0, len(data), _FINE_BYTES):
-                    try:
-                        piece = before.decompress(data[start : start + _FINE_BYTES])
-                    except zlib.error:
-                        at += start
-                        break
-                    yield piece
-                raise _Damage(_explain(error, begin), at) from error
-            yield piece
-            if inflate.eof:
-                return inflate.unused_data
-            data = inflate.unconsumed_tail or self._more()
-            if not data:
-                raise _Damage(
-                    "the archive is cut off: it ends inside the gzip data; copy it again",
-                    self._read,
-                )
-
-    def _more(self) -> bytes:
-        data = self._packed.read(_READ_BYTES)
-        self._read += len(data)
-        self._report(len(data))
-        return data
-
-    def _position(self, data: bytes) -> int:
-        """Where in the archive `data`, the last bytes read, begin."""
-        return self._read - len(data)
-
-
-def _explain(error: zlib.error, begin: int) -> str:
-    if "check" in str(error):
-        return (
-            "the checksum at the end of the gzip data is wrong, so there is a changed byte "
-            f"somewhere between byte {begin:,} and here; copy the archive again"
-        )
-    detail = str(error).rpartition(": ")[2]
-    return f"the gzip data are damaged here or a little before ({detail}); copy the archive again"
 
 
 class _Placer:

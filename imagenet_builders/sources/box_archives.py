@@ -14,13 +14,12 @@ import errno
 import os
 import re
 import tempfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from imagenet_builders.errors import ArchiveError
-from imagenet_builders.formats import tar, voc
+from imagenet_builders.formats import gzip_stream, tar, voc
 from imagenet_builders.locate.found import Found
 from imagenet_builders.sources.indexing import Prepared, Runner, run_for_table
 from imagenet_builders.sources.rows import SourceFile, row_schema
@@ -35,8 +34,6 @@ MAX_GROWTH = 200
 XML files, in a tar that is mostly padding, have some 40, zeros 1,000."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
-_CHUNK = 64 << 10
-_MAX_OUTPUT = 1 << 20
 _WNID = re.compile(r"n[0-9]{8}")
 
 # Less than this is parsed in this process: starting one takes as long.
@@ -326,54 +323,24 @@ def _folder(name: str) -> str | None:
 
 def _unpack(source: IO[bytes], copy: IO[bytes], path: str, scratch: Path) -> None:
     """Writes the content of a gzip file to another, unbuffered one."""
+    most = min(MAX_UNPACKED_BYTES, (64 << 20) + MAX_GROWTH * os.fstat(source.fileno()).st_size)
+    unpacked = 0
     try:
-        for data in _gunzipped(source, path):
+        for data in gzip_stream.pieces(source.read):
+            unpacked += len(data)
+            if unpacked > most:
+                raise gzip_stream.GzipError(
+                    f"expected an archive of at most {most:,} bytes unpacked, found a larger one; "
+                    "check that this is the official archive, unaltered",
+                    source.tell(),
+                )
             left = memoryview(data)
             while left:
                 left = left[copy.write(left) :]
+    except gzip_stream.GzipError as error:
+        raise ArchiveError(path, error.problem, offset=error.offset) from error.__cause__
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         hint = f"{error.strerror} to unpack {path} in; choose another with --scratch-dir"
         raise OSError(error.errno, hint, str(scratch)) from error
-
-
-def _gunzipped(source: IO[bytes], path: str) -> Iterator[bytes]:
-    """The content of a gzip file, whose members may be several; padding with zeros is allowed."""
-    decompressor = zlib.decompressobj(wbits=31)
-    position = unpacked = 0
-    most = min(MAX_UNPACKED_BYTES, (64 << 20) + MAX_GROWTH * os.fstat(source.fileno()).st_size)
-    while chunk := source.read(_CHUNK):
-        start, position = position, position + len(chunk)
-        while chunk:
-            if decompressor.eof:
-                chunk = chunk.lstrip(b"\0")
-                if not chunk:
-                    break
-                decompressor = zlib.decompressobj(wbits=31)
-            try:
-                data = decompressor.decompress(chunk, _MAX_OUTPUT)
-            except zlib.error as error:
-                raise ArchiveError(
-                    path,
-                    f"expected gzip-compressed data, found damaged ones in the {_CHUNK:,} bytes "
-                    f"from here on ({error}); copy the archive again",
-                    offset=start,
-                ) from None
-            unpacked += len(data)
-            if unpacked > most:
-                raise ArchiveError(
-                    path,
-                    f"expected an archive of at most {most:,} bytes unpacked, found "
-                    "a larger one; check that this is the official archive, unaltered",
-                    offset=start,
-                )
-            yield data
-            chunk = decompressor.unused_data if decompressor.eof else decompressor.unconsumed_tail
-    if not decompressor.eof:
-        raise ArchiveError(
-            path,
-            f"the archive is cut off: its compressed data end after {position:,} bytes without "
-            "the checksum that ends them; copy the archive again",
-            offset=position,
-        )

@@ -16,7 +16,6 @@ from imagenet_builders.plan.index import Index
 from imagenet_builders.plan.plan import SplitPlan
 from imagenet_builders.plan.recipe import Note, PlanConfig, SplitRecipe, plan_splits
 from imagenet_builders.publish.incomplete import IncompleteDir
-from imagenet_builders.publish.target import Target
 from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.sources.rows import Rows, SourceFile
@@ -105,12 +104,12 @@ def write(
     if former_marks:
         del description["mark format"]
     target.parent.mkdir(exist_ok=True)
-    incomplete = IncompleteDir(Target(target), token)
+    incomplete = IncompleteDir(target, token)
     said = incomplete.open(description)
 
     def shard_path(split: str, number: int, count: int) -> Path:
         name = f"name-{split}.{output.suffix}-{number:05}-of-{count:05}"
-        return incomplete.shards / name
+        return incomplete.directory / name
 
     with LocalWorkers(workers) as processes:
         [result] = write_splits(
@@ -128,5 +127,5 @@ def write(
 
 def shard_results(incomplete: IncompleteDir) -> list[Any]:
     """What the marks say of the shards, in order."""
-    shards = sorted(incomplete.shards.iterdir())
+    shards = sorted(incomplete.directory.iterdir())
     return [marks.read_mark(incomplete.mark_of(shard)) for shard in shards]

@@ -49,7 +49,11 @@ def _recipes(
     from imagenet_builders.scratch.unzip import Unpacked
 
     staged = DATASET.survey(manual_dir, config).of_splits(only)
-    return batches.recipes(staged, room, Unpacked(staged.dataset, room))
+    unpacked = Unpacked(staged.dataset, room)
+    try:
+        return batches.recipes(staged, room, unpacked)
+    finally:
+        unpacked.close()
 
 
 def label_of(split: str, ids: Mapping[str, int]) -> LabelOf:

@@ -158,10 +158,13 @@ def cut_unpacked(data: bytes) -> bytes:
 GZIP_FAULTS = {
     "cut off at 90 %": (lambda data: data[: len(data) * 9 // 10], r"at byte [0-9,]+: .*is cut off"),
     "cut off in the checksum": (lambda data: data[:-3], r"at byte [0-9,]+: .*is cut off"),
-    "a flipped bit in the middle": (lambda data: flip(data, len(data) // 2), "found damaged"),
+    "a flipped bit in the middle": (
+        lambda data: flip(data, len(data) // 2),
+        "gzip data are damaged here or|changed byte somewhere between byte 0 and here",
+    ),
     "a wrong checksum": (lambda data: flip(data, len(data) - 6), "incorrect data check"),
     "a wrong length": (lambda data: flip(data, len(data) - 2), "incorrect length check"),
-    "junk behind it": (lambda data: data + b"junk", "found damaged"),
+    "junk behind it": (lambda data: data + b"junk", "others follow that begin with b'junk'"),
     "nothing but the magic": (lambda data: data[:2], "is cut off"),
     "no bytes": (lambda data: b"", "found no bytes at all"),
     "another compression": (lambda data: b"BZh91AY" + data, "bzip2-compressed"),

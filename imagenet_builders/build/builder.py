@@ -1,4 +1,4 @@
-"""The base class of all builders: TensorFlow Datasets' interface around the engine.
+"""The base class of all builders: TensorFlow Datasets' interface around the steps of a build.
 
 A dataset says where its splits are staged and how rows become examples. Out of that come both ways
 of building: the planned one, which this class does, and TensorFlow Datasets' own (one generator,
@@ -11,40 +11,36 @@ import abc
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import tensorflow_datasets as tfds
 
-import imagenet_builders
 from imagenet_builders.build import steps, tfds_request
-from imagenet_builders.build.steps import as_original
+from imagenet_builders.build.steps import Running
 from imagenet_builders.build.summary import summary
-from imagenet_builders.errors import BadImageError, OptionError, SourceError
+from imagenet_builders.errors import OptionError
 from imagenet_builders.formats.tfrecord.example import FlatExample
 from imagenet_builders.locate.access import saying_why
 from imagenet_builders.locate.found import Survey
 from imagenet_builders.options import BuildOptions, require_local
-from imagenet_builders.plan import recipe as planning
 from imagenet_builders.plan.context import BuildContext
-from imagenet_builders.plan.identity import describe
 from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.publish import provenance
-from imagenet_builders.publish.session import BuildSession
+from imagenet_builders.publish.published import Request, Task, warn_of_a_part
+from imagenet_builders.publish.session import BuildSession, tidy
+from imagenet_builders.publish.target import Target
 from imagenet_builders.run.choose import as_workers_see, make_workers, shared_scratch
+from imagenet_builders.run.jobs import Workers
 from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.scratch.copy import ScratchCopy
-from imagenet_builders.scratch.copy_first import staged_sources
+from imagenet_builders.scratch.copy_first import copy_first
 from imagenet_builders.scratch.original_names import naming_originals
+from imagenet_builders.scratch.shared_copies import SharedCopies
 from imagenet_builders.scratch.space import check_scratch
-from imagenet_builders.write import durable, marks, outputs
-from imagenet_builders.write.outputs.output import Output
+from imagenet_builders.write import durable, outputs
 from imagenet_builders.write.results import SplitResult
-
-
-class _BuiltMeanwhile(Exception):  # noqa: N818  # Never leaves this module; it is no error.
-    """Another process has built what was asked for, while this one waited for its lock."""
 
 
 class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no types.
@@ -54,11 +50,19 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
 
     Args:
         options: How to build. None takes them from the environment, when something is built.
+        copies: The copies of archives (`--stage`) that this builder shares with others; by itself,
+            it removes its copy when the dataset is published.
         **kwargs: As for every TensorFlow Datasets builder (`data_dir`, `config`, `version`,
             `file_format`).
     """
 
-    def __init__(self, *, options: BuildOptions | None = None, **kwargs: Any):
+    def __init__(
+        self,
+        *,
+        options: BuildOptions | None = None,
+        copies: SharedCopies | None = None,
+        **kwargs: Any,
+    ):
         # First, because `_info` may depend on them.
         self._options = options
         self._new_info: tfds.core.DatasetInfo | None = None
@@ -68,10 +72,10 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         self.results: list[SplitResult] = []
         """What the last build of this object wrote, split by split; empty if it was there."""
         self._plans: dict[str, str] = {}
-        self.done_with_copy: Callable[[ScratchCopy], None] = ScratchCopy.remove
-        """What becomes of the copy that the dataset was built from (`--stage`) in the end."""
-        self._place: BuildSession | None = None
-        self._copy = ScratchCopy()
+        self._done_with_copy = copies.pass_on if copies else ScratchCopy.remove
+        self._running: Running | None = None
+        self._at_end = contextlib.ExitStack()
+        self._when_built = contextlib.ExitStack()
 
     @property
     def info(self) -> tfds.core.DatasetInfo:
@@ -125,9 +129,9 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         """The splits as generators: TensorFlow Datasets' own way to build, one image at a time."""
         options = self.build_options
         with LocalWorkers(1) as workers:
-            room = BuildContext(options.scratch_for(self.data_dir_root), options, workers)
-            with naming_originals(ScratchCopy(), room.unpacked):
-                recipes = self.split_recipes(tfds_request.manual_dir_of(dl_manager), room)
+            context = self._context(options.scratch_for(self.data_dir_root), options, workers)
+            with naming_originals(ScratchCopy(), context.unpacked):
+                recipes = self.split_recipes(tfds_request.manual_dir_of(dl_manager), context)
         return {recipe.split: self._generate_examples(recipe) for recipe in recipes}
 
     def _generate_examples(self, recipe: SplitRecipe) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -147,23 +151,6 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
             The same, nested; a dataset with nested features overrides this.
         """
         return dict(example)
-
-    def results_as_staged(self, results: list[SplitResult]) -> list[SplitResult]:
-        """The results, naming what is staged; for a dataset that unpacked it to build from that.
-
-        Args:
-            results: As written.
-
-        Returns:
-            As `provenance.json` tells them.
-        """
-        return results
-
-    def published(self) -> None:
-        """Called once the dataset is published; one that used scratch space frees it here."""
-
-    def ended(self) -> None:
-        """Called when a build has ended, however it did; a dataset gives up its locks here."""
 
     def download_and_prepare(
         self,
@@ -198,149 +185,129 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         options = self.build_options
         require_local("data_dir", self.data_dir)
         require_local("manual_dir", config.manual_dir)
-        target = Path(self.data_dir)
-        preparation = BuildSession(
-            target, options, self.info.full_name, overwrite=config.download_mode.overwrite_dataset
+        target = Target(Path(self.data_dir))
+        request = Request.of(
+            target.path,
+            options,
+            overwrite=config.download_mode.overwrite_dataset,
+            limit=config.max_examples_per_split,
         )
-        limit = config.max_examples_per_split
-        if preparation.is_there(limit):
+        if request.task() is Task.NOTHING:
             self._check_format(file_format)
-            preparation.tidy()
+            tidy(target, self.info.full_name)
             return
         self.results = []
-        is_ours = True
-        with preparation as place:
-            if preparation.is_there(limit):  # Another process has just built it.
-                self._restore(target)
+        with BuildSession(target, options, self.info.full_name) as session:
+            task = request.task()
+            if task is Task.NOTHING:  # Another process has just built it.
+                self._restore(target.path)
                 self._check_format(file_format)
                 return
             # What was read of a dataset that will be replaced binds nobody.
             self._new_info = self._info()
             self._new_info.set_file_format(file_format or self._format_given)
-            self._place = place
+            self._running = Running(session, request, task)
             try:
-                self._prepare(place, download_dir, config)
-                place.publish()
-                self.info.update_data_dir(os.fspath(target))
-                self._done()
-            except _BuiltMeanwhile:
-                is_ours = False
-                self._done()
-            except BaseException as error:
-                self._copy.note_kept_copy(error)
-                raise
+                with self._at_end:
+                    is_ours = self._prepare(download_dir, config)
+                    if is_ours:
+                        session.publish(replace=task is Task.REPLACE)
+                        self.info.update_data_dir(os.fspath(target.path))
+                    self._when_built.close()
             finally:
-                self._place = None
-                self._copy.close()
-                self._copy = ScratchCopy()
-                self.ended()
-        self._restore(target)
+                self._running = None
+                self._when_built.pop_all()  # Another attempt needs what is kept.
+        self._restore(target.path)
         if is_ours:
-            print(summary(self.info.full_name, self.results, preparation.seconds), file=sys.stderr)
+            print(summary(self.info.full_name, self.results, session.seconds), file=sys.stderr)
 
-    def _prepare(self, place: BuildSession, download_dir: Any, config: Any) -> None:
-        """Writes all files of the dataset into the incomplete directory."""
+    def _prepare(self, download_dir: Any, config: Any) -> bool:
+        """Writes all files of the dataset into the incomplete directory.
+
+        Returns:
+            Whether it did; otherwise another process has published the same meanwhile.
+        """
+        assert self._running is not None
+        session = self._running.session
         manager = self._make_download_manager(download_dir=download_dir, download_config=config)
         if type(self)._download_and_prepare is not PlannedBuilder._download_and_prepare:
             # Another way to write, such as TensorFlow Datasets' own: it begins with nothing.
-            place.open({})
-        with tfds.core.utils.temporary_assignment(
-            self, "_data_dir", os.fspath(place.incomplete.directory)
-        ):
-            self._download_and_prepare(manager, config)
+            session.open({})
+        shards = session.incomplete.shards
+        with tfds.core.utils.temporary_assignment(self, "_data_dir", os.fspath(shards)):
+            # TensorFlow Datasets' own way returns nothing.
+            if self._download_and_prepare(manager, config) is False:
+                return False
             self.info.download_size = manager.downloaded_size
             with durable.writing_as_tensorflow(Path(self.data_dir)):
                 self.info.write_to_directory(self.data_dir)
             if self.results or config.max_examples_per_split == 0:
                 provenance.write_provenance(
-                    place.incomplete.directory,
+                    shards,
                     dataset=self.info.full_name,
                     results=self.results,
-                    options=place.options,
+                    options=self._running.request.options,
                     plans=self._plans,
                     max_examples_per_split=config.max_examples_per_split,
-                    seconds=place.seconds,
+                    seconds=session.seconds,
                 )
             steps.check_shards(self.results, self._shard_path)
+        return True
 
     def _download_and_prepare(
         self,
         dl_manager: tfds.download.DownloadManager,
         download_config: tfds.download.DownloadConfig,
-    ) -> None:
-        """Plans all splits and writes their shards."""
-        place = self._place
-        if place is None:
+    ) -> bool:
+        """Plans all splits and writes their shards.
+
+        Returns:
+            Whether it did; otherwise another process has published the same meanwhile.
+        """
+        if self._running is None:
             raise RuntimeError("only download_and_prepare calls this")
+        session, options = self._running.session, self._running.request.options
         if download_config.max_examples_per_split == 0:
-            place.incomplete.open({})
-            return
-        options = place.options
+            session.open({})
+            return True
         output = outputs.for_tfds(self.info.file_format.value)
         scratch = shared_scratch(options, download_config, Path(self.data_dir_root))
         check_scratch(scratch, options)
         manual_dir = as_workers_see(tfds_request.manual_dir_of(dl_manager), download_config)
-        with make_workers(options, download_config, place.job_dir, manual_dir) as workers:
-            self._copy = staged_sources(
+        with make_workers(options, download_config, session.job_dir, manual_dir) as workers:
+            copy = copy_first(
                 "/".join(filter(None, (self.name, self.builder_config_name))),
                 self.survey,
                 manual_dir,
                 scratch,
                 options,
             )
-            room = BuildContext(scratch, options, workers)
-            with naming_originals(self._copy, room.unpacked):
-                results = self._build_splits(room, place, output, download_config)
-        self.results = as_original(self.results_as_staged(results), self._copy, scratch)
+            self._at_end.enter_context(copy)
+            self._when_built.callback(self._done_with_copy, copy)
+            context = self._context(scratch, options, workers)
+            with naming_originals(copy, context.unpacked):
+                with saying_why(copy.manual_dir):
+                    recipes = self.split_recipes(copy.manual_dir, context)
+                built = steps.build_splits(
+                    recipes,
+                    context,
+                    self._running,
+                    name=self.info.full_name,
+                    shard_path=self._shard_path,
+                    output=output,
+                    plan_config=tfds_request.plan_config(download_config),
+                )
+        if built is None:
+            return False
+        self._plans = built.plans
+        self.results = steps.as_original(built.results, copy, context)
         self.info.set_splits(tfds.core.SplitDict(map(self._split_info, self.results)))
+        return True
 
-    def _build_splits(
-        self,
-        room: BuildContext,
-        place: BuildSession,
-        output: Output,
-        download_config: tfds.download.DownloadConfig,
-    ) -> list[SplitResult]:
-        """Indexes, plans and writes what the copy or the original holds."""
-        with saying_why(self._copy.manual_dir):
-            recipes = self.split_recipes(self._copy.manual_dir, room)
-        place.check_splits(recipe.split for recipe in recipes)
-        plans = planning.plan_splits(recipes, tfds_request.plan_config(download_config))
-        description = describe(
-            plans,
-            [recipe.also_read for recipe in recipes],
-            dataset=self.info.full_name,
-            file_format=output.name,
-            mark_format=marks.FORMAT,
-            version=imagenet_builders.__version__,
-            scratch=room.scratch,
+    def _context(self, scratch: Path, options: BuildOptions, workers: Workers) -> BuildContext:
+        return BuildContext(
+            scratch, options, workers, at_end=self._at_end, when_built=self._when_built
         )
-        self._plans = {split: each["plan"] for split, each in description["splits"].items()}
-        if place.is_built_meanwhile(description, download_config.max_examples_per_split):
-            raise _BuiltMeanwhile
-        place.open(description)
-        try:
-            return steps.write_splits(
-                recipes,
-                plans,
-                name=self.info.full_name,
-                shard_path=self._shard_path,
-                output=output,
-                incomplete=place.incomplete,
-                options=room.options,
-                workers=room.workers,
-            )
-        except BadImageError:
-            raise
-        except SourceError:
-            # A file in a folder can change without its folder showing it.
-            room.cache.forget()
-            raise
-
-    def _done(self) -> None:
-        """Frees scratch space of what only this build needed."""
-        self.published()
-        self.done_with_copy(self._copy)
 
     def _check_version(self) -> None:
         """Only the newest version can be built; older ones can be read."""
@@ -365,12 +332,12 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
 
     def as_dataset(self, *args: Any, **kwargs: Any) -> Any:
         """As in TensorFlow Datasets; warns of a dataset that is only a part, built to try."""
-        provenance.warn_of_a_part(Path(self.data_dir))
+        warn_of_a_part(Path(self.data_dir))
         return super().as_dataset(*args, **kwargs)
 
     def as_data_source(self, *args: Any, **kwargs: Any) -> Any:
         """As in TensorFlow Datasets; warns of a dataset that is only a part, built to try."""
-        provenance.warn_of_a_part(Path(self.data_dir))
+        warn_of_a_part(Path(self.data_dir))
         return super().as_data_source(*args, **kwargs)
 
     def _shard_path(self, split: str, shard: int, shards: int) -> Path:
@@ -388,9 +355,10 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
 
     def _make_download_manager(self, **kwargs: Any) -> tfds.download.DownloadManager:
         """The download manager, without the empty folders it makes: nothing is downloaded here."""
-        if self._place and kwargs["download_config"].manual_dir and not kwargs.get("download_dir"):
-            # Not beside all datasets, where one who may build this dataset may not write.
-            kwargs["download_dir"] = self._place.job_dir
+        given = kwargs["download_config"].manual_dir and not kwargs.get("download_dir")
+        if self._running is not None and given:
+            # Not beside all datasets: a user who may build this one may not write there.
+            kwargs["download_dir"] = self._running.session.job_dir
         with durable.writing(Path(kwargs.get("download_dir") or self.data_dir_root)):
             manager = super()._make_download_manager(**kwargs)
         for directory in (manager._extract_dir, manager._download_dir):

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from imagenet_builders.errors import SourceError, TargetError
+import imagenet_builders
+from imagenet_builders.errors import BadImageError, SourceError, TargetError
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.plan import index as index_lib
+from imagenet_builders.plan import recipe as recipe_lib
+from imagenet_builders.plan.context import BuildContext
+from imagenet_builders.plan.identity import describe
 from imagenet_builders.plan.plan import SplitPlan
-from imagenet_builders.plan.recipe import SplitRecipe
+from imagenet_builders.plan.recipe import PlanConfig, SplitRecipe
 from imagenet_builders.publish.incomplete import IncompleteDir
+from imagenet_builders.publish.published import Request, Task
+from imagenet_builders.publish.session import BuildSession
 from imagenet_builders.run.jobs import Workers
 from imagenet_builders.run.progress import Progress
 from imagenet_builders.scratch.copy import ScratchCopy
-from imagenet_builders.write import durable
+from imagenet_builders.write import durable, marks
 from imagenet_builders.write.marks import BYTES_A_RECORD, MarkedShard, finished_shard
 from imagenet_builders.write.outputs.output import Output
 from imagenet_builders.write.results import ShardResult, SplitResult
@@ -27,6 +34,105 @@ _SMALL_BYTES = 32 << 20
 
 # The shard itself and its mark.
 _FILES_A_SHARD = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Running:
+    """A build that has begun.
+
+    Attributes:
+        session: Holds the lock.
+        request: What was asked for.
+        task: What there is to do: to build, or to replace.
+    """
+
+    session: BuildSession
+    request: Request
+    task: Task
+
+
+@dataclasses.dataclass(frozen=True)
+class Built:
+    """What a build wrote.
+
+    Attributes:
+        results: The splits.
+        plans: Split to the digest of its plan.
+    """
+
+    results: list[SplitResult]
+    plans: dict[str, str]
+
+
+def build_splits(
+    recipes: Sequence[SplitRecipe],
+    context: BuildContext,
+    running: Running,
+    *,
+    name: str,
+    shard_path: Callable[[str, int, int], Path],
+    output: Output,
+    plan_config: PlanConfig,
+) -> Built | None:
+    """Plans the splits and writes them into the incomplete directory.
+
+    Args:
+        recipes: The splits.
+        context: How to build.
+        running: The build.
+        name: Full name of the dataset.
+        shard_path: From split, shard and number of shards to the file.
+        output: How shards become files.
+        plan_config: How to plan.
+
+    Returns:
+        What was written; None if another process has published the same meanwhile.
+
+    Raises:
+        ImagenetBuildersError: A source is damaged, or an image is and the policy is to fail; or a
+            shard cannot be written; or a dataset that is replaced would lose a split.
+        OSError: A file cannot be read.
+    """
+    if running.task is Task.REPLACE:
+        running.request.check_splits(recipe.split for recipe in recipes)
+    plans = recipe_lib.plan_splits(recipes, plan_config)
+    description = describe(
+        plans,
+        [recipe.also_read for recipe in recipes],
+        dataset=name,
+        file_format=output.name,
+        mark_format=marks.FORMAT,
+        version=imagenet_builders.__version__,
+        scratch=context.scratch,
+    )
+    running.session.check_lock()
+    if running.request.is_met_meanwhile(description):
+        print(
+            f"imagenet-builders: {name} was built meanwhile by another process, from the same "
+            "sources and with the same options; it is not built again",
+            file=sys.stderr,
+            flush=True,
+        )
+        return None
+    running.session.open(description)
+    try:
+        results = write_splits(
+            recipes,
+            plans,
+            name=name,
+            shard_path=shard_path,
+            output=output,
+            incomplete=running.session.incomplete,
+            options=context.options,
+            workers=context.workers,
+        )
+    except BadImageError:
+        raise
+    except SourceError:
+        # A file in a folder can change without its folder showing it.
+        context.cache.forget()
+        raise
+    return Built(results, {split: each["plan"] for split, each in description["splits"].items()})
 
 
 def write_splits(
@@ -84,10 +190,10 @@ def write_splits(
                 todo.remove(marked[position])
                 results.append(result)
         if results:
-            progress.say(f"{name}: {len(results):,} shards are finished already")
+            progress.announce(f"{name}: {len(results):,} shards are finished already")
         left = sum(sizes[shard.which][shard.number] for shard in todo)
         left += BYTES_A_RECORD * images
-        check_space(incomplete.directory, left, _FILES_A_SHARD * len(todo))
+        check_space(incomplete.shards, left, _FILES_A_SHARD * len(todo))
         # Made one by one: together, the jobs hold all rows once more.
         jobs = (_shard_job(plans[s.which], recipes[s.which], s, output, options) for s in todo)
         written: Iterator[tuple[int, ShardResult]] = workers.run(
@@ -190,30 +296,36 @@ def _collect(plan: SplitPlan, recipe: SplitRecipe, results: Sequence[ShardResult
 
 
 def as_original(
-    results: Iterable[SplitResult], copy: ScratchCopy, scratch: Path
+    results: Iterable[SplitResult], copy: ScratchCopy, context: BuildContext
 ) -> list[SplitResult]:
     """Results that name the original archives, not the copies and unpacked files that were read.
 
     Args:
         results: What was built.
         copy: What it was built from.
-        scratch: The scratch directory of the build. The archives that the files in it were unpacked
-            from are among the files of a result.
+        context: How it was built. The archives that files in scratch space were unpacked from are
+            among the files of a result.
 
     Returns:
         The results as they would be had all been read in place.
     """
-    unpacked = os.path.join(os.path.abspath(scratch), "")
+    scratch = os.path.join(os.path.abspath(context.scratch), "")
+
+    def original(path: str) -> str:
+        if (origin := context.unpacked.get(path)) is not None:
+            path = f"{origin.archive}, unpacked"
+        return copy.original_of(path)
+
     return [
         dataclasses.replace(
             result,
             files=tuple(
                 dataclasses.replace(file, path=copy.original_of(file.path))
                 for file in result.files
-                if not file.path.startswith(unpacked)
+                if file.path not in context.unpacked and not file.path.startswith(scratch)
             ),
             notes=tuple(
-                dataclasses.replace(note, path=copy.original_of(note.path)) for note in result.notes
+                dataclasses.replace(note, path=original(note.path)) for note in result.notes
             ),
         )
         for result in results

@@ -6,6 +6,7 @@ directory: a build that follows with the same one has nothing left to index.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -46,8 +47,11 @@ def index_all(
     jobs = _jobs(checked)
     counts: dict[str, dict[str, int]] = {}
     problems: list[Problem] = []
-    with LocalWorkers(worker_count(options), on_start=keep_files_open) as workers:
-        room = BuildContext(options.scratch_for(data_dir), options, workers)
+    with (
+        LocalWorkers(worker_count(options), on_start=keep_files_open) as workers,
+        contextlib.ExitStack() as at_end,
+    ):
+        room = BuildContext(options.scratch_for(data_dir), options, workers, at_end=at_end)
         for target, found in jobs:
             announce(f"{target.name}: {', '.join(found)}")
             with warnings.catch_warnings(record=True) as said:

@@ -159,8 +159,8 @@ def run(arguments: argparse.Namespace) -> None:
                 data_dir=arguments.data_dir,
                 config=each,
                 options=options,
+                copies=copies,
             )
-            builder.done_with_copy = copies.hand_on
             copies.next_turn()
             try:
                 _build_one(builder, config, arguments.file_format)
@@ -169,7 +169,7 @@ def run(arguments: argparse.Namespace) -> None:
                 not_staged.append(error)
                 missing.append(f"{builder.info.full_name} is not built: {error}")
             except BaseException as error:
-                copies.note_kept_copy(error)
+                copies.note_kept_copies(error)
                 raise
             copies.end_turn(_full_name(name, each), manual_dir)
         if (name, config_name) in arguments.datasets:  # By its name, not by `all`.

@@ -89,7 +89,7 @@ def plan_digest(plan: SplitPlan, also_read: Sequence[SourceFile], scratch: Path)
     return digest.hexdigest(), sources.hexdigest()
 
 
-def _difference(before: Any, now: Mapping[str, Any]) -> str:
+def difference(before: Any, now: Mapping[str, Any]) -> str:
     """In which way two descriptions are not the same, in words."""
     unknown = "it is not known what it was"
     if not isinstance(before, Mapping):

@@ -1,18 +1,17 @@
-"""Where a dataset is put together before it is published, and what of it is finished.
+"""The directory in which a dataset is put together before it is published.
 
-Beside the directory of the version, `5.1.0`, there is `.5.1.0.building-TOKEN` while it is built:
+Its name, `.5.1.0.building-TOKEN`, has the token of the lock's holder (see `target`). In it are:
 
-* `shards/`: finished shards, under their own names, and nothing else; it is what will be published,
-  by one rename;
-* `marks/`: for each finished shard a mark, and the shards being written;
+* `shards/`: finished shards, under their own names, and nothing else; one rename publishes it;
+* `marks/`: for each finished shard a mark, and the shards that are being written;
 * `build.json`: what is built.
 
-A shard is finished when it has its name and its mark, is as long as the mark says and has the
-checksum that the mark says. A mark is written when the storage has confirmed the shard, and before
-the shard gets its name.
+A shard is finished when it has its name and its mark, and the length and checksum that the mark
+says. A mark is written when the storage has confirmed the shard, and before the shard gets its
+name.
 
-The token is that of the lock's holder. Who goes on with what another left gives it another name
-first: a process that was asleep while its lock was taken over then finds its files gone.
+A build that continues the work of another gives the directory its own name first: a process that
+was suspended while its lock was taken over then finds its files gone.
 """
 
 from __future__ import annotations
@@ -25,60 +24,54 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from imagenet_builders.plan.identity import _difference
-from imagenet_builders.publish import exchange as publish
-from imagenet_builders.publish import lock
+from imagenet_builders.plan.identity import difference
+from imagenet_builders.publish import exchange
+from imagenet_builders.publish.target import Target
 from imagenet_builders.write import durable
 
 _BUILD = "build.json"
 _DONE = ".done"
 _PARTS = ("shards", "marks", _BUILD)
 
-_TOKEN = "[0-9a-f]" * 16
-
-# TensorFlow Datasets' own build writes all the time; one that did not for an hour has ended.
-_INCOMPLETE_DEAD_SECONDS = 3600.0
-
 
 class IncompleteDir:
-    """The place of one build of a dataset; only for whoever holds its lock.
+    """The incomplete dataset of the process that holds the lock.
 
     Args:
-        target: The directory of the version, where it will be published.
-        token: Tells this build from every other.
+        target: What is built.
+        token: The token of the lock's holder.
 
     Attributes:
-        target: As given.
-        directory: Where shards are put together.
+        shards: The directory of the finished shards, which will be published.
     """
 
-    def __init__(self, target: Path, token: str):
-        self.target = target
-        # Absolute, because a worker on another machine is in another directory.
-        self._place = target.absolute().with_name(f"{_place_prefix(target)}{token}")
-        self.directory = self._place / "shards"
-        self._marks = self._place / "marks"
+    def __init__(self, target: Target, token: str):
+        self._target = target
+        self._path = target.incomplete(token)
+        self.shards = self._path / "shards"
+        self._marks = self._path / "marks"
 
     def open(self, description: Mapping[str, Any]) -> str:
-        """Makes the place ready for a build; what an earlier one left stays if it is of use.
+        """Makes the directories, or takes over those of an interrupted build of the same.
 
         Args:
-            description: What is built, as JSON; shards of any other description are of no use.
+            description: What is built, as JSON. Incomplete datasets of another description are
+                removed.
 
         Returns:
-            What there is to say of it, or nothing.
+            What was removed with finished shards in it, in words, or nothing.
 
         Raises:
             TargetError: The directories cannot be made.
         """
         said = ""
-        for left in _places(self.target):
-            before = _described(left)
-            theirs = not _is_ours(left)
-            if before and before == description and not theirs and not self._place.exists():
-                left.rename(self._place)
+        for left in self._target.incompletes():
+            before = described(left)
+            theirs = not is_ours(left)
+            if before and before == description and not theirs and not self._path.exists():
+                left.rename(self._path)
                 continue
-            finished = len(_finished(left))
+            finished = len(finished_in(left))
             if before and finished and theirs:
                 said = (
                     f"{finished:,} finished shards in {left} are another user's and of no use here"
@@ -86,121 +79,61 @@ class IncompleteDir:
             elif before and finished:
                 said = (
                     f"{finished:,} finished shards of an earlier build are of no use and are "
-                    f"removed, because {_difference(before, description)}"
+                    f"removed, because {difference(before, description)}"
                 )
-            publish.remove(left)
-        for directory in (self._place, self.directory, self._marks):
+            exchange.remove(left)
+        for directory in (self._path, self.shards, self._marks):
             with durable.writing(directory):
                 directory.mkdir(exist_ok=True)
         self._remove_unfinished()
-        content = {"description": description, "directory": self.directory.stat().st_ino}
-        durable.write_file(self._place / _BUILD, json.dumps(content).encode())
+        content = {"description": description, "directory": self.shards.stat().st_ino}
+        durable.write_file(self._path / _BUILD, json.dumps(content).encode())
         return said
 
     @property
     def file_mode(self) -> int:
-        """The mode that files get that are made here, be it by the umask or by an ACL."""
-        return stat.S_IMODE((self._place / _BUILD).stat().st_mode)
+        """The mode of files that are made here, by the umask or by an ACL."""
+        return stat.S_IMODE((self._path / _BUILD).stat().st_mode)
 
     def mark_of(self, shard: Path) -> Path:
-        """Where the mark of a shard is."""
-        return self._marks / f"{shard.name}.done"
+        """The path of a shard's mark."""
+        return self._marks / f"{shard.name}{_DONE}"
 
     def abandon(self) -> int:
-        """Leaves the place to the next build: what is finished stays, the rest is removed.
+        """Leaves the finished shards to the next build and removes the rest.
 
         Returns:
-            Number of finished shards; if there is none, nothing is left.
+            Number of finished shards; without any, nothing is left.
         """
-        # What was exchanged with a published dataset is not what was built here.
-        finished = 0 if _described(self._place) is None else len(_finished(self._place))
+        # After an exchange with a published dataset, its shards are here, not those of this build.
+        finished = 0 if described(self._path) is None else len(finished_in(self._path))
         if finished:
             self._remove_unfinished()
         else:
-            self.close()
+            self.remove()
         return finished
 
-    def close(self) -> None:
-        """Removes the place."""
-        # First its name: who still writes there, for a shard that is done, then finds no directory,
-        # and puts nothing into one that is being emptied.
-        removed = publish.beside(self.target, "removed")
+    def remove(self) -> None:
+        """Removes the directory."""
+        # First its name: a worker that still writes, for a shard that is finished already, then
+        # finds no directory, and puts nothing into one that is being emptied.
+        removed = self._target.new_removed()
         with contextlib.suppress(OSError):
-            self._place.rename(removed)
-        publish.remove(removed)
-        publish.remove(self._place)
+            self._path.rename(removed)
+        exchange.remove(removed)
+        exchange.remove(self._path)
 
     def _remove_unfinished(self) -> None:
-        finished = _finished(self._place)
-        for path in [*self.directory.iterdir(), *self._marks.iterdir(), *self._place.iterdir()]:
+        finished = finished_in(self._path)
+        for path in [*self.shards.iterdir(), *self._marks.iterdir(), *self._path.iterdir()]:
             if path.name.removesuffix(_DONE) not in finished and path.name not in _PARTS:
-                publish.remove(path)
+                exchange.remove(path)
 
 
-def is_debris_there(target: Path) -> bool:
-    """Whether builds of the dataset at `target` that have ended left what is of no use."""
-    beside = [path.name for path in target.parent.glob(f".{target.name}.*")]
-    beside += [path.name for path in target.parent.glob(f"..{target.name}.*")]
-    in_use = {place.name for place in _places(target) if _described(place) is not None}
-    return bool(set(beside) - in_use)
-
-
-def resumable(target: Path) -> list[Path]:
-    """Places of builds of the dataset at `target` that have ended, that we can go on with."""
-    places = [place for place in _places(target) if _described(place) and _finished(place)]
-    return [place for place in places if _is_ours(place)]
-
-
-def remove_debris(target: Path, lock_path: Path) -> list[str]:
-    """Removes what builds that have ended left beside the dataset; for the holder of its lock.
-
-    What can be gone on with stays.
-
-    Args:
-        target: The directory of the version.
-        lock_path: The lock.
-
-    Returns:
-        What was removed that was not of this package, in whole sentences.
-    """
-    publish.recover(target)
-    lock.clean_up(lock_path)
-    for place in _places(target):
-        if _described(place) is None:
-            publish.remove(place)
-    for exchange in target.parent.glob(exchange_of(target, _TOKEN).name):
-        publish.remove(exchange)
-    said = []
-    # Source: `_get_incomplete_dir` in TensorFlow Datasets' core/utils/file_utils.py.
-    for left in target.parent.glob(f"incomplete.{'[A-Z0-9]' * 6}_{target.name}"):
-        # By the clock of the file system, which the holder of a lock touches it with.
-        age = _age(left, lock_path.stat().st_mtime)
-        if age > _INCOMPLETE_DEAD_SECONDS:
-            publish.remove(left)
-            said.append(
-                f"removed {left}, left by a build of TensorFlow Datasets that was killed "
-                f"(nothing in it changed for {age / 3600:.1f} hours)"
-            )
-    return said
-
-
-def exchange_of(target: Path, token: str) -> Path:
-    """Where the workers of one build on other machines exchange what they need."""
-    return target.with_name(f".{target.name}.exchange-{token}")
-
-
-def _place_prefix(target: Path) -> str:
-    return f".{target.name}.building-"
-
-
-def _places(target: Path) -> list[Path]:
-    return sorted(target.parent.glob(f"{_place_prefix(target)}{_TOKEN}"))
-
-
-def _is_ours(place: Path) -> bool:
-    """Whether we may do all with a place that its owner may."""
+def is_ours(incomplete: Path) -> bool:
+    """Whether this process may do with an incomplete dataset what its owner may."""
     try:
-        for path in (place, place / "shards", place / "marks"):
+        for path in (incomplete, incomplete / "shards", incomplete / "marks"):
             status = path.stat()
             # Only the owner may set a time: asked of the server, this is right with NFS too.
             os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -209,28 +142,19 @@ def _is_ours(place: Path) -> bool:
     return True
 
 
-def _described(place: Path) -> Any:
-    """What was built there; None where it is of no use any more."""
+def described(incomplete: Path) -> Any:
+    """What is built in an incomplete dataset; None if it is of no use any more."""
     try:
-        content = json.loads((place / _BUILD).read_bytes())
+        content = json.loads((incomplete / _BUILD).read_bytes())
         # After publishing by exchange, another directory has this name: that of the old dataset.
-        if (place / "shards").stat().st_ino == content["directory"]:
+        if (incomplete / "shards").stat().st_ino == content["directory"]:
             return content["description"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass
     return None
 
 
-def _finished(place: Path) -> set[str]:
-    """Names of the shards that have their name and their mark."""
-    marked = {path.name.removesuffix(_DONE) for path in (place / "marks").glob(f"*{_DONE}")}
-    return {name for name in marked if (place / "shards" / name).exists()}
-
-
-def _age(directory: Path, now: float) -> float:
-    """Seconds since anything in a directory changed."""
-    times = [0.0]
-    for path in (directory, *directory.rglob("*")):
-        with contextlib.suppress(OSError):
-            times.append(path.stat().st_mtime)
-    return now - max(times)
+def finished_in(incomplete: Path) -> set[str]:
+    """Names of the shards of an incomplete dataset that have their name and their mark."""
+    marked = {path.name.removesuffix(_DONE) for path in (incomplete / "marks").glob(f"*{_DONE}")}
+    return {name for name in marked if (incomplete / "shards" / name).exists()}

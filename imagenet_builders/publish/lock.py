@@ -1,23 +1,19 @@
 """One builder of a dataset at a time, on any number of machines that share its directory.
 
 The lock is a file that appears by a hard link, which is atomic on every POSIX file system and on
-NFS (where an exclusive create is not always). Whoever holds it touches it every few seconds. It is
-free for the taking when its holder is known to be dead (same machine) or has not touched it for a
-while; age is told by the file system's own clock, so machines need not agree on the time.
+NFS (where an exclusive create is not always). Its holder touches it every few seconds. Another
+process takes it over when it knows the holder to be dead (on the same machine), or when the holder
+has not touched it for a while. Ages are measured by the file system's clock, so machines need not
+agree on the time.
 
-A holder that was stopped for so long that another took over learns of it at its next `check`.
+A holder that was suspended until another took over notices at its next `check`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import errno
-import json
 import os
-import re
-import secrets
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -26,79 +22,29 @@ from types import TracebackType
 from typing import Self
 
 from imagenet_builders.errors import BusyError
+from imagenet_builders.publish import holder as holders
+from imagenet_builders.publish.holder import Holder
+from imagenet_builders.publish.target import Target
 from imagenet_builders.write import durable
 
 BEAT_SECONDS = 10.0
 """How often a holder touches its lock."""
 
 STALE_SECONDS = 90.0
-"""A lock that was not touched for so long has no holder any more."""
+"""A lock that nobody has touched for this long is taken over."""
 
 _POLL_SECONDS = 1.0
-_MAX_BYTES = 4096
 _NO_LINKS = (errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
-
-
-@dataclasses.dataclass(frozen=True)
-class Holder:
-    """Who holds a lock.
-
-    Attributes:
-        host: Name of the machine.
-        boot: Identity of the machine's run since it was started, or empty.
-        namespace: In which numbers of processes mean the same, or empty.
-        pid: Process.
-        started: When that process started, in the kernel's ticks since the machine was started.
-        since: When it took the lock, as text.
-        token: Tells this holding from every other.
-    """
-
-    host: str
-    boot: str
-    namespace: str
-    pid: int
-    started: int
-    since: str
-    token: str
-
-    @classmethod
-    def me(cls) -> Holder:
-        """This process."""
-        return cls(
-            socket.gethostname(),
-            _boot(),
-            _namespace(),
-            os.getpid(),
-            _started(os.getpid()) or 0,
-            time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            secrets.token_hex(8),
-        )
-
-    def is_known_dead(self) -> bool:
-        """Whether this machine knows that the process is not there any more."""
-        # Machines may share a name, and containers on one machine do not see each other.
-        here = (socket.gethostname(), _boot(), _namespace())
-        if not all(here) or (self.host, self.boot, self.namespace) != here:
-            return False
-        if not _is_there(self.pid):
-            return True
-        started = _started(self.pid)
-        # Unknown of another user's process, where /proc is mounted with `hidepid`.
-        return started is not None and started != self.started
-
-    def __str__(self) -> str:
-        """For people."""
-        return f"process {self.pid} on {self.host}, since {self.since}"
 
 
 class BuildLock:
     """A lock to hold while a dataset is built; a context manager.
 
     Args:
-        path: The lock file, in a directory that exists.
-        what: What is built, for messages.
+        target: What is built, in a directory that exists.
+        name: Its full name, for messages.
         wait: Wait for another holder to end, instead of failing.
-        announce: Told, once, whom it waits for.
+        announce: Told once which process it waits for.
 
     Attributes:
         token: Tells this holding of the lock from every other.
@@ -109,16 +55,16 @@ class BuildLock:
     """
 
     def __init__(
-        self, path: Path, *, what: str, wait: bool, announce: Callable[[str], None]
+        self, target: Target, *, name: str, wait: bool, announce: Callable[[str], None]
     ) -> None:
-        self._path = path
-        self._what = what
+        self._target = target
+        self._path = target.lock()
+        self._name = name
         self._wait = wait
         self._announce = announce
         self._me = Holder.me()
         self.token = self._me.token
-        self._mine = path.with_name(f"{path.name}.{self._me.host}-{self._me.pid}-{self.token}")
-        self._text = json.dumps(dataclasses.asdict(self._me)).encode()
+        self._mine = target.lock_file(self._me.host, self._me.pid, self.token)
         self._ended = threading.Event()
         self._beats: threading.Thread | None = None
         self._touched: float | None = None
@@ -150,15 +96,15 @@ class BuildLock:
             self._let_go()
 
     def check(self) -> None:
-        """Makes sure that the lock is still held.
+        """Makes sure that this process still holds the lock.
 
         Raises:
             BusyError: Another process took it over.
         """
         if not self._is_mine(self._path):
-            holder = _read(self._path)
+            holder = holders.read(self._path)
             raise BusyError(
-                f"{self._what}: this process was stopped for more than {STALE_SECONDS:.0f} s, or "
+                f"{self._name}: this process was stopped for more than {STALE_SECONDS:.0f} s, or "
                 f"its lock {self._path} was removed, and "
                 f"{f'{holder} builds it now' if holder else 'another may build it now'}; "
                 "nothing was published, run the same command again"
@@ -175,32 +121,32 @@ class BuildLock:
     def _acquire(self) -> None:
         announced = False
         while not self._appear(self._path):
-            holder = _read(self._path)
+            holder = holders.read(self._path)
             free = self._is_free(holder)
             if free and self._take_over(holder):
                 return
             if not self._wait and not free:
                 raise BusyError(
-                    f"{self._what} is being built by another process ({holder or self._path}); "
+                    f"{self._name} is being built by another process ({holder or self._path}); "
                     "wait for it to end, or run without --no-wait"
                 )
             if not announced and not free:
                 announced = True
                 self._announce(
-                    f"{self._what} is being built by another process "
+                    f"{self._name} is being built by another process "
                     f"({holder or self._path}); waiting for it to end"
                 )
             self._ended.wait(_POLL_SECONDS)
 
     def _appear(self, path: Path) -> bool:
-        """Makes `path` a lock of ours, unless there is a file already."""
+        """Makes `path` a lock file of this process, unless a file has that name."""
         try:
             os.link(self._mine, path)
         except FileExistsError:
-            # It may be ours: of a request that the server did, the reply can be lost.
+            # It may be ours: a server's reply to a request that it carried out can be lost.
             return self._is_mine(path)
         except FileNotFoundError:
-            # We slept for so long that the holder of the lock has tidied up.
+            # This process was suspended until the holder of the lock took the file for debris.
             self._create(self._mine)
             return False
         except OSError as error:
@@ -218,7 +164,7 @@ class BuildLock:
                 return False
             try:
                 with os.fdopen(fd, "wb") as file:
-                    file.write(self._text)
+                    file.write(self._me.to_bytes())
             except BaseException:
                 # Without a name in it, it would be respected until it is old.
                 with contextlib.suppress(OSError):
@@ -240,26 +186,26 @@ class BuildLock:
         elif touched != self._touched:
             self._untouched = 0.0
         else:
-            # Counted here, because when clocks are set, and when this machine or a server stood
-            # still, a lock looks old whose holder has had no time to touch it.
+            # This process measures the silence with its own clock: after a clock was set, or a
+            # server stalled, a lock looks old although its holder is alive.
             self._untouched += min(now - self._looked, BEAT_SECONDS)
         self._touched, self._looked = touched, now
         return self._untouched > STALE_SECONDS
 
     def _take_over(self, holder: Holder | None) -> bool:
-        """Replaces a lock without a holder by ours; of several that try, one succeeds."""
+        """Replaces an abandoned lock by ours; of several processes that try, one succeeds."""
         try:
             status = self._path.stat()
         except FileNotFoundError:
-            return False  # Gone by itself: linked at the next try.
+            return False  # Its holder has just removed it; the next try makes a new one.
         token = holder.token if holder else f"{status.st_ino}-{status.st_mtime_ns}"
-        # Named by the lock that it replaces, so that nobody else may replace the same one.
-        claim = self._path.with_name(f"{self._path.name}.over-{token}")
+        # Named for the lock that it replaces, so that no other process replaces the same one.
+        claim = self._target.lock_claim(token)
         if not self._appear(claim):
             self._remove_dead(claim)
             return False
         try:
-            again = _read(self._path)
+            again = holders.read(self._path)
             if (again.token if again else None) != (holder.token if holder else None):
                 return False
             with durable.writing(self._path):
@@ -274,15 +220,15 @@ class BuildLock:
                 claim.unlink()
 
     def _remove_dead(self, claim: Path) -> None:
-        """Removes a claim whose maker died on the way."""
-        holder = _read(claim)
+        """Removes the claim of a process that died while it took over."""
+        holder = holders.read(claim)
         with contextlib.suppress(OSError):
             age = self._now() - claim.stat().st_mtime
             if age > STALE_SECONDS or (holder is not None and holder.is_known_dead()):
                 claim.unlink()
 
     def _is_mine(self, path: Path) -> bool:
-        holder = _read(path)
+        holder = holders.read(path)
         return holder is not None and holder.token == self._me.token
 
     def _beat(self) -> None:
@@ -292,84 +238,24 @@ class BuildLock:
                     os.utime(self._path)
 
     def _now(self) -> float:
-        """The time by the file system's clock."""
+        """The time by the clock of the file system."""
         with durable.writing(self._mine):
             try:
                 os.utime(self._mine)
             except FileNotFoundError:
-                # We slept for so long that the holder of the lock has tidied up.
+                # This process was suspended until the holder took the file for debris.
                 self._create(self._mine)
             return self._mine.stat().st_mtime
 
 
-def clean_up(path: Path) -> None:
-    """Removes what locks of processes that died have left beside the lock file `path`.
-
-    Only for whoever holds the lock. One who waits for it touches its file every second.
-    """
+def clean_up(target: Target) -> None:
+    """Removes the lock files that processes which died have left; only for the lock's holder."""
     try:
-        now = path.stat().st_mtime
+        now = target.lock().stat().st_mtime
     except OSError:
         return
-    for left in path.parent.glob(f"{path.name}.*"):
-        holder = _read(left)
+    for left in target.lock_files():
         with contextlib.suppress(OSError):
-            if _is_of_dead(left, holder) or now - left.stat().st_mtime > STALE_SECONDS:
+            # A process that waits for the lock touches its file every second.
+            if holders.is_left_over(left) or now - left.stat().st_mtime > STALE_SECONDS:
                 left.unlink()
-
-
-def _is_of_dead(path: Path, holder: Holder | None) -> bool:
-    if holder is not None:
-        return holder.is_known_dead()
-    # Killed before it had written anything: the name says who it was.
-    owner = re.fullmatch(r".*\.(.+)-([0-9]+)-[0-9a-f]{16}", path.name)
-    return owner is not None and owner[1] == socket.gethostname() and not _is_there(int(owner[2]))
-
-
-def _read(path: Path) -> Holder | None:
-    """Who holds the lock at `path`; None where there is none or it cannot be read."""
-    try:
-        with open(path, "rb") as file:
-            return Holder(**json.loads(file.read(_MAX_BYTES)))
-    except (OSError, ValueError, TypeError, RecursionError):
-        return None
-
-
-def _boot() -> str:
-    with contextlib.suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return ""
-
-
-def _namespace() -> str:
-    with contextlib.suppress(OSError):
-        return os.readlink("/proc/self/ns/pid")
-    return ""
-
-
-def _is_there(pid: int) -> bool:
-    """Whether a process of this machine is there, be it whose it may."""
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError, TypeError):
-        return False
-    except PermissionError:
-        return True
-    # A zombie is dead, only not yet mourned.
-    return _stat(pid)[:1] not in (["Z"], ["X"])
-
-
-def _started(pid: int) -> int | None:
-    """When a process of this machine started, in ticks; None where that cannot be seen."""
-    fields = _stat(pid)
-    return int(fields[19]) if fields else None
-
-
-def _stat(pid: int) -> list[str]:
-    """What the kernel says of a process from the state on; empty where that cannot be seen."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return []
-    # Source: proc(5): the state is field 3, the start field 22.
-    return stat.rpartition(")")[2].split()

@@ -1,6 +1,6 @@
 """`provenance.json`: where a built dataset comes from and what was done to it on the way.
 
-It lies beside `dataset_info.json`; readers of the dataset need not know of it.
+It lies beside `dataset_info.json`. Readers of the dataset need not know of it.
 """
 
 from __future__ import annotations
@@ -11,13 +11,11 @@ import json
 import platform
 import re
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import imagenet_builders
-from imagenet_builders.errors import TargetError
 from imagenet_builders.locate import hash_cache
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.plan.recipe import Note
@@ -63,7 +61,7 @@ def write_provenance(
         "seconds": round(seconds, 1),
         "max_examples_per_split": max_examples_per_split,
         "bad_images": options.bad_images,
-        "versions": _versions(),
+        "versions": versions(),
         "splits": {
             result.split: {
                 "examples": result.examples,
@@ -92,8 +90,9 @@ def write_provenance(
     return path
 
 
-def _versions() -> dict[str, str]:
-    # Loaded long ago: at the end of a build nothing is looked up that might be gone by now.
+def versions() -> dict[str, str]:
+    """The versions that a dataset is built with, by package."""
+    # Imported long ago: at the end of a build, files of the environment may be gone.
     import tensorflow_datasets as tfds
 
     return {
@@ -128,78 +127,9 @@ def read_provenance(directory: Path) -> dict[str, Any] | None:
     return _read(directory / FILE_NAME)
 
 
-def check_readable(directory: Path) -> None:
-    """Makes sure that a published dataset can be told from one that is only a part.
-
-    Raises:
-        TargetError: Its provenance cannot be read.
-    """
-    if read_provenance(directory) is None:
-        raise TargetError(
-            f"{directory / FILE_NAME} is damaged or may not be read, so it is not known whether "
-            "the dataset is whole; look with `imagenet-builders verify`, or build it with "
-            "--overwrite"
-        )
-
-
 def read_info(directory: Path) -> dict[str, Any]:
     """What `dataset_info.json` of a published dataset says; empty if it cannot be read."""
     return _read(directory / "dataset_info.json") or {}
-
-
-def is_of(
-    directory: Path,
-    description: Mapping[str, Any],
-    *,
-    bad_images: str,
-    max_examples_per_split: int | None,
-) -> bool:
-    """Whether a published dataset is what a build would make.
-
-    Args:
-        directory: Directory of the dataset.
-        description: What the build would make, as `plan.identity.describe` gives it.
-        bad_images: What it would do with bad images: `fail` or `skip`.
-        max_examples_per_split: The limit that would make it a part of the dataset, or None.
-
-    Returns:
-        Whether sources, records, shards and file format are the same, made by the same versions.
-    """
-    document = read_provenance(directory)
-    try:
-        return bool(
-            document is not None
-            and document["dataset"] == description["dataset"]
-            and document["max_examples_per_split"] == max_examples_per_split
-            and document["versions"] == _versions()
-            and read_info(directory)["fileFormat"] == description["file format"]
-            and {name: split["plan"] for name, split in document["splits"].items()}
-            == {name: split["plan"] for name, split in description["splits"].items()}
-            and (
-                bad_images == "skip"
-                or not any(split["skipped"] for split in document["splits"].values())
-            )
-        )
-    except (KeyError, TypeError, AttributeError):  # As somebody else wrote it.
-        return False
-
-
-def part_of_splits(directory: Path) -> int | None:
-    """The `max_examples_per_split` with which a published dataset was built, if it was."""
-    document = read_provenance(directory) or {}
-    limit = document.get("max_examples_per_split")
-    return limit if isinstance(limit, int) else None
-
-
-def warn_of_a_part(directory: Path) -> None:
-    """Warns who reads a published dataset that is only a part, built to try things out."""
-    limit = part_of_splits(directory)
-    if limit is not None:
-        warnings.warn(
-            f"{directory} holds at most {limit:,} examples of each split: it was built with "
-            "max_examples_per_split, to try things out; build it without to replace it",
-            stacklevel=3,
-        )
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -72,7 +72,7 @@ class Progress:
             self._last_line = now
             print(self.line(now - self._started), file=self._stream, flush=True)
 
-    def say(self, text: str) -> None:
+    def announce(self, text: str) -> None:
         """Prints a line between what the bar shows."""
         if self._bar is not None:
             self._bar.write(text, file=self._stream)

@@ -1,8 +1,8 @@
-"""Copies staged archives to scratch space, in order and in big reads, and goes on where it ended.
+"""Copies staged archives to scratch space, in order and in big reads; continues begun copies.
 
-A file has its name in the copy when it is whole, flushed, and has the size and the time of the
-original; until then it is a partial file, which a later run of the same machine (not restarted
-since) continues. Only original files that do not change meanwhile are copied.
+A copied file gets its name when it is whole and flushed and has the size and the time of the
+original. Until then it is a partial file, which a later run on the same machine (not restarted
+since) continues. An original that changes meanwhile is an error.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from imagenet_builders.errors import OptionError, SourceError
-from imagenet_builders.scratch import places
+from imagenet_builders.scratch import copy_dirs
 from imagenet_builders.scratch.space import check_room
 from imagenet_builders.scratch.to_copy import ToCopy
 from imagenet_builders.sources.rows import SourceFile
@@ -39,44 +41,55 @@ class _ChangedError(SourceError):
 class ScratchCopy:
     """A copy of staged archives to build from, or the original where nothing was copied.
 
+    A context manager: with the block ends the lock of the copy, which stays unless it was removed.
+
     Attributes:
         manual_dir: What to build from: it has the archives under the same names, and links to the
             folders that are read in place.
         original: What it is a copy of, if it is one.
         size: Bytes of the archives in it.
-        place: The directory to be removed when the dataset is built; None where nothing was copied.
+        directory: The directory of the copy and what belongs to it; None where nothing was copied.
         lock: Descriptor of the lock that keeps others away, or None.
     """
 
     manual_dir: Path = Path()
     original: Path = Path()
     size: int = 0
-    place: Path | None = None
+    directory: Path | None = None
     lock: int | None = None
 
     def original_of(self, path: str) -> str:
         """The path in the original of a path in the copy; of any other path, the path itself."""
         copied = os.path.join(os.path.abspath(self.manual_dir), "")
-        if self.place is None or not path.startswith(copied):
+        if self.directory is None or not path.startswith(copied):
             return path
         return os.path.join(os.path.abspath(self.original), path[len(copied) :])
 
     def remove(self) -> None:
-        """Removes the copy; to be called before `close`."""
-        if self.place is not None:
-            places.remove_place(self.place)
+        """Removes the copy; to be called before the block ends."""
+        if self.directory is not None:
+            copy_dirs.remove_all(self.directory)
 
-    def note_kept_copy(self, error: BaseException) -> None:
-        """Adds to the error with which a build ended what was read, and that it is kept."""
-        if self.place is not None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Lets other builds use the copy; adds to an error that it is kept."""
+        if error is not None and self.directory is not None and self.directory.exists():
             error.add_note(
-                f"the copies of {size_text(self.size)} that were read are kept in {self.place}; "
-                "run the same command again to build from them, or remove them if the originals "
-                "are sound"
+                f"the copies of {size_text(self.size)} that were read are kept in "
+                f"{self.directory}; run the same command again to build from them, or remove them "
+                "if the originals are sound"
             )
+        self.close()
 
     def close(self) -> None:
-        """Lets others use the copy, which stays for the next build unless it was removed."""
+        """Lets other builds use the copy."""
         if self.lock is not None:
             with contextlib.suppress(OSError):
                 os.close(self.lock)
@@ -84,18 +97,18 @@ class ScratchCopy:
 
 @dataclasses.dataclass(frozen=True)
 class CopyReport:
-    """Whom a copying tells what it does.
+    """Functions that are told of progress.
 
     Attributes:
-        begins: Told what will be copied, in words, and the bytes in all.
-        copied: Told bytes done since the last call, and first those that were done before.
+        begins: Told in words what will be copied, and the bytes in all.
+        copied: Told the bytes done since the last call, and first those of an earlier run.
     """
 
     begins: Callable[[str, int], None] = lambda text, size: None
     copied: Callable[[int], None] = lambda size: None
 
 
-def staged_copy(
+def copy_to_scratch(
     manual_dir: Path, to_copy: ToCopy, scratch: Path, name: str, report: CopyReport | None = None
 ) -> ScratchCopy:
     """Copies archives to scratch space, unless they are there from an earlier run.
@@ -103,9 +116,9 @@ def staged_copy(
     Args:
         manual_dir: Where they are staged.
         to_copy: Which of them.
-        scratch: The scratch directory of the build. The copy is beside it, not in it: what is in it
-            counts as unpacked, without regard to its time, and a copy has the original's.
-        name: Of the dataset, with its configuration; others have copies of their own.
+        scratch: The scratch directory of the build. The copy is beside it, not in it: files in it
+            count as unpacked, whatever their times, and a copy has the time of the original.
+        name: Name of the dataset, with its configuration; each has a copy of its own.
         report: Told of progress.
 
     Returns:
@@ -119,44 +132,44 @@ def staged_copy(
     if not to_copy.files:
         return ScratchCopy(manual_dir)
     report = report or CopyReport()
-    stage = places.stage_directory(scratch)
-    place = places.place_of(stage, name, manual_dir)
-    lock = places.locked(place)
-    places.remove_left(stage)
+    parent = copy_dirs.parent_of(scratch)
+    directory = copy_dirs.directory_of(parent, name, manual_dir)
+    lock = copy_dirs.lock(directory)
+    copy_dirs.remove_left(parent)
     try:
-        copy = ScratchCopy(place / places.FILES, manual_dir, 0, place, lock)
-        size = _copy_all(manual_dir, to_copy, place, report)
+        copy = ScratchCopy(directory / copy_dirs.FILES, manual_dir, 0, directory, lock)
+        size = _copy_all(manual_dir, to_copy, directory, report)
         return dataclasses.replace(copy, size=size)
     except BaseException:
-        if not places.holds_anything(place):
-            places.remove_place(place)
+        if not copy_dirs.holds_anything(directory):
+            copy_dirs.remove_all(directory)
         os.close(lock)
         raise
 
 
-def _copy_all(manual_dir: Path, to_copy: ToCopy, place: Path, report: CopyReport) -> int:
-    root = place / places.FILES
+def _copy_all(manual_dir: Path, to_copy: ToCopy, directory: Path, report: CopyReport) -> int:
+    root = directory / copy_dirs.FILES
     files = {path: _status(path) for path in to_copy.files}
     targets = {path: root / path.relative_to(manual_dir) for path in to_copy.files}
-    partials = {path: place / partial_name(file) for path, file in files.items()}
+    partials = {path: directory / partial_name(file) for path, file in files.items()}
     stand_ins = {root / path.relative_to(manual_dir): is_dir for path, is_dir in to_copy.stand_ins}
     links = {root / path.relative_to(manual_dir): path for path in to_copy.in_place}
     keep = {*targets.values(), *stand_ins, *links}
-    places.remove_others(place, keep, {*partials.values()})
+    copy_dirs.remove_others(directory, keep, {*partials.values()})
     todo = [path for path, file in files.items() if not is_copy(targets[path], file)]
     for path in todo:
-        if os.path.lexists(targets[path]):  # As it was staged before.
-            places.remove(targets[path])
+        if os.path.lexists(targets[path]):  # Of another state of the original.
+            copy_dirs.remove(targets[path])
     size = sum(file.size for file in files.values())
     done = size - sum(files[path].size for path in todo)
     kept = sum(_size_of(partials[path]) for path in todo)
     free = check_room(
-        place,
+        directory,
         size - done - kept,
         f"to copy {len(todo):,} files of {manual_dir} there (--stage)",
     )
-    there = f", of which {size_text(done + kept)} are there already," if done + kept else ""
-    same = os.stat(place).st_dev == os.stat(manual_dir).st_dev
+    there = f" ({size_text(done + kept)} are there already)" if done + kept else ""
+    same = os.stat(directory).st_dev == os.stat(manual_dir).st_dev
     report.begins(
         f"copying {len(files):,} files of {manual_dir}, {size_text(size)}{there} to {root} "
         f"({size_text(free)} are free), where they stay until the dataset is built"
@@ -167,12 +180,12 @@ def _copy_all(manual_dir: Path, to_copy: ToCopy, place: Path, report: CopyReport
     for target, is_dir in stand_ins.items():
         target.parent.mkdir(parents=True, exist_ok=True)
         if os.path.lexists(target) and (target.is_symlink() or target.is_dir() != is_dir):
-            places.remove(target)
+            copy_dirs.remove(target)
         target.mkdir(exist_ok=True) if is_dir else target.touch()
     for target, path in links.items():
         target.parent.mkdir(parents=True, exist_ok=True)
         if os.path.lexists(target):
-            places.remove(target)
+            copy_dirs.remove(target)
         target.symlink_to(os.path.abspath(path))
     for path in todo:
         targets[path].parent.mkdir(parents=True, exist_ok=True)
@@ -239,7 +252,7 @@ def _write(out: int, data: memoryview, partial: Path) -> None:
 
 @contextlib.contextmanager
 def _no_room(partial: Path) -> Iterator[None]:
-    """Says of an error in writing what it means."""
+    """Says what an error in writing means."""
     try:
         yield
     except OSError as error:
@@ -277,7 +290,7 @@ def _status(path: Path) -> SourceFile:
 
 
 def is_copy(target: Path, file: SourceFile) -> bool:
-    """Whether a whole copy of a file is there: only those have their name.
+    """Whether a whole copy of a file is there; only whole copies have their name.
 
     Args:
         target: Where it would be.
@@ -294,10 +307,10 @@ def is_copy(target: Path, file: SourceFile) -> bool:
 
 
 def partial_name(file: SourceFile) -> str:
-    """A name for the begun copy of a file that another state of it has not.
+    """A name for the partial copy of a file in one state.
 
-    Nor has the same state after a restart: what was written before a crash of the machine may not
-    be on the disk, whatever its length.
+    Another state of the file has another name, and so has the same state after a restart: what was
+    written before a crash of the machine may not be on the disk, whatever its length.
     """
     try:
         boot = _BOOT_ID.read_text().strip()

@@ -27,6 +27,8 @@ from typing import IO, Self
 
 from imagenet_builders.errors import ArchiveError, OptionError, SourceError
 from imagenet_builders.formats import gzip_stream
+from imagenet_builders.plan.context import BuildContext
+from imagenet_builders.scratch.locks import remove_unless_shared
 from imagenet_builders.sources.gzip_archives import unpacked_bytes
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.words import size_text, sizes_apart
@@ -36,7 +38,7 @@ _MAX_GROWTH = 3
 _ALWAYS_ALLOWED = 1 << 30
 
 
-def spilled(
+def gunzipped(
     archive: Path,
     directory: Path,
     *,
@@ -83,45 +85,24 @@ def spilled(
     return plain
 
 
-class InUse:
-    """A plain file that a build reads; others that have read it too do not remove it meanwhile.
+def keep(plain: Path, context: BuildContext) -> None:
+    """Keeps a plain file until the build has ended, and removes its directory once it is published.
 
-    Where the file system has no locks, they may.
+    Other builds that read the file meanwhile keep it, too. Where the file system has no locks, they
+    cannot.
 
     Args:
         plain: The file.
+        context: The build that reads it.
 
     Raises:
         OSError: It is not there, or cannot be opened.
     """
-
-    def __init__(self, plain: Path):
-        self._plain = plain
-        self._fd: int | None = None
-        self._fd = os.open(plain, os.O_RDONLY | os.O_CLOEXEC)
-        with contextlib.suppress(OSError):
-            fcntl.flock(self._fd, fcntl.LOCK_SH)
-
-    def remove(self) -> None:
-        """Removes the directory that the file is in, unless another build reads it."""
-        if self._fd is None:
-            return
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return
-        except OSError:
-            pass  # The file system has no locks.
-        shutil.rmtree(self._plain.parent, ignore_errors=True)
-
-    def close(self) -> None:
-        """Lets others remove it."""
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
-
-    def __del__(self) -> None:
-        self.close()
+    fd = os.open(plain, os.O_RDONLY | os.O_CLOEXEC)
+    context.at_end.callback(os.close, fd)
+    with contextlib.suppress(OSError):
+        fcntl.flock(fd, fcntl.LOCK_SH)
+    context.when_built.callback(remove_unless_shared, plain.parent, fd)
 
 
 def _is_whole(plain: Path, state: Path, source: SourceFile) -> bool:

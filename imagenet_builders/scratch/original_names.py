@@ -12,18 +12,19 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TextIO
 
 from imagenet_builders.errors import ArchiveError, SourceError, StagingError
+from imagenet_builders.plan.context import Origin
 from imagenet_builders.scratch.copy import ScratchCopy
 
 
 @contextlib.contextmanager
-def naming_originals(copy: ScratchCopy, unpacked: Mapping[str, str]) -> Iterator[None]:
+def naming_originals(copy: ScratchCopy, unpacked: Mapping[str, Origin]) -> Iterator[None]:
     """Lets what is said of sources in the block name the originals.
 
     Errors in writing to scratch space, and what the system says of a file there, stay as they are.
 
     Args:
         copy: What is read.
-        unpacked: Path of what was unpacked to what it is called; it may grow meanwhile.
+        unpacked: Path of each unpacked file, to its origin; it may grow meanwhile.
 
     Raises:
         SourceError: As raised in the block.
@@ -31,9 +32,9 @@ def naming_originals(copy: ScratchCopy, unpacked: Mapping[str, str]) -> Iterator
     """
 
     def renamed(text: str) -> str:
-        for path, name in unpacked.items():
-            text = text.replace(path, name)
-        if copy.place is None:
+        for path, origin in unpacked.items():
+            text = text.replace(path, origin.name)
+        if copy.directory is None:
             return text
         # Where the copy is may be known by a relative path, which ends the absolute one.
         text = text.replace(os.path.abspath(copy.manual_dir), os.path.abspath(copy.original))

@@ -1,8 +1,8 @@
-"""Copies that several datasets of one command need: each hands on to the next what that needs too.
+"""Copies that several datasets of one command need: each passes on what a later one needs too.
 
-A copy that is handed on is moved to where the later dataset would copy it to, so that it finds it
-there, as after an interrupted run. So a file is copied once, whatever comes between; and when a
-dataset has had its turn, nothing of it stays but what another one waits for.
+A copy is passed on by moving it to where the later dataset would copy it to, so that this finds it
+there, as after an interrupted run. So a file is copied once, whatever is built in between, and when
+a dataset is built, only copies that another one waits for stay.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from imagenet_builders.errors import ImagenetBuildersError
 from imagenet_builders.locate.found import Survey
-from imagenet_builders.scratch import places
+from imagenet_builders.scratch import copy_dirs
 from imagenet_builders.scratch.copy import ScratchCopy, is_copy, partial_name
 from imagenet_builders.scratch.to_copy import files_to_copy
 from imagenet_builders.sources.rows import SourceFile
@@ -48,35 +48,35 @@ class SharedCopies:
         self._later = list(turns)
         self._source = source
         self._files: dict[Turn, tuple[Path, ...]] = {}
-        self._given: dict[Path, Path] = {}
-        """Place of a copy that something was handed on to, to the directory it is of."""
+        self._passed_on: dict[Path, Path] = {}
+        """Directory of each copy that was passed on, to the `manual_dir` that it is of."""
 
     def next_turn(self) -> None:
         """Begins the turn of the next dataset."""
         self._later.pop(0)
 
-    def hand_on(self, copy: ScratchCopy) -> None:
-        """Hands on what later datasets need of a copy, and removes the rest.
+    def pass_on(self, copy: ScratchCopy) -> None:
+        """Passes on what later datasets need of a copy, and removes the rest.
 
         Args:
-            copy: What a dataset was built from that is published; it is locked.
+            copy: The copy of a dataset that is published; it is locked.
         """
-        if copy.place is None:
+        if copy.directory is None:
             return
         files = list(_files_of(copy))
         for turn in self._later:
             if not files:
                 break
             moves = self._moves(copy, files, turn)
-            place = places.place_of(copy.place.parent, turn.name, turn.manual_dir)
-            # What cannot be handed on is copied again.
+            if not moves:
+                continue
+            directory = copy_dirs.directory_of(copy.directory.parent, turn.name, turn.manual_dir)
+            # A file that cannot be passed on is copied again.
             with contextlib.suppress(OSError, ImagenetBuildersError):
-                lock = places.locked(place) if moves else None
-                if lock is None:
-                    continue
+                lock = copy_dirs.lock(directory)
                 try:
-                    self._given[place] = turn.manual_dir
-                    moved = _move(moves, place, turn.manual_dir)
+                    self._passed_on[directory] = turn.manual_dir
+                    moved = _move(moves, directory, turn.manual_dir)
                 finally:
                     os.close(lock)
                 files = [path for path in files if path not in moved]
@@ -89,35 +89,33 @@ class SharedCopies:
             name: Its name, with its configuration.
             manual_dir: Where it is staged.
         """
-        for place in [*self._given]:
-            if place != places.place_of(place.parent, name, manual_dir):
+        for directory in [*self._passed_on]:
+            if directory != copy_dirs.directory_of(directory.parent, name, manual_dir):
                 continue
-            del self._given[place]
-            if not place.exists():
+            del self._passed_on[directory]
+            if not directory.exists():
                 continue
             # Another build that uses them will remove them.
             with contextlib.suppress(OSError, ImagenetBuildersError):
-                lock = places.locked(place)
-                copy = ScratchCopy(place / places.FILES, manual_dir, 0, place, lock)
-                try:
-                    self.hand_on(copy)
-                finally:
-                    copy.close()
+                lock = copy_dirs.lock(directory)
+                files = directory / copy_dirs.FILES
+                with ScratchCopy(files, manual_dir, 0, directory, lock) as copy:
+                    self.pass_on(copy)
 
-    def note_kept_copy(self, error: BaseException) -> None:
+    def note_kept_copies(self, error: BaseException) -> None:
         """Adds to the error with which the command ends that copies for later datasets are kept."""
         said = " ".join(getattr(error, "__notes__", ()))
-        for place in self._given:
-            if place.exists() and str(place) not in said:
+        for directory in self._passed_on:
+            if directory.exists() and str(directory) not in said:
                 error.add_note(
-                    f"copies for a dataset that was to be built later are kept in {place}; run the "
-                    "same command again to build from them, or remove them"
+                    f"copies for a dataset that was to be built later are kept in {directory}; run "
+                    "the same command again to build from them, or remove them"
                 )
 
     def _moves(
         self, copy: ScratchCopy, files: Sequence[Path], turn: Turn
     ) -> list[tuple[Path, SourceFile, Path]]:
-        """Of the files in a copy those that a dataset needs: copied file, original, its path."""
+        """The files in a copy that a dataset needs: copied file, original, the original's path."""
         wanted: dict[str, list[Path]] = {}
         for path in self._files_for(turn):
             wanted.setdefault(path.name, []).append(path)
@@ -137,7 +135,7 @@ class SharedCopies:
             try:
                 survey = turn.survey(turn.manual_dir)
                 self._files[turn] = files_to_copy(survey, turn.manual_dir, self._source).files
-            except (OSError, ImagenetBuildersError):  # What is wrong is said when its turn comes.
+            except (OSError, ImagenetBuildersError):  # It is told when its turn comes.
                 self._files[turn] = ()
         return self._files[turn]
 
@@ -150,18 +148,18 @@ def _files_of(copy: ScratchCopy) -> Iterator[Path]:
 
 
 def _move(
-    moves: Sequence[tuple[Path, SourceFile, Path]], place: Path, manual_dir: Path
+    moves: Sequence[tuple[Path, SourceFile, Path]], directory: Path, manual_dir: Path
 ) -> set[Path]:
-    """Moves copied files to another place; gives those that are there now."""
-    root = place / places.FILES
+    """Moves copied files to the directory of another copy; returns those that were moved."""
+    root = directory / copy_dirs.FILES
     moved = set()
     for path, file, needed in moves:
         target = root / needed.relative_to(manual_dir)
         if any(parent.is_symlink() for parent in target.parents if parent.is_relative_to(root)):
-            continue  # Left by another run, to a folder that was read in place.
+            continue  # Another run has left a link there, to a folder that it read in place.
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.is_dir():
             path.replace(target)
-            (place / partial_name(file)).unlink(missing_ok=True)
+            (directory / partial_name(file)).unlink(missing_ok=True)
             moved.add(path)
     return moved

@@ -12,10 +12,8 @@ then leave a file that is not what was written, so no file from before a reboot 
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import errno
-import fcntl
 import functools
 import hashlib
 import json
@@ -28,7 +26,8 @@ from pathlib import Path
 from imagenet_builders.errors import OptionError
 from imagenet_builders.formats import zip_members
 from imagenet_builders.formats.zip_members import ZipMember
-from imagenet_builders.plan.context import BuildContext
+from imagenet_builders.plan.context import BuildContext, Origin
+from imagenet_builders.scratch.locks import LOCK, lock_directory, remove_unless_shared
 from imagenet_builders.sources.rows import SourceFile, opened
 from imagenet_builders.words import size_text, sizes_apart
 
@@ -36,7 +35,6 @@ from imagenet_builders.words import size_text, sizes_apart
 _SMALL_BYTES = 64 << 20
 _PARTIAL = ".partial"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_LOCK = "lock"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +90,8 @@ def check(jobs: Sequence[Job], room: BuildContext) -> None:
 class Unpacked:
     """The unpacked files of one dataset and configuration.
 
-    While it lives, a shared lock keeps other builds that use the same files from removing them.
+    A shared lock keeps other builds that use the same files from removing them, until the build has
+    ended. When the dataset is published, the files are removed.
 
     Args:
         name: The dataset and its configuration, for messages.
@@ -104,6 +103,8 @@ class Unpacked:
         self._room = room
         self._directory = room.scratch / f"{name.replace('/', '-')}.unpacked"
         self._lock: int | None = None
+        room.at_end.callback(self.close)
+        room.when_built.callback(self.remove)
         # A file here to the archive, and the names inside of it, that it comes from.
         self._origins: dict[str, tuple[str, tuple[str, ...]]] = {}
 
@@ -139,17 +140,13 @@ class Unpacked:
             parts = (*parts, *filter(None, (inner, member.name)))
             path = os.path.abspath(target)
             self._origins[path] = archive, parts
-            self._room.unpacked[path] = f"{archive} ({'/'.join(parts)}, unpacked)"
+            self._room.unpacked[path] = Origin(archive, f"{archive} ({'/'.join(parts)}, unpacked)")
         return targets
 
     def remove(self) -> None:
         """Removes the files, unless another build uses them."""
-        if self._lock is None:
-            return
-        with contextlib.suppress(OSError):
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(self._directory, ignore_errors=True)
-        self.close()
+        if self._lock is not None:
+            remove_unless_shared(self._directory, self._lock)
 
     def close(self) -> None:
         """Gives up the lock; the files stay for the next run."""
@@ -157,29 +154,20 @@ class Unpacked:
             os.close(self._lock)
             self._lock = None
 
-    def __del__(self) -> None:
-        self.close()
-
     def _take_lock(self) -> None:
         """Locks the directory, which it makes; removes what an interrupted run left half done."""
-        while self._lock is None:
-            self._directory.mkdir(parents=True, exist_ok=True)
-            path = self._directory / _LOCK
-            try:
-                fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            except FileNotFoundError:  # Another build has just removed the directory.
-                continue
-            with contextlib.suppress(OSError):  # The file system has no locks, or it is in use.
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                for left in self._directory.iterdir():
-                    if left.name != _LOCK and not self._is_usable(left.name):
-                        left.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                fcntl.flock(fd, fcntl.LOCK_SH)
-            if _is_same_file(fd, path):
-                self._lock = fd
-            else:
-                os.close(fd)
+        if self._lock is None:
+            self._lock = lock_directory(
+                self._directory,
+                lambda: self._directory.mkdir(parents=True, exist_ok=True),
+                shared=True,
+                tidy=self._remove_unusable,
+            )
+
+    def _remove_unusable(self) -> None:
+        for left in self._directory.iterdir():
+            if left.name != LOCK and not self._is_usable(left.name):
+                left.unlink(missing_ok=True)
 
     def _is_usable(self, name: str) -> bool:
         return name.startswith(f"{_boot()}-") and not name.endswith(_PARTIAL)
@@ -202,14 +190,6 @@ class Unpacked:
             file=sys.stderr,
             flush=True,
         )
-
-
-def _is_same_file(fd: int, path: Path) -> bool:
-    """Whether a path still leads to an open file."""
-    try:
-        return os.path.samestat(os.fstat(fd), os.stat(path))
-    except FileNotFoundError:
-        return False
 
 
 def _target_name(file: SourceFile, member: ZipMember) -> str:

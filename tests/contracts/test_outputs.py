@@ -252,11 +252,11 @@ def test_one_and_several_workers_write_the_same_bytes(tmp_path: Path, output: Ou
     more, _, same = engine_builds.write(
         recipe, output, tmp_path / "more" / "1", shards=4, workers=3
     )
-    assert content(more.directory) == content(one.directory)
+    assert content(more.shards) == content(one.shards)
     assert same == result
     assert engine_builds.shard_results(more) == engine_builds.shard_results(one)
     expected = engine_builds.planned_records(engine_builds.planned(recipe, 4))
-    assert built_records(output, one.directory) == expected
+    assert built_records(output, one.shards) == expected
     assert result.shard_lengths == (10, 10, 10, 10)
     assert result.record_bytes == sum(map(len, expected))
 
@@ -266,8 +266,8 @@ def test_a_build_goes_on_from_the_marks_of_another(tmp_path: Path, output: Outpu
     recipe = engine_builds.make_recipe(tmp_path, IMAGES)
     target = tmp_path / "built" / "1"
     begun, _, result = engine_builds.write(recipe, output, target, shards=6)
-    expected, results = content(begun.directory), engine_builds.shard_results(begun)
-    first, second, third, *others = sorted(begun.directory.iterdir())
+    expected, results = content(begun.shards), engine_builds.shard_results(begun)
+    first, second, third, *others = sorted(begun.shards.iterdir())
     begun.mark_of(first).unlink()
     second.unlink()
     third.write_bytes(third.read_bytes()[:-1])
@@ -275,8 +275,8 @@ def test_a_build_goes_on_from_the_marks_of_another(tmp_path: Path, output: Outpu
     ended, said, same = engine_builds.write(
         recipe, output, target, shards=6, workers=workers, token="1" * 16
     )
-    assert content(ended.directory) == expected
-    assert {name: (ended.directory / name).stat().st_ino for name in before} == before
+    assert content(ended.shards) == expected
+    assert {name: (ended.shards / name).stat().st_ino for name in before} == before
     assert (same, said) == (result, "")
     assert engine_builds.shard_results(ended) == results
     assert any(each.offsets for each in results) == (output is not ARRAY_RECORD)
@@ -286,7 +286,7 @@ def test_a_resumed_build_has_the_offsets_of_all_records(tmp_path: Path, output: 
     recipe = engine_builds.make_recipe(tmp_path, IMAGES)
     incomplete, _, _ = engine_builds.write(recipe, output, tmp_path / "built" / "1", shards=3)
     records: list[list[bytes] | None] = []
-    for shard in sorted(incomplete.directory.iterdir()):
+    for shard in sorted(incomplete.shards.iterdir()):
         # As a worker reads it that finds the shard finished.
         result = finished_shard(
             MarkedShard("train", len(records), str(shard), str(incomplete.mark_of(shard)), "fail"),
@@ -317,7 +317,7 @@ def test_shards_of_one_record(tmp_path: Path, output: Output, sizes: list[int]):
     )
     assert result.shard_lengths == (1,) * len(sizes)
     expected = engine_builds.planned_records(engine_builds.planned(recipe, len(sizes)))
-    assert built_records(output, incomplete.directory) == expected
+    assert built_records(output, incomplete.shards) == expected
 
 
 def test_a_shard_is_empty_that_had_only_images_to_leave_out(tmp_path: Path, output: Output):
@@ -335,12 +335,12 @@ def test_a_shard_is_empty_that_had_only_images_to_leave_out(tmp_path: Path, outp
     incomplete, _, result = engine_builds.write(recipe, output, target, shards=3)
     assert sorted(result.shard_lengths) == [0, 1, 1]
     assert [note.action for note in result.notes] == ["skipped"]
-    empty = sorted(incomplete.directory.iterdir())[result.shard_lengths.index(0)]
+    empty = sorted(incomplete.shards.iterdir())[result.shard_lengths.index(0)]
     assert READERS[output.name](empty) == []
-    assert len(built_records(output, incomplete.directory)) == 2
-    expected = content(incomplete.directory)
+    assert len(built_records(output, incomplete.shards)) == 2
+    expected = content(incomplete.shards)
     again, _, same = engine_builds.write(recipe, output, target, shards=3, token="1" * 16)
-    assert (content(again.directory), same) == (expected, result)
+    assert (content(again.shards), same) == (expected, result)
 
 
 @pytest.fixture
@@ -365,10 +365,10 @@ def test_where_there_is_no_room_the_finished_shards_stay(
     [left] = target.parent.iterdir()
     finished = content(left / "shards")
     assert len(finished) < 6
-    assert finished.items() <= content(expected.directory).items()
+    assert finished.items() <= content(expected.shards).items()
     assert {path.name for path in (left / "marks").iterdir()} == {f"{n}.done" for n in finished}
     incomplete, _, _ = engine_builds.write(recipe, output, target, shards=6, token="1" * 16)
-    assert content(incomplete.directory) == content(expected.directory)
+    assert content(incomplete.shards) == content(expected.shards)
 
 
 # --- marks -----------------------------------------------------------------------------------
@@ -379,8 +379,8 @@ def test_shards_with_marks_of_a_former_version_are_written_anew(tmp_path: Path, 
     target = tmp_path / "built" / "1"
     before, said, _ = engine_builds.write(recipe, output, target, shards=4, former_marks=True)
     assert said == ""
-    expected = content(before.directory)
-    for shard in before.directory.iterdir():
+    expected = content(before.shards)
+    for shard in before.shards.iterdir():
         _, text = before.mark_of(shard).read_bytes().split(b"\n")
         former = {name: value for name, value in json.loads(text).items() if name != "offsets"}
         before.mark_of(shard).write_text(json.dumps(former))
@@ -389,7 +389,7 @@ def test_shards_with_marks_of_a_former_version_are_written_anew(tmp_path: Path, 
         "4 finished shards of an earlier build are of no use and are removed, because another "
         "version of this package wrote down what is in them"
     )
-    assert content(after.directory) == expected
+    assert content(after.shards) == expected
     assert None not in engine_builds.shard_results(after)
 
 

@@ -20,7 +20,8 @@ from support.killing.remains import content, differences, everything
 from support.killing.trials import SHARDS
 
 from imagenet_builders.publish import lock
-from imagenet_builders.publish.lock import Holder
+from imagenet_builders.publish.holder import Holder
+from imagenet_builders.publish.target import Target
 
 WITHOUT_LINKS = (
     "import errno, os\n"
@@ -467,13 +468,14 @@ import os, random, sys, time
 from pathlib import Path
 {first}
 from imagenet_builders.publish import lock
+from imagenet_builders.publish.target import Target
 lock._POLL_SECONDS = 0.001
-path, inside = Path({str(quick_path / "lock")!r}), {str(quick_path / "inside")!r}
+target, inside = Target(Path({str(quick_path / "1.0.0")!r})), {str(quick_path / "inside")!r}
 chosen = random.Random(os.getpid())
 for _ in range(12):
     pid = os.fork()
     if pid == 0:
-        held = lock.BuildLock(path, what="it", wait=True, announce=lambda text: None)
+        held = lock.BuildLock(target, name="it", wait=True, announce=lambda text: None)
         held.__enter__()
         try:
             fd = os.open(inside, os.O_CREAT | os.O_EXCL)
@@ -493,7 +495,7 @@ os._exit(0)
     started = [forks.start([], quick_path, first=race) for _ in range(4)]
     ended = [each.wait() for each in started]
     assert [each.status for each in ended] == [0] * 4, ended
-    final = lock.BuildLock(quick_path / "lock", what="it", wait=True, announce=print)
-    with final:
-        lock.clean_up(quick_path / "lock")
+    target = Target(quick_path / "1.0.0")
+    with lock.BuildLock(target, name="it", wait=True, announce=print):
+        lock.clean_up(target)
     assert list(quick_path.iterdir()) == []

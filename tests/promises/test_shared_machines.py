@@ -44,7 +44,7 @@ def test_a_process_that_cannot_be_seen_is_not_taken_for_dead() -> None:
     """Where /proc is mounted with hidepid, as on login nodes, other users' processes are hidden."""
     code = textwrap.dedent("""\
         import dataclasses, os, subprocess, sys
-        from imagenet_builders.publish.lock import Holder
+        from imagenet_builders.publish.holder import Holder
         parent = dataclasses.replace(Holder.me(), pid=os.getppid(), started=1)
         dead = subprocess.Popen(["true"])
         dead.wait()

@@ -24,8 +24,8 @@ from support.corpora.ilsvrc2012 import TRAIN, VAL
 from support.paths import DUMMY_DATA
 
 from imagenet_builders.options import BuildOptions
-from imagenet_builders.scratch import places
-from imagenet_builders.scratch.copy import staged_copy
+from imagenet_builders.scratch import copy_dirs
+from imagenet_builders.scratch.copy import copy_to_scratch
 from imagenet_builders.scratch.to_copy import ToCopy
 
 BOXES = ("ILSVRC2012_bbox_train_v2.tar.gz", "ILSVRC2012_bbox_val_v3.tgz")
@@ -85,7 +85,7 @@ def test_a_link_to_an_archive_is_that_archive(family: Path, tmp_path: Path, scra
     argv = arguments(tmp_path / "by_name", tmp_path / "built", scratch, "all")
     outcome = command_line.run(*argv, "--add-name-to-manual-dir")
     assert outcome.status == 0, outcome.err
-    assert ", of which " in outcome.err.partition("localization: copying 4 files of ")[2]
+    assert " are there already)" in outcome.err.partition("localization: copying 4 files of ")[2]
     assert not list(scratch.glob("*-staged"))
 
 
@@ -141,8 +141,8 @@ def test_what_changes_between_two_datasets_is_copied_again(
 
     publish = BuildSession.publish
 
-    def then_change(self: BuildSession) -> None:
-        publish(self)
+    def then_change(self: BuildSession, *, replace: bool) -> None:
+        publish(self, replace=replace)
         with contextlib.suppress(FileExistsError):
             (tmp_path / "changed").mkdir()
             (family / VAL).touch()
@@ -159,8 +159,8 @@ def test_copies_that_another_build_uses_are_left_to_it(family: Path, tmp_path: P
     """What cannot be handed on is copied again; here, not even that can be done."""
     argv = arguments(family, tmp_path / "built", scratch)
     of_builds = BuildOptions(scratch_dir=str(scratch)).scratch_for(scratch)
-    stage = places.stage_directory(of_builds)
-    place = places.place_of(stage, "imagenet2012_localization", family)
+    stage = copy_dirs.parent_of(of_builds)
+    place = copy_dirs.directory_of(stage, "imagenet2012_localization", family)
     place.mkdir(parents=True)
     with open(place / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -181,7 +181,7 @@ def test_folders_are_read_in_place_with_one_warning(site: str, folders: list[str
     layouts_corpus.SITES[site](manual_dir, layouts_corpus.pictures("imagenet2012"))
     outcome = same_with_and_without(manual_dir, tmp_path)
     [said] = [line for line in warned(outcome) if FOLDERS in line]
-    assert said.startswith(f"imagenet-builders: warning: imagenet2012: {FOLDERS}, because that ")
+    assert said.startswith(f"imagenet-builders: warning: imagenet2012: {FOLDERS}, because reading ")
     assert all(str(manual_dir / folder) in said for folder in folders)
     assert "copying" not in outcome.err
 
@@ -239,17 +239,17 @@ def test_nothing_is_written_behind_the_link_of_an_earlier_run(tmp_path: Path, sc
     )
     before = command_line.snapshot(manual_dir)
     folder = ToCopy((manual_dir / "a.tar",), (manual_dir / "train",))
-    copy = staged_copy(manual_dir, folder, scratch / "s", "x")
+    copy = copy_to_scratch(manual_dir, folder, scratch / "s", "x")
     assert (copy.manual_dir / "train").readlink() == manual_dir / "train"
     assert (copy.manual_dir / "train" / "n01440764" / "x.JPEG").read_bytes() == b"x"
     copy.close()
     tars = ToCopy((manual_dir / "train" / "n01440764.tar",))
-    copy = staged_copy(manual_dir, tars, scratch / "s", "x")
+    copy = copy_to_scratch(manual_dir, tars, scratch / "s", "x")
     assert not (copy.manual_dir / "train").is_symlink()
     assert [path.name for path in (copy.manual_dir / "train").iterdir()] == ["n01440764.tar"]
     assert copies(scratch) == {"train/n01440764.tar": copy.manual_dir / "train" / "n01440764.tar"}
     copy.close()
-    copy = staged_copy(manual_dir, folder, scratch / "s", "x")
+    copy = copy_to_scratch(manual_dir, folder, scratch / "s", "x")
     assert (copy.manual_dir / "train").is_symlink()
     copy.remove()
     copy.close()

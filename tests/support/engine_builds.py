@@ -16,6 +16,7 @@ from imagenet_builders.plan.index import Index
 from imagenet_builders.plan.plan import SplitPlan
 from imagenet_builders.plan.recipe import Note, PlanConfig, SplitRecipe, plan_splits
 from imagenet_builders.publish.incomplete import IncompleteDir
+from imagenet_builders.publish.target import Target
 from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.sources.rows import Rows, SourceFile
@@ -104,12 +105,12 @@ def write(
     if former_marks:
         del description["mark format"]
     target.parent.mkdir(exist_ok=True)
-    incomplete = IncompleteDir(target, token)
+    incomplete = IncompleteDir(Target(target), token)
     said = incomplete.open(description)
 
     def shard_path(split: str, number: int, count: int) -> Path:
         name = f"name-{split}.{output.suffix}-{number:05}-of-{count:05}"
-        return incomplete.directory / name
+        return incomplete.shards / name
 
     with LocalWorkers(workers) as processes:
         [result] = write_splits(
@@ -127,5 +128,5 @@ def write(
 
 def shard_results(incomplete: IncompleteDir) -> list[Any]:
     """What the marks say of the shards, in order."""
-    shards = sorted(incomplete.directory.iterdir())
+    shards = sorted(incomplete.shards.iterdir())
     return [marks.read_mark(incomplete.mark_of(shard)) for shard in shards]

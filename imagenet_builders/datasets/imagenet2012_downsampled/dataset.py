@@ -49,11 +49,7 @@ def _recipes(
     from imagenet_builders.scratch.unzip import Unpacked
 
     staged = DATASET.survey(manual_dir, config).of_splits(only)
-    unpacked = Unpacked(staged.dataset, room)
-    try:
-        return batches.recipes(staged, room, unpacked)
-    finally:
-        unpacked.close()
+    return batches.recipes(staged, room, Unpacked(staged.dataset, room))
 
 
 def label_of(split: str, ids: Mapping[str, int]) -> LabelOf:

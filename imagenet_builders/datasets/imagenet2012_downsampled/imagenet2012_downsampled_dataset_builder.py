@@ -49,8 +49,6 @@ class Builder(DatasetBuilder):
     You need to register on https://image-net.org/download-images to get them.
     """
 
-    _unpacked: Unpacked | None = None
-
     def _info(self) -> tfds.core.DatasetInfo:
         size = self.builder_config.size
         return self.dataset_info_from_configs(
@@ -71,15 +69,4 @@ class Builder(DatasetBuilder):
     def split_recipes(self, manual_dir: Path, room: BuildContext) -> list[SplitRecipe]:
         """Finds and indexes the splits staged under `manual_dir`; warns of those that are not."""
         staged = self.survey(manual_dir)
-        self._unpacked = Unpacked(staged.dataset, room)
-        return batches.recipes(staged, room, self._unpacked)
-
-    def published(self) -> None:
-        """Removes what was unpacked."""
-        if self._unpacked is not None:
-            self._unpacked.remove()
-
-    def ended(self) -> None:
-        """What was unpacked stays for the next run, but is not locked."""
-        if self._unpacked is not None:
-            self._unpacked.close()
+        return batches.recipes(staged, room, Unpacked(staged.dataset, room))

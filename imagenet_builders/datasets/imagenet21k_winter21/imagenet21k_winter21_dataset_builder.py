@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,9 +14,6 @@ from imagenet_builders.datasets.imagenet21k_winter21.classes import classes_of
 from imagenet_builders.datasets.imagenet21k_winter21.dataset import DATASET
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.recipe import SplitRecipe
-from imagenet_builders.scratch.gunzip import InUse
-from imagenet_builders.sources.rows import SourceFile
-from imagenet_builders.write.results import SplitResult
 
 
 class Builder(DatasetBuilder):
@@ -42,9 +38,6 @@ class Builder(DatasetBuilder):
     10 % more. You need to register on https://image-net.org/download-images to get them.
     """
 
-    _unpacked: tuple[str, SourceFile] | None = None
-    _in_use: InUse | None = None
-
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
             features=tfds.features.FeaturesDict(
@@ -65,31 +58,4 @@ class Builder(DatasetBuilder):
     def split_recipes(self, manual_dir: Path, room: BuildContext) -> list[SplitRecipe]:
         """Finds and indexes what is staged of the configuration under `manual_dir`."""
         found = staged.find(self.builder_config.name, manual_dir, room)
-        self._unpacked, self._in_use = found.unpacked, found.in_use
         return staged.recipes(found)
-
-    def results_as_staged(self, results: list[SplitResult]) -> list[SplitResult]:
-        """The results, naming the archive and not what it was unpacked to."""
-        if self._unpacked is None:
-            return results
-        return [_as_staged(result, *self._unpacked) for result in results]
-
-    def published(self) -> None:
-        """Frees the scratch space."""
-        if self._in_use is not None:
-            self._in_use.remove()
-
-    def ended(self) -> None:
-        """What was unpacked stays for the next run, but is not locked."""
-        if self._in_use is not None:
-            self._in_use.close()
-
-
-def _as_staged(result: SplitResult, plain: str, archive: SourceFile) -> SplitResult:
-    """A result that names the archive and not what it was unpacked to."""
-    notes = tuple(
-        dataclasses.replace(note, path=f"{archive.path}, unpacked") if note.path == plain else note
-        for note in result.notes
-    )
-    files = tuple(file for file in result.files if file.path != plain)
-    return dataclasses.replace(result, notes=notes, files=files)

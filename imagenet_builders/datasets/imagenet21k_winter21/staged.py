@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from imagenet_builders.datasets.imagenet21k_winter21.layouts import (
 from imagenet_builders.errors import SourceError
 from imagenet_builders.images import OPTIONAL_REPAIRS
 from imagenet_builders.locate.choose import nothing_staged
-from imagenet_builders.plan.context import BuildContext
+from imagenet_builders.plan.context import BuildContext, Origin
 from imagenet_builders.plan.index import Index, IndexCache
 from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.run.jobs import Workers
@@ -55,18 +56,15 @@ class Staged:
     Attributes:
         indexes: The rows of each split that has any.
         layout: What they were made from, in words.
-        unpacked: Path of the plain file in scratch that a gzip archive was unpacked to, and the
-            archive; None where there was nothing to unpack.
-        in_use: Keeps that plain file.
+        archive: The gzip archive that was unpacked to index it, or None.
     """
 
     indexes: dict[str, Index]
     layout: str = ""
-    unpacked: tuple[str, SourceFile] | None = None
-    in_use: gunzip.InUse | None = None
+    archive: SourceFile | None = None
 
 
-def spill_directory(config: str, room: BuildContext) -> Path:
+def unpacked_directory(config: str, room: BuildContext) -> Path:
     """Where the gzip archive of a configuration is unpacked to; nothing else is there."""
     return room.scratch / f"{NAME}-{config}-unpacked"
 
@@ -79,7 +77,7 @@ def recipes(staged: Staged) -> list[SplitRecipe]:
             index,
             make_examples,
             examples.example_sizes,
-            also_read=(staged.unpacked[1],) if staged.unpacked else (),
+            also_read=(staged.archive,) if staged.archive else (),
             layout=staged.layout,
         )
         for split, index in staged.indexes.items()
@@ -142,21 +140,23 @@ def find(config: str, manual_dir: Path, room: BuildContext) -> Staged:
 
 
 def _of_gzip(config: str, archive: Path, room: BuildContext) -> Staged:
-    directory = spill_directory(config, room)
+    directory = unpacked_directory(config, room)
     size = archive.stat().st_size
     with Progress(f"unpacking {archive.name}", images=0, size=size) as progress:
-        plain = gunzip.spilled(
+        plain = gunzip.gunzipped(
             archive,
             directory,
             announce=lambda text: print(f"{NAME}/{config}: {text}", file=sys.stderr, flush=True),
             report=lambda done: progress.update(0, done),
         )
     file = SourceFile.of(plain)
-    room.unpacked[file.path] = f"{archive} (unpacked to {file.path})"
-    in_use = gunzip.InUse(plain)
+    room.unpacked[file.path] = Origin(
+        os.path.abspath(archive), f"{archive} (unpacked to {file.path})"
+    )
+    gunzip.keep(plain, room)
     # Its index is kept beside it, and goes with it.
     indexes = _of_tar(config, plain, IndexCache(directory), room.workers)
-    return Staged(indexes, unpacked=(file.path, SourceFile.of(archive)), in_use=in_use)
+    return Staged(indexes, archive=SourceFile.of(archive))
 
 
 def _of_tar(config: str, archive: Path, cache: IndexCache, workers: Workers) -> dict[str, Index]:

@@ -15,7 +15,7 @@ import pytest
 from imagenet_builders.errors import ArchiveError, OptionError, SourceError
 from imagenet_builders.formats import gzip_stream
 from imagenet_builders.scratch import gunzip
-from imagenet_builders.scratch.gunzip import spilled
+from imagenet_builders.scratch.gunzip import gunzipped
 from imagenet_builders.sources.gzip_archives import unpacked_bytes
 
 # As incompressible as images are, and more than one read.
@@ -51,7 +51,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_what_is_inside_becomes_a_plain_file_of_the_same_name(archive: Path, scratch: Path):
-    plain = spilled(archive, scratch)
+    plain = gunzipped(archive, scratch)
     assert plain == scratch / "winter21_whole.tar"
     assert plain.read_bytes() == CONTENT
 
@@ -60,7 +60,7 @@ def test_all_members_of_a_gzip_file_are_unpacked_and_padding_is_none(archive: Pa
     parts = [CONTENT[:1_000_000], b"", CONTENT[1_000_000:2_500_000], CONTENT[2_500_000:]]
     packed = b"".join(gzip.compress(part, mtime=0) for part in parts)
     archive.write_bytes(packed + bytes(2 << 20))
-    assert spilled(archive, scratch).read_bytes() == CONTENT
+    assert gunzipped(archive, scratch).read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("read_bytes", [1, 2, 3, 17])
@@ -69,7 +69,7 @@ def test_it_does_not_matter_how_the_file_is_cut_into_reads(
 ):
     monkeypatch.setattr(gzip_stream, "READ_BYTES", read_bytes)
     archive.write_bytes(gzip.compress(b"one ") + gzip.compress(b"two") + bytes(5))
-    assert spilled(archive, scratch).read_bytes() == b"one two"
+    assert gunzipped(archive, scratch).read_bytes() == b"one two"
 
 
 def test_what_compresses_well_is_unpacked_in_small_pieces(
@@ -77,7 +77,7 @@ def test_what_compresses_well_is_unpacked_in_small_pieces(
 ):
     monkeypatch.setattr(gzip_stream, "PIECE_BYTES", 1000)
     archive.write_bytes(gzip.compress(b"z" * 10_500))
-    assert spilled(archive, scratch).read_bytes() == b"z" * 10_500
+    assert gunzipped(archive, scratch).read_bytes() == b"z" * 10_500
     assert len(written) >= 11
 
 
@@ -88,7 +88,7 @@ def test_the_space_needed_is_said_before_anything_is_written(archive: Path, scra
         assert (scratch / "winter21_whole.tar.partial").stat().st_size == 0
         said.append(text)
 
-    spilled(archive, scratch, announce=announce)
+    gunzipped(archive, scratch, announce=announce)
     [text] = said
     assert str(archive) in text
     assert str(scratch) in text
@@ -98,7 +98,7 @@ def test_the_space_needed_is_said_before_anything_is_written(archive: Path, scra
 
 def test_progress_counts_the_bytes_of_the_archive(archive: Path, scratch: Path):
     told: list[int] = []
-    spilled(archive, scratch, report=told.append)
+    gunzipped(archive, scratch, report=told.append)
     assert sum(told) == len(PACKED)
 
 
@@ -108,7 +108,7 @@ def test_too_little_space_is_an_error_before_anything_is_written(
     usage = shutil.disk_usage(archive.parent)._replace(free=1_000_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(OptionError, match=r"has 1\.0 MB free.* needs about 3\.9 MB.*scratch-dir"):
-        spilled(archive, scratch)
+        gunzipped(archive, scratch)
     assert (scratch / "winter21_whole.tar.partial").stat().st_size == 0
 
 
@@ -119,7 +119,7 @@ def test_what_is_there_already_needs_no_more_space(
     (scratch / "winter21_whole.tar.partial").write_bytes(CONTENT[:3_000_000])
     usage = shutil.disk_usage(archive.parent)._replace(free=1_000_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    assert spilled(archive, scratch).read_bytes() == CONTENT
+    assert gunzipped(archive, scratch).read_bytes() == CONTENT
 
 
 def test_a_full_disk_is_an_error_that_says_what_to_do_and_keeps_what_is_there(
@@ -134,7 +134,7 @@ def test_a_full_disk_is_an_error_that_says_what_to_do_and_keeps_what_is_there(
 
     monkeypatch.setattr(os, "pwrite", full)
     with pytest.raises(OptionError, match=r"no space is left after 2\.\d MB.*--scratch-dir"):
-        spilled(archive, scratch)
+        gunzipped(archive, scratch)
     kept = (scratch / "winter21_whole.tar.partial").read_bytes()
     assert len(kept) >= 2_000_000
     assert CONTENT.startswith(kept)
@@ -146,11 +146,11 @@ def test_a_full_disk_is_an_error_that_says_what_to_do_and_keeps_what_is_there(
 def test_the_second_time_nothing_is_read_or_written(
     archive: Path, scratch: Path, written: list[int]
 ):
-    plain = spilled(archive, scratch)
+    plain = gunzipped(archive, scratch)
     before = plain.stat()
     told: list[int] = []
     written.clear()
-    assert spilled(archive, scratch, report=told.append) == plain
+    assert gunzipped(archive, scratch, report=told.append) == plain
     assert (told, written, plain.stat().st_mtime_ns) == ([], [], before.st_mtime_ns)
 
 
@@ -158,7 +158,7 @@ def test_the_second_time_nothing_is_read_or_written(
 def test_it_is_unpacked_again_when_something_changed(
     archive: Path, scratch: Path, written: list[int], change: str
 ):
-    plain = spilled(archive, scratch)
+    plain = gunzipped(archive, scratch)
     content = CONTENT
     if change == "the archive":
         content = CONTENT[:1_500_000] + b"!" + CONTENT[1_500_001:]
@@ -169,7 +169,7 @@ def test_it_is_unpacked_again_when_something_changed(
     else:
         plain.with_name(f"{plain.name}.json").unlink()
     written.clear()
-    assert spilled(archive, scratch).read_bytes() == content
+    assert gunzipped(archive, scratch).read_bytes() == content
     assert len(written) < 4, "only what differs is written"
 
 
@@ -187,7 +187,7 @@ def test_an_archive_cut_off_names_the_offset_and_keeps_what_was_good(archive: Pa
     cut = len(PACKED) * 9 // 10
     archive.write_bytes(PACKED[:cut])
     with pytest.raises(ArchiveError, match=r"cut off.*inside the gzip data.*are kept") as caught:
-        spilled(archive, scratch)
+        gunzipped(archive, scratch)
     assert (caught.value.archive, caught.value.offset) == (str(archive), cut)
     keeps_good_bytes(scratch, len(CONTENT) * 9 // 10 - 100_000)
 
@@ -196,14 +196,14 @@ def test_an_archive_cut_off_names_the_offset_and_keeps_what_was_good(archive: Pa
 def test_a_missing_end_of_the_checksum_is_a_cut(archive: Path, scratch: Path, missing: int):
     archive.write_bytes(PACKED[:-missing])
     with pytest.raises(ArchiveError, match="cut off"):
-        spilled(archive, scratch)
+        gunzipped(archive, scratch)
 
 
 def test_a_wrong_checksum_says_between_which_bytes_the_damage_is(archive: Path, scratch: Path):
     # Random bytes are stored as they are, so a changed one is not seen before the end.
     spoil(archive, len(PACKED) // 2)
     with pytest.raises(ArchiveError, match=r"checksum.*between byte 0 and here") as caught:
-        spilled(archive, scratch)
+        gunzipped(archive, scratch)
     assert caught.value.offset == pytest.approx(len(PACKED), abs=1000)
     keeps_good_bytes(scratch, len(CONTENT) // 2 - 1000)
 
@@ -214,7 +214,7 @@ def test_a_damaged_block_names_the_place_within_some_bytes(archive: Path, scratc
     middle = len(packed) // 2
     archive.write_bytes(packed[:middle] + b"\xff" * 400 + packed[middle + 400 :])
     with pytest.raises(ArchiveError, match=r"gzip data are damaged|checksum") as caught:
-        spilled(archive, scratch)
+        gunzipped(archive, scratch)
     assert middle - 600 <= (caught.value.offset or 0) <= len(packed)
     kept = (scratch / "winter21_whole.tar.partial").read_bytes()
     assert len(kept) > len(text) * 0.4
@@ -237,7 +237,7 @@ def test_what_is_no_whole_gzip_file_is_refused(
 ):
     archive.write_bytes(content)
     with pytest.raises(ArchiveError, match=message):
-        spilled(archive, scratch)
+        gunzipped(archive, scratch)
     assert not (scratch / "winter21_whole.tar").exists()
 
 
@@ -247,7 +247,7 @@ def test_a_decompression_bomb_is_stopped(
     monkeypatch.setattr(gunzip, "_ALWAYS_ALLOWED", 1 << 20)
     archive.write_bytes(gzip.compress(bytes(64 << 20)))
     with pytest.raises(ArchiveError, match="more than 3 times its size"):
-        spilled(archive, scratch)
+        gunzipped(archive, scratch)
     assert (scratch / "winter21_whole.tar.partial").stat().st_size < 16 << 20
 
 
@@ -274,10 +274,10 @@ def test_a_new_copy_of_the_archive_needs_to_be_written_only_where_it_differs(
 ):
     damage(archive)
     with pytest.raises(ArchiveError):
-        spilled(archive, scratch)
+        gunzipped(archive, scratch)
     archive.write_bytes(PACKED)
     written.clear()
-    assert spilled(archive, scratch).read_bytes() == CONTENT
+    assert gunzipped(archive, scratch).read_bytes() == CONTENT
     assert 0 < len(written) <= 2
 
 
@@ -287,7 +287,7 @@ def test_a_run_that_was_killed_is_continued(archive: Path, scratch: Path, writte
     left = bytearray(CONTENT + b"rubbish")
     left[1_200_000:1_300_000] = bytes(100_000)
     (scratch / "winter21_whole.tar.partial").write_bytes(left)
-    assert spilled(archive, scratch).read_bytes() == CONTENT
+    assert gunzipped(archive, scratch).read_bytes() == CONTENT
     assert 0 < len(written) <= 2
 
 
@@ -296,7 +296,7 @@ def test_two_at_once_do_not_write_to_the_same_file(archive: Path, scratch: Path)
     with open(scratch / "winter21_whole.tar.partial", "wb") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(SourceError, match="another build is unpacking"):
-            spilled(archive, scratch)
+            gunzipped(archive, scratch)
 
 
 def test_an_archive_that_changes_while_it_is_read_is_an_error(archive: Path, scratch: Path):
@@ -304,5 +304,5 @@ def test_an_archive_that_changes_while_it_is_read_is_an_error(archive: Path, scr
         os.utime(archive, ns=(1, 1))
 
     with pytest.raises(SourceError, match="changed after it was indexed"):
-        spilled(archive, scratch, report=touch)
+        gunzipped(archive, scratch, report=touch)
     assert not (scratch / "winter21_whole.tar").exists()

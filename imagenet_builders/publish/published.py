@@ -1,0 +1,185 @@
+"""What is published under a target, and what a build that was asked for it has to do."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import os
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from imagenet_builders.errors import OptionError, TargetError
+from imagenet_builders.options import BuildOptions
+from imagenet_builders.publish import provenance
+from imagenet_builders.publish.access import Access
+from imagenet_builders.write import durable
+
+
+class Task(enum.Enum):
+    """What a build has to do."""
+
+    NOTHING = "nothing"
+    BUILD = "build"
+    REPLACE = "replace"
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What a build was asked for.
+
+    Attributes:
+        path: Where it will be published.
+        options: How to build.
+        overwrite: Replace a dataset that is there.
+        limit: The `max_examples_per_split` that makes it a part of the dataset, or None.
+        there_before: Tells what was published when the request was made from what is published
+            later.
+    """
+
+    path: Path
+    options: BuildOptions
+    overwrite: bool
+    limit: int | None
+    there_before: tuple[int, int] | None
+
+    @classmethod
+    def of(
+        cls, path: Path, options: BuildOptions, *, overwrite: bool, limit: int | None
+    ) -> Request:
+        """A request that is made now."""
+        return cls(path, options, overwrite, limit, _publication(path))
+
+    def task(self) -> Task:
+        """What there is to do.
+
+        A dataset that is a part, built to try things out, is replaced when all or another part is
+        wanted.
+
+        Raises:
+            TargetError: What is there is no dataset, or it is not known whether it is a part.
+        """
+        if self.overwrite:
+            return Task.REPLACE if os.path.lexists(self.path) else Task.BUILD
+        if not (self.path / "dataset_info.json").exists():
+            _check_not_in_the_way(self.path)
+            return Task.BUILD
+        if (self.path / provenance.FILE_NAME).exists():
+            _check_readable(self.path)
+        part = limit_of(self.path)
+        return Task.NOTHING if part in (None, self.limit) else Task.REPLACE
+
+    def is_met_meanwhile(self, description: Mapping[str, Any]) -> bool:
+        """Whether another process has published the same since the request was made.
+
+        It did so while this one waited for the lock. Of builds that all are to replace a dataset,
+        the first then does it for all of them, unless they were asked for different things.
+
+        Args:
+            description: What this build would make, as `plan.identity.describe` gives it.
+        """
+        return (
+            _publication(self.path) not in (None, self.there_before)
+            and Access.of(self.options).is_of(self.path)
+            and _is_of(
+                self.path,
+                description,
+                bad_images=self.options.bad_images,
+                limit=self.limit,
+            )
+        )
+
+    def check_splits(self, splits: Iterable[str]) -> None:
+        """Makes sure that a dataset that is replaced loses no split by mistake.
+
+        Args:
+            splits: The splits of the new one.
+
+        Raises:
+            OptionError: It would.
+        """
+        if self.options.allow_fewer_splits:
+            return
+        document = provenance.read_info(self.path)
+        before = {split["name"] for split in document.get("splits", [])}
+        lost = sorted(before - set(splits))
+        if lost:
+            raise OptionError(
+                f"{self.path} has the splits {', '.join(sorted(before))}, but what is staged now "
+                f"is without {', '.join(lost)}; stage that too, or build with "
+                "--allow-fewer-splits if it is to go"
+            )
+
+
+def limit_of(path: Path) -> int | None:
+    """The `max_examples_per_split` with which a published dataset was built, if it was."""
+    document = provenance.read_provenance(path) or {}
+    limit = document.get("max_examples_per_split")
+    return limit if isinstance(limit, int) else None
+
+
+def warn_of_a_part(path: Path) -> None:
+    """Warns readers of a dataset built with `max_examples_per_split` that it is incomplete."""
+    limit = limit_of(path)
+    if limit is not None:
+        warnings.warn(
+            f"{path} holds at most {limit:,} examples of each split: it was built with "
+            "max_examples_per_split, to try things out; build it without to replace it",
+            stacklevel=3,
+        )
+
+
+def _is_of(
+    path: Path, description: Mapping[str, Any], *, bad_images: str, limit: int | None
+) -> bool:
+    """Whether sources, records, shards and file format are those of a build, and the versions."""
+    document = provenance.read_provenance(path)
+    try:
+        return bool(
+            document is not None
+            and document["dataset"] == description["dataset"]
+            and document["max_examples_per_split"] == limit
+            and document["versions"] == provenance.versions()
+            and provenance.read_info(path)["fileFormat"] == description["file format"]
+            and {name: split["plan"] for name, split in document["splits"].items()}
+            == {name: split["plan"] for name, split in description["splits"].items()}
+            and (
+                bad_images == "skip"
+                or not any(split["skipped"] for split in document["splits"].values())
+            )
+        )
+    except (KeyError, TypeError, AttributeError):  # As somebody else wrote it.
+        return False
+
+
+def _publication(path: Path) -> tuple[int, int] | None:
+    """Tells what is published now from what is published later; None where there is nothing."""
+    try:
+        status = os.stat(path / provenance.FILE_NAME)
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def _check_readable(path: Path) -> None:
+    """Makes sure that a dataset can be told from a part of one."""
+    if provenance.read_provenance(path) is None:
+        raise TargetError(
+            f"{path / provenance.FILE_NAME} is damaged or may not be read, so it is not known "
+            "whether the dataset is whole; look with `imagenet-builders verify`, or build it with "
+            "--overwrite"
+        )
+
+
+def _check_not_in_the_way(path: Path) -> None:
+    """Makes sure that nothing is there that a dataset could not replace in the end."""
+    with durable.writing(path):
+        if not os.path.lexists(path) or (
+            path.is_dir() and not path.is_symlink() and not any(path.iterdir())
+        ):
+            return
+    raise TargetError(
+        f"{path} is there, but is no dataset: there is no dataset_info.json in it; look at it, "
+        "then remove it or run the same command with --overwrite"
+    )

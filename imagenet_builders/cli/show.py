@@ -1,12 +1,21 @@
-"""`imagenet-builders show`."""
+"""`imagenet-builders show`: what a built dataset holds, read the way any user of TFDS reads it."""
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from imagenet_builders import labels
 from imagenet_builders.cli import arguments as arguments_lib
+from imagenet_builders.cli.contact_sheet import CAPTION_LETTERS, Picture, draw
+from imagenet_builders.cli.streams import stderr_held_back
+from imagenet_builders.errors import LabelError
+from imagenet_builders.words import counted
+from imagenet_builders.write import outputs
 
 
 def add_parser(commands: Any) -> None:
@@ -25,12 +34,13 @@ def add_parser(commands: Any) -> None:
         "datasets",
         nargs="+",
         metavar="DATASET",
-        help="name, with configuration and version if wanted, as in tfds.load; or `all` for every "
-        "dataset of this package that is there",
+        help="NAME, NAME/CONFIG, either with :VERSION (default: the newest); the directory of a "
+        "dataset; or `all` for every dataset of this package that is there",
     )
     parser.add_argument(
         "--data-dir",
         metavar="DIR",
+        type=lambda text: Path(os.path.expanduser(text)),
         help="directory of the datasets (default: $TFDS_DATA_DIR or ~/tensorflow_datasets)",
     )
     parser.add_argument("--out", metavar="PNG", type=Path, help="draw a contact sheet here")
@@ -42,11 +52,107 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Shows what was asked for."""
-    import os
+    from imagenet_builders.publish import provenance
+    from imagenet_builders.verify import find
 
-    # TensorFlow's start-up notes are not what was asked for.
+    arguments_lib.at_least(1, arguments.count, "--count")
+    data_dir = arguments.data_dir or find.default_data_dir()
+    found = [path for asked in arguments.datasets for path in find.find(asked, data_dir)]
+    # TensorFlow's notes on this machine are not what was asked for.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from imagenet_builders.cli.contact_sheet import show
+    with stderr_held_back():
+        import tensorflow  # noqa: F401  # Now, and not in the midst of what is printed.
+        import tensorflow_datasets as tfds
 
-    for line in show(arguments.datasets, arguments.data_dir, arguments.out, arguments.count):
-        print(line)
+    pictures: list[Picture] = []
+    for directory in dict.fromkeys(found):
+        provenance.warn_of_a_part(directory)
+        for line in _described(tfds.builder_from_directory(directory), arguments.count, pictures):
+            print(line)
+    if arguments.out is not None:
+        draw(pictures).save(arguments.out, format="PNG")
+        print(f"contact sheet: {arguments.out}")
+
+
+def _described(builder: Any, count: int, pictures: list[Picture]) -> Iterator[str]:
+    """Describes a dataset, and adds pictures of its first examples."""
+    info = builder.info
+    yield f"{info.full_name} in {builder.data_dir}"
+    yield f"  read it with {reading_call(info, Path(builder.data_dir))}"
+    for split, split_info in info.splits.items():
+        examples = counted(split_info.num_examples, "example")
+        yield f"{split}: {examples} in {counted(split_info.num_shards, 'shard')}"
+        for example in _first(builder, split, count):
+            label = int(example["label"])
+            wnid = info.features["label"].int2str(label) if label >= 0 else None
+            name = _text(example.get("file_name", example.get("id", b"")))
+            height, width = example["image"].shape[:2]
+            told = "no label" if wnid is None else f"label {label} = {wnid}, {_words(wnid)}"
+            yield f"  {name} ({width}x{height}): {told}"
+            first_words = "no label" if wnid is None else _words(wnid).split(",")[0]
+            lines = (_short(info.full_name), f"{split} {label}", first_words)
+            caption = "\n".join(line[:CAPTION_LETTERS] for line in lines)
+            pictures.append(Picture(example["image"], caption, _boxes(example)))
+
+
+def reading_call(info: Any, directory: Path) -> str:
+    """The call of stock TFDS that reads a dataset.
+
+    Args:
+        info: Its `tfds.core.DatasetInfo`.
+        directory: Where it is.
+
+    Returns:
+        Python code, with the other splits in a comment.
+    """
+    *name, version = info.full_name.split("/")
+    below = directory.absolute().parts[-len(name) - 1 :]
+    first, *others = (json.dumps(split, ensure_ascii=False) for split in info.splits)
+    comment = f"  # or {', '.join(others)}" if others else ""
+    if below != (*name, version):  # Moved or renamed since it was built.
+        method = "as_data_source" if _tfds_call(info) == "data_source" else "as_dataset"
+        place = json.dumps(str(directory.absolute()), ensure_ascii=False)
+        return f"tfds.builder_from_directory({place}).{method}(split={first}){comment}"
+    data_dir = json.dumps(str(directory.absolute().parents[len(name)]), ensure_ascii=False)
+    is_only = sum(path.is_dir() for path in directory.absolute().parent.iterdir()) == 1
+    asked = json.dumps("/".join(name) + ("" if is_only else f":{version}"))
+    return f"tfds.{_tfds_call(info)}({asked}, split={first}, data_dir={data_dir}){comment}"
+
+
+def _tfds_call(info: Any) -> str:
+    """The function of TFDS that reads the file format of a dataset."""
+    output = outputs.get(info.file_format.value)
+    return (output and output.tfds_call) or "load"
+
+
+def _short(full_name: str) -> str:
+    """The name of a dataset as it fits below a picture: without version, its end at least."""
+    return full_name.rpartition("/")[0].replace("imagenet", "in")[-CAPTION_LETTERS:]
+
+
+def _first(builder: Any, split: str, count: int) -> Iterator[dict[str, Any]]:
+    """The first examples of a split, in whatever format it was written."""
+    if _tfds_call(builder.info) == "data_source":
+        source = builder.as_data_source(split)
+        yield from (source[number] for number in range(min(count, len(source))))
+    else:
+        yield from builder.as_dataset(split=split).take(count).as_numpy_iterator()
+
+
+def _boxes(example: dict[str, Any]) -> Any:
+    """The bounding boxes of an example; none for a dataset without them."""
+    import numpy as np
+
+    boxes = example["objects"]["bbox"] if "objects" in example else example.get("bbox", ())
+    return np.asarray(boxes, dtype=np.float32).reshape(-1, 4)
+
+
+def _words(wnid: str) -> str:
+    try:
+        return labels.words(wnid)
+    except LabelError:
+        return wnid
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from typing import Any, TextIO, cast
 
@@ -70,3 +71,24 @@ def _lead_nowhere(stream: TextIO) -> None:
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
         stream.flush()
+
+
+@contextlib.contextmanager
+def stderr_held_back() -> Iterator[None]:
+    """Keeps to itself what C++ libraries write to stderr; it is shown only if the block fails.
+
+    Some of what TensorFlow says of a machine when it is imported heeds no log level.
+    """
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as kept:
+        stderr = os.dup(2)
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            kept.seek(0)
+            os.write(stderr, kept.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from imagenet_builders.words import counted, size_text
 from imagenet_builders.write.results import SplitResult
 
+_SINGULAR = {"boxes": "box", "images": "image", "annotations": "annotation"}
+
 
 def summary(name: str, results: Sequence[SplitResult], seconds: float) -> str:
-    """The closing words of a build, a line a split and one for all of it.
+    """The closing words of a build: a line for each split, and one for all of them.
 
     Args:
         name: What was built.
@@ -20,17 +22,26 @@ def summary(name: str, results: Sequence[SplitResult], seconds: float) -> str:
         Some lines of text.
     """
     lines = [f"{name}:"]
-    for result in results:
+    names = max((len(result.split) for result in results), default=0)
+    images = [counted(result.examples, "image") for result in results]
+    widest = max(map(len, images), default=0)
+    for result, count in zip(results, images, strict=True):
         actions = [note.action for note in result.notes]
         lines.append(
-            f"  {result.split:<12}{counted(result.examples, 'image'):>19} "
+            f"  {result.split:<{names}}  {count:>{widest}} "
             f"({actions.count('repaired')} repaired, {actions.count('skipped')} skipped), "
             f"{counted(len(result.shard_lengths), 'shard')}, {size_text(result.file_bytes)}"
         )
-        counts = [f"{n:,} {what.replace('_', ' ')}" for what, n in result.counts.items() if n]
+        counts = [_counted(n, name) for name, n in result.counts.items() if n]
         if counts:
-            lines.append(f"  {'':<12}{'':>12} {', '.join(counts)}")
+            lines.append(f"  {'':<{names}}  {', '.join(counts)}")
     size = sum(result.file_bytes for result in results)
     rate = round(size / seconds) if seconds else 0
     lines.append(f"  {size_text(size)} in {seconds:.1f} s, {size_text(rate)}/s")
     return "\n".join(lines)
+
+
+def _counted(count: int, name: str) -> str:
+    """A number and what it counts, from a name such as `boxes_without_area`."""
+    what, _, more = name.partition("_")
+    return f"{counted(count, _SINGULAR.get(what, what), what)} {more.replace('_', ' ')}".rstrip()

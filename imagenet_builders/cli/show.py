@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from imagenet_builders import labels
 from imagenet_builders.cli import arguments as arguments_lib
+from imagenet_builders.cli.build import show_warning
 from imagenet_builders.cli.contact_sheet import CAPTION_LETTERS, Picture, draw
 from imagenet_builders.cli.streams import stderr_held_back
 from imagenet_builders.errors import LabelError
@@ -52,7 +54,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Shows what was asked for."""
-    from imagenet_builders.publish import provenance
+    from imagenet_builders.publish import published
     from imagenet_builders.verify import find
 
     arguments_lib.at_least(1, arguments.count, "--count")
@@ -63,10 +65,13 @@ def run(arguments: argparse.Namespace) -> None:
     with stderr_held_back():
         import tensorflow  # noqa: F401  # Now, and not in the midst of what is printed.
         import tensorflow_datasets as tfds
+    logging.getLogger("absl").setLevel(logging.ERROR)
 
     pictures: list[Picture] = []
     for directory in dict.fromkeys(found):
-        provenance.warn_of_a_part(directory)
+        warning = published.part_warning(directory)
+        if warning is not None:
+            show_warning(warning)
         for line in _described(tfds.builder_from_directory(directory), arguments.count, pictures):
             print(line)
     if arguments.out is not None:

@@ -119,15 +119,22 @@ def limit_of(path: Path) -> int | None:
     return limit if isinstance(limit, int) else None
 
 
+def part_warning(path: Path) -> str | None:
+    """What readers of a dataset built with `max_examples_per_split` must know; None for others."""
+    limit = limit_of(path)
+    if limit is None:
+        return None
+    return (
+        f"{path} is incomplete: it was built with max_examples_per_split={limit}, to try things "
+        "out, so no split has more examples than that; a build without this limit replaces it"
+    )
+
+
 def warn_of_a_part(path: Path) -> None:
     """Warns readers of a dataset built with `max_examples_per_split` that it is incomplete."""
-    limit = limit_of(path)
-    if limit is not None:
-        warnings.warn(
-            f"{path} holds at most {limit:,} examples of each split: it was built with "
-            "max_examples_per_split, to try things out; build it without to replace it",
-            stacklevel=3,
-        )
+    sentence = part_warning(path)
+    if sentence is not None:
+        warnings.warn(sentence, stacklevel=3)
 
 
 def _is_of(

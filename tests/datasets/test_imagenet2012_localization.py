@@ -117,7 +117,7 @@ def test_what_was_odd_is_counted_and_kept_with_the_dataset(built: Path):
 def test_the_summary_tells_of_what_was_odd(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     build_here(DUMMY, tmp_path)
     said = capsys.readouterr().err
-    assert "9 boxes, 1 boxes swapped, 1 boxes clamped, 3 boxes dropped as empty" in said
+    assert "9 boxes, 1 box swapped, 1 box clamped, 3 boxes dropped as empty" in said
 
 
 class ThroughTfds(Builder, skip_registration=True):  # type: ignore[call-arg]  # As its base.

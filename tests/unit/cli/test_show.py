@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.building import environment, run, run_cli
 from support.paths import DUMMY_DATA
+from support.processes import environment, run, run_cli
 
 from imagenet_builders.cli.show import reading_call
 

@@ -1,1 +1,1 @@
-"""Bounding boxes as the archives write them, one module a format; sources and sums, no images."""
+"""Formats of files: bytes to structure and back. No module here knows what a dataset is."""

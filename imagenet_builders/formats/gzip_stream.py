@@ -1,4 +1,4 @@
-"""Reads a gzip file of one or several members from one end to the other; names the place of damage.
+"""Inflates a gzip file of one or several members, and names the place of any damage.
 
 >>> import gzip, io
 >>> file = io.BytesIO(gzip.compress(b"one ") + gzip.compress(b"two") + bytes(512))
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 READ_BYTES = 1 << 20
 """How many bytes are read at a time."""
 PIECE_BYTES = 4 << 20
-"""The most bytes of a piece of what is inside."""
+"""The most bytes of a piece of the content."""
 
 _MAGIC = b"\x1f\x8b"
 _FINE_BYTES = 512
@@ -34,7 +34,7 @@ class GzipError(Exception):
 
 
 def pieces(read: Callable[[int], bytes]) -> Iterator[bytes]:
-    """What is inside a gzip file.
+    """The content of a gzip file.
 
     Args:
         read: Gives the next bytes of the file, so many at most; none at its end.
@@ -43,7 +43,7 @@ def pieces(read: Callable[[int], bytes]) -> Iterator[bytes]:
         At most `PIECE_BYTES` at a time. Zeros behind a member, as of a tape, are padding.
 
     Raises:
-        GzipError: It is no gzip file, cut off, or damaged. All that is good before was yielded.
+        GzipError: It is no gzip file, cut off, or damaged. Everything good before that was yielded.
     """
     return _Reader(read).pieces()
 

@@ -4,10 +4,10 @@ Other encoders take one picture at a time, try five filters on each row, and def
 level 6. Here a block of pictures is filtered at once, all rows by Paeth's predictor, which is the
 best of the five for nearly all rows of photographs, and each picture is then deflated by ISA-L.
 
-Matches are looked for in the last 512 bytes only. What is further away in a filtered photograph
-looks like noise, and the matches that ISA-L's fast levels find there cost more than the literals
-that they stand for: with the usual window, files are 1.5 % larger at 64x64. So the files come to
-those of zlib restricted to Huffman codes, in half of the time, and flat pictures still shrink.
+ISA-L looks for matches in the last 512 bytes only. Farther away, a filtered photograph looks like
+noise, and the matches that ISA-L's fast levels find there cost more than the literals that they
+replace: with the usual window, files are 1.5 % larger at 64x64. The files are as small as those of
+zlib restricted to Huffman codes, in half of the time, and flat pictures still shrink.
 
 The bytes of a PNG depend on its pixels only, and on the version of ISA-L (package `isal`), not on
 the block that it was in. ISA-L finds matches by a checksum that CPUs without SSE4.2 (before 2008)
@@ -53,7 +53,7 @@ def block_rows(size: int) -> int:
         size: Width and height of a picture, in pixels.
 
     Returns:
-        A number of pictures; it does not matter for the result.
+        A number of pictures; the encoded bytes do not depend on it.
     """
     return max(1, min(1024, _BLOCK_BYTES // (_CHANNELS * size * size)))
 
@@ -128,8 +128,8 @@ def _paeth(
 
     The three distances are |up - corner|, |left - corner| and |left + up - 2 * corner|. The third
     is the sum of the first two when both neighbours are on the same side of the corner, and then
-    never the least; it is their difference otherwise. So bytes suffice, of which processors handle
-    twice as many at a time as of 16-bit numbers.
+    never the least; it is their difference otherwise. So bytes suffice, and processors handle twice
+    as many bytes at a time as 16-bit numbers.
 
     Args:
         left: Bytes of the pixels to the left, shape (bytes,).

@@ -5,7 +5,7 @@ images looks like a sound archive of half a million. `walk` reads every dialect 
 (v7, ustar, old and new GNU, pax) and reaches the end of the archive or raises.
 
 Only headers are read, each by one `pread` of 512 bytes, because the bodies may be 1.3 TB on cold
-storage. A range of a file can be walked, so a tar inside a tar is read where it lies:
+storage. A range of a file can be walked, so a tar inside a tar is read in place:
 
 >>> import io, tarfile, tempfile
 >>> def tar_of(name, body):
@@ -16,13 +16,13 @@ storage. A range of a file can be walked, so a tar inside a tar is read where it
 ...             archive.addfile(member, io.BytesIO(body))
 ...         return stream.getvalue()
 >>> with tempfile.TemporaryFile() as file:
-...     _ = file.write(tar_of("n01440764.tar", tar_of("n01440764_18.JPEG", b"\xff\xd8")))
+...     _ = file.write(tar_of("class.tar", tar_of("image.JPEG", b"\xff\xd8")))
 ...     file.flush()
 ...     [outer] = walk(file.fileno(), "train.tar")
 ...     end = outer.offset + outer.size
 ...     [inner] = walk(file.fileno(), "train.tar", start=outer.offset, end=end, inner=outer.name)
 >>> inner
-Member(name='n01440764_18.JPEG', kind='file', offset=1024, size=2, header_offset=512)
+Member(name='image.JPEG', kind='file', offset=1024, size=2, header_offset=512)
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ _GNU_NOT_FILES = {b"D", b"M", b"N", b"V"}
 
 
 class Member(NamedTuple):
-    """One member of a tar archive, and where its bytes are.
+    """A member of a tar archive, and the place of its bytes.
 
     A named tuple, because there may be 13 million and a frozen dataclass costs three times as much.
 
@@ -116,7 +116,7 @@ def walk(
         Each member, once its header has been found sound and its body is known to be there.
 
     Raises:
-        ArchiveError: What is there is not one whole tar archive: it is empty, of another format,
+        ArchiveError: The range is not one whole tar archive: it is empty, of another format,
             cut off, damaged in a header, not ended by two blocks of zeros, or followed by other
             data.
     """
@@ -127,8 +127,8 @@ def walk(
         end = file_size if end is None else min(end, file_size)
         reader = _Reader(fd, archive, inner, start, end)
         while True:
-            # The plain regular file, which is nearly every member. What is unusual in any way, and
-            # what is wrong, is left to the reader, which looks at the same header again with care.
+            # The plain regular file, which is nearly every member. The careful reader looks again
+            # at a header that is unusual in any way, or wrong.
             block = os.pread(fd, BLOCK, position)
             size = plain_file_size(block)
             if size is not None and reader.global_path is None:
@@ -157,7 +157,7 @@ def walk(
 
 
 class _Reader:
-    """Reads any member of one archive with care, and says what is wrong with it."""
+    """Reads any member of one archive, and names whatever is wrong with it."""
 
     def __init__(self, fd: int, archive: str, inner: str | None, start: int, end: int):
         self.end = end
@@ -168,7 +168,7 @@ class _Reader:
         self._start = start
 
     def read_member(self, position: int, previous: str | None) -> tuple[Member, int] | None:
-        """The member whose first header is at `position`, and where the next one's is.
+        """The member whose first header is at `position`, and the offset of the next one.
 
         Args:
             position: Absolute offset of a header or of the end-of-archive blocks.

@@ -1,6 +1,6 @@
-"""What tar headers say: fields, checksum, and what long-name and pax headers carry.
+"""Parses tar headers: fields, checksum, and the bodies of long-name and pax headers.
 
-Nothing here reads a file or knows what came before; `tar` does.
+Nothing here reads a file or remembers the headers before; `tar` does.
 
 Sources: POSIX.1-2017 `pax`, "ustar Interchange Format" and "pax Interchange Format"; GNU tar's
 manual, "Basic Tar Format" and "Storing Sparse Files"; CPython's `tarfile`.
@@ -103,14 +103,14 @@ def _sum_of_ascii(block: bytes) -> int:
 
 @dataclasses.dataclass(slots=True)
 class Extension:
-    """What the long-name and pax headers in front of a member say; the first to say it counts.
+    """The content of the long-name and pax headers in front of a member; the first value counts.
 
     Attributes:
         header_offset: Of the first of these headers; None as long as there is none.
         name: The member's name, without the slash at its end if it is from a pax header.
         ends_in_slash: Whether the name had one.
         size: Bytes of the body.
-        sparse: Whether what is stored is not the file itself but its parts without the holes.
+        sparse: Whether the body is not the file itself but its parts without the holes.
     """
 
     header_offset: int | None = None
@@ -123,7 +123,7 @@ class Extension:
         """Takes the body of a GNU long-name header; that of a long link must only be whole.
 
         Raises:
-            ValueError: What was expected and what was found.
+            ValueError: The body is malformed; the message says what was expected and found.
         """
         found = data.partition(b"\0")[0]
         if not found or len(found) < len(data) - 1:
@@ -139,7 +139,7 @@ class Extension:
         """Takes the body of a pax header.
 
         Raises:
-            ValueError: What was expected and what was found.
+            ValueError: The body is malformed; the message says what was expected and found.
         """
         records = _pax_records(data)
         path = records.get("GNU.sparse.name", records.get("path"))
@@ -158,7 +158,7 @@ def global_path(data: bytes, before: str | None) -> str | None:
     """The name that a global pax header gives to all members, which is odd but allowed.
 
     Raises:
-        ValueError: What was expected and what was found.
+        ValueError: The body is malformed; the message says what was expected and found.
     """
     records = _pax_records(data)
     if "size" in records or _says_sparse(records):
@@ -196,7 +196,7 @@ def _pax_records(data: bytes) -> dict[str, str]:
 
 
 def describe_foreign(block: bytes) -> str:
-    """What is wrong with an archive whose first block is not a header."""
+    """Names the problem of an archive whose first block is not a header."""
     if not block:
         return "expected a tar archive, found no bytes at all; copy the archive again"
     for magic, description in _OTHER_FORMATS:

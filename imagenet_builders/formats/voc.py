@@ -1,24 +1,24 @@
-"""Bounding boxes in the XML of PASCAL VOC, as ILSVRC writes it.
+"""Reads the bounding boxes in annotations of PASCAL VOC, which are XML.
 
     annotation/size/{width,height}
     annotation/object*/{name, bndbox/{xmin,ymin,xmax,ymax}}
 
 Nothing else in a file is of interest: `filename` is now and then the literal `%s`, and `folder` may
-be that of another class, so what image the boxes belong to is for the caller to know.
+be that of another class, so the caller must know which image the boxes belong to.
 
 Annotations are hostile input. They have no use for a document type, so one is refused, and with it
-every entity that could expand or point elsewhere; size and depth are bounded.
+every entity that could expand or point elsewhere. Size and depth are bounded.
 
 >>> annotation = parse(
 ...     b"<annotation><size><width>500</width><height>400</height></size><object>"
-...     b"<name>n01440764</name><bndbox><xmin>300</xmin><ymin>100</ymin><xmax>50</xmax>"
+...     b"<name>tench</name><bndbox><xmin>300</xmin><ymin>100</ymin><xmax>50</xmax>"
 ...     b"<ymax>480</ymax></bndbox></object></annotation>"
 ... )
 >>> annotation.objects
-(VocObject(name='n01440764', xmin=300.0, ymin=100.0, xmax=50.0, ymax=480.0),)
+(VocObject(name='tench', xmin=300.0, ymin=100.0, xmax=50.0, ymax=480.0),)
 >>> relative(annotation)  # doctest: +NORMALIZE_WHITESPACE
 Boxes(corners=array('f', [0.25, 0.10000000149011612, 1.0, 0.6000000238418579]),
-      names=('n01440764',), swapped=1, clamped=1, empty=0)
+      names=('tench',), swapped=1, clamped=1, empty=0)
 
 Source: the devkit's `VOCreadrecxml.m`; `process_bounding_boxes.py` of TensorFlow's slim.
 """
@@ -79,7 +79,7 @@ class VocObject(NamedTuple):
     """An object in an image.
 
     Attributes:
-        name: What it is said to be: a wnid, or anything else.
+        name: The class that the annotation gives it, in whatever words.
         xmin: One corner, in pixels of the image as it was shown to the annotator.
         ymin: The same corner.
         xmax: The other corner, which may be to the left of the first.
@@ -94,7 +94,7 @@ class VocObject(NamedTuple):
 
 
 class Annotation(NamedTuple):
-    """What an annotation says of an image.
+    """The content of an annotation: the size of an image, and its objects.
 
     Attributes:
         width: Of the image as it was shown to the annotator, in pixels; that of the JPEG may
@@ -113,7 +113,7 @@ class Boxes(NamedTuple):
 
     Attributes:
         corners: float32; ymin, xmin, ymax, xmax of each box in turn, all in [0, 1], min < max.
-        names: What each box is said to show.
+        names: The class of each box, as the annotation gives it.
         swapped: How many of the boxes had a min greater than its max.
         clamped: How many of the boxes went beyond the image.
         empty: How many more boxes there were that had no area within the image.
@@ -133,7 +133,7 @@ def parse(data: bytes) -> Annotation:
         data: The XML.
 
     Returns:
-        What it says.
+        Its content.
 
     Raises:
         AnnotationError: It is not well-formed XML, not an annotation, too large or too deep, has a
@@ -153,8 +153,8 @@ def parse(data: bytes) -> Annotation:
 def relative(annotation: Annotation) -> Boxes:
     """The boxes of an annotation relative to the size that it gives for the image.
 
-    A min greater than its max changes places with it, what goes beyond the image is moved to its
-    border, and a box without area is left out.
+    A min greater than its max is exchanged with it, a side beyond the image is moved to the border,
+    and a box without area is left out.
 
     Args:
         annotation: As `parse` gives it.
@@ -182,9 +182,9 @@ def relative(annotation: Annotation) -> Boxes:
 
 
 def _plain_fields(data: bytes) -> tuple[_Fields, list[_Fields]] | None:
-    """The fields of an annotation that is written just as nearly all are, or None.
+    """The fields of an annotation in the layout of nearly all, or None for another layout.
 
-    There are half a million, and this takes a fifth of the time that a parser takes.
+    There are half a million annotations, and this takes a fifth of a parser's time.
     """
     match = _PLAIN.fullmatch(data.decode("latin-1"))
     if match is None:
@@ -199,7 +199,7 @@ def _plain_fields(data: bytes) -> tuple[_Fields, list[_Fields]] | None:
 
 
 def _fields(data: bytes) -> tuple[_Fields, list[_Fields]]:
-    """The fields of the size and of each object in whatever is well-formed."""
+    """The fields of the size and of each object in any well-formed annotation."""
     size: _Fields = {}
     objects: list[_Fields] = []
     paths = [""]

@@ -22,15 +22,14 @@ from imagenet_builders.errors import ArchiveError
 
 MAX_MEMBERS = 1 << 18
 MAX_DIRECTORY_BYTES = 64 << 20
-"""Bounds on the directory, which is held in memory; Tiny ImageNet's, the largest met, has 120,000
-entries in 12 MB."""
+"""Bounds on the directory, which is held in memory; that of 120,000 small images has 12 MB."""
 
 METHODS = {0: "stored", 8: "deflated"}
-"""The ways of compression that are read, by number (4.4.5)."""
+"""The compression methods that can be read, by number (4.4.5)."""
 ENCRYPTED, SIZES_FOLLOW, UTF8 = 1 << 0, 1 << 3, 1 << 11
 """Flags of a member (4.4.4)."""
 FULL32 = 0xFFFFFFFF
-"""What a 32-bit field holds when its number is elsewhere, in 64 bits."""
+"""The value of a 32-bit field whose number stands elsewhere, in 64 bits."""
 COPY_AGAIN = "copy the archive again"
 
 _HIDDEN_NAMES = 1 << 13
@@ -45,14 +44,14 @@ _END64 = struct.Struct("<4sQ2H2L4Q")  # 4.3.14
 
 
 class Place:
-    """Where a zip archive is: a file, or a part of one.
+    """The place of a zip archive: a file, or a part of one.
 
     Args:
         fd: Open descriptor of the file on disk.
         archive: Path of that file, for messages.
         start: Where the archive begins in the file.
         end: Where it ends; the end of the file if None.
-        inner: Name of the archive when it is inside another, for messages.
+        inner: Name of the archive if it is inside another, for messages.
     """
 
     def __init__(self, fd: int, archive: str, start: int, end: int | None, inner: str | None):
@@ -65,7 +64,7 @@ class Place:
         self._window = (start, b"")
 
     def read(self, position: int, size: int) -> bytes:
-        """Bytes of the archive; fewer where it does not have them."""
+        """Bytes of the archive; fewer where it ends before."""
         if position < self.start:
             return b""
         data = b""
@@ -78,7 +77,7 @@ class Place:
         return data
 
     def read_near(self, position: int, size: int) -> bytes:
-        """The same for small pieces in rising order, many of them with one read."""
+        """Like `read`, for small pieces in rising order: one read of the file serves many."""
         begin, data = self._window
         if not begin <= position <= position + size <= begin + len(data):
             begin, data = position, self.read(position, max(size, _WINDOW))
@@ -86,7 +85,7 @@ class Place:
         return data[position - begin : position - begin + size]
 
     def error(self, problem: str, offset: int, name: str | None = None) -> ArchiveError:
-        """The error that says what is wrong, and where in the file."""
+        """An error that names the problem and its place in the file."""
         return archive_error(self._archive, problem, self._inner, name, offset)
 
 
@@ -97,7 +96,7 @@ def find_directory(place: Place) -> tuple[int, int, int]:
         place: The archive.
 
     Returns:
-        Where the directory is in the file, its bytes, and its number of entries.
+        The directory's offset in the file, its bytes, and its number of entries.
 
     Raises:
         ArchiveError: There is no such record, it is damaged, or it is one of several parts.
@@ -138,7 +137,7 @@ def read_directory(place: Place, position: int, size: int, count: int) -> list[z
 
     Args:
         place: The archive.
-        position: Where the directory is in the file.
+        position: The directory's offset in the file.
         size: Its bytes, at most `MAX_DIRECTORY_BYTES`.
         count: Its number of entries, at most `MAX_MEMBERS`.
 
@@ -154,7 +153,7 @@ def read_directory(place: Place, position: int, size: int, count: int) -> list[z
     found = data.count(_ENTRY)
     if found > MAX_MEMBERS:  # `zipfile` does not count.
         raise _too_large(place, position, size, found)
-    # With an end of its own, that says nothing of what is before: places stay as they are stored.
+    # The end that we put behind it claims no bytes before it, so the stored offsets are kept.
     end = _END.pack(b"PK\5\6", 0, 0, 0, 0, len(data), 0, 0)
     try:
         entries = zipfile.ZipFile(io.BytesIO(data + end)).infolist()
@@ -170,7 +169,7 @@ def read_directory(place: Place, position: int, size: int, count: int) -> list[z
 
 
 def _find_end(place: Place) -> tuple[int, tuple[int, ...]]:
-    """Where the end-of-archive record is, and its numbers."""
+    """The offset of the end-of-archive record, and its numbers."""
     length = min(place.end - place.start, _END.size + _FULL16)
     tail = place.read(place.end - length, length)
     at = tail.rfind(b"PK\x05\x06")
@@ -231,7 +230,7 @@ def _problem(entry: zipfile.ZipInfo) -> str | None:
 def reading(
     archive: str, inner: str | None, name: str | None = None, offset: int | None = None
 ) -> Iterator[None]:
-    """Says of what file a failure to read is."""
+    """Turns a failed read into an error that names the file."""
     try:
         yield
     except OSError as error:

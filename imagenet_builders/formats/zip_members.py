@@ -1,10 +1,10 @@
 r"""Lists the members of a zip archive, and reads them in place; refuses one that is not whole.
 
-`zipfile` believes what the archive says of itself: sizes, names, a start in the middle of the file.
-Here the central directory and the header in front of each member must agree, members must lie one
-after another inside the file, and nothing is read, inflated or allocated on the archive's word
-alone. A range of a file can be listed, so a zip inside a zip (an npz in a zip) is read where it
-lies, as long as it is stored there uncompressed.
+`zipfile` believes what an archive says of itself: sizes, names, a start in the middle of the file.
+Here the directory and the header in front of each member must agree, members must lie one after
+another inside the file, and nothing is read, inflated or allocated on the archive's word alone.
+A range of a file can be listed, so a zip that is stored uncompressed inside a zip (an npz, say) is
+read in place.
 
 Source: PKWARE's APPNOTE.TXT 6.3.10.
 
@@ -56,7 +56,7 @@ _CHUNK = 1 << 20
 
 
 class ZipMember(NamedTuple):
-    """One member of a zip archive, and where its bytes are.
+    """A member of a zip archive, and the place of its bytes.
 
     Attributes:
         name: With `/` between directories; a directory's ends in `/`.
@@ -133,7 +133,7 @@ def chunks(
 
     Raises:
         ArchiveError: They cannot be inflated, or are not as many, or do not have the CRC-32, that
-            the archive says. Only who reads to the end knows that the bytes are right.
+            the archive says. Only a caller that reads to the end knows that the bytes are right.
     """
     crc = 0
     left = member.size
@@ -187,7 +187,7 @@ def read(
 
 
 def _raw(fd: int, archive: str, member: ZipMember, inner: str | None) -> Iterator[bytes]:
-    """The data of a member as they lie there; fewer where the file ends before."""
+    """The stored data of a member; fewer bytes where the file ends before."""
     position, end = member.offset, member.offset + member.compressed_size
     while position < end:
         with reading(archive, inner, member.name, position):
@@ -199,7 +199,7 @@ def _raw(fd: int, archive: str, member: ZipMember, inner: str | None) -> Iterato
 
 
 def _inflated(fd: int, archive: str, member: ZipMember, inner: str | None) -> Iterator[bytes]:
-    """The bytes of a deflated member, and a chunk too much rather than an endless stream."""
+    """The inflated bytes of a member, and at most a chunk more than its size."""
     inflater = isal_zlib.decompressobj(-15)
     given = produced = 0
     for data in _raw(fd, archive, member, inner):
@@ -239,7 +239,7 @@ def _inflated(fd: int, archive: str, member: ZipMember, inner: str | None) -> It
 
 
 def _in_order(place: Place, entries: list[zipfile.ZipInfo], directory: int) -> list[ZipMember]:
-    """The members, which must lie one after another between the beginning and the directory."""
+    """The members, which must lie one after another in front of the directory."""
     members: list[ZipMember] = []
     names = set()
     limit = place.start
@@ -266,7 +266,7 @@ def _in_order(place: Place, entries: list[zipfile.ZipInfo], directory: int) -> l
 
 
 def _member(place: Place, entry: zipfile.ZipInfo) -> ZipMember:
-    """A member, once the header in front of its data says the same as the directory."""
+    """A member, once the header in front of its data agrees with the directory."""
     at = place.start + entry.header_offset
     name = entry.filename.encode("utf-8" if entry.flag_bits & UTF8 else "cp437")
     header = place.read_near(at, _LOCAL.size + len(name))
@@ -286,7 +286,7 @@ def _member(place: Place, entry: zipfile.ZipInfo) -> ZipMember:
         )
     if not sound:
         raise place.error(
-            "expected the header of this member here, saying what the directory says; one of "
+            "expected the header of this member here, as the directory says it; one of "
             f"them is damaged, {COPY_AGAIN}",
             at,
             entry.filename,

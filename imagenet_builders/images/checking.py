@@ -1,4 +1,4 @@
-"""The one call that a build makes for every image."""
+"""Inspects and repairs an image: the one call that a build makes for each."""
 
 from __future__ import annotations
 

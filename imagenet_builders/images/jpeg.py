@@ -1,4 +1,4 @@
-"""Reads a JPEG's header as libjpeg does, and finds out whether its end is there.
+"""Reads a JPEG's header as libjpeg does, and checks that its end is there.
 
 The rules are libjpeg's (libjpeg-turbo 3, as in TensorFlow): what it only warns of passes, such as
 garbage between segments, odd application segments, or bytes after the end; what makes it give up

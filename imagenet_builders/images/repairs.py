@@ -1,9 +1,9 @@
-"""The documented repairs: what comes out is, byte for byte, what TFDS itself makes of the image.
+"""Makes the documented repairs; the bytes are those that TFDS itself makes of the image.
 
 TFDS re-encodes the 22 CMYK JPEGs and the one PNG of ILSVRC2012 with TensorFlow
 (`tfds.core.utils.jpeg_cmyk_to_rgb` and `png_to_jpeg`). The same is done here with simplejpeg and
-Pillow, which a worker process loads in a fraction of the time and memory; an image that they do not
-take goes to TFDS's own functions, which have the last word.
+Pillow, which a worker process loads in a fraction of the time and memory; an image that they refuse
+goes to TFDS's own functions, which have the last word.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def to_rgb_jpeg(data: bytes, facts: ImageFacts) -> bytes:
 
 @contextlib.contextmanager
 def _strict_pillow() -> Iterator[None]:
-    """Pillow as it is by default: TFDS lets it take truncated images, for the whole process."""
+    """Pillow with its default strictness: TFDS has it take truncated images, process-wide."""
     from PIL import ImageFile
 
     before = ImageFile.LOAD_TRUNCATED_IMAGES

@@ -1,11 +1,12 @@
 """Unpacks a gzip archive to scratch space, once, and keeps what was good when it cannot go on.
 
-A gzip stream can be read from its beginning only, so what is inside is put into a plain file first,
-and that is walked like any other archive. One plain file, not one for each tar inside: then nothing
-here needs to know what the stream holds, and `tar.walk` checks it as strictly as everything else.
+A gzip stream can be read from its beginning only, so its content is put into a plain file first,
+and that file is walked like any other archive. It is one plain file, not one for each tar inside:
+then nothing here needs to know what the stream holds, and `tar.walk` checks it as strictly as any
+other archive.
 
-An interrupted run leaves `<name>.partial`. The next one must read the stream from its beginning
-again, but writes only where the file differs. What lies on disk is compared, never trusted, so it
+An interrupted run leaves `<name>.partial`. The next run must read the stream from its beginning
+again, but writes only where the file differs. It compares the bytes on disk and trusts none, so it
 does not matter whether the run before was killed, the machine lost power, or the archive was
 damaged and has been copied again since.
 """
@@ -136,7 +137,7 @@ def _opened_alone(partial: Path) -> Iterator[int]:
 
 
 def _check_space(archive: Path, size: int, directory: Path, partial: Path) -> str:
-    """What is to be said of the space needed; raises OptionError where there is too little."""
+    """Says how much space unpacking needs; raises OptionError where there is too little."""
     needed = unpacked_bytes(size)
     there = partial.stat().st_blocks * 512
     free = shutil.disk_usage(directory).free

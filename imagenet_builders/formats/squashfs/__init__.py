@@ -1,1 +1,1 @@
-"""DOCSTRING of formats/squashfs."""
+"""SquashFS images: lists their files and reads each where it lies, without mounting anything."""

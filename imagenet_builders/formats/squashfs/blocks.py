@@ -1,8 +1,7 @@
-"""Unpacking one compressed block of a SquashFS image, into no more bytes than it may have.
+"""Unpacks a compressed block of a SquashFS image into no more bytes than it may have.
 
-A block is at most a megabyte, but what is stored may be damaged or made to deceive, so every
-decompressor here stops at the bound that it is given, and a block that does not end where its bytes
-end is refused.
+A block is at most a megabyte, but the stored bytes may be damaged or made to deceive, so every
+decompressor here stops at its bound, and a block that does not end where its bytes end is refused.
 
 Source: Linux, `fs/squashfs/squashfs_fs.h`, and the wrappers of squashfs-tools 4.5.
 """
@@ -39,7 +38,7 @@ class _Stream(Protocol):
 
 
 def unpacker(image: str, compressor: int) -> Unpack:
-    """The way to unpack the blocks of an image.
+    """A function that unpacks the blocks of an image.
 
     Args:
         image: Path of the image, for messages.
@@ -110,7 +109,7 @@ def _zstd() -> Unpack:
 
     def unpack(data: bytes, limit: int) -> bytes:
         try:
-            # What the block says of its size is where memory is taken from, whatever the bound.
+            # zstd takes as much memory as the block claims, whatever the bound.
             size = zstandard.get_frame_parameters(data).content_size
             if limit < size != zstandard.CONTENTSIZE_UNKNOWN:
                 raise BadBlockError(f"it becomes {size:,} bytes, more than {limit:,}")

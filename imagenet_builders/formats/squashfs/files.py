@@ -1,6 +1,6 @@
-"""Reads the bytes of one file of a SquashFS image: its blocks, and its end in a block of ends.
+"""Reads the bytes of a file in a SquashFS image: its blocks, and its tail in a fragment.
 
-What the image says of sizes and places is checked before memory is taken or bytes are read.
+Sizes and places that the image claims are checked before memory is taken or bytes are read.
 
 Source: Linux, `fs/squashfs/squashfs_fs.h`.
 """
@@ -20,7 +20,7 @@ _FRAGMENT = struct.Struct("<QII")  # start, size, unused
 _FRAGMENTS_A_BLOCK = 512
 _CACHED_FRAGMENTS = 4
 
-# Of the size of a block: whether it is stored as it is.
+# The bit in the size of a block that says that it is stored uncompressed.
 _STORED_PLAIN = 1 << 24
 _SUSPICIOUS_RATIO = 100
 _SUSPICIOUS_BYTES = 64 << 20
@@ -39,7 +39,7 @@ class FileReader:
         self._fragments: OrderedDict[int, bytes] = OrderedDict()
 
     def read(self, reference: int, size: int) -> bytes:
-        """All bytes of a file; what `squashfs.SquashFSImage.read` says."""
+        """All bytes of a file; see `SquashFSImage.read`."""
         inode, count, end = self._parts(reference, size)
         parts = self._data_blocks(reference, inode, count, size - end)
         if end:
@@ -47,7 +47,7 @@ class FileReader:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def ranges(self, reference: int, size: int) -> list[tuple[int, int]]:
-        """Where the bytes of a file are; what `squashfs.SquashFSImage.ranges` says."""
+        """Where the bytes of a file are; see `SquashFSImage.ranges`."""
         inode, count, end = self._parts(reference, size)
         found = []
         if count:
@@ -85,7 +85,7 @@ class FileReader:
         return inode, count, end
 
     def _block_sizes(self, reference: int, inode: Inode, count: int) -> tuple[int, ...]:
-        """Bytes of each block as it is stored, some with the mark of one that is not packed."""
+        """The stored size of each block, with the bit of one that is stored uncompressed."""
         table = self._super.inode_table
         position, end = table + (reference >> 16), self._super.directory_table
         cursor = Cursor(self._blocks, position, reference & 0xFFFF, end)
@@ -108,7 +108,7 @@ class FileReader:
         return fields
 
     def _data_blocks(self, reference: int, inode: Inode, count: int, size: int) -> list[bytes]:
-        """What of a file is not in a fragment: `size` bytes in `count` blocks."""
+        """The part of a file that is not in a fragment: `size` bytes in `count` blocks."""
         if not count:
             return []
         fields = self._block_sizes(reference, inode, count)
@@ -144,7 +144,7 @@ class FileReader:
         return parts
 
     def _from_fragment(self, inode: Inode, size: int) -> bytes:
-        """The last bytes of a file, out of a block that holds those of several."""
+        """The tail of a file, out of a fragment, which holds the tails of several files."""
         start, field = self._fragment(inode.fragment)
         stored = field & (_STORED_PLAIN - 1)
         have = stored
@@ -170,7 +170,7 @@ class FileReader:
         return self._blocks.read(start + inode.offset, size)
 
     def _fragment(self, number: int) -> tuple[int, int]:
-        """Where a fragment is, and its size with the mark of one that is stored as it is."""
+        """The place of a fragment, and its size with the bit of one that is stored uncompressed."""
         index = self._super.fragment_table + number // _FRAGMENTS_A_BLOCK * 8
         problem_at = index
         if number < self._super.fragments:

@@ -1,10 +1,10 @@
 """Lists the files of a SquashFS image, and reads each by one number; nothing is mounted.
 
-A file is read without a look at any directory: its reference says where its inode is, and the inode
-where its bytes are. What is listed must agree with itself: inodes have the numbers and kinds that
-the directories say, each directory is reached once, and as many inodes are reached as the image
-says that it has. SquashFS has no checksum of its own (gzip and xz blocks have theirs), so a damaged
-byte of an image file that was stored as it is cannot be found out here.
+A file is read without a look at any directory: its reference leads to its inode, and the inode to
+its bytes. The listing must be consistent: inodes have the numbers and kinds that the directories
+say, each directory is reached once, and as many inodes are reached as the image claims to have.
+SquashFS has no checksum of its own (gzip and xz blocks have theirs), so a damaged byte of a file
+that was stored uncompressed goes unnoticed here.
 
 Source: Linux, `fs/squashfs/squashfs_fs.h`; it is called the on-disk format 4.0.
 """
@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
-from types import TracebackType
 from typing import NamedTuple, Self
 
 from imagenet_builders.errors import ArchiveError
@@ -43,10 +42,10 @@ _MAX_PATH = 4096
 
 
 class Member(NamedTuple):
-    """One thing in an image.
+    """A file, directory, link or device in an image.
 
     Attributes:
-        path: From the image's root, with `/` between directories, `train/n01440764/x.JPEG`.
+        path: From the image's root, with `/` between directories: `train/tench/x.JPEG`.
         kind: `file`, `directory`, `symlink`, or `other` (a device, pipe or socket).
         size: Bytes of a file; 0 for all else.
         reference: The number by which `SquashFSImage.read` finds it; less than 2**48.
@@ -93,12 +92,7 @@ class SquashFSImage:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -138,7 +132,7 @@ class SquashFSImage:
             ) from error
 
     def ranges(self, reference: int, size: int) -> list[tuple[int, int]]:
-        """Where in the image the bytes of a file are, to ask the storage for them before.
+        """Where in the image the bytes of a file are, so that they can be asked for early.
 
         Args:
             reference: Of the file, from `Member`.
@@ -159,7 +153,7 @@ class SquashFSImage:
 
         Yields:
             A member at a time: in each directory first what is no directory, by name, then the
-            directories, by name. Only who comes to the end knows that the list is whole.
+            directories, by name. Only a caller that reads to the end knows that the list is whole.
 
         Raises:
             ArchiveError: The image is damaged, or a name is none of one file.
@@ -204,7 +198,7 @@ class SquashFSImage:
             raise self._miscounted(f"{reached:,}")
 
     def _entries(self, prefix: str, directory: Inode) -> Iterator[tuple[str, int, Inode]]:
-        """Path, reference and inode of what is in one directory, by name."""
+        """Path, reference and inode of each entry of one directory, by name."""
         left = directory.size - _UNSTORED
         if left <= 0:
             return
@@ -273,13 +267,13 @@ class SquashFSImage:
 
 
 def list_files(path: str | os.PathLike[str]) -> Iterator[Member]:
-    """Everything in an image that is no directory.
+    """Everything in an image except its directories.
 
     Args:
         path: The image.
 
     Yields:
-        Members, as `SquashFSImage.members` does. What is not of kind `file` has no bytes to read.
+        Members, as `SquashFSImage.members` does. Only those of kind `file` have bytes to read.
 
     Raises:
         ArchiveError: The image cannot be read, or is damaged.

@@ -1,4 +1,4 @@
-"""What an inode of a SquashFS image says: what it is, how large, and where its bytes are.
+"""Parses the inodes of a SquashFS image: kind, size, and the place of the bytes.
 
 Source: Linux, `fs/squashfs/squashfs_fs.h`.
 """
@@ -31,7 +31,7 @@ LONGEST = _LONG_FILE.size
 
 
 class Inode(NamedTuple):
-    """What is in an inode.
+    """The content of an inode.
 
     Attributes:
         type: `DIRECTORY`, `FILE`, `SYMLINK`, or another number up to 7.

@@ -1,8 +1,7 @@
-"""The frame of a SquashFS image: its superblock, and bytes of its tables and data, with bounds.
+"""Reads the superblock of a SquashFS image, and bytes of its tables and data, within bounds.
 
-Nothing here knows of files and directories; `squashfs` goes on from here. A table is a row of
-metadata blocks, each 8 KiB before it was compressed, and what is in it runs from one block into the
-next.
+Nothing here knows of files and directories; `image` goes on from here. A table is a sequence of
+metadata blocks, each 8 KiB before compression, and its content runs from one block into the next.
 
 Source: Linux, `fs/squashfs/squashfs_fs.h`.
 """
@@ -20,9 +19,9 @@ from imagenet_builders.formats.squashfs.blocks import BadBlockError, unpacker
 COPY_AGAIN = "copy the image again"
 
 METADATA_BYTES = 8192
-"""The most bytes of a metadata block, before and after it was compressed."""
+"""The most bytes of a metadata block, compressed or not."""
 NO_TABLE = 0xFFFF_FFFF_FFFF_FFFF
-"""Where a table is that the image does not have."""
+"""The position of a table that the image does not have."""
 
 # 16 MiB of unpacked metadata: the inodes of 400,000 files, or all of a split's where it is sorted.
 _CACHED_BLOCKS = 2048
@@ -34,7 +33,7 @@ _MIN_BLOCK_LOG = 12
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Superblock:
-    """What the beginning of an image says of it; positions are bytes from its beginning.
+    """The content of the superblock; positions are bytes from the image's beginning.
 
     Attributes:
         inodes: Number of files, directories and all else.
@@ -156,15 +155,15 @@ class Blocks:
         self._unpack = unpacker(image, self.superblock.compressor)
 
     def error(self, problem: str, offset: int, member: str | None = None) -> ArchiveError:
-        """The error that says what is wrong, and where in the image."""
+        """An error that names the problem and its place in the image."""
         return ArchiveError(self._image, problem, member=member, offset=offset)
 
     def unreadable(self, error: OSError, offset: int) -> ArchiveError:
-        """The error that says that the storage did not give the bytes."""
+        """The error for a read that the storage refused."""
         return self.error(f"the file cannot be read: {error.strerror or error}", offset)
 
     def read(self, position: int, size: int) -> bytes:
-        """Exactly `size` bytes from `position` on, as they are stored.
+        """Exactly `size` bytes from `position` on, as stored.
 
         Raises:
             ArchiveError: They cannot be read.
@@ -184,7 +183,7 @@ class Blocks:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def unpack(self, data: bytes, limit: int, position: int) -> bytes:
-        """What a packed block becomes, at most `limit` bytes.
+        """The unpacked bytes of a packed block, at most `limit`.
 
         Raises:
             ArchiveError: It is damaged.
@@ -274,5 +273,5 @@ class Cursor:
         return self._data, self._at
 
     def skip(self, size: int) -> None:
-        """Goes on behind bytes that were peeked at, and no further."""
+        """Moves behind bytes that were peeked at."""
         self._at += size

@@ -1,8 +1,8 @@
 """Reads the small features of a `tf.train.Example` in a file, without reading the large one.
 
-An Example is a map of features in an order that nobody promises, and one of them may be an image of
-megabytes. The file is read through a window that skips what is not asked for: the messages around
-an image cost one read, whichever side of it they are on.
+An Example is a map of features in no promised order, and one of them may be an image of megabytes.
+The file is read through a window that skips features that are not wanted: the messages around an
+image cost one read, on whichever side of it they are.
 
     Example   1: Features
     Features  1: map entry, repeated
@@ -10,8 +10,8 @@ an image cost one read, whichever side of it they are on.
     Feature   1: BytesList or 2: FloatList or 3: Int64List
     a list    1: value, repeated or packed
 
-The grammar is kept strictly: what protobuf would merge, take the last of, or skip (a message twice,
-a name twice, a field that is not above) is damage here, because no writer writes it.
+The grammar is strict: a message twice, a name twice or a field that is not above, which protobuf
+would merge, overwrite or skip, is damage here, because no writer writes it.
 
 Source: `example.proto` and `feature.proto` of TensorFlow; protobuf's encoding.
 """
@@ -31,7 +31,7 @@ MAX_NAME_BYTES = 256
 MAX_VALUE_BYTES = 64 << 10
 """Bound on the values of a feature that is read; a real one has tens of bytes."""
 MAX_FEATURES = 256
-"""Bound on the features of an example; slim writes 16."""
+"""Bound on the features of an example; real ones have up to 16."""
 
 _WINDOW = 4096
 
@@ -49,7 +49,7 @@ _FIRST_VARINT, _FIRST_FLOAT = 0x08, 0x0D
 
 
 class Kind(enum.Enum):
-    """What to read of a feature."""
+    """How a feature is read."""
 
     TEXT = enum.auto()
     """Its one byte string, as bytes."""
@@ -62,7 +62,7 @@ class Kind(enum.Enum):
 
 
 class Span(NamedTuple):
-    """Where bytes are in a file.
+    """A range of bytes in a file.
 
     Attributes:
         offset: Of the first.
@@ -127,8 +127,8 @@ class Window:
         start = self._start + i
         if size > end - start:
             raise DamageError(
-                f"expected a field within its message, of which {max(0, end - start):,} bytes "
-                f"remain, found one of {size:,} bytes"
+                f"expected a field within its message, where {max(0, end - start):,} bytes remain, "
+                f"found one of {size:,} bytes"
             )
         return tag, start, start + size
 
@@ -149,7 +149,7 @@ class Features:
     """Reads the wanted features of examples, one after the other.
 
     Args:
-        wanted: Name to what is read; other features are passed over.
+        wanted: How to read each wanted feature, by name; other features are skipped.
         repeating: Names of those wanted features that are often the same from one example to the
             next.
     """

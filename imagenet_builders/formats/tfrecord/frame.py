@@ -1,4 +1,4 @@
-"""The frame of a record in a TFRecord file: its length and two checksums.
+"""Makes and checks the frame of a record in a TFRecord file: its length and two checksums.
 
     length    8 bytes, little-endian
     checksum  4 bytes, of the length: CRC-32C, masked
@@ -92,7 +92,7 @@ def data_length(head: bytes, room: int) -> int:
 
 
 def data_damage(data: bytes, tail: bytes) -> DamageError | None:
-    """What is wrong with the data of a record by its checksum; None if nothing is.
+    """The error of a record whose data do not have its checksum; None if they have.
 
     Args:
         data: The record.

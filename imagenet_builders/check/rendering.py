@@ -1,8 +1,10 @@
-"""A report as text for people, in at most 100 columns, and as JSON for scripts."""
+"""A report as text for people, as wide as the terminal, and as JSON for scripts."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import shutil
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,12 +22,14 @@ from imagenet_builders.check.report import (
     Report,
     Row,
 )
-from imagenet_builders.check.speed import Speed
 from imagenet_builders.sources import kinds
 from imagenet_builders.sources.inspection import ERROR, Problem
-from imagenet_builders.words import size_text
+from imagenet_builders.words import counted, size_text
 
-WIDTH = 100
+# Longer lines are hard to read.
+_MAX_WIDTH = 100
+# In a narrower column, a path is not one that anybody knows again.
+_MIN_SOURCE = 20
 
 _HEADINGS = ("split", "source", "kind", "expected", "found", "size", "official", "verdict")
 _RIGHT = frozenset({"expected", "found", "size", "official"})
@@ -40,30 +44,24 @@ def uses_colour(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def text(report: Report, *, colour: bool = False) -> str:
+def width_of(stream: TextIO) -> int:
+    """How many columns to write: those of a terminal, up to 100; 100 to a file."""
+    return min(_MAX_WIDTH, shutil.get_terminal_size().columns) if stream.isatty() else _MAX_WIDTH
+
+
+def text(report: Report, *, colour: bool = False, width: int = _MAX_WIDTH) -> str:
     """A report for people.
 
     Args:
         report: The report.
         colour: Whether to write in colours.
+        width: Columns to write.
 
     Returns:
-        Lines of at most 100 columns, except where a path alone is longer.
+        Lines of at most so many columns, except where a path alone is longer, and where they are
+        fewer than 70.
     """
-    lines = [_printable(str(report.manual_dir))]
-    lines += _table(report, colour=colour)
-    problems = report.problems
-    errors = sum(problem.severity == ERROR for problem in problems)
-    if problems:
-        lines += ["", _painted(f"{_counted(errors, len(problems) - errors)}:", _BOLD, colour)]
-    for number, problem in enumerate(problems, start=1):
-        lines += ["", *_problem(number, problem, colour=colour)]
-    if report.needs is not None:
-        lines += ["", *_needs(report.needs)]
-    if report.speed is not None:
-        lines += ["", *_speed(report.speed)]
-    lines += ["", _conclusion(report, colour=colour)]
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(f"{line}\n" for line in _Page(report, colour, width).lines())
 
 
 def _printable(words: str) -> str:
@@ -132,33 +130,118 @@ def _place_document(place: Place) -> dict[str, Any]:
     }
 
 
-def _table(report: Report, *, colour: bool) -> Iterator[str]:
-    rows = report.rows
-    if not rows:
-        return
-    places = _places(rows)
-    cells = [_cells(row, places[row.name]) for row in rows]
-    columns = list(zip(_HEADINGS, *cells, strict=True))
-    widths = [max(map(len, column)) for column in columns]
-    # The source takes what the others leave.
-    others = sum(widths) - widths[1] + len(_GAP) * len(widths)
-    widths[1] = max(12, min(widths[1], WIDTH - others))
-    yield ""
-    yield _painted(_line(_HEADINGS, widths), _DIM, colour)
-    name = ""
-    for row, texts in zip(rows, cells, strict=True):
-        if row.name != name:
-            name = row.name
-            yield _painted(name, _BOLD, colour) + _below(places[name], report.manual_dir)
-        line = _line(texts, widths)
-        painted = _COLOURS.get(row.verdict)
-        if painted is not None and colour:
-            line = line.removesuffix(row.verdict) + _painted(row.verdict, painted, colour)
-        yield line
-        if row.note:
-            yield from textwrap.wrap(
-                _printable(row.note), WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6
-            )
+@dataclasses.dataclass(frozen=True)
+class _Page:
+    """A report on its way to lines."""
+
+    report: Report
+    colour: bool
+    width: int
+
+    def lines(self) -> Iterator[str]:
+        report = self.report
+        yield _printable(str(report.manual_dir))
+        if report.rows:
+            yield ""
+            yield from self._table(report.rows)
+        if report.problems:
+            yield ""
+            yield self._painted(f"{_counted(report.problems)}:", _BOLD)
+        for number, problem in enumerate(report.problems, start=1):
+            yield ""
+            yield from self._problem(number, problem)
+        if report.needs is not None:
+            yield ""
+            yield from self._needs(report.needs)
+        if report.speed is not None:
+            yield ""
+            yield from report.speed.lines()
+            yield from self._wrapped(f"Advice: {report.speed.advice}.")
+        yield ""
+        yield self._conclusion()
+
+    def _table(self, rows: Sequence[Row]) -> Iterator[str]:
+        places = _places(rows)
+        cells = [_cells(row, places[row.name]) for row in rows]
+        columns = list(zip(_HEADINGS, *cells, strict=True))
+        widths = [max(map(len, column)) for column in columns]
+        # The source takes what the others leave; where that is too little, a line of its own.
+        left = self.width - sum(widths) + widths[1] - len(_GAP) * len(widths)
+        is_beneath = left < min(widths[1], _MIN_SOURCE)
+        widths[1] = 0 if is_beneath else min(widths[1], left)
+        yield self._painted(_line(_HEADINGS, widths), _DIM)
+        name = ""
+        for row, texts in zip(rows, cells, strict=True):
+            if row.name != name:
+                name = row.name
+                yield self._painted(name, _BOLD) + _below(places[name], self.report.manual_dir)
+            line = _line(texts, widths)
+            colour = _COLOURS.get(row.verdict)
+            if colour is not None:
+                line = line.removesuffix(row.verdict) + self._painted(row.verdict, colour)
+            yield line
+            if is_beneath and texts[1] != "-":
+                yield f"      {texts[1]}"
+            if row.note:
+                yield from self._wrapped(row.note, " " * 6)
+
+    def _problem(self, number: int, problem: Problem) -> Iterator[str]:
+        path = _printable(problem.path)
+        whom = f" ({', '.join(problem.datasets)})" if problem.datasets else ""
+        if len(f"{number}. {problem.severity}: {path}{whom}") > self.width:
+            whom = ""
+        colour = _RED if problem.severity == ERROR else _YELLOW
+        yield f"{number}. {self._painted(problem.severity, colour)}: {path}{whom}"
+        for what, words in (
+            ("expected", problem.expected),
+            ("found", problem.found),
+            ("likely", problem.cause),
+            ("do", problem.action),
+        ):
+            if words:
+                yield from self._wrapped(words, f"   {what:<10}")
+
+    def _needs(self, needs: Needs) -> Iterator[str]:
+        yield "A build needs about:"
+        for what, place in (("datasets", needs.output), ("scratch", needs.scratch)):
+            room = []
+            if place.free is not None:
+                room.append(f"{size_text(place.free)} free")
+            if place.free_files is not None:
+                room.append(f"room for {place.free_files:,} files")
+            there = f"; there: {', '.join(room)}" if room else ""
+            files = f" in {place.files:,} files" if what == "datasets" else ""
+            yield from self._wrapped(f"{size_text(place.needed)}{files}{there}", f"  {what:<9} ")
+            yield f"            in {_printable(str(place.path))}"
+            if what == "scratch" and needs.copies is not None:
+                yield f"            {size_text(needs.copies)} of it for copies (--stage)"
+        if needs.unknown:
+            unknown = ", ".join(needs.unknown)
+            yield from self._wrapped(f"not counted, for nobody knows its size: {unknown}", "  ")
+
+    def _conclusion(self) -> str:
+        report = self.report
+        built = any(row.verdict not in (MISSING, BAD) and row.preferred for row in report.rows)
+        what = "Everything asked for" if report.asked_for else "Everything found"
+        if report.can_be_built:
+            return self._painted(f"{what} can be built.", _GREEN)
+        if not report.asked_for and not built:
+            return self._painted("Nothing can be built.", _RED)
+        return self._painted("Not everything can be built: see the errors.", _RED)
+
+    def _wrapped(self, words: str, before: str = "") -> list[str]:
+        """Words in lines, the first with something before it, the others as far to the right."""
+        return textwrap.wrap(
+            _printable(words),
+            self.width,
+            initial_indent=before,
+            subsequent_indent=" " * len(before),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+
+    def _painted(self, words: str, code: str) -> str:
+        return f"\x1b[{code}m{words}\x1b[0m" if self.colour else words
 
 
 def _places(rows: Sequence[Row]) -> dict[str, Path | None]:
@@ -212,8 +295,9 @@ def _source(row: Row, place: Path | None) -> str:
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     parts = []
     for heading, cell, width in zip(_HEADINGS, cells, widths, strict=True):
-        fitting = cell if len(cell) <= width else _shortened(cell, width)
-        parts.append(fitting.rjust(width) if heading in _RIGHT else fitting.ljust(width))
+        if width:
+            fitting = cell if len(cell) <= width else _shortened(cell, width)
+            parts.append(fitting.rjust(width) if heading in _RIGHT else fitting.ljust(width))
     return (_GAP + _GAP.join(parts)).rstrip()
 
 
@@ -223,74 +307,7 @@ def _shortened(path: str, width: int) -> str:
     return f"{path[: width - 1 - tail]}~{path[-tail:]}"
 
 
-def _problem(number: int, problem: Problem, *, colour: bool) -> Iterator[str]:
-    painted = _painted(problem.severity, _RED if problem.severity == ERROR else _YELLOW, colour)
-    whom = f" ({', '.join(problem.datasets)})" if problem.datasets else ""
-    path = _printable(problem.path)
-    head = f"{number}. {problem.severity}: {path}{whom}"
-    if len(head) > WIDTH:
-        head = f"{number}. {problem.severity}: {path}"
-    yield head.replace(problem.severity, painted, 1)
-    for what, words in (
-        ("expected", problem.expected),
-        ("found", problem.found),
-        ("likely", problem.cause),
-        ("do", problem.action),
-    ):
-        if words:
-            yield from textwrap.wrap(
-                _printable(words),
-                WIDTH,
-                initial_indent=f"   {what:<10}",
-                subsequent_indent=" " * 13,
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
-
-
-def _needs(needs: Needs) -> Iterator[str]:
-    yield "A build needs about:"
-    for what, place in (("datasets", needs.output), ("scratch", needs.scratch)):
-        room = []
-        if place.free is not None:
-            room.append(f"{size_text(place.free)} free")
-        if place.free_files is not None:
-            room.append(f"room for {place.free_files:,} files")
-        there = f"; there: {', '.join(room)}" if room else ""
-        files = f" in {place.files:,} files" if what == "datasets" else ""
-        yield f"  {what:<9} {size_text(place.needed)}{files}{there}"
-        yield f"            in {_printable(str(place.path))}"
-        if what == "scratch" and needs.copies is not None:
-            yield f"            {size_text(needs.copies)} of it for copies (--stage)"
-    if needs.unknown:
-        yield f"  not counted, for nobody knows its size: {', '.join(needs.unknown)}"
-
-
-def _speed(speed: Speed) -> Iterator[str]:
-    yield from speed.lines()
-    yield from textwrap.wrap(f"Advice: {speed.advice}.", WIDTH, break_on_hyphens=False)
-
-
-def _conclusion(report: Report, *, colour: bool) -> str:
-    built = dict.fromkeys(
-        row.name for row in report.rows if row.verdict not in (MISSING, BAD) and row.preferred
-    )
-    what = "Everything asked for" if report.asked_for else "Everything found"
-    if report.can_be_built:
-        return _painted(f"{what} can be built.", _GREEN, colour)
-    if not report.asked_for and not built:
-        return _painted("Nothing can be built.", _RED, colour)
-    return _painted("Not everything can be built: see the errors.", _RED, colour)
-
-
-def _counted(errors: int, warnings: int) -> str:
-    parts = []
-    if errors:
-        parts.append(f"{errors} error{'s' if errors > 1 else ''}")
-    if warnings:
-        parts.append(f"{warnings} warning{'s' if warnings > 1 else ''}")
-    return ", ".join(parts)
-
-
-def _painted(words: str, code: str, colour: bool) -> str:
-    return f"\x1b[{code}m{words}\x1b[0m" if colour else words
+def _counted(problems: Sequence[Problem]) -> str:
+    errors = sum(problem.severity == ERROR for problem in problems)
+    numbers = ((errors, "error"), (len(problems) - errors, "warning"))
+    return ", ".join(counted(number, word) for number, word in numbers if number)

@@ -107,7 +107,8 @@ def run(arguments: argparse.Namespace) -> int:
         json.dump(rendering.document(report), sys.stdout, indent=1)
         print()
     else:
-        print(rendering.text(report, colour=rendering.uses_colour(sys.stdout)), end="")
+        colour, width = rendering.uses_colour(sys.stdout), rendering.width_of(sys.stdout)
+        print(rendering.text(report, colour=colour, width=width), end="")
     return 0 if report.can_be_built else 1
 
 

@@ -607,6 +607,22 @@ def test_colour_is_for_terminals_and_for_those_who_want_it(
     assert not rendering.uses_colour(Terminal())
 
 
+@pytest.mark.parametrize("width", [70, 80, 92, 100])
+def test_the_table_fits_any_terminal_and_says_the_same(ilsvrc: Path, width: int) -> None:
+    from imagenet_builders.check import command, rendering
+
+    report = command.run(command.Request(ilsvrc), io.StringIO())
+    text = rendering.text(report, width=width)
+    table = text.split("\n\n")[1].splitlines()
+    assert max(map(len, table)) <= width
+    longer = [line for line in text.splitlines() if len(line) > width]
+    paths = (str(ilsvrc.parent), str(Path.home()))
+    assert [line for line in longer if not any(path in line for path in paths)] == []
+    for each in report.rows:
+        assert any(each.verdict in line for line in table)
+        assert each.paths[0].name[-6:] in "".join(table)
+
+
 def test_sizes_are_said_in_few_characters() -> None:
     assert [size_text(n) for n in (0, 999, 1_500, 266_240, 147_897_477_120, 1_100_000_000_000)] == [
         "0 B",

@@ -51,17 +51,17 @@ def index_all(
         LocalWorkers(worker_count(options), on_start=keep_files_open) as workers,
         contextlib.ExitStack() as at_end,
     ):
-        room = BuildContext(options.scratch_for(data_dir), options, workers, at_end=at_end)
+        context = BuildContext(options.scratch_for(data_dir), options, workers, at_end=at_end)
         for target, found in jobs:
             announce(f"{target.name}: {', '.join(found)}")
             with warnings.catch_warnings(record=True) as said:
                 warnings.simplefilter("always", UserWarning)
                 try:
-                    with naming_originals(ScratchCopy(), room.unpacked):
+                    with naming_originals(ScratchCopy(), context.unpacked):
                         recipes = target.dataset.recipes(
                             target.manual_dir,
                             target.config.name,
-                            room,
+                            context,
                             found if target.dataset.splits_apart else None,
                         )
                     indexed = {each.split: len(each.index) for each in recipes}

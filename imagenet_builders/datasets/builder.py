@@ -21,9 +21,9 @@ class DatasetBuilder(PlannedBuilder, skip_registration=True):  # type: ignore[ca
         """All that is staged of it."""
         return self.dataset.survey(manual_dir, self._config_name)
 
-    def split_recipes(self, manual_dir: Path, room: BuildContext) -> list[SplitRecipe]:
+    def split_recipes(self, manual_dir: Path, context: BuildContext) -> list[SplitRecipe]:
         """Finds and indexes the splits staged under `manual_dir`; warns of those that are not."""
-        return self.dataset.recipes(manual_dir, self._config_name, room, None)
+        return self.dataset.recipes(manual_dir, self._config_name, context, None)
 
     @property
     def _config_name(self) -> str | None:

@@ -85,7 +85,7 @@ def index_boxes(
     found: Found,
     image_of: Callable[[str, dict[str, int]], Annotated],
     classes: Sequence[str],
-    room: BuildContext,
+    context: BuildContext,
 ) -> Index:
     """The annotations that something provides.
 
@@ -95,7 +95,7 @@ def index_boxes(
         image_of: Gives an annotation's image from its name and the labels of the classes; raises
             ValueError with the reason for a name that should not be there.
         classes: All classes of the dataset, in the order of their labels.
-        room: What to index with.
+        context: What to index with.
 
     Returns:
         A table of `box_archives.box_schema()`, each key once, and the files.
@@ -108,16 +108,16 @@ def index_boxes(
     kind = kinds.kind(found.kind)
     if kind.boxes_of_images is not None:
         # Also where images come from elsewhere: a record names its image.
-        records = ilsvrc2012_images.index_split(found, room)
+        records = ilsvrc2012_images.index_split(found, context)
         return Index(kind.boxes_of_images(records.table), records.files)
     if kind.boxes is None:
         raise SourceError(f"{found}: boxes are not read from a source of this kind")
     digest = hashlib.sha256("\n".join(classes).encode()).hexdigest()[:8]
     with saying_why(root):
         prepared = kind.boxes(
-            found, lambda xml: image_of(xml, ids), ids, room.workers, room.scratch
+            found, lambda xml: image_of(xml, ids), ids, context.workers, context.scratch
         )
-        return room.cache.get(
+        return context.cache.get(
             [*what, "boxes", digest],
             prepared.files,
             lambda: Index(prepared.make(), prepared.files),

@@ -25,7 +25,7 @@ def index_found(
     what: Sequence[str],
     found: Found,
     naming: Naming,
-    room: BuildContext,
+    context: BuildContext,
 ) -> Index:
     """The rows of what provides the images of a split.
 
@@ -33,7 +33,7 @@ def index_found(
         what: Names what is indexed, for the cache: dataset, split, and what else decides the rows.
         found: What provides them.
         naming: What the names of the images say.
-        room: What to index with.
+        context: What to index with.
 
     Returns:
         The rows in the order of the source; keys are the images' official file names. The same
@@ -49,19 +49,19 @@ def index_found(
                 f"{found}: images of ILSVRC2012 are not read from a source of this kind; stage the "
                 "official archive"
             )
-        prepared = kind.images(found, naming, room.workers, strict=room.options.strict)
+        prepared = kind.images(found, naming, context.workers, strict=context.options.strict)
         if prepared.odd is not None:
-            if room.options.strict:
+            if context.options.strict:
                 raise SourceError(f"{prepared.odd}; remove it, or build without --strict")
             warnings.warn(f"{prepared.odd}; it is passed over", stacklevel=4)
         files = prepared.files
-        index = room.cache.get(
+        index = context.cache.get(
             [*what, found.kind, *prepared.how],
             [*files, *prepared.also_read],
             lambda: Index(prepared.make(), files),
             kind.access,
         )
-    _check_complete(found, naming, index, strict=room.options.strict)
+    _check_complete(found, naming, index, strict=context.options.strict)
     return index
 
 
@@ -98,6 +98,6 @@ def _check_complete(found: Found, naming: Naming, index: Index, *, strict: bool)
     warnings.warn(text, stacklevel=5)
 
 
-def index_split(found: Found, room: BuildContext) -> Index:
+def index_split(found: Found, context: BuildContext) -> Index:
     """The rows of a split of ILSVRC2012, whichever dataset it is for; see `index_found`."""
-    return index_found(["ilsvrc2012", found.split], found, Naming(found.split), room)
+    return index_found(["ilsvrc2012", found.split], found, Naming(found.split), context)

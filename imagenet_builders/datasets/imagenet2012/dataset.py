@@ -28,7 +28,7 @@ def _find(manual_dir: Path, config: str | None) -> Survey:
 
 
 def _recipes(
-    manual_dir: Path, config: str | None, room: BuildContext, only: Collection[str] | None
+    manual_dir: Path, config: str | None, context: BuildContext, only: Collection[str] | None
 ) -> list[SplitRecipe]:
     from imagenet_builders.datasets.ilsvrc2012 import examples
     from imagenet_builders.datasets.ilsvrc2012.images import index_split
@@ -39,12 +39,12 @@ def _recipes(
     return [
         SplitRecipe(
             split,
-            index_split(found, room),
+            index_split(found, context),
             examples.make_examples,
             examples.example_sizes,
             layout=layout_of(found),
         )
-        for split, found in choose(staged, room.options.source).items()
+        for split, found in choose(staged, context.options.source).items()
     ]
 
 

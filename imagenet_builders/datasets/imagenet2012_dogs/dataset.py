@@ -29,12 +29,12 @@ def _find(manual_dir: Path, config: str | None) -> Survey:
 
 
 def _recipes(
-    manual_dir: Path, config: str | None, room: BuildContext, only: Collection[str] | None
+    manual_dir: Path, config: str | None, context: BuildContext, only: Collection[str] | None
 ) -> list[SplitRecipe]:
     from imagenet_builders.datasets.imagenet2012_dogs import staged
 
     del only
-    return staged.recipes(DATASET.survey(manual_dir, config), room)
+    return staged.recipes(DATASET.survey(manual_dir, config), context)
 
 
 _TRAIN = Split(

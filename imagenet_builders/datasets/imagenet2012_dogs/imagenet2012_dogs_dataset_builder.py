@@ -43,9 +43,9 @@ class Builder(DatasetBuilder):
             license=ACCESS_TERMS,
         )
 
-    def split_recipes(self, manual_dir: Path, room: BuildContext) -> list[SplitRecipe]:
+    def split_recipes(self, manual_dir: Path, context: BuildContext) -> list[SplitRecipe]:
         """Finds and indexes the train split staged under `manual_dir`, and names its classes."""
-        [recipe] = super().split_recipes(manual_dir, room)
+        [recipe] = super().split_recipes(manual_dir, context)
         features = self.info.features
         for label in (features["label"], features["objects"].feature["label"]):
             label.names = list(recipe.classes)

@@ -42,12 +42,12 @@ def published_classes(directory: Path) -> tuple[str, ...] | None:
         return None
 
 
-def recipes(staged: Survey, room: BuildContext) -> list[SplitRecipe]:
+def recipes(staged: Survey, context: BuildContext) -> list[SplitRecipe]:
     """Indexes the train split; warns where there are no boxes.
 
     Args:
         staged: What is staged.
-        room: What to index with; its option `classes` says where the list of classes comes from.
+        context: What to index with; its option `classes` says where the list of classes comes from.
 
     Returns:
         The recipe of the split, which has the classes in the order of their labels.
@@ -56,22 +56,22 @@ def recipes(staged: Survey, room: BuildContext) -> list[SplitRecipe]:
         StagingError: The images are not there.
         SourceError: An archive is damaged, or has other classes than it should.
     """
-    images = choose(staged, room.options.source)["train"]
+    images = choose(staged, context.options.source)["train"]
     with saying_why(images.paths[0]):
         classes_in = kinds.kind(images.kind).classes
         if classes_in is None:
             raise SourceError(f"{images}: the classes of a source of this kind cannot be listed")
         classes = classes_in(images)
-    if room.options.classes == "known":
+    if context.options.classes == "known":
         _check_classes(images.paths[0], classes)
         classes = DATASET.configs[0].classes()
     ids = {wnid: label for label, wnid in enumerate(classes)}
     digest = hashlib.sha256("\n".join(classes).encode()).hexdigest()[:8]
     what = [NAME, "train", digest]
-    index = images_.index_found(what, images, Naming("train_t3", ids), room)
+    index = images_.index_found(what, images, Naming("train_t3", ids), context)
     if "train" in staged.boxes:
         boxes = choose_boxes(staged, "train", images)
-        annotations = boxes_.index_boxes([NAME], boxes, image_of, classes, room)
+        annotations = boxes_.index_boxes([NAME], boxes, image_of, classes, context)
         recipe = boxes_.boxed(images, index, boxes, annotations)
         return [dataclasses.replace(recipe, classes=classes)]
     looked_at = " or ".join(staged.missing["train boxes"])

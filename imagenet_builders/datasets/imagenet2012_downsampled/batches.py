@@ -59,13 +59,12 @@ class _Opened:
     labels: Array
 
 
-def recipes(staged: Survey, room: BuildContext, unpacked: Unpacked) -> list[SplitRecipe]:
+def recipes(staged: Survey, context: BuildContext) -> list[SplitRecipe]:
     """Indexes the splits that are staged; warns of those that are not.
 
     Args:
         staged: What is staged of a configuration.
-        room: What to index with.
-        unpacked: Where compressed arrays go.
+        context: What to index with.
 
     Returns:
         A recipe for each split.
@@ -76,11 +75,12 @@ def recipes(staged: Survey, room: BuildContext, unpacked: Unpacked) -> list[Spli
         OptionError: There is too little scratch space.
     """
     size = int(staged.dataset.rpartition("x")[2])
-    chosen = choose(staged, room.options.source)
+    unpacked = Unpacked(staged.dataset, context)
+    chosen = choose(staged, context.options.source)
     found = {split: find_batches(split, one.paths) for split, one in chosen.items()}
     made = []
     for split, files in found.items():
-        index = index_split(size, split, files, room, unpacked)
+        index = index_split(size, split, files, context, unpacked)
         read = dict.fromkeys(batch.file for batch in files)
         made.append(
             SplitRecipe(
@@ -96,7 +96,7 @@ def recipes(staged: Survey, room: BuildContext, unpacked: Unpacked) -> list[Spli
 
 
 def index_split(
-    size: int, split: str, batches: Sequence[Batch], room: BuildContext, unpacked: Unpacked
+    size: int, split: str, batches: Sequence[Batch], context: BuildContext, unpacked: Unpacked
 ) -> Index:
     """The rows of a split.
 
@@ -104,7 +104,7 @@ def index_split(
         size: Width and height of the pictures, in pixels.
         split: `train` or `validation`.
         batches: The npz files.
-        room: What to index with.
+        context: What to index with.
         unpacked: Where compressed arrays go.
 
     Returns:
@@ -130,7 +130,7 @@ def index_split(
             for one, (file, _) in zip(whole, arrays, strict=True)
             if file == one.batch.file
         ]
-        check(unchecked, room)
+        check(unchecked, context)
         used = list(dict.fromkeys(file for file, _ in arrays))
         tables = [
             _rows(one, used.index(file), offset)
@@ -140,7 +140,7 @@ def index_split(
 
     if any(file not in files for file, _ in arrays):
         return make()  # It points into files that are gone after the build.
-    return room.cache.get([DATASET.name, f"{size}x{size}", split], files, make)
+    return context.cache.get([DATASET.name, f"{size}x{size}", split], files, make)
 
 
 def _unpack_npz(

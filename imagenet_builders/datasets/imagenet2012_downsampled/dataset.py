@@ -43,13 +43,11 @@ def _find(manual_dir: Path, config: str | None) -> Survey:
 
 
 def _recipes(
-    manual_dir: Path, config: str | None, room: BuildContext, only: Collection[str] | None
+    manual_dir: Path, config: str | None, context: BuildContext, only: Collection[str] | None
 ) -> list[SplitRecipe]:
     from imagenet_builders.datasets.imagenet2012_downsampled import batches
-    from imagenet_builders.scratch.unzip import Unpacked
 
-    staged = DATASET.survey(manual_dir, config).of_splits(only)
-    return batches.recipes(staged, room, Unpacked(staged.dataset, room))
+    return batches.recipes(DATASET.survey(manual_dir, config).of_splits(only), context)
 
 
 def label_of(split: str, ids: Mapping[str, int]) -> LabelOf:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -11,11 +10,7 @@ import tensorflow_datasets as tfds
 
 from imagenet_builders.datasets.access_terms import ACCESS_TERMS
 from imagenet_builders.datasets.builder import DatasetBuilder
-from imagenet_builders.datasets.imagenet2012_downsampled import batches
 from imagenet_builders.datasets.imagenet2012_downsampled.dataset import DATASET, SIZES
-from imagenet_builders.plan.context import BuildContext
-from imagenet_builders.plan.recipe import SplitRecipe
-from imagenet_builders.scratch.unzip import Unpacked
 
 
 @dataclasses.dataclass(eq=False)
@@ -65,8 +60,3 @@ class Builder(DatasetBuilder):
             homepage="https://patrykchrabaszcz.github.io/Imagenet32/",
             license=ACCESS_TERMS,
         )
-
-    def split_recipes(self, manual_dir: Path, room: BuildContext) -> list[SplitRecipe]:
-        """Finds and indexes the splits staged under `manual_dir`; warns of those that are not."""
-        staged = self.survey(manual_dir)
-        return batches.recipes(staged, room, Unpacked(staged.dataset, room))

@@ -28,12 +28,12 @@ NAME = DATASET.name
 SPLITS = tuple(split.name for split in DATASET.configs[0].splits)
 
 
-def recipes(staged: Survey, room: BuildContext) -> list[SplitRecipe]:
+def recipes(staged: Survey, context: BuildContext) -> list[SplitRecipe]:
     """Indexes the splits; warns of those that cannot be built and of what is odd.
 
     Args:
         staged: What is staged.
-        room: What to index with.
+        context: What to index with.
 
     Returns:
         A recipe for each split that has its images and its boxes.
@@ -44,11 +44,11 @@ def recipes(staged: Survey, room: BuildContext) -> list[SplitRecipe]:
     """
     classes = DATASET.configs[0].classes()
     made = []
-    for split, images in _choose_whole(staged, room.options.source).items():
+    for split, images in _choose_whole(staged, context.options.source).items():
         boxes = choose_boxes(staged, split, images)
         image_of = train_image if split == "train" else validation_image
-        index = index_split(images, room)
-        annotations = index_boxes([NAME, split], boxes, image_of, classes, room)
+        index = index_split(images, context)
+        annotations = index_boxes([NAME, split], boxes, image_of, classes, context)
         made.append(boxed(images, index, boxes, annotations))
     return made
 

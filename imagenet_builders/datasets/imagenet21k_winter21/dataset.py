@@ -25,13 +25,13 @@ def _builder() -> type[Any]:
 
 
 def _recipes(
-    manual_dir: Path, config: str | None, room: BuildContext, only: Collection[str] | None
+    manual_dir: Path, config: str | None, context: BuildContext, only: Collection[str] | None
 ) -> list[SplitRecipe]:
     from imagenet_builders.datasets.imagenet21k_winter21 import staged
 
     del only
     assert config is not None
-    return staged.recipes(staged.find(config, manual_dir, room))
+    return staged.recipes(config, manual_dir, context)
 
 
 def _label_of(split: str, ids: Mapping[str, int]) -> LabelOf:

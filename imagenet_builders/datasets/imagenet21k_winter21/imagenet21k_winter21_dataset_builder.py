@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
 from imagenet_builders.datasets.access_terms import ACCESS_TERMS
 from imagenet_builders.datasets.builder import DatasetBuilder
-from imagenet_builders.datasets.imagenet21k_winter21 import staged
 from imagenet_builders.datasets.imagenet21k_winter21.classes import classes_of
 from imagenet_builders.datasets.imagenet21k_winter21.dataset import DATASET
-from imagenet_builders.plan.context import BuildContext
-from imagenet_builders.plan.recipe import SplitRecipe
 
 
 class Builder(DatasetBuilder):
@@ -54,8 +50,3 @@ class Builder(DatasetBuilder):
             homepage="https://image-net.org/",
             license=ACCESS_TERMS,
         )
-
-    def split_recipes(self, manual_dir: Path, room: BuildContext) -> list[SplitRecipe]:
-        """Finds and indexes what is staged of the configuration under `manual_dir`."""
-        found = staged.find(self.builder_config.name, manual_dir, room)
-        return staged.recipes(found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import os
 import sys
@@ -49,51 +48,21 @@ make_examples = functools.partial(examples.make_examples, also_repair=OPTIONAL_R
 _BATCH_FOLDERS = 64
 
 
-@dataclasses.dataclass(frozen=True)
-class Staged:
-    """What is staged of a configuration.
-
-    Attributes:
-        indexes: The rows of each split that has any.
-        layout: What they were made from, in words.
-        archive: The gzip archive that was unpacked to index it, or None.
-    """
-
-    indexes: dict[str, Index]
-    layout: str = ""
-    archive: SourceFile | None = None
-
-
-def unpacked_directory(config: str, room: BuildContext) -> Path:
+def unpacked_directory(config: str, context: BuildContext) -> Path:
     """Where the gzip archive of a configuration is unpacked to; nothing else is there."""
-    return room.scratch / f"{NAME}-{config}-unpacked"
+    return context.scratch / f"{NAME}-{config}-unpacked"
 
 
-def recipes(staged: Staged) -> list[SplitRecipe]:
-    """The recipes of what is staged, as `find` gives it."""
-    return [
-        SplitRecipe(
-            split,
-            index,
-            make_examples,
-            examples.example_sizes,
-            also_read=(staged.archive,) if staged.archive else (),
-            layout=staged.layout,
-        )
-        for split, index in staged.indexes.items()
-    ]
-
-
-def find(config: str, manual_dir: Path, room: BuildContext) -> Staged:
+def recipes(config: str, manual_dir: Path, context: BuildContext) -> list[SplitRecipe]:
     """Finds and indexes what is staged of a configuration, and checks its classes.
 
     Args:
         config: `whole` or `p`.
         manual_dir: Where to look.
-        room: What to index with.
+        context: What to index with.
 
     Returns:
-        The rows, split by split.
+        A recipe for each split that has an image.
 
     Raises:
         StagingError: Nothing is staged.
@@ -102,9 +71,9 @@ def find(config: str, manual_dir: Path, room: BuildContext) -> Staged:
         OptionError: There is no room to unpack an archive.
     """
     sources = layouts.locate(config, manual_dir)
-    wanted = [one for one in sources if room.options.source in (None, KINDS[one.kind][0])]
+    wanted = [one for one in sources if context.options.source in (None, KINDS[one.kind][0])]
     if not wanted:
-        raise nothing_staged(layouts.survey(manual_dir, config), room.options.source)
+        raise nothing_staged(layouts.survey(manual_dir, config), context.options.source)
     source = wanted[0]
     others = [one for one in sources if one is not source]
     if others:
@@ -113,16 +82,18 @@ def find(config: str, manual_dir: Path, room: BuildContext) -> Staged:
             f"read, and {', and '.join(map(str, others))}, which will not",
             stacklevel=2,
         )
-    passed_over = layouts.check_entries(source, strict=room.options.strict)
+    passed_over = layouts.check_entries(source, strict=context.options.strict)
     if passed_over:
         warnings.warn(passed_over, stacklevel=2)
+    archive: tuple[SourceFile, ...] = ()
     if source.kind == layouts.GZIP:
-        staged = _of_gzip(config, source.path, room)
+        archive = (SourceFile.of(source.path),)
+        found = _of_gzip(config, source.path, context)
     elif source.kind == layouts.TAR:
-        staged = Staged(_of_tar(config, source.path, room.cache, room.workers))
+        found = _of_tar(config, source.path, context.cache, context.workers)
     else:
-        staged = Staged(_INDEXERS[source.kind](config, source, room))
-    indexes = {split: index for split, index in staged.indexes.items() if len(index)}
+        found = _INDEXERS[source.kind](config, source, context)
+    indexes = {split: index for split, index in found.items() if len(index)}
     for split in SPLITS[config]:
         if split not in indexes:
             warnings.warn(f"split {split} will be missing: it is not in {source}", stacklevel=2)
@@ -132,15 +103,25 @@ def find(config: str, manual_dir: Path, room: BuildContext) -> Staged:
         config,
         str(source),
         {split: _classes_in(config, index) for split, index in indexes.items()},
-        strict=room.options.strict,
+        strict=context.options.strict,
     )
     _check_disjoint(indexes)
     kind, layout = KINDS[source.kind]
-    return dataclasses.replace(staged, indexes=indexes, layout=f"{layout} ({kind})")
+    return [
+        SplitRecipe(
+            split,
+            index,
+            make_examples,
+            examples.example_sizes,
+            also_read=archive,
+            layout=f"{layout} ({kind})",
+        )
+        for split, index in indexes.items()
+    ]
 
 
-def _of_gzip(config: str, archive: Path, room: BuildContext) -> Staged:
-    directory = unpacked_directory(config, room)
+def _of_gzip(config: str, archive: Path, context: BuildContext) -> dict[str, Index]:
+    directory = unpacked_directory(config, context)
     size = archive.stat().st_size
     with Progress(f"unpacking {archive.name}", images=0, size=size) as progress:
         plain = gunzip.gunzipped(
@@ -150,13 +131,12 @@ def _of_gzip(config: str, archive: Path, room: BuildContext) -> Staged:
             report=lambda done: progress.update(0, done),
         )
     file = SourceFile.of(plain)
-    room.unpacked[file.path] = Origin(
+    context.unpacked[file.path] = Origin(
         os.path.abspath(archive), f"{archive} (unpacked to {file.path})"
     )
-    gunzip.keep(plain, room)
+    gunzip.keep(plain, context)
     # Its index is kept beside it, and goes with it.
-    indexes = _of_tar(config, plain, IndexCache(directory), room.workers)
-    return Staged(indexes, archive=SourceFile.of(archive))
+    return _of_tar(config, plain, IndexCache(directory), context.workers)
 
 
 def _of_tar(config: str, archive: Path, cache: IndexCache, workers: Workers) -> dict[str, Index]:
@@ -198,7 +178,7 @@ def _place_of(folder: str) -> Place | None:
     return Place(SPLIT_FOLDERS[parts[0]], parts[1], _label("p", parts[1]))
 
 
-def _of_class_tars(config: str, source: layouts.Source, room: BuildContext) -> dict[str, Index]:
+def _of_class_tars(config: str, source: layouts.Source, context: BuildContext) -> dict[str, Index]:
     wnids = source.classes[""]
     labels = _labels(config, source.path, wnids)
     files = tuple(source_files(source.path / f"{wnid}.tar" for wnid in wnids))
@@ -206,22 +186,22 @@ def _of_class_tars(config: str, source: layouts.Source, room: BuildContext) -> d
     def make() -> Index:
         labelled = zip(wnids, labels, strict=True)
         jobs = tar_images.jobs_of_files(zip(files, labelled, strict=True))
-        return Index(run_for_table(room.workers, tar_images.class_images, jobs), files)
+        return Index(run_for_table(context.workers, tar_images.class_images, jobs), files)
 
-    return {"train": room.cache.get([NAME, config, "train"], files, make)}
+    return {"train": context.cache.get([NAME, config, "train"], files, make)}
 
 
-def _of_folders(config: str, source: layouts.Source, room: BuildContext) -> dict[str, Index]:
+def _of_folders(config: str, source: layouts.Source, context: BuildContext) -> dict[str, Index]:
     return {
         SPLIT_FOLDERS.get(folder, "train"): _of_class_folders(
-            config, SPLIT_FOLDERS.get(folder, "train"), source.path / folder, wnids, room
+            config, SPLIT_FOLDERS.get(folder, "train"), source.path / folder, wnids, context
         )
         for folder, wnids in source.classes.items()
     }
 
 
 def _of_class_folders(
-    config: str, split: str, root: Path, wnids: list[str], room: BuildContext
+    config: str, split: str, root: Path, wnids: list[str], context: BuildContext
 ) -> Index:
     labels = _labels(config, root, wnids)
     files = tuple(source_files(root / wnid for wnid in wnids))
@@ -234,10 +214,10 @@ def _of_class_folders(
             for position, (file, wnid, label) in enumerate(zip(files, wnids, labels, strict=True))
         )
         jobs = in_batches(folders, _BATCH_FOLDERS)
-        return Index(run_for_table(room.workers, folder_images.folder_images, jobs), files)
+        return Index(run_for_table(context.workers, folder_images.folder_images, jobs), files)
 
     kind = kinds.kind(layouts.KINDS[layouts.FOLDERS][0])
-    return room.cache.get([NAME, config, split, kind.name], files, make, kind.access)
+    return context.cache.get([NAME, config, split, kind.name], files, make, kind.access)
 
 
 _INDEXERS: dict[str, Callable[[str, layouts.Source, BuildContext], dict[str, Index]]] = {

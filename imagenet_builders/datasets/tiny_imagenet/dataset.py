@@ -29,12 +29,12 @@ def _builder() -> type[Any]:
 
 
 def _recipes(
-    manual_dir: Path, config: str | None, room: BuildContext, only: Collection[str] | None
+    manual_dir: Path, config: str | None, context: BuildContext, only: Collection[str] | None
 ) -> list[SplitRecipe]:
     from imagenet_builders.datasets.tiny_imagenet import staged
 
     del config, only
-    return staged.recipes(manual_dir, room)
+    return staged.recipes(manual_dir, context)
 
 
 def _label_of(split: str, ids: Mapping[str, int]) -> LabelOf:

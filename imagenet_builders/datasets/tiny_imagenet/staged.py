@@ -58,12 +58,12 @@ _SHOWN = 60
 _Line = TypeVar("_Line")
 
 
-def recipes(manual_dir: Path, room: BuildContext) -> list[SplitRecipe]:
+def recipes(manual_dir: Path, context: BuildContext) -> list[SplitRecipe]:
     """Finds and indexes the splits staged under `manual_dir`; warns of what is missing.
 
     Args:
         manual_dir: Where to look.
-        room: What to index with.
+        context: What to index with.
 
     Returns:
         A recipe for each split that is staged.
@@ -72,15 +72,15 @@ def recipes(manual_dir: Path, room: BuildContext) -> list[SplitRecipe]:
         StagingError: Nothing is staged.
         SourceError: What is staged is damaged, or not all of it is there and `strict` is set.
     """
-    contents, found = open_staged(manual_dir, room.options.source)
+    contents, found = open_staged(manual_dir, context.options.source)
     access = kinds.kind(found.kind).access
-    indexes = {split: index_split(split, contents, room, access) for split in SPLITS}
+    indexes = {split: index_split(split, contents, context, access) for split in SPLITS}
     if not any(map(len, indexes.values())):
         raise StagingError(
             f"nothing of {NAME} is staged: there is {CLASS_LIST} in {contents.path}, but no image"
         )
     missing = check_complete(contents, indexes)
-    if missing is not None and room.options.strict:
+    if missing is not None and context.options.strict:
         raise SourceError(f"{missing}; stage all of it, or build without --strict")
     if missing is not None:
         warnings.warn(missing, stacklevel=4)
@@ -138,13 +138,13 @@ def open_staged(manual_dir: Path, source: str | None = None) -> tuple[Contents, 
     return (Archive if path.is_file() else Folder)(path, label_of), wanted[0]
 
 
-def index_split(split: str, contents: Contents, room: BuildContext, access: Access) -> Index:
+def index_split(split: str, contents: Contents, context: BuildContext, access: Access) -> Index:
     """The rows of a split.
 
     Args:
         split: `train`, `validation` or `test`.
         contents: What is staged.
-        room: What to index with.
+        context: What to index with.
         access: How the rows are read.
 
     Returns:
@@ -167,7 +167,7 @@ def index_split(split: str, contents: Contents, room: BuildContext, access: Acce
 
     if not sources:
         return Index(_schema().empty_table(), ())
-    return room.cache.get([NAME, split], read, make, access)
+    return context.cache.get([NAME, split], read, make, access)
 
 
 def check_complete(contents: Contents, indexes: Mapping[str, Index]) -> str | None:

@@ -1,1 +1,1 @@
-"""Verification of built datasets: everything in them is read and held against what it should be."""
+"""Verifies built datasets: reads everything in them and compares it with what it should be."""

@@ -1,4 +1,4 @@
-"""One example held against the features of its dataset, and its image looked at."""
+"""Checks one example: its features, its key, and its image."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Finding(NamedTuple):
     """Something wrong with an example.
 
     Attributes:
-        what: What, in words.
+        what: What is wrong, in words.
         expected: What should be there, or None.
         found: What is there, or None.
     """
@@ -37,7 +37,7 @@ class Finding(NamedTuple):
 def check_features(
     features: Mapping[str, Feature], fields: Sequence[Field], about: Dataset | None, split: str
 ) -> Iterator[Finding]:
-    """What is wrong with the features of an example, but for its image, key and their meaning.
+    """Checks the features of an example, except its image and its key.
 
     Args:
         features: The example.
@@ -111,13 +111,13 @@ def _check_boxes(
 
 
 def check_key(key: bytes, label: int | None, feature: str, label_of: LabelOf) -> Iterator[Finding]:
-    """What is wrong with the key of an example, and with the label by its key.
+    """Checks the key of an example, and its label by the key.
 
     Args:
         key: The key.
-        label: The label, or None where there is none that could be compared.
-        feature: Name of the key.
-        label_of: The rule of labels of the split.
+        label: The label, or None where the example has no single one.
+        feature: Name of the feature that is the key.
+        label_of: Gives the label that a key of the split implies.
 
     Yields:
         One finding for each thing that is wrong.
@@ -141,7 +141,7 @@ def check_key(key: bytes, label: int | None, feature: str, label_of: LabelOf) ->
 
 
 def check_image(data: bytes, field: Field, *, decode: bool) -> Iterator[Finding]:
-    """What is wrong with an image.
+    """Checks an image.
 
     Args:
         data: Its bytes.
@@ -183,7 +183,7 @@ def _has_shape(facts: ImageFacts, field: Field) -> bool:
 
 
 def _decoded(data: bytes, facts: ImageFacts) -> str | None:
-    """Why an image cannot be decoded, or None."""
+    """Tries to decode an image; returns why that fails, or None."""
     if facts.format != "jpeg" and facts.width * facts.height > MAX_DECODED_PIXELS:
         return f"{facts.width:,} x {facts.height:,} pixels, more than any image of ImageNet has"
     try:
@@ -208,7 +208,7 @@ def _decode_jpeg(data: bytes, facts: ImageFacts) -> None:
     try:
         simplejpeg.decode_jpeg(data, colours)
     except ValueError as error:
-        # Other warnings of libjpeg are of what it knows how to read; this one is of lost pixels.
+        # libjpeg's other warnings concern what it can read all the same; this one, lost pixels.
         if "corrupt" in str(error).lower():
             raise
         simplejpeg.decode_jpeg(data, colours, strict=False)

@@ -1,4 +1,4 @@
-"""Which directories of built datasets a name or a path means."""
+"""Finds the directories of built datasets that a name or a path means."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ INFO = "dataset_info.json"
 
 
 def default_data_dir() -> Path:
-    """Where TensorFlow Datasets has its datasets by default."""
+    """The directory in which TensorFlow Datasets looks for datasets by default."""
     return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
 
 
 def find(asked: str, data_dir: Path) -> list[Path]:
-    """The directories of the datasets that are meant.
+    """Finds datasets.
 
     Args:
         asked: `NAME`, `NAME/CONFIG`, either with `:VERSION`, the path of a directory, or `all`.
         data_dir: Where datasets are.
 
     Returns:
-        The directory of the newest version, or the one asked for, of each configuration.
+        For each configuration, the directory of its newest version, or of the one asked for.
 
     Raises:
         OptionError: It is neither a name nor a directory.
@@ -64,7 +64,7 @@ def find(asked: str, data_dir: Path) -> list[Path]:
 
 
 def _under(root: Path, version: str | None) -> list[Path]:
-    """Versions right in a directory, or else in the directories of its configurations."""
+    """Finds versions in a directory, or else in the directories of its configurations."""
     here = _newest(root, version)
     if here is not None:
         return [here]

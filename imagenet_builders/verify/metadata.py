@@ -1,4 +1,4 @@
-"""A dataset's own description, `dataset_info.json` and `features.json`, read strictly."""
+"""Reads a dataset's own description strictly: `dataset_info.json` and `features.json`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from imagenet_builders.write import outputs
 from imagenet_builders.write.outputs.output import Output
 
 MAX_METADATA_BYTES = 1 << 26
-"""Bound on a file of metadata; the provenance of 13 million images has at most some megabytes."""
+"""Bound on a metadata file; the provenance of 13 million images has some megabytes at most."""
 
 _TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
 _MAX_SHARDS = 100_000
@@ -23,7 +23,7 @@ _PREFIX = "tensorflow_datasets.core.features."
 
 
 class MetadataError(ImagenetBuildersError):
-    """A file of metadata is missing, damaged, or says what cannot be.
+    """A metadata file is missing, damaged, or says something impossible.
 
     Attributes:
         path: The file.
@@ -58,7 +58,7 @@ class Field:
 
 @dataclasses.dataclass(frozen=True)
 class SplitInfo:
-    """What the metadata say of a split.
+    """A split according to the metadata.
 
     Attributes:
         name: Its name.
@@ -75,7 +75,7 @@ class SplitInfo:
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """What the metadata say of a dataset.
+    """A dataset according to its metadata.
 
     Attributes:
         name: Its name.
@@ -97,9 +97,14 @@ class Description:
     labels: dict[str, tuple[str, ...]]
     label_files: tuple[str, ...]
 
+    @property
+    def full_name(self) -> str:
+        """Name with configuration and version, such as `tiny_imagenet:1.0.0`."""
+        return "/".join(filter(None, (self.name, self.config))) + f":{self.version}"
+
 
 def read_json(path: Path) -> Any:
-    """A JSON document in which no name is there twice.
+    """Reads a JSON document, in which no name may occur twice in an object.
 
     Raises:
         MetadataError: There is no such document.
@@ -108,7 +113,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a file of metadata; raises MetadataError where it cannot be had."""
+    """Reads a metadata file; raises `MetadataError` if it cannot be read."""
     try:
         # Opening a pipe would wait for a writer.
         if not stat.S_ISREG(os.stat(path).st_mode):
@@ -125,7 +130,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def parse_json(path: Path, data: bytes) -> Any:
-    """The JSON document in some bytes; see `read_json`."""
+    """Parses a JSON document; see `read_json`."""
     try:
         return json.loads(
             data.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant
@@ -148,7 +153,7 @@ def _no_constant(name: str) -> Any:
 
 
 def describe(directory: Path) -> Description:
-    """Reads what a dataset says of itself.
+    """Reads the metadata of a dataset.
 
     Args:
         directory: The directory of its version.
@@ -288,7 +293,7 @@ def _text(path: Path, document: dict[str, Any], name: str) -> str:
 
 
 def _number(path: Path, value: Any) -> int:
-    """A number as protobuf's JSON writes it, in quotes."""
+    """Parses a number as protobuf's JSON writes it, in quotes."""
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value):
         return int(value)
     raise MetadataError(path, f"expected a number in quotes, found {str(value)[:40]!a}")

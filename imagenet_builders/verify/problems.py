@@ -1,4 +1,4 @@
-"""What is wrong with a dataset: problems as sentences, collected without bound on their number."""
+"""What is wrong with a dataset, as sentences; however many problems there are, few are kept."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 REBUILD = "build the dataset again"
 
 SHOWN = 20
-"""So many problems are kept of each shard, and of a dataset; the others are counted."""
+"""Number of problems that are kept of a shard, and of a dataset; the others are only counted."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Problem:
 
     @property
     def sentence(self) -> str:
-        """All of it in one sentence, without control characters."""
+        """The whole problem in one sentence, without control characters."""
         where = self.path
         if self.record is not None:
             where += f", record {self.record:,}"
@@ -52,11 +52,18 @@ class Problem:
 
 
 class Problems:
-    """A list of problems that keeps the first `SHOWN` and counts all."""
+    """Collects problems: keeps the first `SHOWN` of them and counts all.
 
-    def __init__(self) -> None:
+    Attributes:
+        kept: The first problems.
+        count: The number of all.
+        notes: Sentences about what is worth knowing but no problem.
+    """
+
+    def __init__(self, notes: Iterable[str] = ()) -> None:
         self.kept: list[Problem] = []
         self.count = 0
+        self.notes = list(notes)
 
     def add(self, problem: Problem) -> None:
         """Adds a problem."""
@@ -64,8 +71,12 @@ class Problems:
         if len(self.kept) < SHOWN:
             self.kept.append(problem)
 
+    def note(self, sentence: str) -> None:
+        """Adds a note."""
+        self.notes.append(sentence)
+
     def extend(self, problems: Iterable[Problem], count: int) -> None:
-        """Adds the kept ones of `count` problems."""
+        """Adds `count` problems, of which some are given."""
         room = SHOWN - len(self.kept)
         self.kept += list(problems)[:room]
         self.count += count

@@ -1,4 +1,4 @@
-"""`provenance.json` read strictly, and what it records held against the files and the metadata."""
+"""Reads `provenance.json` strictly and compares what it records with the files and the metadata."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ FILE_NAME = "provenance.json"
 
 @dataclasses.dataclass(frozen=True)
 class Recorded:
-    """What a provenance says of the shards.
+    """What a provenance records of the shards.
 
     Attributes:
-        crcs: Split to the CRC-32C of each shard file; without what is not recorded.
-        sizes: Split to the bytes of each shard file; likewise.
+        crcs: Split to the CRC-32C of each shard file, for splits where they are recorded.
+        sizes: Split to the bytes of each shard file, likewise.
         skipped: Split to the number of images that were left out when it was built.
         seals: Whether it records checksums of all files, itself included.
         files: Names of the files whose SHA-256 it records.
@@ -34,14 +34,14 @@ class Recorded:
 
 
 def check_files(directory: Path, problems: Problems) -> Any:
-    """Holds the provenance against itself, and the small files against it.
+    """Checks the provenance by its own digest, and the small files by theirs.
 
     Args:
         directory: The dataset.
         problems: Receives what is wrong.
 
     Returns:
-        The document; None where there is none that can be read.
+        The document; None if there is none or it cannot be read.
     """
     path = directory / FILE_NAME
     try:
@@ -71,7 +71,7 @@ def check_files(directory: Path, problems: Problems) -> Any:
 def recorded(
     directory: Path, document: Any, description: Description, problems: Problems
 ) -> Recorded:
-    """Holds a provenance against the metadata.
+    """Compares a provenance with the metadata.
 
     Args:
         directory: The dataset.
@@ -80,7 +80,7 @@ def recorded(
         problems: Receives what is wrong.
 
     Returns:
-        What it says of the shards.
+        What it records of the shards.
     """
     if not isinstance(document, dict):
         return Recorded()
@@ -137,7 +137,7 @@ def recorded(
 
 
 def _own_digests(document: dict[str, Any]) -> list[str]:
-    """SHA-256 of a provenance's canonical JSON (sorted, no white space) without its own `self`."""
+    """Digests of a provenance's canonical JSON (sorted, no white space) without its own `self`."""
     rest = {name: value for name, value in document.items() if name != "self"}
     digests = []
     for ascii_only in (True, False):
@@ -147,7 +147,7 @@ def _own_digests(document: dict[str, Any]) -> list[str]:
 
 
 def _as_written(document: Any) -> list[bytes]:
-    """The ways in which a document is written: a changed space is a change as well."""
+    """Lists the ways to write a document, because a changed space is a change as well."""
     return [
         (json.dumps(document, indent=indent, ensure_ascii=ascii_only) + end).encode(
             "utf-8", "surrogatepass"

@@ -1,4 +1,4 @@
-"""The verdict of a verification for people, and as JSON for programs."""
+"""Reports verdicts: as lines for people, and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from imagenet_builders.verify.dataset import Verdict
+from imagenet_builders.verify.verdict import Verdict
 from imagenet_builders.words import counted, size_text
 
 
 def lines(verdict: Verdict) -> list[str]:
-    """What a person is told, line by line."""
+    """Makes the lines that a person reads."""
     problems = counted(verdict.problem_count, "problem")
     word = f"WRONG, {problems}" if verdict.problem_count else "right"
     told = [f"{verdict.dataset} in {verdict.directory}: {word}"]
@@ -30,7 +30,7 @@ def lines(verdict: Verdict) -> list[str]:
 
 
 def as_json(verdicts: Sequence[Verdict]) -> str:
-    """All verdicts as one document; its names are those of `Verdict`, `SplitVerdict`, `Problem`.
+    """Makes one document of all verdicts, named as in `Verdict`, `SplitVerdict` and `Problem`.
 
     Each verdict and the document itself also have `ok`, and each problem has its `sentence`.
     """

@@ -1,4 +1,4 @@
-"""Verification of one shard: the work of a worker process, without TensorFlow."""
+"""Verifies one shard: the work of a worker process, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class VerifyJob:
         classes: The classes in the order of their labels.
         examples: Number of records that it should have.
         decode: Decode every pixel.
-        file_crc: CRC-32C that the file should have, or None where it is not known.
-        file_bytes: Bytes that it should have, or None where it is not known.
+        file_crc: CRC-32C that the file should have, or None if that is not recorded.
+        file_bytes: Bytes that it should have, or None if that is not recorded.
     """
 
     dataset: Dataset | None
@@ -67,7 +67,7 @@ class VerifyResult:
         first: Hash of the first key, or None where there is none.
         last: Hash of the last key, or None.
         problems: The first of the problems.
-        problem_count: The number of all.
+        problem_count: The number of all problems.
     """
 
     split: str
@@ -82,14 +82,14 @@ class VerifyResult:
 
 
 def verify_shard(job: VerifyJob, report: Report) -> VerifyResult:
-    """Reads one shard and holds everything in it against what it should be.
+    """Reads one shard and compares everything in it with what it should be.
 
     Args:
         job: The shard.
         report: Told of progress, in records and bytes.
 
     Returns:
-        What was found; what cannot be read is a problem in it and not an error.
+        What was found; a file that cannot be read is a problem in it, not an error.
     """
     return _Shard(job, report).verified()
 
@@ -231,7 +231,7 @@ class _Shard:
 
 
 def out_of_order(key: bytes, same: bool) -> Finding:
-    """A record that does not follow the one before it."""
+    """Describes a record whose key does not follow that of the record before it."""
     name = ascii(key[:60].decode("utf-8", "replace"))
     if same:
         return Finding(f"the key {name} is that of the record before, too; keys must be unique")

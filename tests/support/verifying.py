@@ -11,8 +11,9 @@ from typing import Any
 
 from imagenet_builders.formats.tfrecord import frame as framing
 from imagenet_builders.formats.tfrecord.example import parse, serialize
-from imagenet_builders.verify.dataset import Verdict, verify_dataset
+from imagenet_builders.verify.dataset import verify_dataset
 from imagenet_builders.verify.provenance import FILE_NAME
+from imagenet_builders.verify.verdict import Verdict
 
 
 def verified(directory: Path, *, decode: bool = False) -> Verdict:

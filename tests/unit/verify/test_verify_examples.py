@@ -10,7 +10,7 @@ import pytest
 
 from imagenet_builders import datasets, labels
 from imagenet_builders.formats.tfrecord.example import parse, serialize
-from imagenet_builders.verify.dataset import _counted
+from imagenet_builders.verify.conclusion import count_problems
 from imagenet_builders.verify.example import check_features, check_image, check_key
 from imagenet_builders.verify.metadata import Field
 
@@ -116,7 +116,7 @@ def counted(counts: Counter[int], skipped: int = 0) -> list[str]:
     train = datasets.get("imagenet2012").configs[0].splits[0]
     assert train.images is not None
     per_label = train.counts(1000)
-    return list(_counted("train", counts.total(), counts, train.images, per_label, skipped))
+    return list(count_problems("train", counts.total(), counts, train.images, per_label, skipped))
 
 
 def test_the_official_numbers_are_right_and_a_part_of_them_too():

@@ -1,0 +1,125 @@
+"""Checks of what surrounds the shards of a dataset: its path, its features and its other files."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from pathlib import Path
+
+from imagenet_builders.datasets.description import Config, Dataset
+from imagenet_builders.verify import provenance
+from imagenet_builders.verify.metadata import Description
+from imagenet_builders.verify.problems import Problem, Problems
+from imagenet_builders.verify.provenance import Recorded
+
+# Other people's files do no harm to a dataset, but these look as if they belonged to it.
+_DEBRIS = re.compile(
+    r".*record.*-of-.*|.*\.(partial|tmp|incomplete|lock|done|marker)|\.?incomplete.*"
+    r"|.*\.incomplete\..*|tmp.*"
+)
+
+
+def check_path(directory: Path, description: Description, problems: Problems) -> None:
+    """Compares the names in a dataset's path with those in its metadata.
+
+    Args:
+        directory: The directory of its version.
+        description: Its metadata.
+        problems: Receives what is wrong.
+    """
+    info = str(directory / "dataset_info.json")
+    if re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", directory.name):
+        parts = [directory.name, description.config, description.name]
+        expected = [part for part in parts if part is not None]
+        found = [directory.name, *(parent.name for parent in directory.parents)][: len(expected)]
+        expected[0] = description.version
+        if found != expected:
+            problems.add(
+                Problem(
+                    info,
+                    "name, configuration and version are not those of the directory",
+                    expected="/".join(reversed(found)),
+                    found=ascii("/".join(reversed(expected)))[1:-1][:200],
+                )
+            )
+
+
+def check_features(
+    directory: Path, description: Description, dataset: Dataset, config: Config, problems: Problems
+) -> None:
+    """Compares the features and classes in the metadata with those of the dataset.
+
+    Args:
+        directory: The directory of its version.
+        description: Its metadata.
+        dataset: The dataset.
+        config: Its configuration.
+        problems: Receives what is wrong.
+    """
+    classes = config.classes()
+    fields = {field.path for field in description.fields}
+    for name in ("image", "label", dataset.key):
+        if name not in fields:
+            path = str(directory / "features.json")
+            problems.add(Problem(path, f"the feature {name} of this dataset is missing"))
+    for field in description.fields:
+        if field.kind != "label":
+            continue
+        file = f"{field.path.replace('/', '-')}.labels.txt"
+        names = description.labels.get(field.path)
+        if names is None:
+            problems.add(Problem(str(directory / file), "this file is missing"))
+            continue
+        expected = classes if dataset.fixed_classes else tuple(sorted(set(names)))
+        if names != expected:
+            what = "the classes are not those of this dataset in their order"
+            pairs = zip(classes, names, strict=False)
+            at = next(((a, b) for a, b in pairs if a != b), None)
+            problems.add(
+                Problem(
+                    str(directory / file),
+                    what,
+                    expected=at[0] if at else f"{len(classes):,} classes",
+                    found=ascii(at[1])[1:-1][:60] if at else f"{len(names):,}",
+                )
+            )
+
+
+def check_listing(
+    directory: Path, description: Description, recorded: Recorded, problems: Problems
+) -> None:
+    """Looks for files that do not belong to a dataset, in its directory and beside it.
+
+    Args:
+        directory: The directory of its version.
+        description: Its metadata.
+        recorded: What its provenance records.
+        problems: Receives what is wrong, and notes of what is harmless.
+    """
+    shards = {shard for split in description.splits for shard in split.shards}
+    belong = shards | recorded.files | set(description.label_files)
+    belong |= {"dataset_info.json", "features.json", "LICENSE", provenance.FILE_NAME}
+    there = sorted(os.listdir(directory))
+    other = [name for name in there if name not in belong]
+    debris = [name for name in other if _DEBRIS.fullmatch(name)]
+    for name in debris:
+        problems.add(
+            Problem(
+                str(directory / name),
+                "this file does not belong to the dataset",
+                advice="remove it if no build is running",
+            )
+        )
+    if len(other) > len(debris):
+        names = ", ".join(ascii(name)[1:-1] for name in other if name not in debris)[:200]
+        problems.note(
+            f"{directory} has files that are not the dataset's and were not read: {names}"
+        )
+    beside = list[str]()
+    with contextlib.suppress(OSError):  # A directory above may be one to go through only.
+        beside = sorted(os.listdir(directory.parent))
+    unfinished = [name for name in beside if ".incomplete" in f".{name}"]
+    if unfinished:
+        names = ", ".join(ascii(name)[1:-1] for name in unfinished)[:200]
+        problems.note(f"{directory.parent} has what a build left that ended or still runs: {names}")

@@ -1,18 +1,21 @@
-"""What the tests share: the makers of dummy archives, and small corpora made with them."""
+"""What tests of all folders share: their environment, larger archives, and clusters."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from support.paths import DUMMY_DATA
+from makers import ilsvrc2012_large
+from support.building import built_by_cli
+from support.built_datasets import files_of, shards
+from support.clusters.dask import Cluster
+from support.clusters.portable import Servers
 
 # No limits of time, which depend on the machine; the same examples each time, so that what fails
 # is due to the last change. `--hypothesis-profile=search` looks for new ones.
@@ -27,8 +30,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     with contextlib.suppress(ValueError):  # Not the main thread.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-sys.path.insert(0, str(DUMMY_DATA))
 
 
 @pytest.fixture(autouse=True)
@@ -46,3 +47,42 @@ def open_path() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as directory:
         Path(directory).chmod(0o755)
         yield Path(directory)
+
+
+@pytest.fixture(scope="session")
+def large_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Archives of more than 32 MiB, for which a build starts worker processes."""
+    directory = tmp_path_factory.mktemp("large")
+    ilsvrc2012_large.make_large_corpus(directory, gigabytes=0.06, classes=7, test_fraction=0.05)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def large_built(large_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of the dataset that is built of them, in 8 shards a split, by local processes."""
+    directory = built_by_cli(large_corpus, tmp_path_factory.mktemp("built"), "--num-shards=8")
+    assert len(shards(directory)) == 24
+    return files_of(directory)
+
+
+@pytest.fixture(scope="session")
+def dask_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A Dask cluster of two workers, for tests that leave it as it is."""
+    cluster = Cluster(tmp_path_factory.mktemp("dask"))
+    try:
+        for _ in range(2):
+            cluster.add_worker()
+        cluster.wait_for_workers(2)
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def job_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """A job service of Beam with a pool of workers, for tests that leave them as they are."""
+    servers = Servers(tmp_path_factory.mktemp("job_service"))
+    try:
+        yield servers
+    finally:
+        servers.stop()

@@ -8,85 +8,19 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
-from makers import ilsvrc2012_large
-from support.building import built_by_cli
-from support.built_datasets import shards
+from support.built_datasets import files_of, shards
+from support.clusters.portable import Servers
+from support.clusters.ports import free_port
 from support.processes import environment, run
 
 pytestmark = pytest.mark.slow
-
-
-def wait_for_port(process: psutil.Popen, port: int) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            socket.create_connection(("localhost", port), timeout=5).close()
-            return
-        except OSError:
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-
-
-def free_port() -> int:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        return int(unused.getsockname()[1])
-
-
-class Servers:
-    """A job service, and as many pools of workers as are asked for."""
-
-    def __init__(self, directory: Path) -> None:
-        self._log = directory / "servers.log"
-        self.processes: list[psutil.Popen] = []
-        self.job_port = free_port()
-        service = "apache_beam.runners.portability.local_job_service_main"
-        self._start(service, f"--port={self.job_port}", wait_for=self.job_port)
-
-    def add_pool(self, **changes: str) -> str:
-        """Starts a pool of workers; its address."""
-        port = free_port()
-        pool = "apache_beam.runners.worker.worker_pool_main"
-        self._start(pool, f"--service_port={port}", wait_for=port, **changes)
-        return f"localhost:{port}"
-
-    def _start(self, module: str, *arguments: str, wait_for: int, **changes: str) -> None:
-        # A pool starts its workers as `python`.
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        process = psutil.Popen(
-            [sys.executable, "-m", module, *arguments],
-            env=environment(PATH=path, **changes),
-            cwd=self._log.parent,
-            stdout=subprocess.DEVNULL,
-            stderr=open(self._log, "ab"),  # noqa: SIM115
-        )
-        self.processes.append(process)
-        wait_for_port(process, wait_for)
-
-    def options(self, pool: str) -> str:
-        return (
-            f"--beam-options=runner=PortableRunner,job_endpoint=localhost:{self.job_port},"
-            f"environment_type=EXTERNAL,environment_config={pool}"
-        )
-
-    def workers(self) -> list[psutil.Process]:
-        return [child for each in self.processes for child in each.children(recursive=True)]
-
-    def stop(self) -> None:
-        everything = [*self.workers(), *self.processes]
-        for process in everything:
-            process.kill()
-        psutil.wait_procs(everything, timeout=20)
 
 
 @pytest.fixture
@@ -98,30 +32,21 @@ def servers(tmp_path: Path) -> Iterator[Servers]:
         servers.stop()
 
 
-@pytest.fixture(scope="module")
-def manual_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("manual")
-    ilsvrc2012_large.make_large_corpus(directory, gigabytes=0.04, classes=5, test_fraction=0.05)
-    return directory
-
-
-def content(directory: Path) -> dict[str, bytes]:
-    """All files of a built dataset but the one that says when it was built."""
-    names = {path.name for path in directory.iterdir()} - {"provenance.json"}
-    return {name: (directory / name).read_bytes() for name in names}
-
-
 def command(manual_dir: Path, data_dir: Path, *options: str) -> list[str | Path]:
     start = [sys.executable, "-m", "imagenet_builders.cli", "build", "imagenet2012"]
     return [*start, f"--manual-dir={manual_dir}", f"--data-dir={data_dir}", *options]
 
 
 def test_a_build_through_a_job_service_has_the_same_bytes_also_after_its_workers_died(
-    servers: Servers, manual_dir: Path, tmp_path: Path
+    servers: Servers, large_corpus: Path, large_built: dict[str, bytes], tmp_path: Path
 ) -> None:
-    local = content(built_by_cli(manual_dir, tmp_path / "local", "--num-shards=8"))
     data_dir = tmp_path / "data"
-    build = command(manual_dir, data_dir, "--num-shards=8", servers.options(servers.add_pool()))
+    build = command(
+        large_corpus,
+        data_dir,
+        "--num-shards=8",
+        f"--beam-options={servers.options(servers.add_pool())}",
+    )
     process = subprocess.Popen(
         build, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
@@ -139,13 +64,13 @@ def test_a_build_through_a_job_service_has_the_same_bytes_also_after_its_workers
     done = run(build)
     directory = data_dir / "imagenet2012" / "5.1.0"
     assert len(shards(directory)) == 24
-    assert content(directory) == local
+    assert files_of(directory) == large_built
     assert [path.name for path in directory.parent.iterdir()] == ["5.1.0"]
     assert "by 1 process on 1 machine" in done.stderr or process.returncode == 0
 
 
 def test_what_is_wrong_with_servers_or_workers_is_one_sentence_before_any_work(
-    servers: Servers, manual_dir: Path, tmp_path: Path
+    servers: Servers, large_corpus: Path, tmp_path: Path
 ) -> None:
     hidden = tmp_path / "hidden"
     hidden.mkdir()
@@ -155,7 +80,10 @@ def test_what_is_wrong_with_servers_or_workers_is_one_sentence_before_any_work(
         (servers.add_pool(PYTHONPATH=path), "not installed here"),
         (f"localhost:{free_port()}", "onnection refused"),
     ]:
-        done = run(command(manual_dir, tmp_path / "data", servers.options(pool)), check=False)
+        done = run(
+            command(large_corpus, tmp_path / "data", f"--beam-options={servers.options(pool)}"),
+            check=False,
+        )
         assert done.returncode == 2
         trial, sentence = done.stderr.splitlines()
         assert trial == "imagenet-builders: trying the PortableRunner with one work item"

@@ -83,3 +83,15 @@ def tfrecords(data: bytes) -> Iterator[bytes]:
         yield data[position + 12 : position + 12 + length]
         position += 16 + length
     assert position == len(data)
+
+
+def files_of(directory: Path) -> dict[str, bytes]:
+    """All files of a built dataset but the one that says when it was built."""
+    names = {path.name for path in directory.iterdir()} - {"provenance.json"}
+    return {name: (directory / name).read_bytes() for name in names}
+
+
+def assert_same_files(found: dict[str, bytes], expected: dict[str, bytes]) -> None:
+    """Not one comparison of both: pytest would try to show how megabytes differ."""
+    assert sorted(found) == sorted(expected)
+    assert [name for name in sorted(expected) if found[name] != expected[name]] == []

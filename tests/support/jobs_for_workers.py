@@ -90,13 +90,23 @@ def wait_for_ever(job: str, report: Report) -> None:
     time.sleep(600)
 
 
+def wait_until_removed(job: str, report: Report) -> None:
+    """Works until the file that says so is removed."""
+    at_work = Path(job, str(os.getpid()))
+    at_work.touch()
+    deadline = time.monotonic() + 600
+    while at_work.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
 def note(job: str) -> None:
     """As a prefetch function."""
     with open(job, "a") as file:
         file.write("asked for\n")
 
 
-def fail_to_prefetch(job: object) -> None:
+def note_and_fail(job: str) -> None:
+    note(job)
     raise OSError("only the job itself may fail")
 
 

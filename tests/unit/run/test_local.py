@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-import pickle
 import signal
 import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 from support import jobs_for_workers as jobs
 
-from imagenet_builders.errors import BadImageError, WorkerError
+from imagenet_builders.errors import WorkerError
 from imagenet_builders.run.local import LocalWorkers
 
 either = pytest.mark.parametrize("count", [1, 2])
@@ -37,20 +36,6 @@ def children() -> list[psutil.Process]:
 
 def open_files() -> int:
     return len(os.listdir("/proc/self/fd"))
-
-
-@either
-def test_every_job_is_done_once_and_its_result_comes_with_its_position(count: int) -> None:
-    with LocalWorkers(count) as workers:
-        results = list(workers.run(jobs.square, range(3, 40)))
-    assert sorted(results) == [(number, (number + 3) ** 2) for number in range(37)]
-
-
-@either
-@pytest.mark.parametrize("number", [0, 1, 2])
-def test_there_may_be_fewer_jobs_than_workers(count: int, number: int) -> None:
-    with LocalWorkers(count) as workers:
-        assert len(list(workers.run(jobs.square, range(number)))) == number
 
 
 def test_jobs_are_spread_over_processes_that_are_used_again() -> None:
@@ -85,13 +70,6 @@ def test_jobs_are_made_as_they_are_given_out() -> None:
         assert len(list(results)) == 99
 
 
-def test_large_jobs_and_results_pass_in_both_directions_at_once() -> None:
-    """More than a pipe holds, so each side must read while it writes."""
-    content = [os.urandom(3 << 20) for _ in range(8)]
-    with LocalWorkers(2) as workers:
-        assert dict(workers.run(jobs.echo, content)) == dict(enumerate(content))
-
-
 @either
 def test_progress_adds_up(count: int) -> None:
     reports: list[tuple[int, int]] = []
@@ -106,64 +84,7 @@ def test_progress_adds_up(count: int) -> None:
     assert reports == [(1, 100)] * sum(range(20))
 
 
-@either
-def test_each_job_is_prefetched_and_a_prefetch_may_fail(count: int, tmp_path: Path) -> None:
-    files = [str(tmp_path / str(number)) for number in range(5)]
-    with LocalWorkers(count) as workers:
-        list(workers.run(jobs.echo, files, prefetch=jobs.note))
-        failing = jobs.fail_to_prefetch
-        assert len(list(workers.run(jobs.echo, files, prefetch=failing))) == 5
-    assert [Path(file).read_text() for file in files] == ["asked for\n"] * 5
-
-
 # --- errors ----------------------------------------------------------------------------------
-
-
-@either
-def test_an_error_travels_with_its_type_and_all_it_says(count: int) -> None:
-    with LocalWorkers(count) as workers, pytest.raises(OSError, match="No space left") as caught:
-        list(workers.run(jobs.fail, ["/shard"] * 5))
-    assert (caught.value.errno, caught.value.filename) == (28, "/shard")
-    with LocalWorkers(count) as workers, pytest.raises(BadImageError) as bad:
-        list(workers.run(jobs.find_a_bad_image, ["/train.tar"]))
-    assert str(bad.value) == "/train.tar, member 'a.JPEG', at byte 512: empty (0 bytes)"
-    assert (bad.value.archive, bad.value.member, bad.value.offset) == ("/train.tar", "a.JPEG", 512)
-
-
-@pytest.mark.parametrize(
-    ("function", "said"),
-    [
-        (jobs.fail_in_an_unpicklable_way, "UnpicklableError: it holds a lock"),
-        (jobs.fail_with_two_arguments, "TwoArgumentsError: one and two"),
-    ],
-)
-def test_an_error_that_cannot_travel_is_told(
-    function: Callable[[object, jobs.Report], None], said: str
-) -> None:
-    with LocalWorkers(2) as workers, pytest.raises(WorkerError) as caught:
-        list(workers.run(function, [0]))
-    assert str(caught.value) == said
-
-
-def test_a_result_that_cannot_travel_is_an_error_and_no_hang() -> None:
-    with LocalWorkers(2) as workers, pytest.raises(TypeError, match="cannot pickle"):
-        list(workers.run(jobs.return_the_unpicklable, [0, 1, 2]))
-
-
-def test_a_function_that_a_worker_cannot_import_is_an_error_and_no_hang(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for function in jobs.unknown_to_workers(monkeypatch):
-        with LocalWorkers(2) as workers:
-            with pytest.raises((ImportError, AttributeError), match="no_such"):
-                list(workers.run(function, [0, 1, 2]))
-            assert dict(workers.run(jobs.square, range(3))) == {0: 0, 1: 1, 2: 4}
-
-
-def test_a_function_that_no_worker_could_find_is_an_error_at_once() -> None:
-    with LocalWorkers(2) as workers, pytest.raises((pickle.PicklingError, AttributeError)):
-        list(workers.run(lambda job, report: job, [0, 1, 2]))
-    assert children() == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
@@ -200,14 +121,6 @@ def test_an_interrupt_does_not_reach_workers() -> None:
         for process in children():
             process.send_signal(signal.SIGINT)
         assert len(list(workers.run(jobs.process_id, range(9)))) == 9
-
-
-def test_an_error_leaves_nothing_over_for_the_next_run() -> None:
-    with LocalWorkers(2) as workers:
-        with pytest.raises(OSError, match="No space left"):
-            list(workers.run(jobs.fail, ["/shard"] * 5))
-        results = dict(workers.run(jobs.square, range(10)))
-    assert results == {number: number * number for number in range(10)}
 
 
 # --- the end ---------------------------------------------------------------------------------

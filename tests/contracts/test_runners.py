@@ -218,10 +218,10 @@ def interrupted_when(at_work: Path) -> Iterator[None]:
 # An index of so little is otherwise made in one piece.
 SMALL_BATCHES = """
 import sys
-from imagenet_builders.datasets.ilsvrc2012 import images
+from imagenet_builders.sources import tar_images
 from imagenet_builders.cli import main
 
-images._BATCH_BYTES = 1 << 20
+tar_images.BATCH_BYTES = 1 << 20
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -72,7 +72,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def test_work_items_that_are_done_twice_do_no_harm(
+def test_work_items_that_run_twice_do_no_harm(
     large_corpus: Path, large_built: dict[str, bytes], tmp_path: Path
 ) -> None:
     arguments = ["build", "imagenet2012", f"--manual-dir={large_corpus}", f"--data-dir={tmp_path}"]
@@ -121,7 +121,7 @@ sys.exit(status)
 """
 
 
-def test_an_item_that_still_runs_when_its_like_is_done_leaves_nothing_in_the_dataset(
+def test_a_straggling_duplicate_of_an_item_leaves_nothing_in_the_dataset(
     large_corpus: Path, large_built: dict[str, bytes], tmp_path: Path
 ) -> None:
     """As with speculative execution: a runner does not wait for the slower of two attempts."""
@@ -167,7 +167,7 @@ def beam_processes_of(pid: int) -> list[psutil.Process]:
     ]
 
 
-def test_a_server_that_is_no_job_server_is_given_up(
+def test_a_server_that_never_answers_is_given_up(
     tmp_path: Path, large_corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It takes the connection and says nothing."""

@@ -37,7 +37,7 @@ def command(manual_dir: Path, data_dir: Path, *options: str) -> list[str | Path]
     return [*start, f"--manual-dir={manual_dir}", f"--data-dir={data_dir}", *options]
 
 
-def test_a_build_through_a_job_service_has_the_same_bytes_also_after_its_workers_died(
+def test_a_build_through_a_job_service_gives_the_same_bytes_even_after_its_workers_died(
     servers: Servers, large_corpus: Path, large_built: dict[str, bytes], tmp_path: Path
 ) -> None:
     data_dir = tmp_path / "data"
@@ -69,7 +69,7 @@ def test_a_build_through_a_job_service_has_the_same_bytes_also_after_its_workers
     assert "by 1 process on 1 machine" in done.stderr or process.returncode == 0
 
 
-def test_what_is_wrong_with_servers_or_workers_is_one_sentence_before_any_work(
+def test_bad_servers_or_workers_are_one_sentence_before_any_work(
     servers: Servers, large_corpus: Path, tmp_path: Path
 ) -> None:
     hidden = tmp_path / "hidden"

@@ -94,7 +94,7 @@ def test_a_worker_that_is_killed_in_the_middle_costs_nothing_but_time(
     assert_same_files(files_of(Path(out.splitlines()[-1])), large_built)
 
 
-def test_a_build_whose_whole_cluster_dies_ends_and_is_done_when_run_again(
+def test_a_build_whose_whole_cluster_dies_ends_and_succeeds_when_run_again(
     cluster: Cluster, large_corpus: Path, large_built: dict[str, bytes], tmp_path: Path
 ) -> None:
     build = start_build(cluster, large_corpus, tmp_path / "data")
@@ -123,7 +123,7 @@ def test_a_build_whose_whole_cluster_dies_ends_and_is_done_when_run_again(
     assert_same_files(files_of(Path(done.stdout.splitlines()[-1])), large_built)
 
 
-def test_workers_that_see_no_archives_hang_or_are_gone_are_told_of(
+def test_workers_that_see_no_archives_hang_or_vanish_are_reported(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from distributed import Client

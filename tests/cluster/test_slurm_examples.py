@@ -149,7 +149,7 @@ def writes_shards(data_dir: Path) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
-def test_a_job_builds_the_same_bytes_and_goes_on_after_the_time_limit(
+def test_a_job_builds_the_same_bytes_and_continues_after_the_time_limit(
     script: Path, job: dict[str, str], manual_dir: Path, local: dict[str, bytes], tmp_path: Path
 ) -> None:
     data_dir = tmp_path / "data"
@@ -228,7 +228,7 @@ QUEUED_AGAIN = "requeue 17\n"
         pytest.param(WAITS, CANCELLED, {}, 143, "", "", id="cancelled"),
     ],
 )
-def test_how_a_job_ends(
+def test_a_jobs_exit_status_follows_the_build(
     script: Path,
     build: str,
     told: signal.Signals | None,
@@ -290,7 +290,7 @@ def wait_for(path: Path, batch: subprocess.Popen) -> None:
         ),
     ],
 )
-def test_dask_does_not_keep_a_job(
+def test_dask_does_not_keep_a_job_alive(
     dask: str, build: str, status: int, says: str, job: dict[str, str], tmp_path: Path
 ) -> None:
     [script] = [path for path in SCRIPTS if "dask" in path.name]
@@ -333,7 +333,7 @@ def submit(cluster: Path, job: dict[str, str], tmp_path: Path) -> Callable[..., 
 @pytest.mark.slow
 @needs_slurm
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
-def test_a_real_job_is_queued_again_and_goes_on(
+def test_a_real_job_is_requeued_and_continues(
     script: Path,
     submit: Callable[..., slurm_cluster.Job],
     manual_dir: Path,
@@ -362,7 +362,7 @@ def test_a_real_job_is_queued_again_and_goes_on(
 @pytest.mark.slow
 @needs_slurm
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
-def test_a_real_job_that_fails_has_failed(
+def test_a_failed_build_fails_its_real_job(
     script: Path, submit: Callable[..., slurm_cluster.Job], tmp_path: Path
 ) -> None:
     (tmp_path / "empty").mkdir()
@@ -374,7 +374,7 @@ def test_a_real_job_that_fails_has_failed(
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
-def test_scripts_are_sound_shell_and_say_what_is_missing(script: Path) -> None:
+def test_scripts_are_valid_shell_and_name_missing_settings(script: Path) -> None:
     subprocess.run(["bash", "-n", script], check=True)
     if shutil.which("shellcheck"):
         subprocess.run(["shellcheck", script], check=True)

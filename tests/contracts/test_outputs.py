@@ -151,7 +151,7 @@ def test_offsets_and_sizes_say_where_each_record_is(
     assert read == offsets.offsets.tolist()
 
 
-def test_a_file_that_is_there_is_replaced_as_a_whole(tmp_path: Path, output: Output):
+def test_an_existing_file_is_replaced_as_a_whole(tmp_path: Path, output: Output):
     path = path_of(tmp_path, output)
     output.write(path, flat_examples([100_000] * 3))
     output.write(path, flat_examples([10]))
@@ -173,7 +173,7 @@ def test_a_tfrecord_file_is_byte_for_byte_what_tensorflow_writes(
     shutil.rmtree(directory)
 
 
-def test_an_array_record_file_is_byte_for_byte_what_tfds_writes(tmp_path: Path):
+def test_an_array_record_file_equals_tfds_byte_for_byte(tmp_path: Path):
     # So that one record can be read without others: TFDS puts each into a group of its own.
     examples = flat_examples([10, 5000, 70_000] * 20)
     ARRAY_RECORD.write(tmp_path / "ours", examples)

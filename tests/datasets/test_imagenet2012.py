@@ -147,7 +147,7 @@ def test_labels_are_named_by_wnids_in_sorted_order(built: Path):
     assert label.str2int("n15075141") == 999
 
 
-def test_info_says_what_the_dataset_is(tmp_path: Path):
+def test_info_describes_the_dataset(tmp_path: Path):
     info = Builder(data_dir=tmp_path).info
     assert info.full_name == "imagenet2012/5.1.0"
     assert info.homepage == "https://image-net.org/"
@@ -156,13 +156,13 @@ def test_info_says_what_the_dataset_is(tmp_path: Path):
     assert "wnid" in info.description
 
 
-def test_info_says_whom_to_cite(tmp_path: Path):
+def test_info_has_the_citation(tmp_path: Path):
     citation = Builder(data_dir=tmp_path).info.citation
     assert citation.startswith("@article{ILSVRC15")
     assert "10.1007/s11263-015-0816-y" in citation
 
 
-def test_nothing_but_the_dataset_and_its_scratch_is_left_in_the_data_dir(tmp_path: Path):
+def test_only_the_dataset_and_its_scratch_remain_in_the_data_dir(tmp_path: Path):
     directory = build(Builder, DUMMY_ARCHIVES, tmp_path)
     left = {path.name for path in tmp_path.iterdir() if not path.name.startswith(".")}
     assert left == {"imagenet2012"}
@@ -179,14 +179,14 @@ def test_nothing_but_the_dataset_and_its_scratch_is_left_in_the_data_dir(tmp_pat
     ]
 
 
-def test_nothing_is_left_where_temporary_files_go(tmp_path: Path):
+def test_no_temporary_file_remains(tmp_path: Path):
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     built_by_cli(DUMMY_ARCHIVES, tmp_path, f"--scratch-dir={tmp_path}", TMPDIR=str(temporary))
     assert list(temporary.iterdir()) == []
 
 
-def test_a_file_format_that_is_not_written_is_an_error_that_names_those_that_are(tmp_path: Path):
+def test_an_unsupported_file_format_is_an_error_that_lists_the_others(tmp_path: Path):
     with pytest.raises(OptionError, match=r"tfrecord, array_record, not 'riegeli'"):
         build(Builder, DUMMY_ARCHIVES, tmp_path, file_format="riegeli")
     assert not list(tmp_path.rglob("dataset_info.json"))

@@ -80,7 +80,7 @@ def expected(dogs: Dogs, classes: tuple[str, ...]) -> dict[str, tuple[int, bytes
     return wanted
 
 
-def test_every_example_is_what_was_put_in(built: Path, dogs: Dogs):
+def test_every_example_holds_what_the_maker_put_in(built: Path, dogs: Dogs):
     assert content(built) == expected(dogs, KNOWN)
 
 
@@ -142,7 +142,7 @@ def test_a_frame_and_a_figure_can_be_made(built: Path):
     assert tfds.show_examples(builder.as_dataset(split="train"), builder.info) is not None
 
 
-def test_the_dataset_says_on_what_terms_it_may_be_used(built: Path):
+def test_the_dataset_states_its_terms_of_use(built: Path):
     info = tfds.builder_from_directory(built).info
     assert "non-commercial" in info.redistribution_info.license
     assert "Stanford Dogs" in info.description
@@ -185,7 +185,7 @@ def test_boxes_are_found_under_any_folder(tmp_path: Path, dogs: Dogs, prefix: st
 FEW = (KNOWN[7], KNOWN[2], "n01440764")
 
 
-def test_other_classes_than_the_known_ones_are_an_error_that_names_both(tmp_path: Path):
+def test_unknown_classes_are_an_error_that_names_both_sets(tmp_path: Path):
     make_imagenet2012_dogs(tmp_path / "manual", classes=(*KNOWN[:-2], "n01440764"))
     with pytest.raises(SourceError) as caught:
         build_here(tmp_path / "manual", tmp_path / "data")
@@ -264,7 +264,7 @@ def test_the_command_line_takes_the_archives_own_classes(tmp_path: Path):
 # --- staged wrongly --------------------------------------------------------------------------
 
 
-def test_boxes_without_images_are_an_error_that_says_what_is_missing(tmp_path: Path):
+def test_boxes_without_images_are_an_error_that_names_the_missing_archive(tmp_path: Path):
     (tmp_path / "manual").mkdir()
     shutil.copy(DUMMY / BOXES, tmp_path / "manual")
     with pytest.raises(StagingError, match=r"looked for train: .*ILSVRC2012_img_train_t3\.tar"):

@@ -149,7 +149,7 @@ def test_pixels_and_labels_are_those_that_numpy_reads(built: Path, size: int):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("side", [8, 64])
-def test_every_layout_gives_what_the_maker_has_put_in(tmp_path: Path, layout: str, side: int):
+def test_every_layout_gives_what_the_maker_put_in(tmp_path: Path, layout: str, side: int):
     made = maker.make_downsampled(tmp_path / "manual", side, rows=2, val=3, **LAYOUTS[layout])
     directory = build_small(tmp_path / "manual", tmp_path / "built", side)
     for split, expected in made.pictures.items():
@@ -210,7 +210,7 @@ def test_tensorflow_datasets_own_builder_reads_the_same_pictures_under_the_same_
         assert ours == theirs
 
 
-def test_as_many_workers_as_there_are_give_the_same(tmp_path: Path):
+def test_any_number_of_workers_gives_the_same_records(tmp_path: Path):
     maker.make_downsampled(tmp_path / "manual", 16, rows=40, inner="deflated")
     built = []
     for workers in (1, 2):
@@ -228,14 +228,14 @@ def test_as_many_workers_as_there_are_give_the_same(tmp_path: Path):
     assert len(built[0]) == 8
 
 
-def test_only_what_is_staged_is_built(tmp_path: Path):
+def test_only_staged_sizes_are_built(tmp_path: Path):
     maker.make_downsampled(tmp_path / "manual", 8, val=0)
     with pytest.warns(UserWarning, match=r"split validation will be missing: .*_val_npz\.zip"):
         directory = build_small(tmp_path / "manual", tmp_path / "built")
     assert [split["name"] for split in recorded_splits(directory)] == ["train"]
 
 
-def test_archives_of_other_sizes_are_left_alone(tmp_path: Path):
+def test_archives_of_other_sizes_are_ignored(tmp_path: Path):
     maker.make_downsampled(tmp_path, 16)
     (tmp_path / "Imagenet32_train_npz.zip").write_bytes(b"damaged")
     (tmp_path / "Imagenet8_val_npz").mkdir()
@@ -268,7 +268,7 @@ def test_both_parts_may_lie_in_one_folder(tmp_path: Path):
     assert len(content(build_small(tmp_path, tmp_path / "built", 64), "train")) == 10
 
 
-def test_what_is_no_npz_is_left_alone(tmp_path: Path):
+def test_other_files_are_ignored(tmp_path: Path):
     maker.make_downsampled(tmp_path, 8, outer=None)
     folder = tmp_path / "Imagenet8_train_npz"
     for name in ("README.txt", ".DS_Store", "._train_data_batch_1.npz", "md5sums"):
@@ -276,7 +276,7 @@ def test_what_is_no_npz_is_left_alone(tmp_path: Path):
     assert len(content(build_small(tmp_path, tmp_path / "built"), "train")) == 30
 
 
-def test_labels_in_a_column_are_labels(tmp_path: Path):
+def test_labels_may_be_a_column(tmp_path: Path):
     arrays = maker.batch_arrays("train_data_batch_3", 8)
     replaced = {**arrays, "labels": arrays["labels"].reshape(-1, 1).astype(np.uint16)}
     maker.make_downsampled(tmp_path / "a", 8)
@@ -294,7 +294,7 @@ def index_of(manual_dir: Path, scratch: Path, side: int, split: str) -> Any:
     return next(recipe.index for recipe in recipes if recipe.split == split)
 
 
-def test_sizes_of_few_examples_are_known_and_of_many_are_near(tmp_path: Path):
+def test_sizes_of_few_examples_are_exact_and_of_many_estimated(tmp_path: Path):
     maker.make_downsampled(tmp_path / "few", 16, rows=2, val=3, outer="stored")
     maker.make_downsampled(tmp_path / "many", 16, rows=100, val=3, outer="stored")
     for name in ("few", "many"):
@@ -306,7 +306,7 @@ def test_sizes_of_few_examples_are_known_and_of_many_are_near(tmp_path: Path):
         assert estimated == actual if name == "few" else abs(estimated / actual - 1) < 0.02
 
 
-def test_rows_lie_in_the_archive_where_it_is_not_compressed(tmp_path: Path):
+def test_rows_point_into_an_uncompressed_archive(tmp_path: Path):
     made = maker.make_downsampled(tmp_path, 32, outer="stored")
     index = index_of(tmp_path, tmp_path / "scratch", 32, "train")
     assert [file.path for file in index.files] == [str(made.paths["train"][0])]
@@ -341,7 +341,7 @@ def test_it_loads_supervised(built: Path, size: int):
     assert count == SPLITS["train"]
 
 
-def test_it_shows_as_a_table_and_as_a_figure(reading: Any):
+def test_it_can_be_shown_as_a_table_and_a_figure(reading: Any):
     pytest.importorskip("pandas")
     split = reading.as_dataset(split="validation")
     table = tfds.as_dataframe(split, reading.info)
@@ -352,7 +352,7 @@ def test_it_shows_as_a_table_and_as_a_figure(reading: Any):
     assert tfds.show_examples(split, reading.info) is not None
 
 
-def test_info_says_what_the_dataset_is_and_on_what_terms(reading: Any, size: int):
+def test_info_describes_the_dataset_and_its_terms(reading: Any, size: int):
     info = reading.info
     assert info.full_name == f"imagenet2012_downsampled/{size}x{size}/1.0.0"
     assert info.supervised_keys == ("image", "label")

@@ -39,7 +39,7 @@ def manual(tmp_path: Path) -> Path:
 # What is not there.
 
 
-def test_an_empty_directory_is_refused_with_all_that_was_looked_for(manual: Path):
+def test_an_empty_directory_is_refused_with_all_expected_names(manual: Path):
     message = str(refused(manual, 32, StagingError))
     for name in ("Imagenet32_train_npz", "Imagenet32_val_npz"):
         assert f"{manual / name}.zip (or the folder {name})" in message
@@ -48,12 +48,12 @@ def test_an_empty_directory_is_refused_with_all_that_was_looked_for(manual: Path
         assert f"Imagenet64_{part}_npz.zip" in message
 
 
-def test_a_directory_that_is_not_there_is_refused(manual: Path):
+def test_a_missing_directory_is_refused(manual: Path):
     assert "does not exist" in str(refused(manual / "nowhere", 8, StagingError))
 
 
 @pytest.mark.parametrize(("there", "absent"), [(1, 2), (2, 1)])
-def test_one_part_without_the_other_is_told(
+def test_one_part_without_the_other_is_a_warning(
     manual: Path, there: int, absent: int, recwarn: pytest.WarningsRecorder
 ):
     make_downsampled(manual, 64, rows=1, val=1)
@@ -85,7 +85,7 @@ def test_a_missing_batch_is_named(manual: Path, outer: maker.Compression | None)
     assert "train_data_batch_7.npz not found, and the train split needs 10" in message
 
 
-def test_a_batch_that_is_there_twice_is_named_with_both_places(manual: Path):
+def test_a_duplicate_batch_is_named_with_both_places(manual: Path):
     make_downsampled(manual, 8, outer=None)
     folder = manual / "Imagenet8_train_npz"
     (folder / "copy").mkdir()
@@ -106,7 +106,7 @@ def test_a_batch_under_the_name_of_another_is_refused(
     assert "pictures and labels are those of train_data_batch_4.npz" in message
 
 
-def test_parts_that_are_the_same_are_refused(manual: Path):
+def test_identical_parts_are_refused(manual: Path):
     make_downsampled(manual, 64, rows=1, val=0)
     shutil.copy(
         manual / "Imagenet64_train_part1_npz.zip", manual / "Imagenet64_train_part2_npz.zip"
@@ -117,7 +117,7 @@ def test_parts_that_are_the_same_are_refused(manual: Path):
 @pytest.mark.parametrize(
     "name", ["train_data_batch_11.npz", "train_data_batch_01.npz", "val_data.npz", "other.npz"]
 )
-def test_an_npz_file_that_does_not_belong_there_is_named(manual: Path, name: str):
+def test_a_stray_npz_file_is_named(manual: Path, name: str):
     make_downsampled(manual, 8)
     with zipfile.ZipFile(manual / TRAIN, "a") as archive:
         archive.writestr(f"folder/{name}", b"")
@@ -174,7 +174,7 @@ def test_odd_arrays_are_named(manual: Path, odd: str, batch: str, inner: maker.C
 
 
 @pytest.mark.parametrize("array", ["data", "labels"])
-def test_an_array_that_is_missing_is_named(manual: Path, array: str):
+def test_a_missing_array_is_named(manual: Path, array: str):
     arrays = {
         name: value for name, value in batch_arrays("val_data", 8, 6).items() if name != array
     }
@@ -203,7 +203,7 @@ def official(monkeypatch: pytest.MonkeyPatch, *paths: Path) -> None:
     monkeypatch.setattr(batches, "official_archives", lambda: known)
 
 
-def test_archives_of_the_official_size_have_the_official_number_of_pictures(
+def test_archives_of_the_official_size_must_have_the_official_number_of_pictures(
     manual: Path, monkeypatch: pytest.MonkeyPatch
 ):
     make_downsampled(manual, 8)
@@ -212,7 +212,7 @@ def test_archives_of_the_official_size_have_the_official_number_of_pictures(
     assert f"{manual / TRAIN}: 30 pictures instead of the official 1,281,167" in message
 
 
-def test_the_official_number_is_that_of_both_parts_together(
+def test_the_official_number_counts_both_parts_together(
     manual: Path, monkeypatch: pytest.MonkeyPatch
 ):
     make_downsampled(manual, 64, rows=1, val=0)
@@ -253,7 +253,7 @@ def test_a_file_that_is_cut_off_is_named(
     assert refused(manual, kind=ArchiveError).archive == str(path)
 
 
-def test_an_npz_that_is_no_npz_is_named_with_its_archive(manual: Path):
+def test_an_invalid_npz_is_named_with_its_archive(manual: Path):
     npz = npz_bytes(batch_arrays("val_data", 8, 6))
     for compression in ("stored", "deflated"):
         write_zip(manual / VAL, {"folder/val_data.npz": npz[:-10]}, compression)

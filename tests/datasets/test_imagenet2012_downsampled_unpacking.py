@@ -47,7 +47,7 @@ def scratch_files(manual: Path) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(("outer", "inner"), LAYOUTS)
-def test_nothing_of_what_was_unpacked_is_left(
+def test_unpacked_files_are_removed_after_a_build(
     manual: Path, outer: maker.Compression | None, inner: maker.Compression
 ):
     make_downsampled(manual, 8, outer=outer, inner=inner)
@@ -55,7 +55,7 @@ def test_nothing_of_what_was_unpacked_is_left(
     assert not list(manual.with_name("scratch").rglob("*.unpacked"))
 
 
-def test_what_is_unpacked_is_said_beforehand(manual: Path, capfd: pytest.CaptureFixture[str]):
+def test_unpacking_is_announced(manual: Path, capfd: pytest.CaptureFixture[str]):
     make_downsampled(manual, 64, rows=20)
     build_small(manual, 64)
     said = next(line for line in capfd.readouterr().err.splitlines() if ": unpacking " in line)
@@ -66,7 +66,7 @@ def test_what_is_unpacked_is_said_beforehand(manual: Path, capfd: pytest.Capture
     assert "unpacking" not in capfd.readouterr().err
 
 
-def test_too_little_space_is_told_before_anything_is_unpacked(
+def test_too_little_space_is_reported_before_anything_is_unpacked(
     manual: Path, monkeypatch: pytest.MonkeyPatch
 ):
     make_downsampled(manual, 8)
@@ -93,7 +93,7 @@ def test_a_full_disk_leaves_nothing_half_unpacked(manual: Path, monkeypatch: pyt
     assert not scratch_files(manual)
 
 
-def test_what_was_unpacked_is_used_by_the_next_run(manual: Path):
+def test_the_next_run_reuses_unpacked_files(manual: Path):
     make_downsampled(manual, 8, replace=changed("val_data", "labels", lambda a: a * 0))
     refused(manual, kind=ArchiveError)
     before = scratch_files(manual)
@@ -118,7 +118,7 @@ def test_what_was_unpacked_is_used_by_the_next_run(manual: Path):
     assert not scratch_files(manual)
 
 
-def test_a_run_that_was_killed_leaves_nothing_behind(manual: Path):
+def test_nothing_of_a_killed_run_remains_after_the_next(manual: Path):
     make_downsampled(manual, 8)
     directory = unpacked_directory(manual)
     directory.mkdir(parents=True)
@@ -128,9 +128,7 @@ def test_a_run_that_was_killed_leaves_nothing_behind(manual: Path):
     assert not directory.exists()
 
 
-def test_what_was_unpacked_before_a_reboot_is_not_used(
-    manual: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_files_unpacked_before_a_reboot_are_not_used(manual: Path, monkeypatch: pytest.MonkeyPatch):
     make_downsampled(manual, 8, replace=changed("val_data", "labels", lambda a: a * 0))
     refused(manual, kind=ArchiveError)
     before = scratch_files(manual)
@@ -141,7 +139,7 @@ def test_what_was_unpacked_before_a_reboot_is_not_used(
     assert not before.keys() & scratch_files(manual).keys()
 
 
-def test_a_file_that_is_not_whole_is_unpacked_again(manual: Path):
+def test_an_incomplete_file_is_unpacked_again(manual: Path):
     make_downsampled(manual, 8)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(unzip.Unpacked, "remove", lambda self: None)
@@ -153,7 +151,7 @@ def test_a_file_that_is_not_whole_is_unpacked_again(manual: Path):
     assert everything(again) == whole
 
 
-def test_files_that_another_build_uses_are_not_removed(manual: Path):
+def test_files_in_use_by_another_build_are_not_removed(manual: Path):
     make_downsampled(manual, 8)
     directory = unpacked_directory(manual)
     directory.mkdir(parents=True)

@@ -89,7 +89,7 @@ def seen(directory: Path, split: str) -> dict[str, list[tuple[str, tuple[float, 
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_every_image_has_the_boxes_that_were_put_in(built: Path, corpus: Localization, split: str):
+def test_every_image_has_the_boxes_the_maker_put_in(built: Path, corpus: Localization, split: str):
     names = getattr(corpus.pictures, split)
     assert seen(built, split) == {
         name: [(box.wnid, box.corners) for box in corpus.seen[name]] for name in names
@@ -107,14 +107,14 @@ def test_images_and_labels_are_those_of_imagenet2012(built: Path, corpus: Locali
     assert changed == ({"n02105855_2933.JPEG"} if split == "train" else set())  # The PNG.
 
 
-def test_what_was_odd_is_counted_and_kept_with_the_dataset(built: Path):
+def test_oddities_are_counted_and_kept_with_the_dataset(built: Path):
     document = json.loads((built / "provenance.json").read_text())["splits"]
     for split, archive in (("train", TRAIN_BOXES), ("validation", VALIDATION_BOXES)):
         assert document[split]["counts"] == COUNTS[split]
         assert [Path(source["path"]).name for source in document[split]["sources"]][1:] == [archive]
 
 
-def test_the_summary_tells_of_what_was_odd(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_summary_lists_oddities(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     build_here(DUMMY, tmp_path)
     said = capsys.readouterr().err
     assert "9 boxes, 1 box swapped, 1 box clamped, 3 boxes dropped as empty" in said
@@ -147,7 +147,7 @@ def test_the_plan_and_tfds_own_engine_give_the_same_records(
         assert [example(record) for record in records(shard)] == expected
 
 
-def test_serialized_examples_are_those_of_tfds_serializer_and_as_long_as_planned(tmp_path: Path):
+def test_serialized_examples_equal_those_of_tfds_and_are_as_long_as_planned(tmp_path: Path):
     builder = Builder(data_dir=tmp_path)
     serializer = example_serializer.ExampleSerializer(builder.info.features.get_serialized_info())
     # Labels of one byte and of two, many boxes and none.
@@ -188,7 +188,7 @@ def built_index(found: list[list[tuple[int, float]]]) -> Index:
     return Index(table, index.files)
 
 
-def test_a_dataset_is_read_with_stock_tfds_and_without_this_package(built: Path):
+def test_stock_tfds_reads_a_dataset_without_this_package(built: Path):
     said = run_python(
         "import sys, tensorflow_datasets as tfds\n"
         "builder = tfds.builder_from_directory(sys.argv[1])\n"
@@ -220,7 +220,7 @@ def test_a_frame_and_a_figure_can_be_made(built: Path):
     assert tfds.show_examples(builder.as_dataset(split="train"), builder.info) is not None
 
 
-def test_the_dataset_says_on_what_terms_it_may_be_used(built: Path):
+def test_the_dataset_states_its_terms_of_use(built: Path):
     info = tfds.builder_from_directory(built).info
     assert (
         "non-commercial research and educational purposes only" in info.redistribution_info.license
@@ -249,7 +249,7 @@ def stage(directory: Path, *names: str) -> Path:
     return directory
 
 
-def test_a_split_without_its_boxes_is_left_out_with_a_warning_that_names_them(tmp_path: Path):
+def test_a_split_without_boxes_is_omitted_with_a_warning_that_names_them(tmp_path: Path):
     names = (*IMAGE_ARCHIVES.values(), VALIDATION_BOXES)
     manual = stage(tmp_path / "manual", *names)
     with pytest.warns(UserWarning, match="split train will be missing: there are no boxes") as said:
@@ -258,14 +258,14 @@ def test_a_split_without_its_boxes_is_left_out_with_a_warning_that_names_them(tm
     assert [split["name"] for split in recorded_splits(directory)] == ["validation"]
 
 
-def test_a_split_without_its_images_is_left_out_with_a_warning_that_names_them(tmp_path: Path):
+def test_a_split_without_images_is_omitted_with_a_warning_that_names_them(tmp_path: Path):
     manual = stage(tmp_path / "manual", IMAGE_ARCHIVES["train"], TRAIN_BOXES, VALIDATION_BOXES)
     with pytest.warns(UserWarning, match=r"split validation .* no images: no .*img_val\.tar"):
         directory = build_here(manual, tmp_path / "data")
     assert [split["name"] for split in recorded_splits(directory)] == ["train"]
 
 
-def test_images_without_any_boxes_are_an_error_that_names_all_that_is_missing(tmp_path: Path):
+def test_images_without_any_boxes_are_an_error_that_names_the_missing_archives(tmp_path: Path):
     manual = stage(tmp_path / "manual", *IMAGE_ARCHIVES.values())
     with pytest.raises(StagingError, match="a split needs its images and its boxes") as caught:
         build_here(manual, tmp_path / "data")
@@ -273,7 +273,7 @@ def test_images_without_any_boxes_are_an_error_that_names_all_that_is_missing(tm
         assert str(manual / name) in str(caught.value)
 
 
-def test_nothing_staged_is_an_error_that_lists_what_was_looked_for(tmp_path: Path):
+def test_an_empty_manual_dir_is_an_error_that_lists_the_expected_names(tmp_path: Path):
     with pytest.raises(StagingError, match=r"train images: .*; train boxes: .*; validation images"):
         build_here(stage(tmp_path / "manual"), tmp_path / "data")
 
@@ -291,12 +291,12 @@ def test_either_archive_of_boxes_may_have_any_of_three_endings(
     assert sum(map(len, seen(directory, "validation").values())) == 6
 
 
-def test_annotations_of_other_images_are_left_out_and_said(tmp_path: Path):
+def test_annotations_of_other_images_are_omitted_and_reported(tmp_path: Path):
     with pytest.warns(UserWarning, match="1 of the 11 annotations in .*not in .*; they are left"):
         build_here(DUMMY, tmp_path)
 
 
-def test_annotations_of_nothing_but_other_images_are_an_error(tmp_path: Path):
+def test_annotations_of_other_images_alone_are_an_error(tmp_path: Path):
     manual = stage(tmp_path / "manual", IMAGE_ARCHIVES["train"])
     xml = annotation([Drawn("n03127925", 1, 1, 9, 9)])
     write_boxes(manual / TRAIN_BOXES, [("n03127925/n03127925_147.xml", xml)])
@@ -317,7 +317,7 @@ def test_a_damaged_archive_of_boxes_publishes_nothing(tmp_path: Path):
     assert not list((tmp_path / "data").rglob("*incomplete*"))
 
 
-def test_new_boxes_are_read_although_the_images_are_the_same(tmp_path: Path):
+def test_new_boxes_are_read_although_the_images_are_unchanged(tmp_path: Path):
     manual = stage(tmp_path / "manual", IMAGE_ARCHIVES["validation"], VALIDATION_BOXES)
     options = BuildOptions(workers=1, scratch_dir=str(tmp_path / "scratch"))
     given = {"options": options}

@@ -93,7 +93,7 @@ def built(corpora, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, 
         }
 
 
-def test_the_committed_archives_are_those_of_the_maker(tmp_path: Path):
+def test_the_committed_archives_hold_what_the_maker_makes(tmp_path: Path):
     make_imagenet21k_winter21(tmp_path)
     for path in DUMMY.iterdir():
         assert tarfile_content(path) == tarfile_content(tmp_path / path.name)
@@ -108,7 +108,7 @@ def tarfile_content(path: Path) -> list[tuple[str, bytes]]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=", ".join)
-def test_every_image_of_every_layout_is_there_under_its_label(case, corpora, built):
+def test_every_image_of_every_layout_has_its_label(case, corpora, built):
     assert content(built[case]) == expected(corpora[case], case[0])
 
 
@@ -190,7 +190,7 @@ def test_whole_is_the_default(tmp_path: Path):
     assert tfds.builder("imagenet21k_winter21", data_dir=tmp_path).builder_config.name == "whole"
 
 
-def test_tfds_shows_it_as_a_table_and_as_pictures(built):
+def test_it_can_be_shown_as_a_table_and_a_figure(built):
     pytest.importorskip("pandas")
     builder = tfds.builder_from_directory(built["whole", "tar"])
     data = builder.as_dataset(split="train")
@@ -201,7 +201,7 @@ def test_tfds_shows_it_as_a_table_and_as_pictures(built):
 
 
 @pytest.mark.parametrize("config", LAYOUTS)
-def test_the_description_says_what_a_user_must_know(built, config: str):
+def test_the_description_holds_what_a_user_must_know(built, config: str):
     info = tfds.builder_from_directory(built[config, "tar"]).info
     count = {"whole": 19_167, "p": 10_450}[config]
     assert info.features["label"].num_classes == count
@@ -218,7 +218,7 @@ def test_the_description_says_what_a_user_must_know(built, config: str):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS["whole"])
-def test_each_repair_is_recorded_under_the_path_that_is_staged(layout: str, corpora, built):
+def test_each_repair_is_recorded_under_the_staged_path(layout: str, corpora, built):
     corpus = corpora["whole", layout]
     document = json.loads((built["whole", layout] / "provenance.json").read_text())
     notes = {note["key"]: note for note in document["splits"]["train"]["repaired"]}
@@ -233,7 +233,7 @@ def test_each_repair_is_recorded_under_the_path_that_is_staged(layout: str, corp
 
 
 @pytest.mark.parametrize("layout", LAYOUTS["whole"])
-def test_a_bad_image_is_named_or_left_out(layout: str, tmp_path: Path):
+def test_a_bad_image_is_named_or_skipped(layout: str, tmp_path: Path):
     corpus = make(tmp_path / "manual", "whole", "folders", classes=["n00017222", "n01678043"])
     bad = corpus.directory / "winter21_whole" / "n00017222" / "n00017222_1.JPEG"
     bad.write_bytes(b"<html>quota exceeded</html>")
@@ -254,7 +254,7 @@ def test_a_bad_image_is_named_or_left_out(layout: str, tmp_path: Path):
 
 
 @pytest.mark.parametrize("place", ["tars", "winter21_whole", "winter21_whole/tars", "."])
-def test_class_tars_are_found_wherever_sites_have_them(tmp_path: Path, corpora, place: str):
+def test_class_tars_are_found_in_every_place_sites_use(tmp_path: Path, corpora, place: str):
     source = corpora["whole", "class tars"]
     shutil.copytree(source.directory / "tars", tmp_path / "manual" / place)
     directory = build_here("whole", tmp_path / "manual", tmp_path / "built")
@@ -262,13 +262,13 @@ def test_class_tars_are_found_wherever_sites_have_them(tmp_path: Path, corpora, 
 
 
 @pytest.mark.parametrize("config", LAYOUTS)
-def test_a_directory_may_be_the_folder_itself(tmp_path: Path, corpora, config: str):
+def test_manual_dir_may_be_the_folder_itself(tmp_path: Path, corpora, config: str):
     [inside] = corpora[config, "folders"].directory.iterdir()
     directory = build_here(config, inside, tmp_path)
     assert content(directory) == expected(corpora[config, "folders"], config)
 
 
-def test_what_needs_no_unpacking_is_preferred_and_the_choice_is_said(tmp_path: Path):
+def test_layouts_that_need_no_unpacking_are_preferred_with_a_message(tmp_path: Path):
     manual_dir = tmp_path / "manual"
     for layout in ("folders", "tar.gz", "tar", "class tars"):
         make(manual_dir, "whole", layout, classes=["n00017222"])
@@ -285,7 +285,7 @@ def test_what_needs_no_unpacking_is_preferred_and_the_choice_is_said(tmp_path: P
     assert used == ["tars", "winter21_whole.tar", "winter21_whole.tar.gz"]
 
 
-def test_class_folders_with_all_classes_spare_the_unpacking(
+def test_complete_class_folders_are_read_instead_of_unpacking(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     manual_dir = tmp_path / "manual"
@@ -319,7 +319,7 @@ def test_the_layout_of_nibi_is_built_from_its_tars(tmp_path: Path, corpora):
         assert content(directory) == expected(corpora["whole", "class tars"], "whole")
 
 
-def test_small_classes_are_passed_over(tmp_path: Path, corpora):
+def test_small_classes_are_ignored(tmp_path: Path, corpora):
     assert corpora["p", "tar"].small
     manual_dir = tmp_path / "manual"
     make(manual_dir, "p", "folders")
@@ -330,7 +330,9 @@ def test_small_classes_are_passed_over(tmp_path: Path, corpora):
 
 @pytest.mark.parametrize("config", LAYOUTS)
 @pytest.mark.parametrize("kind", ["empty", "missing", "a file"])
-def test_nothing_staged_says_what_was_looked_for(tmp_path: Path, config: str, kind: str):
+def test_an_empty_manual_dir_is_an_error_that_lists_the_expected_names(
+    tmp_path: Path, config: str, kind: str
+):
     manual_dir = tmp_path / "manual"
     if kind == "empty":
         manual_dir.mkdir()
@@ -344,7 +346,7 @@ def test_nothing_staged_says_what_was_looked_for(tmp_path: Path, config: str, ki
 
 @NOT_STAGED
 @pytest.mark.parametrize("layout", LAYOUTS["p"])
-def test_a_split_that_is_not_there_is_left_out_with_a_warning(tmp_path: Path, layout: str):
+def test_a_missing_split_is_omitted_with_a_warning(tmp_path: Path, layout: str):
     make(tmp_path / "manual", "p", "folders")
     root = tmp_path / "manual" / "imagenet21k_resized"
     shutil.rmtree(root / VALIDATION)
@@ -354,7 +356,7 @@ def test_a_split_that_is_not_there_is_left_out_with_a_warning(tmp_path: Path, la
     assert list(content(directory)) == ["train"]
 
 
-def test_members_named_from_the_current_folder_are_the_same(tmp_path: Path, built):
+def test_members_named_from_the_current_folder_are_read_alike(tmp_path: Path, built):
     make(tmp_path / "manual", "p", "folders")
     pack_p(tmp_path / "manual", "tar", prefix="./")
     directory = build_here("p", tmp_path / "manual", tmp_path / "built")

@@ -77,7 +77,7 @@ def test_missing_classes_are_one_warning_with_their_number_and_some_names(
     assert all(words in text for words in (number, names, splits, "will have no example of them"))
 
 
-def test_classes_missing_from_one_split_are_told_apart(tmp_path: Path):
+def test_classes_missing_from_one_split_are_named_by_split(tmp_path: Path):
     make(tmp_path / "manual", "p", "folders")
     shutil.rmtree(tmp_path / "manual" / "imagenet21k_resized" / VALIDATION / "n01440764")
     with pytest.warns(UserWarning, match="10,444 .* train image.*, and 10,445 .* validation image"):
@@ -85,7 +85,7 @@ def test_classes_missing_from_one_split_are_told_apart(tmp_path: Path):
 
 
 @pytest.mark.parametrize("config", LAYOUTS)
-def test_missing_classes_are_an_error_where_that_is_asked_for(tmp_path: Path, corpora, config: str):
+def test_missing_classes_are_an_error_on_request(tmp_path: Path, corpora, config: str):
     with pytest.raises(SourceError, match=r"classes have no.*\(n00005787.*without --strict"):
         build_here(config, corpora[config, "tar"].directory, tmp_path, options={"strict": True})
     assert not list(tmp_path.rglob("dataset_info.json"))
@@ -218,7 +218,7 @@ def test_an_image_in_both_splits_is_an_error_that_names_both_places(tmp_path: Pa
         build_here("p", tmp_path / "manual", tmp_path / "built")
 
 
-def test_what_else_is_in_a_folder_of_classes_is_said(tmp_path: Path):
+def test_stray_files_in_a_folder_of_classes_are_named(tmp_path: Path):
     make(tmp_path / "manual", "whole", "class tars")
     (tmp_path / "manual" / "tars" / "n01440764.tar.part").touch()
     (tmp_path / "manual" / "tars" / "README").touch()
@@ -268,7 +268,7 @@ def test_the_unpacked_archive_is_removed_once_the_dataset_is_built(
 
 
 @pytest.mark.parametrize("config", LAYOUTS)
-def test_a_build_that_fails_later_need_not_unpack_again(
+def test_a_failed_build_need_not_unpack_again(
     tmp_path: Path, config: str, monkeypatch: pytest.MonkeyPatch
 ):
     corpus = make(tmp_path / "manual", config, "folders")
@@ -284,7 +284,7 @@ def test_a_build_that_fails_later_need_not_unpack_again(
 
 
 @pytest.mark.parametrize("config", LAYOUTS)
-def test_an_archive_cut_off_names_itself_and_the_next_run_goes_on(
+def test_a_cut_off_archive_is_named_and_the_next_run_continues(
     tmp_path: Path, corpora, config: str
 ):
     corpus = make(tmp_path / "manual", config, "tar.gz")
@@ -301,7 +301,7 @@ def test_an_archive_cut_off_names_itself_and_the_next_run_goes_on(
     assert content(directory) == expected(corpora[config, "tar.gz"], config)
 
 
-def test_damage_inside_a_sound_gzip_file_names_the_archive_that_is_staged(tmp_path: Path):
+def test_damage_inside_a_sound_gzip_file_names_the_staged_archive(tmp_path: Path):
     make(tmp_path / "manual", "whole", "tar")
     plain = tmp_path / "manual" / "winter21_whole.tar"
     write_gzip(tmp_path / "manual" / "winter21_whole.tar.gz", plain.read_bytes()[:-20_000])
@@ -310,7 +310,7 @@ def test_damage_inside_a_sound_gzip_file_names_the_archive_that_is_staged(tmp_pa
         build_here("whole", tmp_path / "manual", tmp_path / "built")
 
 
-def test_no_room_to_unpack_is_said_with_numbers(
+def test_too_little_space_to_unpack_is_an_error_with_numbers(
     tmp_path: Path, corpora, monkeypatch: pytest.MonkeyPatch
 ):
     usage = shutil.disk_usage(tmp_path)._replace(free=10)

@@ -72,7 +72,7 @@ def test_a_file_without_lines_has_no_boxes(data: bytes):
         (b"PK\x03\x04 no text\n", "line 1: expected 5 columns"),
     ],
 )
-def test_what_is_not_a_box_is_an_error_that_says_where(data: bytes, message: str):
+def test_an_invalid_box_is_an_error_with_its_place(data: bytes, message: str):
     with pytest.raises(BoxFileError, match=message):
         tiny.train_boxes(data)
 
@@ -86,7 +86,7 @@ def test_what_is_not_a_box_is_an_error_that_says_where(data: bytes, message: str
         (b"val_0.JPEG n01443537 1 2 3 99\n", "line 1: expected whole numbers"),
     ],
 )
-def test_what_is_not_an_annotation_is_an_error_that_says_where(data: bytes, message: str):
+def test_an_invalid_annotation_is_an_error_with_its_place(data: bytes, message: str):
     with pytest.raises(BoxFileError, match=message):
         tiny.validation_boxes(data, is_class)
 
@@ -96,7 +96,7 @@ def test_a_file_larger_than_any_real_one_is_refused_before_it_is_read():
         tiny.train_boxes(bytes(tiny.MAX_BYTES + 1))
 
 
-def test_a_long_line_is_not_repeated_in_full():
+def test_a_long_line_is_quoted_in_part():
     with pytest.raises(BoxFileError) as caught:
         tiny.train_boxes(b"a" * 100_000)
     assert len(str(caught.value)) < 200
@@ -107,7 +107,7 @@ def test_a_box_becomes_its_pixels_divided_by_the_side():
     assert tiny.relative(box) == (32 / 64, 0, 62 / 64, 44 / 64)
 
 
-def test_a_min_greater_than_its_max_changes_places_with_it():
+def test_a_swapped_min_and_max_are_exchanged():
     assert tiny.relative(PixelBox(xmin=44, ymin=62, xmax=0, ymax=32)) == tiny.relative(
         PixelBox(xmin=0, ymin=32, xmax=44, ymax=62)
     )

@@ -113,7 +113,7 @@ def expected(split: maker.Split) -> dict[str, Stored]:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_a_build_holds_what_the_maker_has_put_in(built: Path, corpus: maker.Tiny, split: str):
+def test_a_build_holds_what_the_maker_put_in(built: Path, corpus: maker.Tiny, split: str):
     found = content(built, split)
     assert len(found) == SPLITS[split]
     assert found == expected(getattr(corpus, split))
@@ -129,7 +129,7 @@ def test_labels_are_positions_in_the_sorted_list_of_wnids(reading: Any):
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
-def test_boxes_are_where_the_maker_has_drawn_them(reading: Any, split: str):
+def test_boxes_are_where_the_maker_drew_them(reading: Any, split: str):
     for entry in reading.as_dataset(split=split).as_numpy_iterator():
         top, left, bottom, right = (entry["bbox"] * 64).astype(int)
         red, green, blue = np.moveaxis(entry["image"].astype(int), 2, 0)
@@ -139,7 +139,7 @@ def test_boxes_are_where_the_maker_has_drawn_them(reading: Any, split: str):
             assert np.concatenate(border).mean() > redness.mean() + 50, entry["file_name"]
 
 
-def test_a_greyscale_image_is_stored_as_it_is_and_read_with_three_channels(
+def test_a_greyscale_image_is_stored_unchanged_and_read_with_three_channels(
     reading: Any, built: Path
 ):
     name = "n01443537_1.JPEG"
@@ -231,14 +231,14 @@ def stage_without_words(directory: Path) -> Path:
         stage_without_words,
     ],
 )
-def test_the_same_records_come_out_of_every_layout(built: Path, tmp_path: Path, stage: Any):
+def test_every_layout_gives_the_same_records(built: Path, tmp_path: Path, stage: Any):
     directory = build_tiny(stage(tmp_path / "staged"), tmp_path / "data")
     assert everything(directory) == everything(built)
     assert recorded_splits(directory) == recorded_splits(built)
 
 
 @pytest.mark.parametrize("unpacked", [False, True])
-def test_an_index_that_is_kept_gives_the_same_dataset(tmp_path: Path, unpacked: bool):
+def test_a_kept_index_gives_the_same_dataset(tmp_path: Path, unpacked: bool):
     staged = maker.make_tiny_imagenet(tmp_path / "staged", unpacked=unpacked).path.parent
     first = build_tiny(staged, tmp_path / "a", scratch_dir=str(tmp_path / "scratch"))
     assert len(list((tmp_path / "scratch").rglob("*.index.arrow"))) == 3
@@ -246,7 +246,7 @@ def test_an_index_that_is_kept_gives_the_same_dataset(tmp_path: Path, unpacked: 
     assert everything(first) == everything(second)
 
 
-def test_an_annotation_that_is_corrected_after_a_build_is_used_by_the_next(tmp_path: Path):
+def test_the_next_build_uses_a_corrected_annotation(tmp_path: Path):
     corpus = maker.make_tiny_imagenet(tmp_path / "staged", unpacked=True)
     scratch = str(tmp_path / "scratch")
     build_tiny(tmp_path / "staged", tmp_path / "a", scratch_dir=scratch)
@@ -258,14 +258,14 @@ def test_an_annotation_that_is_corrected_after_a_build_is_used_by_the_next(tmp_p
 
 
 @pytest.mark.parametrize("unpacked", [False, True])
-def test_a_split_without_images_is_left_out_and_missed(tmp_path: Path, unpacked: bool):
+def test_a_split_without_images_is_omitted_and_reported(tmp_path: Path, unpacked: bool):
     staged = maker.make_tiny_imagenet(tmp_path / "staged", unpacked=unpacked, test=0).path.parent
     with pytest.warns(UserWarning, match=r"only a part.*images: .*test 0 of 10,000"):
         directory = build_tiny(staged, tmp_path / "data")
     assert [split["name"] for split in recorded_splits(directory)] == ["train", "validation"]
 
 
-def test_what_is_missing_is_said(corpus: maker.Tiny, tmp_path: Path):
+def test_missing_files_are_reported(corpus: maker.Tiny, tmp_path: Path):
     with pytest.warns(UserWarning, match="only a part") as caught:
         build_tiny(corpus.path.parent, tmp_path)
     [message] = [str(warning.message) for warning in caught if "only a part" in str(warning)]
@@ -274,7 +274,7 @@ def test_what_is_missing_is_said(corpus: maker.Tiny, tmp_path: Path):
 
 
 @pytest.mark.parametrize("unpacked", [False, True])
-def test_provenance_names_all_that_was_read(tmp_path: Path, unpacked: bool):
+def test_provenance_names_every_file_that_was_read(tmp_path: Path, unpacked: bool):
     path = maker.make_tiny_imagenet(tmp_path / "staged", unpacked=unpacked).path
     splits = json.loads((build_tiny(path.parent, tmp_path) / "provenance.json").read_text())[
         "splits"
@@ -310,7 +310,7 @@ def test_reading_as_supervised_gives_images_and_labels(built: Path, corpus: make
     assert found == sorted(stored.label for stored in expected(corpus.train).values())
 
 
-def test_it_shows_as_a_table(reading: Any):
+def test_it_can_be_shown_as_a_table(reading: Any):
     pytest.importorskip("pandas")
     for split, count in SPLITS.items():
         table = tfds.as_dataframe(reading.as_dataset(split=split), reading.info)
@@ -319,14 +319,14 @@ def test_it_shows_as_a_table(reading: Any):
         assert "<img" in table._repr_html_()
 
 
-def test_it_shows_as_a_figure(reading: Any):
+def test_it_can_be_shown_as_a_figure(reading: Any):
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("Agg")
     for split in SPLITS:
         assert tfds.show_examples(reading.as_dataset(split=split), reading.info) is not None
 
 
-def test_info_says_what_the_dataset_is_and_on_what_terms(reading: Any, built: Path):
+def test_info_describes_the_dataset_and_its_terms(reading: Any, built: Path):
     info = reading.info
     assert info.full_name == "tiny_imagenet/1.0.0"
     assert info.supervised_keys == ("image", "label")
@@ -337,7 +337,7 @@ def test_info_says_what_the_dataset_is_and_on_what_terms(reading: Any, built: Pa
     assert {split: info.splits[split].num_examples for split in SPLITS} == SPLITS
 
 
-def test_a_new_builder_of_this_name_is_this_one(tmp_path: Path):
+def test_the_name_gives_this_builder(tmp_path: Path):
     assert type(tfds.builder("tiny_imagenet", data_dir=tmp_path)) is Builder
 
 
@@ -347,7 +347,7 @@ def test_workers_need_neither_tensorflow_nor_tfds():
     assert run_python(code).strip() == "[]"
 
 
-def test_nothing_is_written_where_it_is_staged(tmp_path: Path):
+def test_nothing_is_written_to_manual_dir(tmp_path: Path):
     staged = maker.make_tiny_imagenet(tmp_path / "staged", unpacked=True).path
     before = sorted((path, path.stat().st_mtime_ns) for path in staged.rglob("*"))
     shutil.rmtree(build_tiny(staged, tmp_path / "data"))

@@ -52,7 +52,7 @@ def flip(archive: Path, name: str, at: int) -> int:
 @pytest.mark.parametrize(
     ("compression", "message"), [("stored", "expected the CRC-32"), ("deflated", "damaged")]
 )
-def test_a_flipped_bit_in_an_image_is_found_and_placed(
+def test_a_flipped_bit_in_an_image_is_found_and_located(
     tmp_path: Path, compression: maker.Compression, message: str
 ):
     path = maker.make_tiny_imagenet(tmp_path / "staged", compression=compression).path
@@ -87,7 +87,7 @@ def deflated(data: bytes) -> bytes:
         (b"", 10),
     ],
 )
-def test_deflated_data_that_lie_about_their_size_are_refused(packed: bytes, size: int):
+def test_deflated_data_with_a_false_size_is_refused(packed: bytes, size: int):
     with pytest.raises(ValueError, match="damaged"):
         zip_archives.member_bytes(packed, size=size, crc=0, deflated=True)
 
@@ -160,7 +160,7 @@ def test_a_damaged_archive_gives_an_error_or_the_same_examples(tmp_path: Path):
     assert all(ARCHIVE in sentence and sentence.isprintable() for sentence in refusals)
 
 
-def test_a_build_of_a_damaged_archive_ends_with_a_sentence_or_the_same_dataset(tmp_path: Path):
+def test_a_damaged_archive_gives_one_sentence_or_the_same_dataset(tmp_path: Path):
     archive = small_archive()
     (tmp_path / ARCHIVE).write_bytes(archive)
     assert build(tmp_path, tmp_path / "data").status == 0

@@ -40,7 +40,7 @@ def names_built(data_dir: Path, split: str) -> list[str]:
     return sorted(found)
 
 
-def test_an_empty_directory_is_refused_with_all_that_was_looked_for(tmp_path: Path):
+def test_an_empty_directory_is_refused_with_all_expected_names(tmp_path: Path):
     (tmp_path / "empty").mkdir()
     sentence = refused(tmp_path / "empty", tmp_path / "data")
     assert "nothing of tiny_imagenet is staged" in sentence
@@ -49,7 +49,7 @@ def test_an_empty_directory_is_refused_with_all_that_was_looked_for(tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["nowhere", "file"])
-def test_a_manual_dir_that_is_none_is_refused(tmp_path: Path, name: str):
+def test_a_missing_manual_dir_is_refused(tmp_path: Path, name: str):
     (tmp_path / "file").touch()
     assert f"manual_dir {tmp_path / name}" in refused(tmp_path / name, tmp_path / "data")
 
@@ -118,7 +118,7 @@ def test_an_archive_without_a_class_list_is_refused(tmp_path: Path):
         "notes.txt",
     ],
 )
-def test_what_does_not_belong_is_named(tmp_path: Path, unpacked: bool, name: str):
+def test_a_stray_file_is_named(tmp_path: Path, unpacked: bool, name: str):
     staged_there = stage(tmp_path / "staged", unpacked, {f"{ROOT}/{name}": b"something"})
     sentence = refused(staged_there, tmp_path / "data")
     named = name
@@ -167,7 +167,7 @@ BOTH = f"{FIRST}n01443537_1.JPEG\t1\t2\t3\t4\n"
         (bytes((16 << 20) + 1), "expected at most 16,777,216 bytes, found 16,777,217"),
     ],
 )
-def test_a_file_of_boxes_that_does_not_fit_its_images_is_named(
+def test_a_box_file_that_does_not_match_its_images_is_named(
     tmp_path: Path, unpacked: bool, content: bytes | None, message: str
 ):
     sentence = refused(stage(tmp_path / "staged", unpacked, {BOXES: content}), tmp_path / "data")
@@ -192,7 +192,7 @@ def annotation(number: int, wnid: str = "n03444034") -> str:
         (annotation(0).replace("62", "62.0"), "expected whole numbers from 0 to 64, found '62.0'"),
     ],
 )
-def test_annotations_that_do_not_fit_the_images_are_named(
+def test_annotations_that_do_not_match_the_images_are_named(
     tmp_path: Path, unpacked: bool, content: str | None, message: str
 ):
     data = None if content is None else content.encode()
@@ -201,7 +201,7 @@ def test_annotations_that_do_not_fit_the_images_are_named(
 
 
 @either_way
-def test_an_image_that_is_missing_is_named(tmp_path: Path, unpacked: bool):
+def test_a_missing_image_is_named(tmp_path: Path, unpacked: bool):
     sentence = refused(stage(tmp_path / "staged", unpacked, {IMAGE: None}), tmp_path / "data")
     assert_matches(sentence, "has a line for 'n01443537_1.JPEG', but there is no such image")
 
@@ -223,7 +223,7 @@ BAD_IMAGES = {
 
 @either_way
 @pytest.mark.parametrize("kind", BAD_IMAGES)
-def test_a_bad_image_is_named_or_left_out(tmp_path: Path, unpacked: bool, kind: str):
+def test_a_bad_image_is_named_or_skipped(tmp_path: Path, unpacked: bool, kind: str):
     data, message = BAD_IMAGES[kind]
     staged_there = stage(tmp_path / "staged", unpacked, {IMAGE: data})
     sentence = refused(staged_there, tmp_path / "data")
@@ -265,7 +265,7 @@ def test_strict_refuses_a_part(tmp_path: Path, unpacked: bool):
     assert_matches(sentence, "only a part of Tiny ImageNet .*194 of the 200 classes.*--strict")
 
 
-def test_an_unpacked_image_that_changes_after_the_index_was_made_is_named(tmp_path: Path):
+def test_an_unpacked_image_that_changes_after_indexing_is_named(tmp_path: Path):
     stage(tmp_path / "staged", True)
     with LocalWorkers(1) as workers:
         room = BuildContext(tmp_path / "scratch", BuildOptions(), workers)

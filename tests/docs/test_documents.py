@@ -18,7 +18,7 @@ README = (ROOT / "README.md").read_text()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
-def test_links_lead_somewhere(document: Path) -> None:
+def test_links_resolve(document: Path) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)]+)\)", document.read_text()):
         path, _, anchor = target.partition("#")
         page = document.parent / path if path else document
@@ -26,7 +26,7 @@ def test_links_lead_somewhere(document: Path) -> None:
         assert not anchor or page.suffix != ".md" or anchor in anchors(page), target
 
 
-def test_every_option_in_a_command_is_there() -> None:
+def test_every_option_in_a_command_exists() -> None:
     """Of our own program; a command ends at the end of its line, unless that is continued."""
     known = {
         command: set(re.findall(r"--[a-z][a-z-]+", run_cli(command, "--help").stdout))
@@ -51,7 +51,7 @@ def test_the_readme_is_short_and_has_its_two_commands() -> None:
 
 
 @pytest.mark.parametrize("page", [page for page in DECISIONS if page.stem != "index"], ids=name_of)
-def test_a_decision_says_why_and_what_follows(page: Path) -> None:
+def test_a_decision_gives_its_reason_and_consequences(page: Path) -> None:
     headings = re.findall(r"^## (.+)$", page.read_text(), re.MULTILINE)
     assert headings == ["Context", "Decision", "Measured", "Consequences"]
     index = (page.parent / "index.md").read_text()

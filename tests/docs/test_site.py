@@ -30,7 +30,7 @@ HOOKS = _hooks()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
-def test_what_is_generated_can_be(document: Path) -> None:
+def test_every_generated_part_of_a_page_has_content(document: Path) -> None:
     for name in re.findall(r"<!-- generated: (.+) -->", document.read_text()):
         assert HOOKS.generated(name).strip(), name
 

@@ -477,7 +477,7 @@ def a_patch_with_an_image_twice(path: Path) -> tuple[Place, str]:
     "stage",
     [pytest.param(stage, id=name) for name, stage in FAULTS.items()],
 )
-def test_a_fault_is_named_and_nothing_is_published(stage: Fault, tmp_path: Path) -> None:
+def test_a_build_names_a_fault_and_publishes_nothing(stage: Fault, tmp_path: Path) -> None:
     where, said = stage(tmp_path / "staged")
     sentence = refused(build(tmp_path / "staged", tmp_path / "built"), tmp_path / "built")
     assert sentence.startswith(str(where))
@@ -501,7 +501,7 @@ only_patch = dataclasses.replace(staged(), train={}, validation=[], test=[])
         pytest.param(lambda path: only_patch.write(path), id="patch_alone"),
     ],
 )
-def test_nothing_staged_is_an_error_that_lists_what_was_looked_for(
+def test_an_empty_manual_dir_is_an_error_that_lists_the_expected_names(
     make: Callable[[Path], object], tmp_path: Path
 ) -> None:
     manual_dir = tmp_path / "staged"
@@ -515,7 +515,7 @@ def test_nothing_staged_is_an_error_that_lists_what_was_looked_for(
         assert "must be the directory that holds the archives" in sentence
 
 
-def test_a_patch_without_the_test_archive_is_not_used_and_the_test_split_is_said_to_be_missing(
+def test_a_patch_without_the_test_archive_is_ignored_and_the_test_split_reported_missing(
     tmp_path: Path,
 ) -> None:
     dataclasses.replace(staged(), test=[]).write(tmp_path / "staged")
@@ -526,7 +526,7 @@ def test_a_patch_without_the_test_archive_is_not_used_and_the_test_split_is_said
 
 
 @pytest.mark.parametrize("what", ["other_case", "a_link_to_nothing", "a_directory"])
-def test_whatever_has_the_name_of_the_patch_is_not_left_out(tmp_path: Path, what: str) -> None:
+def test_anything_with_the_patchs_name_is_read_or_refused(tmp_path: Path, what: str) -> None:
     patch = staged().write(tmp_path / "staged") / PATCH
     patched = build(tmp_path / "staged", tmp_path / "patched")
     assert patched.status == 0
@@ -598,7 +598,7 @@ def grow_last_image(archive: Path, size: int) -> None:
 
 @pytest.mark.parametrize("aligned", [True, False], ids=["at_a_members_end", "inside_an_image"])
 @pytest.mark.parametrize("where", ["validation", "inner"])
-def test_a_hole_up_to_the_end_never_gives_fewer_images(
+def test_a_hole_up_to_the_end_never_loses_images_silently(
     where: str, aligned: bool, tmp_path: Path
 ) -> None:
     """As a copy into a preallocated file that broke off; the size tells only for some archives."""
@@ -622,7 +622,7 @@ def test_a_hole_up_to_the_end_never_gives_fewer_images(
 
 
 @pytest.mark.parametrize("which", [VAL, "."])
-def test_what_may_not_be_read_is_an_error(which: str, open_path: Path) -> None:
+def test_an_unreadable_archive_is_an_error(which: str, open_path: Path) -> None:
     manual_dir = staged().write(open_path / "staged")
     (open_path / "built").mkdir()
     (open_path / "built").chmod(0o777)

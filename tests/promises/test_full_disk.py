@@ -106,7 +106,7 @@ def use_inodes(path: Path, left: int) -> str:
 # --- full ------------------------------------------------------------------------------------
 
 
-def test_a_disk_that_fills_up_at_any_stage(
+def test_a_build_resumes_after_the_disk_fills_up_at_any_stage(
     forks: Server, small: Path, expected: dict, mounted: Callable[[str], Path]
 ) -> None:
     """In a shard, a mark, the metadata: all is kept that is finished, and gone on with."""
@@ -140,7 +140,7 @@ def test_a_disk_that_fills_up_at_any_stage(
     assert len(failed) > 4, failed
 
 
-def test_a_disk_without_inodes_at_any_stage(
+def test_a_build_resumes_after_inodes_run_out_at_any_stage(
     forks: Server, small: Path, expected: dict, mounted: Callable[[str], Path]
 ) -> None:
     path = mounted(f"size={SIZE},nr_inodes=120")
@@ -162,7 +162,7 @@ def test_a_disk_without_inodes_at_any_stage(
 
 
 @pytest.mark.parametrize("pages", [0, 5, 14])
-def test_workers_and_other_formats_on_a_full_disk(
+def test_workers_and_other_formats_survive_a_full_disk(
     pages: int,
     file_format: str,
     forks: Server,
@@ -183,7 +183,7 @@ def test_workers_and_other_formats_on_a_full_disk(
     )
 
 
-def test_a_dataset_that_is_there_outlives_a_full_disk(
+def test_an_existing_dataset_survives_a_full_disk(
     forks: Server, small: Path, mounted: Callable[[str], Path]
 ) -> None:
     path = mounted(f"size={SIZE}")
@@ -195,7 +195,7 @@ def test_a_dataset_that_is_there_outlives_a_full_disk(
 
 
 @pytest.mark.parametrize("pages", range(6))
-def test_a_disk_that_is_full_before_it_begins(
+def test_a_disk_that_is_full_beforehand_is_one_error(
     pages: int, forks: Server, small: Path, mounted: Callable[[str], Path], tmp_path: Path
 ) -> None:
     """Even the lock cannot be made. An index that cannot be kept is no reason to fail."""
@@ -210,7 +210,7 @@ def test_a_disk_that_is_full_before_it_begins(
 # --- asked before ----------------------------------------------------------------------------
 
 
-def test_too_little_space_is_found_out_before_anything_is_written(
+def test_too_little_space_is_reported_before_anything_is_written(
     forks: Server, small: Path, mounted: Callable[[str], Path]
 ) -> None:
     path = mounted("size=8m")
@@ -225,7 +225,7 @@ def test_too_little_space_is_found_out_before_anything_is_written(
     assert everything(data_dir) == []
 
 
-def test_too_few_inodes_are_found_out_before_anything_is_written(
+def test_too_few_inodes_are_reported_before_anything_is_written(
     forks: Server, small: Path, mounted: Callable[[str], Path]
 ) -> None:
     path = mounted(f"size={SIZE},nr_inodes=40")
@@ -239,7 +239,7 @@ def test_too_few_inodes_are_found_out_before_anything_is_written(
     assert not any("record-" in change for change in ended.changes)
 
 
-def test_what_is_finished_needs_no_space_again(
+def test_finished_shards_need_no_space_again(
     forks: Server, tmp_path: Path, mounted: Callable[[str], Path]
 ) -> None:
     """Only what is still to be written is asked for."""
@@ -270,7 +270,7 @@ def test_what_is_finished_needs_no_space_again(
     assert forks.run(argv, data_dir).status == 0
 
 
-def test_a_full_scratch_directory_is_no_reason_to_fail(
+def test_a_full_scratch_directory_does_not_fail_a_build(
     forks: Server, small: Path, expected: dict, tmp_path: Path, mounted: Callable[[str], Path]
 ) -> None:
     """An index that cannot be kept is made again the next time."""
@@ -285,7 +285,7 @@ def test_a_full_scratch_directory_is_no_reason_to_fail(
         shutil.rmtree(scratch / f"imagenet_builders-{os.getuid()}", ignore_errors=True)
 
 
-def test_a_scratch_directory_too_small_for_what_must_be_unpacked(
+def test_a_scratch_directory_too_small_to_unpack_into_is_one_error(
     forks: Server, tmp_path: Path, mounted: Callable[[str], Path]
 ) -> None:
     from support.paths import ROOT
@@ -311,7 +311,7 @@ def test_a_scratch_directory_too_small_for_what_must_be_unpacked(
 
 @pytest.mark.parametrize("processes", [False, True], ids=["here", "workers"])
 @pytest.mark.parametrize("limit", [64, 1700, 3000, 5000])
-def test_a_limit_on_the_size_of_files(
+def test_a_limit_on_file_sizes_is_one_error(
     limit: int,
     processes: bool,
     file_format: str,
@@ -339,7 +339,7 @@ def test_a_limit_on_the_size_of_files(
 
 
 @pytest.mark.parametrize("limit", [256, 40, 24])
-def test_a_limit_on_open_files(
+def test_a_limit_on_open_files_is_one_error_or_none(
     limit: int, forks: Server, small: Path, tmp_path: Path, expected: dict
 ) -> None:
     data_dir = tmp_path / "built"
@@ -397,7 +397,7 @@ def failing(call: str, number: int, error: str) -> str:
         ("chmod", "EIO", "Input/output error; the storage reported an error"),
     ],
 )
-def test_an_error_of_the_storage_at_any_call(
+def test_a_storage_error_at_any_call_is_one_error(
     call: str, error: str, said: str, forks: Server, small: Path, expected: dict, tmp_path: Path
 ) -> None:
     """One sentence, or no harm done; nothing that is wrong is published, and it can be gone on."""
@@ -424,7 +424,7 @@ def test_an_error_of_the_storage_at_any_call(
 # --- not to be written to --------------------------------------------------------------------
 
 
-def test_a_file_system_mounted_read_only(
+def test_a_read_only_target_is_one_error(
     forks: Server, small: Path, mounted: Callable[[str], Path]
 ) -> None:
     path = mounted(f"size={SIZE}")
@@ -439,7 +439,7 @@ def test_a_file_system_mounted_read_only(
     assert "Read-only file system; the file system is mounted read-only" in sentence
 
 
-def test_a_dataset_on_a_file_system_mounted_read_only_is_there(
+def test_a_dataset_on_a_read_only_file_system_is_found(
     forks: Server, small: Path, mounted: Callable[[str], Path]
 ) -> None:
     path = mounted(f"size={SIZE}")
@@ -455,7 +455,7 @@ def test_a_dataset_on_a_file_system_mounted_read_only_is_there(
     assert [each.name for each in (data_dir / HOME).iterdir()] == ["5.1.0"]
 
 
-def test_a_source_mounted_read_only(
+def test_archives_on_a_read_only_file_system_build(
     forks: Server, expected: dict, tmp_path: Path, mounted: Callable[[str], Path]
 ) -> None:
     manual_dir = staged().write(mounted(f"size={SIZE}"))
@@ -467,7 +467,7 @@ def test_a_source_mounted_read_only(
 
 
 @pytest.mark.parametrize("which", ["dataset", "version's parent"])
-def test_a_directory_that_may_not_be_written_to(which: str, open_path: Path) -> None:
+def test_a_target_without_write_permission_is_one_error(which: str, open_path: Path) -> None:
     manual_dir = staged().write(open_path / "staged")
     data_dir = open_path / "built"
     (data_dir / HOME).mkdir(parents=True)
@@ -483,7 +483,7 @@ def test_a_directory_that_may_not_be_written_to(which: str, open_path: Path) -> 
     assert "Permission denied; you may not write there" in sentence
 
 
-def test_a_dataset_of_somebody_else_is_there(open_path: Path) -> None:
+def test_a_dataset_of_another_user_is_found(open_path: Path) -> None:
     """With debris that only its owner may remove."""
     if os.getuid() != 0:
         pytest.skip("only root may become somebody else")

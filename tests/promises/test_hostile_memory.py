@@ -27,7 +27,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     "name",
     [pytest.param(name, marks=[pytest.mark.slow] * bomb.slow) for name, bomb in BOMBS.items()],
 )
-def test_what_claims_to_be_huge_takes_little_memory(name: str, server: Server, tmp_path: Path):
+def test_a_bomb_takes_little_memory(name: str, server: Server, tmp_path: Path):
     bomb = BOMBS[name]
     bomb.stage(tmp_path / "staged")
     where = [f"--manual-dir={tmp_path / 'staged'}", f"--data-dir={tmp_path / 'data'}"]

@@ -92,7 +92,7 @@ def test_workers_list_many_class_folders(
 
 
 @pytest.mark.parametrize("kind", ["folders", "squashfs", "webdataset", "tfrecord", "class-tars"])
-def test_any_kind_may_be_asked_for(
+def test_source_selects_any_staged_kind(
     kind: str,
     reference: Callable[[str, type], Path],
     tmp_path: Path,
@@ -142,9 +142,7 @@ def boxes_by_name(directory: Path) -> dict[str, np.ndarray]:
     return found
 
 
-def test_boxes_in_the_records_of_slim_come_along(
-    reference: Callable[[str, type], Path], tmp_path: Path
-):
+def test_boxes_in_slim_records_are_kept(reference: Callable[[str, type], Path], tmp_path: Path):
     pics = pictures("imagenet2012_localization")
     whole = reference("imagenet2012_localization", localization.Builder)
     expected = boxes_by_name(whole)
@@ -159,14 +157,16 @@ def test_boxes_in_the_records_of_slim_come_along(
 
 
 @pytest.mark.parametrize("site", ["nibi", "nibi_unpacked", "hyak", "class_archives"])
-def test_dogs_are_found_too(site: str, reference: Callable[[str, type], Path], tmp_path: Path):
+def test_dogs_are_found_in_every_layout(
+    site: str, reference: Callable[[str, type], Path], tmp_path: Path
+):
     SITES[site](tmp_path / "staged", pictures("imagenet2012_dogs"))
     found = built(dogs.Builder, tmp_path / "staged", tmp_path / "built")
     assert files(found, "train") == files(reference("imagenet2012_dogs", dogs.Builder), "train")
 
 
 @pytest.mark.parametrize("site", sorted(REENCODED))
-def test_recipes_say_that_images_were_encoded_anew(site: str, tmp_path: Path):
+def test_provenance_says_that_images_were_reencoded(site: str, tmp_path: Path):
     from imagenet_builders.plan.context import BuildContext
     from imagenet_builders.run.local import LocalWorkers
 
@@ -182,7 +182,7 @@ def test_recipes_say_that_images_were_encoded_anew(site: str, tmp_path: Path):
     assert "encoded anew" not in validation.layout  # None of them is CMYK or PNG.
 
 
-def test_all_of_nibis_tree_is_built_at_once(tmp_path: Path):
+def test_nibis_whole_tree_builds_at_once(tmp_path: Path):
     staged = layouts_corpus.nibi_family(tmp_path / "staged")
     before = snapshot(staged)
     arguments = ["--data-dir", str(tmp_path / "nibi"), "--workers", "1"]

@@ -92,7 +92,7 @@ def choices(outcome: Outcome) -> dict[str, str]:
         ("validation/n02105855/n02105855_1.JPEG", "only images such as ILSVRC2012_val_00000001"),
     ],
 )
-def test_what_does_not_belong_in_a_class_folder_is_named(folders: Path, path: str, said: str):
+def test_a_stray_file_in_a_class_folder_is_named(folders: Path, path: str, said: str):
     write(folders, {path: b""})
     sentence = refused(folders)
     assert said in sentence
@@ -100,7 +100,7 @@ def test_what_does_not_belong_in_a_class_folder_is_named(folders: Path, path: st
     assert str(folders / place) in sentence
 
 
-def test_what_lies_beside_class_folders_is_passed_over_or_refused(folders: Path):
+def test_files_beside_class_folders_are_ignored_or_refused(folders: Path):
     write(folders, {"train/.DS_Store": b"", "train/README": b""})
     sentence = refused(folders, "--strict")
     assert f"{folders}/train holds what is not one of its class folders: '.DS_Store', 'README'" in (
@@ -122,7 +122,7 @@ def test_a_class_folder_that_is_a_link_to_nothing_is_refused(folders: Path):
     assert "it is a link to '/elsewhere/n01443537', which is not there" in sentence
 
 
-def test_an_image_that_is_there_twice_is_refused_with_both_places(folders: Path):
+def test_a_duplicate_image_is_refused_with_both_places(folders: Path):
     write(folders / "train" / TENCH, {f"{TENCH}_2.jpg": picture("another")})
     sentence = refused(folders)
     assert f"'{folders}/train/{TENCH}/{TENCH}_2.jpg'" in sentence
@@ -130,7 +130,7 @@ def test_an_image_that_is_there_twice_is_refused_with_both_places(folders: Path)
     assert f"'{folders}/train/{TENCH}/{TENCH}_2.JPEG'" in sentence
 
 
-def test_a_copy_that_is_not_whole_is_said_to_be_so(folders: Path):
+def test_an_incomplete_copy_is_reported_as_such(folders: Path):
     sentence = refused(folders, "--strict")
     assert "expected the official 1,281,167 images of train, found 3" in sentence
     assert f"{TENCH} has 2 of 1,300" in sentence
@@ -164,7 +164,7 @@ def test_links_case_and_other_endings_do_not_matter(folders: Path, tmp_path: Pat
         assert same.read_bytes() == shard.read_bytes()
 
 
-def test_a_damaged_image_is_named_by_its_own_path(folders: Path):
+def test_a_damaged_image_is_named_by_its_path(folders: Path):
     path = folders / "train" / TENCH / f"{TENCH}_2.JPEG"
     path.write_bytes(path.read_bytes()[:-100])
     assert f"{path}, member '{TENCH}_2.JPEG', at byte 0: " in refused(folders)
@@ -174,7 +174,7 @@ def test_a_damaged_image_is_named_by_its_own_path(folders: Path):
 
 
 @pytest.mark.parametrize("what", ["train", f"train/{TENCH}", f"train/{TENCH}/{TENCH}_2.JPEG"])
-def test_what_may_not_be_read_is_named_with_the_likely_reason(
+def test_an_unreadable_file_is_named_with_the_likely_cause(
     open_path: Path, what: str
 ):  # The fixture.
     manual_dir = write(open_path / "staged" / "train", in_classes(TRAIN)).parent
@@ -194,7 +194,7 @@ def test_what_may_not_be_read_is_named_with_the_likely_reason(
     "name",
     ["train.sqsh", "imagenet1k-train-0000.tar", "train-00000-of-00001", f"train/{TENCH}.tar"],
 )
-def test_archives_that_may_not_be_read_are_named_with_the_likely_reason(
+def test_unreadable_archives_are_named_with_the_likely_cause(
     open_path: Path,  # The fixture.
     name: str,
 ):
@@ -241,7 +241,7 @@ def test_a_list_decides_what_is_in_a_folder(folders: Path):
         (b"n02125311/n01440764_7.JPEG", "n02125311/n01440764_7.JPEG' is in the list"),
     ],
 )
-def test_a_list_that_is_not_of_the_images_is_refused(folders: Path, text: bytes, said: str):
+def test_a_list_of_other_files_is_refused(folders: Path, text: bytes, said: str):
     (folders / "train_files.txt").write_bytes(text)
     sentence = refused(folders)
     assert said in sentence
@@ -258,7 +258,7 @@ def test_a_list_in_the_folder_is_read_like_one_beside_it(folders: Path):
     assert provenance(folders.parent / "built")["train"]["examples"] == 3
 
 
-def test_an_image_that_is_in_a_list_twice_is_the_fault_of_the_list(folders: Path):
+def test_an_image_listed_twice_is_an_error_of_the_list(folders: Path):
     layouts_corpus.write_list(folders / "train", "relative")
     path = folders / "train_files.txt"
     path.write_text(path.read_text() * 2)
@@ -316,7 +316,7 @@ def test_a_damaged_record_is_an_error_when_its_image_is_read(tmp_path: Path, dam
         ),
     ],
 )
-def test_what_does_not_belong_in_a_squashfs_image_is_named(
+def test_a_stray_file_in_a_squashfs_image_is_named(
     tmp_path: Path, files: dict[str, bytes], said: str
 ):
     (tmp_path / "staged").mkdir()
@@ -327,7 +327,7 @@ def test_what_does_not_belong_in_a_squashfs_image_is_named(
     assert f"{tmp_path}/staged/train.sqsh, member {member!r}" in sentence
 
 
-def test_what_lies_beside_class_folders_in_a_squashfs_image_is_passed_over(tmp_path: Path):
+def test_files_beside_class_folders_in_a_squashfs_image_are_ignored(tmp_path: Path):
     (tmp_path / "staged").mkdir()
     beside = {"README.md": b"", "train_files.txt": b"n01440764/n01440764_7.JPEG"}
     layouts_corpus.write_squashfs(tmp_path / "staged" / "train.sqsh", in_classes(TRAIN) | beside)
@@ -344,7 +344,7 @@ def test_what_lies_beside_class_folders_in_a_squashfs_image_is_passed_over(tmp_p
 
 
 @pytest.mark.parametrize("names", [("training", "testing"), ("ILSVRC2012-Train", "imagenet_TEST")])
-def test_squashfs_images_are_found_under_the_names_that_sites_give(
+def test_squashfs_images_are_found_under_the_names_sites_use(
     tmp_path: Path, names: tuple[str, str]
 ):
     (tmp_path / "staged").mkdir()
@@ -355,7 +355,7 @@ def test_squashfs_images_are_found_under_the_names_that_sites_give(
     assert set(provenance(tmp_path / "built")) == {"train", "test"}
 
 
-def test_a_squashfs_image_of_less_is_not_taken_for_the_split(tmp_path: Path):
+def test_a_squashfs_image_of_a_subset_is_not_taken_for_the_split(tmp_path: Path):
     root = tmp_path / "staged"
     root.mkdir()
     some = {name: data for name, data in TRAIN.items() if name.startswith(COUGAR)}
@@ -368,7 +368,7 @@ def test_a_squashfs_image_of_less_is_not_taken_for_the_split(tmp_path: Path):
 
 
 @pytest.mark.parametrize("moved", [1, 2])
-def test_images_half_of_which_are_moved_into_class_folders_are_refused(folders: Path, moved: int):
+def test_a_folder_only_half_sorted_into_class_folders_is_refused(folders: Path, moved: int):
     root = folders / "validation"
     for path in sorted(root.rglob("*.JPEG"))[moved:]:
         path.rename(root / path.name)
@@ -387,7 +387,7 @@ def test_a_link_in_a_squashfs_image_is_refused(tmp_path: Path):
     assert "a symlink where only plain files belong" in refused(tmp_path / "staged")
 
 
-def test_class_archives_beside_what_they_unpack_to_are_read(tmp_path: Path):
+def test_class_archives_beside_their_unpacked_folders_are_read(tmp_path: Path):
     layouts_corpus.write_class_tars(tmp_path / "staged" / "train", TRAIN)
     write(tmp_path / "staged" / "train", {"checksums.md5": b""})
     outcome = built(tmp_path / "staged")
@@ -396,7 +396,7 @@ def test_class_archives_beside_what_they_unpack_to_are_read(tmp_path: Path):
 
 
 @pytest.mark.parametrize("unpacked", [(TENCH,), (TENCH, COUGAR)])
-def test_class_archives_are_read_where_no_more_of_them_are_unpacked(
+def test_class_archives_are_read_unless_more_classes_are_unpacked(
     tmp_path: Path, unpacked: tuple[str, ...]
 ):
     root = tmp_path / "staged" / "train"
@@ -410,7 +410,7 @@ def test_class_archives_are_read_where_no_more_of_them_are_unpacked(
     assert provenance(tmp_path / "built")["train"]["examples"] == 3
 
 
-def test_folders_are_read_where_only_some_class_archives_are_left(tmp_path: Path):
+def test_folders_are_read_where_only_some_class_archives_remain(tmp_path: Path):
     root = tmp_path / "staged" / "train"
     write(root, in_classes(TRAIN))
     some = {name: data for name, data in TRAIN.items() if name.startswith(TENCH)}
@@ -432,7 +432,7 @@ def test_folders_are_read_where_only_some_class_archives_are_left(tmp_path: Path
 # --- the choice -----------------------------------------------------------------------------------
 
 
-def test_a_patch_beside_a_folder_of_test_images_is_said_to_be_left_alone(folders: Path):
+def test_a_patch_beside_a_folder_of_test_images_is_reported_unused(folders: Path):
     corpus = staged()
     write(folders / "test", {str(name): data for name, data in corpus.test})
     corpus.train, corpus.validation, corpus.test = {}, [], []
@@ -443,7 +443,7 @@ def test_a_patch_beside_a_folder_of_test_images_is_said_to_be_left_alone(folders
     assert said.endswith(f"without {PATCH}, which is for the test archive")
 
 
-def test_archives_are_preferred_to_folders_and_said_to_be(folders: Path):
+def test_archives_are_preferred_to_folders_with_a_message(folders: Path):
     staged().write(folders)
     outcome = built(folders)
     assert choices(outcome) == {
@@ -454,22 +454,20 @@ def test_archives_are_preferred_to_folders_and_said_to_be(folders: Path):
     }
 
 
-def test_a_kind_that_is_not_staged_is_refused_with_those_that_are(folders: Path):
+def test_an_unstaged_kind_is_refused_with_the_staged_ones_listed(folders: Path):
     staged().write(folders)
     sentence = refused(folders, "--source", "squashfs")
     assert "is staged as squashfs, only as folders, tar" in sentence
 
 
-def test_a_split_that_is_not_staged_as_the_kind_asked_for_is_said_to_be_missing(folders: Path):
+def test_a_split_not_staged_as_the_requested_kind_is_reported_missing(folders: Path):
     staged().write(folders)
     outcome = built(folders, "--source", "folders")
     assert set(provenance(folders.parent / "built")) == {"train", "validation"}
     assert "split test will be missing: it is not staged as folders, only as" in outcome.err
 
 
-def test_the_source_may_be_asked_for_in_the_environment(
-    folders: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_the_environment_may_select_the_source(folders: Path, monkeypatch: pytest.MonkeyPatch):
     staged().write(folders)
     monkeypatch.setenv("IMAGENET_BUILDERS_SOURCE", "folders")
     built(folders)
@@ -497,7 +495,7 @@ def test_tiny_imagenet_is_not_taken_for_imagenet(tmp_path: Path):
         ({"n01440764/n01440764_99.xml": b""}, "this is not an annotation that can be read"),
     ],
 )
-def test_what_is_no_annotation_is_named(tmp_path: Path, change: dict[str, bytes], said: str):
+def test_an_invalid_annotation_is_named(tmp_path: Path, change: dict[str, bytes], said: str):
     layouts_corpus.kaggle(tmp_path / "staged", layouts_corpus.pictures("imagenet2012_localization"))
     notes = tmp_path / "staged" / "ILSVRC" / "Annotations" / "CLS-LOC" / "train"
     write(notes, change)
@@ -518,7 +516,7 @@ def test_what_is_no_annotation_is_named(tmp_path: Path, change: dict[str, bytes]
         ("imagenet21k_winter21/whole", "winter21_whole.tar.gz"),
     ],
 )
-def test_an_archive_of_another_dataset_that_may_not_be_read_is_named(
+def test_an_unreadable_archive_of_another_dataset_is_named(
     open_path: Path,  # The fixture.
     dataset: str,
     archive: str,

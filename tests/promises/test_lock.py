@@ -35,7 +35,7 @@ WITHOUT_LINKS = (
 
 @pytest.mark.parametrize("builders", [2, 4])
 @pytest.mark.parametrize("first", ["", WITHOUT_LINKS], ids=["links", "no_links"])
-def test_of_builders_at_once_one_builds(
+def test_one_of_several_simultaneous_builds_does_the_work(
     builders: int, first: str, forks: Server, small: Path, data_dir: Path, expected: dict
 ) -> None:
     argv = build_arguments(small, data_dir, *SHARDS, "--workers", "2")
@@ -96,7 +96,7 @@ def replaced_at_once(
     return waiting.wait(), (data_dir / DATASET).stat().st_ino != there
 
 
-def test_who_waits_to_replace_a_dataset_finds_it_replaced(
+def test_a_waiting_overwrite_finds_the_dataset_replaced(
     forks: Server, small: Path, data_dir: Path, expected: dict
 ) -> None:
     argv = build_arguments(small, data_dir, *SHARDS)
@@ -128,7 +128,7 @@ def test_who_waits_to_replace_a_dataset_finds_it_replaced(
     ],
     ids=lambda options: options[0],
 )
-def test_who_waits_for_something_else_builds_it(
+def test_a_waiter_with_another_request_builds_afterwards(
     options: tuple[str, str], forks: Server, small: Path, data_dir: Path
 ) -> None:
     argv = build_arguments(small, data_dir)
@@ -142,7 +142,7 @@ def test_who_waits_for_something_else_builds_it(
     assert content(data_dir / DATASET) == content(again / DATASET)
 
 
-def test_who_waits_while_the_sources_change_builds_from_the_new_ones(
+def test_a_waiter_builds_from_sources_that_changed_meanwhile(
     forks: Server, data_dir: Path, tmp_path: Path
 ) -> None:
     corpus = staged()
@@ -160,7 +160,7 @@ def test_who_waits_while_the_sources_change_builds_from_the_new_ones(
     assert recorded(data_dir)["validation"]["examples"] == len(corpus.validation)
 
 
-def test_who_waits_does_not_take_over_that_images_were_skipped(
+def test_a_waiter_does_not_accept_a_dataset_with_skipped_images(
     forks: Server, data_dir: Path, tmp_path: Path
 ) -> None:
     corpus = staged()
@@ -188,7 +188,7 @@ def is_running(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
-def test_who_waits_says_for_whom_and_finds_it_done(
+def test_a_waiter_names_the_holder_and_finds_the_dataset_done(
     held: Held, forks: Server, small: Path, data_dir: Path, expected: dict
 ) -> None:
     second = forks.start(build_arguments(small, data_dir, *SHARDS), data_dir, first=OFTEN)
@@ -206,7 +206,7 @@ def test_who_waits_says_for_whom_and_finds_it_done(
     assert differences(data_dir, expected) == []
 
 
-def test_who_waits_for_what_is_not_wanted_says_so(
+def test_a_waiter_explains_that_the_other_build_is_not_wanted(
     held: Held, forks: Server, small: Path, data_dir: Path, expected: dict
 ) -> None:
     """What was built meanwhile is there, but in another format; as if it had always been."""
@@ -223,7 +223,7 @@ def test_who_waits_for_what_is_not_wanted_says_so(
     assert differences(data_dir, expected) == []
 
 
-def test_the_whole_is_built_by_who_waited_for_a_part(
+def test_a_waiter_for_a_partial_build_builds_the_whole(
     forks: Server, small: Path, data_dir: Path, expected: dict
 ) -> None:
     argv = build_arguments(small, data_dir, *SHARDS)
@@ -236,7 +236,7 @@ def test_the_whole_is_built_by_who_waited_for_a_part(
 
 
 @pytest.mark.parametrize("by", ["flag", "environment"])
-def test_who_must_not_wait_fails_at_once(
+def test_no_wait_fails_at_once(
     by: str, held: Held, forks: Server, small: Path, data_dir: Path, expected: dict
 ) -> None:
     before = everything(data_dir)
@@ -262,7 +262,7 @@ def test_who_must_not_wait_fails_at_once(
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_who_waits_can_be_stopped(
+def test_a_waiter_can_be_interrupted(
     number: signal.Signals, status: int, held: Held, forks: Server, small: Path, data_dir: Path
 ) -> None:
     before = everything(data_dir)
@@ -289,7 +289,7 @@ def test_another_version_or_dataset_is_not_waited_for(
 
 
 @pytest.mark.parametrize("first", ["", WITHOUT_LINKS], ids=["links", "no_links"])
-def test_who_was_killed_is_not_waited_for(
+def test_a_killed_holder_is_not_waited_for(
     first: str, forks: Server, small: Path, data_dir: Path, expected: dict
 ) -> None:
     argv = build_arguments(small, data_dir, *SHARDS)
@@ -303,7 +303,7 @@ def test_who_was_killed_is_not_waited_for(
     assert differences(data_dir, expected) == []
 
 
-def test_who_waits_goes_on_when_the_other_is_killed(
+def test_a_waiter_continues_when_the_holder_is_killed(
     held: Held, forks: Server, small: Path, data_dir: Path, expected: dict
 ) -> None:
     waiting = [
@@ -346,7 +346,7 @@ HERE = dataclasses.asdict(Holder.me())
         (b"[" * 5000, str(LOCK)),
     ],
 )
-def test_a_lock_of_elsewhere_is_respected_until_it_is_old(
+def test_a_lock_of_another_machine_is_respected_until_it_is_stale(
     content_of_lock: dict | bytes,
     named: str,
     forks: Server,
@@ -375,7 +375,7 @@ def test_a_lock_of_elsewhere_is_respected_until_it_is_old(
     assert differences(data_dir, expected) == []
 
 
-def test_a_process_that_has_the_number_of_a_dead_one_is_not_mistaken_for_it(
+def test_a_reused_process_id_is_not_mistaken_for_the_dead_holder(
     forks: Server, small: Path, data_dir: Path, expected: dict
 ) -> None:
     forged(data_dir / LOCK, **HERE | {"pid": os.getpid(), "started": 1, "token": "f" * 16})
@@ -384,7 +384,7 @@ def test_a_process_that_has_the_number_of_a_dead_one_is_not_mistaken_for_it(
     assert differences(data_dir, expected) == []
 
 
-def test_a_builder_that_is_slow_keeps_its_lock(
+def test_a_slow_build_keeps_its_lock(
     forks: Server, small: Path, data_dir: Path, expected: dict
 ) -> None:
     argv = build_arguments(small, data_dir, *SHARDS)
@@ -406,7 +406,7 @@ BEFORE = ["plan.recipe:plan_splits", "build.steps:check_space", "publish.exchang
 @pytest.mark.parametrize("options", [(), ("--max-examples-per-split", "4")], ids=["same", "other"])
 @pytest.mark.parametrize("awake", ["during", "after"])
 @pytest.mark.parametrize("asleep", BEFORE)
-def test_who_slept_while_another_took_over_publishes_nothing(
+def test_a_suspended_holder_publishes_nothing_after_a_takeover(
     asleep: str,
     awake: str,
     options: tuple[str, ...],

@@ -89,7 +89,7 @@ def test_any_layout_of_the_same_images_gives_the_same_records(
     assert records_by_split(tmp_path / "built") == whole
 
 
-def test_the_older_name_of_the_test_archive_will_do(
+def test_the_older_name_of_the_test_archive_is_accepted(
     whole: dict[str, list[bytes]], tmp_path: Path
 ) -> None:
     manual_dir = staged().write(tmp_path / "staged")
@@ -142,7 +142,7 @@ anywhere = pytest.mark.parametrize("where", ["train", "validation", "test", "pat
 
 @anywhere
 @pytest.mark.parametrize("data", KEPT.values(), ids=KEPT)
-def test_an_odd_jpeg_is_kept_as_it_is(where: str, data: bytes, tmp_path: Path) -> None:
+def test_an_odd_jpeg_is_kept_unchanged(where: str, data: bytes, tmp_path: Path) -> None:
     with_image(tmp_path / "staged", where, data)
     assert build(tmp_path / "staged", tmp_path / "built").status == 0
     split = "test" if where == "patch" else where
@@ -185,7 +185,7 @@ def skipping(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, command_li
     return path, build(path / "staged", path / "built", *SKIPPING)
 
 
-def test_skipping_leaves_out_the_bad_images_and_nothing_else(
+def test_skipping_omits_only_the_bad_images(
     skipping: tuple[Path, command_line.Outcome], whole: dict[str, list[bytes]]
 ) -> None:
     path, outcome = skipping
@@ -203,7 +203,7 @@ def test_skipping_leaves_out_the_bad_images_and_nothing_else(
         assert [len(list(built_datasets.tfrecords(file.read_bytes()))) for file in files] == lengths
 
 
-def test_skipping_says_how_many_and_records_each(
+def test_skipping_counts_and_records_each_image(
     skipping: tuple[Path, command_line.Outcome],
 ) -> None:
     path, outcome = skipping
@@ -243,7 +243,7 @@ def test_a_split_of_nothing_but_bad_images_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_stock_tfds_reads_what_is_left_even_around_shards_without_an_image(tmp_path: Path) -> None:
+def test_stock_tfds_reads_the_rest_even_around_empty_shards(tmp_path: Path) -> None:
     """With a shard an image, a bad image leaves a shard of nothing: first, in the middle, last."""
     import tensorflow_datasets as tfds
 

@@ -132,7 +132,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     )
 
 
-def test_shards_have_the_names_that_stock_gives_them(pair: Pair):
+def test_shards_have_stocks_names(pair: Pair):
     assert [path.name for path in shards(pair.ours)] == [path.name for path in shards(pair.stock)]
 
 
@@ -141,11 +141,11 @@ def test_splits_are_described_as_stock_describes_them(pair: Pair):
 
 
 @pytest.mark.parametrize("name", ["features.json", "label.labels.txt"])
-def test_files_about_features_are_those_of_stock(pair: Pair, name: str):
+def test_feature_files_equal_those_of_stock(pair: Pair, name: str):
     assert (pair.ours / name).read_bytes() == (pair.stock / name).read_bytes()
 
 
-def test_records_of_each_shard_are_those_of_stock_in_the_same_order(pair: Pair):
+def test_each_shard_holds_stocks_records_in_the_same_order(pair: Pair):
     for theirs, mine in pair.same_shards():
         assert list(map(example, records(mine))) == list(map(example, records(theirs)))
 
@@ -251,7 +251,7 @@ def labels_by_name(directory: Path) -> dict[str, int]:
     [{"val_prefix": "val/"}, {"val_numbers": [21, 180, 236, 293, 324, 1108]}],
     ids=["a directory entry", "gaps between the numbers"],
 )
-def test_validation_labels_that_stock_shifts_are_right(tmp_path: Path, options: dict[str, Any]):
+def test_validation_labels_that_stock_shifts_are_correct(tmp_path: Path, options: dict[str, Any]):
     corpus = make(tmp_path / "manual", **options)
     theirs = labels_by_name(build(stock.Builder, tmp_path / "manual", tmp_path / "stock"))
     mine = labels_by_name(build_ours(tmp_path / "manual", tmp_path / "ours"))
@@ -279,7 +279,7 @@ def spoil_header(path: Path, offset: int) -> None:
 
 @pytest.mark.parametrize("damage", [cut, spoil_header])
 @pytest.mark.parametrize("split", ["train", "validation"])
-def test_an_archive_that_stock_silently_takes_for_a_shorter_one_is_an_error(
+def test_an_archive_that_stock_silently_truncates_is_an_error(
     tmp_path: Path, split: str, damage: Callable[[Path, int], None]
 ):
     corpus = make(tmp_path / "manual")
@@ -294,7 +294,7 @@ def test_an_archive_that_stock_silently_takes_for_a_shorter_one_is_an_error(
     assert not list((tmp_path / "ours").rglob("dataset_info.json")), "nothing is published"
 
 
-def test_a_train_archive_alone_which_stops_stock_builds_with_a_warning(tmp_path: Path):
+def test_a_train_archive_alone_stops_stock_but_builds_here_with_a_warning(tmp_path: Path):
     corpus = make(tmp_path / "manual", val=0, test=0)
     with pytest.raises(Exception, match=ilsvrc2012.VALIDATION_ARCHIVE):
         build(stock.Builder, tmp_path / "manual", tmp_path / "stock")
@@ -308,7 +308,7 @@ def test_a_train_archive_alone_which_stops_stock_builds_with_a_warning(tmp_path:
     assert len(split_content(directory, "train")) == len(corpus.train)
 
 
-def test_the_test_archive_of_2019_is_found_where_stock_leaves_the_split_out(tmp_path: Path):
+def test_the_test_archive_of_2019_is_found_where_stock_omits_the_split(tmp_path: Path):
     make(tmp_path / "manual", test_archive=ilsvrc2012.TEST_ARCHIVE)
     theirs = build(stock.Builder, tmp_path / "manual", tmp_path / "stock")
     mine = build_ours(tmp_path / "manual", tmp_path / "ours")
@@ -316,7 +316,7 @@ def test_the_test_archive_of_2019_is_found_where_stock_leaves_the_split_out(tmp_
     assert [split["name"] for split in recorded_splits(mine)] == ["train", "validation", "test"]
 
 
-def test_file_names_are_without_the_folder_that_stock_leaves_in_them(tmp_path: Path):
+def test_file_names_omit_the_folder_that_stock_keeps(tmp_path: Path):
     corpus = make(tmp_path / "manual", test_prefix="test/")
     theirs = split_content(build(stock.Builder, tmp_path / "manual", tmp_path / "stock"), "test")
     mine = split_content(build_ours(tmp_path / "manual", tmp_path / "ours"), "test")
@@ -324,7 +324,7 @@ def test_file_names_are_without_the_folder_that_stock_leaves_in_them(tmp_path: P
     assert {name for name, _, _ in mine} == set(corpus.test)
 
 
-def test_the_order_follows_the_bare_name_whatever_folder_the_images_are_in(tmp_path: Path):
+def test_the_order_follows_the_file_name_in_any_folder(tmp_path: Path):
     make(tmp_path / "bare" / "manual", test_prefix="")
     make(tmp_path / "folder" / "manual", test_prefix="test/")
     bare, folder = (
@@ -334,7 +334,7 @@ def test_the_order_follows_the_bare_name_whatever_folder_the_images_are_in(tmp_p
     assert bare == folder
 
 
-def test_validation_images_named_from_the_current_folder_which_stop_stock_are_built(tmp_path: Path):
+def test_validation_images_named_from_the_current_folder_stop_stock_but_build_here(tmp_path: Path):
     corpus = make(tmp_path / "manual", val_prefix="./")
     with pytest.raises(KeyError, match="ILSVRC2012_val_"):
         build(stock.Builder, tmp_path / "manual", tmp_path / "stock")
@@ -342,7 +342,7 @@ def test_validation_images_named_from_the_current_folder_which_stop_stock_are_bu
     assert mine == {name: true_label(name) for name in corpus.validation}
 
 
-def test_an_image_with_an_odd_name_which_stock_drops_is_an_error(tmp_path: Path):
+def test_an_image_with_an_odd_name_is_an_error_where_stock_drops_it(tmp_path: Path):
     corpus = make(tmp_path / "manual")
     tench = [
         (name, pictures.jpeg(pictures.draw("tench", key=name)))
@@ -363,7 +363,7 @@ def test_an_image_with_an_odd_name_which_stock_drops_is_an_error(tmp_path: Path)
     ],
     ids=["CMYK", "PNG"],
 )
-def test_an_odd_image_that_is_not_on_stocks_list_is_repaired_as_stock_would(
+def test_an_odd_image_missing_from_stocks_list_is_repaired_as_stock_would(
     tmp_path: Path, encode: Callable[..., bytes], repair: Callable[[bytes], bytes]
 ):
     odd = encode(pictures.draw("tench", key="odd"))
@@ -377,7 +377,7 @@ def test_an_odd_image_that_is_not_on_stocks_list_is_repaired_as_stock_would(
     assert mine == ("n01440764_7.JPEG", 0, repair(odd))
 
 
-def test_a_test_image_is_replaced_by_its_patch_which_stock_does_not_know(tmp_path: Path):
+def test_a_patch_unknown_to_stock_replaces_its_test_images(tmp_path: Path):
     corpus = make(tmp_path / "manual", patch=2)
     theirs = split_content(build(stock.Builder, tmp_path / "manual", tmp_path / "stock"), "test")
     mine = split_content(build_ours(tmp_path / "manual", tmp_path / "ours"), "test")

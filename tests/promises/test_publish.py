@@ -109,7 +109,7 @@ def test_the_old_one_stays_until_the_new_one_is_finished(
     assert new != before
 
 
-def test_without_a_swap_a_kill_in_between_is_made_good(
+def test_without_an_exchange_the_next_build_repairs_a_kill_in_between(
     forks: Server, small: Path, data_dir: Path, expected: dict
 ) -> None:
     """By the next build, whatever that is asked to do."""
@@ -129,7 +129,7 @@ def test_without_a_swap_a_kill_in_between_is_made_good(
         assert not list((data_dir / HOME).glob(".5.1.0.old-*"))
 
 
-def test_half_of_an_old_dataset_never_comes_back(
+def test_a_half_removed_old_dataset_never_returns(
     forks: Server, small: Path, data_dir: Path, expected: dict
 ) -> None:
     """Killed while it removed the old one; then somebody removes the new one too."""
@@ -154,7 +154,7 @@ def test_half_of_an_old_dataset_never_comes_back(
 
 
 @either_way
-def test_a_version_that_is_a_link_is_replaced(
+def test_a_version_directory_that_is_a_link_is_replaced(
     first: str, forks: Server, small: Path, data_dir: Path, expected: dict
 ) -> None:
     """Where it leads to is somebody's, and stays."""
@@ -174,7 +174,7 @@ def test_a_version_that_is_a_link_is_replaced(
 
 
 @pytest.mark.parametrize("theirs", ["dataset", "directory", "file", "link"])
-def test_what_appears_meanwhile_is_left_alone(
+def test_whatever_appears_at_the_target_meanwhile_is_left_alone(
     theirs: str, forks: Server, small: Path, data_dir: Path, expected: dict
 ) -> None:
     target = data_dir / DATASET
@@ -216,7 +216,7 @@ def test_what_appears_meanwhile_is_left_alone(
     assert differences(data_dir, expected) == []
 
 
-def test_an_empty_directory_is_in_nobodys_way(
+def test_an_empty_directory_does_not_block_a_build(
     forks: Server, small: Path, data_dir: Path, expected: dict
 ) -> None:
     (data_dir / DATASET).mkdir(parents=True)
@@ -245,7 +245,7 @@ def test_the_reply_to_the_last_rename_may_be_lost(
 # --- parts -----------------------------------------------------------------------------------
 
 
-def test_a_part_built_to_try_is_replaced_by_the_whole(
+def test_a_partial_dataset_is_replaced_by_the_whole(
     forks: Server, small: Path, data_dir: Path, expected: dict
 ) -> None:
     part = [*build_arguments(small, data_dir), "--max-examples-per-split", "2"]
@@ -263,7 +263,7 @@ def test_a_part_built_to_try_is_replaced_by_the_whole(
 
 
 @pytest.mark.parametrize("limit", [0, 1])
-def test_a_part_from_python_is_replaced_and_warned_of(
+def test_a_partial_dataset_built_from_python_warns_and_is_replaced(
     limit: int, small: Path, data_dir: Path
 ) -> None:
     import tensorflow_datasets as tfds
@@ -315,7 +315,7 @@ def test_a_split_is_not_lost_by_mistake(
     assert sorted(split_info(data_dir)) == ["train"]
 
 
-def test_a_whole_dataset_must_not_lose_splits_to_one_that_replaces_a_part(
+def test_replacing_a_partial_dataset_must_not_lose_splits(
     forks: Server, small: Path, tmp_path: Path, data_dir: Path
 ) -> None:
     """A part that was built to try has all its splits too."""
@@ -373,7 +373,7 @@ def groups(data_dir: Path) -> set[int]:
 
 
 @pytest.mark.parametrize("options", [(), ("--overwrite",)])
-def test_a_directory_that_gives_its_group_gives_it(
+def test_a_setgid_directory_passes_its_group_on(
     options: tuple[str, ...], forks: Server, small: Path, data_dir: Path
 ) -> None:
     """With the setgid bit of a project's directory, and the umask that goes with it."""
@@ -392,7 +392,7 @@ def test_a_directory_that_gives_its_group_gives_it(
     ("mode", "directories", "files"),
     [("2775", "2775", "664"), ("0755", "755", "644"), ("700", "700", "600")],
 )
-def test_modes_can_be_asked_for(
+def test_mode_sets_the_modes(
     mode: str, directories: str, files: str, forks: Server, small: Path, data_dir: Path
 ) -> None:
     group = other_group()
@@ -403,7 +403,7 @@ def test_modes_can_be_asked_for(
     assert stat.S_IMODE(data_dir.stat().st_mode) == int(directories, 8)
 
 
-def test_the_mode_and_group_of_what_was_there_stay(
+def test_a_replaced_dataset_keeps_its_mode_and_group(
     forks: Server, small: Path, data_dir: Path
 ) -> None:
     """Only what is built is given away, not the directory that it is built in."""
@@ -433,7 +433,7 @@ def test_the_mode_and_group_of_what_was_there_stay(
         ),
     ],
 )
-def test_a_mode_or_group_that_cannot_be_is_an_error(
+def test_an_impossible_mode_or_group_is_an_error(
     options: tuple[str, ...], said: str, forks: Server, small: Path, data_dir: Path
 ) -> None:
     ended = forks.run(build_arguments(small, data_dir, *options), data_dir)
@@ -445,7 +445,7 @@ def test_a_mode_or_group_that_cannot_be_is_an_error(
 # --- provenance ------------------------------------------------------------------------------
 
 
-def test_provenance_tells_sources_plans_and_checksums(
+def test_provenance_holds_sources_plans_and_checksums(
     forks: Server, small: Path, data_dir: Path
 ) -> None:
     import google_crc32c
@@ -478,7 +478,7 @@ def test_provenance_tells_sources_plans_and_checksums(
             assert (source["size"], source["mtime_ns"]) == (status.st_size, status.st_mtime_ns)
 
 
-def test_a_build_that_was_continued_tells_the_same(
+def test_a_resumed_build_has_the_same_provenance(
     forks: Server, small: Path, data_dir: Path, expected: dict
 ) -> None:
     first = at_publishing("os.kill(os.getpid(), 15); time.sleep(5)")

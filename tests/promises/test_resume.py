@@ -157,7 +157,7 @@ def test_finished_shards_and_indexes_are_not_made_again(
 @pytest.mark.parametrize(
     ("which", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
 )
-def test_a_time_limit_leaves_finished_shards_and_says_so(
+def test_a_time_limit_keeps_finished_shards_and_says_so(
     which: signal.Signals, status: int, forks: Server, small: Path, expected: dict, tmp_path: Path
 ) -> None:
     argv = build_arguments(small, tmp_path, *SHARDS)
@@ -263,7 +263,7 @@ def test_shards_of_another_plan_are_not_used(
     assert everything(tmp_path / "a") == everything(tmp_path / "b")
 
 
-def test_staged_elsewhere_the_same_files_continue_a_build(
+def test_the_same_files_staged_elsewhere_continue_a_build(
     forks: Server, expected: dict, tmp_path: Path
 ) -> None:
     """As on another node, to whose disk the archives are copied first."""
@@ -275,7 +275,7 @@ def test_staged_elsewhere_the_same_files_continue_a_build(
     assert re.search("[3-6] shards are finished already", ended.err)
 
 
-def test_a_shard_that_left_out_bad_images_is_not_used_where_that_is_an_error(
+def test_a_shard_without_its_bad_images_is_not_reused_under_the_policy_fail(
     forks: Server, tmp_path: Path
 ) -> None:
     bad = staged()
@@ -342,7 +342,7 @@ def test_a_damaged_shard_or_mark_is_made_again(
     "mark",
     [b"null", b"[]", b'"text"', b"{}", b'{"notes": [{"x": 1}]}', b'{"notes": null}', b"\xff\xfe"],
 )
-def test_a_mark_that_makes_no_sense_counts_for_nothing(
+def test_a_nonsensical_mark_is_ignored(
     mark: bytes, forks: Server, small: Path, expected: dict, tmp_path: Path
 ) -> None:
     argv = build_arguments(small, tmp_path, *SHARDS)
@@ -354,7 +354,7 @@ def test_a_mark_that_makes_no_sense_counts_for_nothing(
 
 
 @pytest.mark.parametrize("name", ["examples", "record_bytes", "file_bytes", "number", "notes"])
-def test_a_mark_that_was_changed_counts_for_nothing(
+def test_a_changed_mark_is_ignored(
     name: str, forks: Server, small: Path, expected: dict, tmp_path: Path
 ) -> None:
     """What it says is published, so it has to be what was written."""
@@ -373,7 +373,9 @@ def test_a_mark_that_was_changed_counts_for_nothing(
     assert differences(tmp_path, expected) == []
 
 
-def test_an_error_ends_what_was_begun_before_it_leaves(forks: Server, tmp_path: Path) -> None:
+def test_an_error_finishes_shards_in_progress_before_the_build_ends(
+    forks: Server, tmp_path: Path
+) -> None:
     """On slow storage, a shard is still being confirmed when another one's image is found bad."""
     bad = staged()
     bad.test[-1] = (bad.test[-1][0], b"")  # In the split that is written last.

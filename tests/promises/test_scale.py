@@ -94,7 +94,7 @@ def test_only_the_rows_of_a_slice_are_kept(tmp_path: Path):
     assert len((tmp_path / "index").read_bytes()) < 60_000
 
 
-def test_many_rows_are_in_the_order_of_their_hashes_and_of_equal_ones_the_first_is_kept():
+def test_many_rows_are_ordered_by_hash_and_the_first_of_equals_is_kept():
     rows = Rows()
     for number in range(40_000):
         rows.add(f"key {number % 30_000}", number, 0, 0, 1)
@@ -146,7 +146,7 @@ def test_sizes_of_serialized_examples_do_not_depend_on_their_neighbours():
         assert sizes_of(numbers).tolist() == alone.tolist()
 
 
-def test_sizes_of_examples_are_the_same_where_they_are_reckoned_in_parts(monkeypatch):
+def test_sizes_of_examples_are_the_same_when_computed_in_parts(monkeypatch):
     from imagenet_builders.datasets.ilsvrc2012 import examples
 
     index = index_of(1_000, 30)

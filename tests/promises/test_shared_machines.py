@@ -40,7 +40,7 @@ as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root may become some
 
 
 @as_root
-def test_a_process_that_cannot_be_seen_is_not_taken_for_dead() -> None:
+def test_a_hidden_process_is_not_taken_for_dead() -> None:
     """Where /proc is mounted with hidepid, as on login nodes, other users' processes are hidden."""
     code = textwrap.dedent("""\
         import dataclasses, os, subprocess, sys
@@ -67,7 +67,7 @@ def test_a_process_that_cannot_be_seen_is_not_taken_for_dead() -> None:
     assert done.stdout == "False True\n", done.stderr
 
 
-def test_a_jump_of_the_clock_takes_no_lock_away(
+def test_a_jump_of_the_clock_costs_no_lock(
     held: Held, forks: Server, small: Path, data_dir: Path, expected: dict
 ) -> None:
     """Nor does a server, or a whole machine, that stood still: the holder is given time to beat."""
@@ -86,7 +86,7 @@ def test_a_jump_of_the_clock_takes_no_lock_away(
     assert differences(data_dir, expected) == []
 
 
-def test_who_waits_may_lose_its_own_file(
+def test_a_waiter_may_lose_its_own_file(
     held: Held, forks: Server, small: Path, data_dir: Path, expected: dict
 ) -> None:
     """The holder removes it when a machine slept that waits."""
@@ -102,7 +102,7 @@ def test_who_waits_may_lose_its_own_file(
     assert differences(data_dir, expected) == []
 
 
-def test_who_slept_does_not_publish_before_the_other_has_begun_to_write(
+def test_a_suspended_holder_does_not_publish_before_its_successor_writes(
     forks: Server, small: Path, data_dir: Path, expected: dict
 ) -> None:
     """The shards are where they were, but the other would find out only when it has built all."""
@@ -119,7 +119,7 @@ def test_who_slept_does_not_publish_before_the_other_has_begun_to_write(
     assert differences(data_dir, expected) == []
 
 
-def test_who_is_ended_as_it_takes_the_lock_leaves_none(
+def test_a_build_killed_while_taking_the_lock_leaves_none(
     forks: Server, small: Path, data_dir: Path
 ) -> None:
     first = (
@@ -136,7 +136,7 @@ def test_who_is_ended_as_it_takes_the_lock_leaves_none(
 
 @as_root
 @pytest.mark.parametrize("shared", [False, True])
-def test_another_users_finished_shards_are_in_nobodys_way(
+def test_another_users_finished_shards_do_not_block_a_build(
     shared: bool, forks: Server, open_path: Path
 ) -> None:
     """One may not write there, or may but not give files their modes in the end."""
@@ -157,7 +157,7 @@ def test_another_users_finished_shards_are_in_nobodys_way(
 
 
 @as_root
-def test_a_group_that_one_may_not_give_is_known_before_the_work(open_path: Path) -> None:
+def test_a_forbidden_group_is_reported_before_the_work(open_path: Path) -> None:
     manual_dir, data_dir = staged().write(open_path / "staged"), open_path / "built"
     (data_dir / HOME).mkdir(parents=True)
     for path in (data_dir, data_dir / HOME):
@@ -187,9 +187,7 @@ def test_a_dataset_that_its_owner_made_read_only_can_be_replaced(
     assert [path.name for path in (data_dir / HOME).iterdir()] == ["5.1.0"]
 
 
-def test_files_keep_the_rights_that_an_acl_gives(
-    forks: Server, small: Path, data_dir: Path
-) -> None:
+def test_files_keep_the_rights_of_an_acl(forks: Server, small: Path, data_dir: Path) -> None:
     """Where a directory has a default ACL, the umask does not count."""
     data_dir.mkdir()
     entries = [(0x01, 7), (0x04, 7), (0x10, 7), (0x20, 0)]  # Owner, group, mask, others.
@@ -204,9 +202,7 @@ def test_files_keep_the_rights_that_an_acl_gives(
     assert modes == {0o660}
 
 
-def test_only_what_has_a_name_of_ours_is_removed(
-    forks: Server, small: Path, data_dir: Path
-) -> None:
+def test_only_files_with_our_names_are_removed(forks: Server, small: Path, data_dir: Path) -> None:
     theirs = [
         ".5.1.0.old-backup",
         ".5.1.0.building-mine",
@@ -272,7 +268,7 @@ def test_a_build_that_is_ended_right_after_it_has_published_keeps_nothing(
 
 
 @pytest.mark.parametrize("what", ["directory", "file", "link"])
-def test_what_is_in_the_way_is_known_before_the_work(
+def test_an_obstacle_at_the_target_is_reported_before_the_work(
     what: str, forks: Server, small: Path, data_dir: Path, expected: dict
 ) -> None:
     target = data_dir / DATASET
@@ -296,7 +292,7 @@ def test_what_is_in_the_way_is_known_before_the_work(
     assert differences(data_dir, expected) == []
 
 
-def test_a_part_does_not_pass_for_the_whole_when_its_provenance_is_damaged(
+def test_a_partial_dataset_with_damaged_provenance_is_not_taken_for_the_whole(
     forks: Server, small: Path, data_dir: Path, expected: dict
 ) -> None:
     argv = build_arguments(small, data_dir, *SHARDS)
@@ -310,7 +306,7 @@ def test_a_part_does_not_pass_for_the_whole_when_its_provenance_is_damaged(
 
 
 @pytest.mark.parametrize("loss", ["path.unlink()", "os.truncate(path, 10)"])
-def test_a_shard_that_somebody_removes_is_missed(
+def test_a_shard_that_somebody_removes_is_noticed(
     loss: str, forks: Server, small: Path, data_dir: Path, expected: dict
 ) -> None:
     """As file systems are tidied of what is old, while shards of a former run wait for others."""
@@ -331,7 +327,7 @@ def test_a_shard_that_somebody_removes_is_missed(
     assert differences(data_dir, expected) == []
 
 
-def test_shards_made_from_what_was_unpacked_to_a_relative_directory_are_of_use(
+def test_shards_unpacked_through_a_relative_directory_are_reused(
     forks: Server, data_dir: Path
 ) -> None:
     """Unpacked once more, it has another time, and is the same."""
@@ -348,7 +344,7 @@ def test_shards_made_from_what_was_unpacked_to_a_relative_directory_are_of_use(
     assert "2 shards are finished already" in ended.err
 
 
-def test_what_two_builds_unpacked_together_stays_until_both_have_read_it(
+def test_files_unpacked_by_two_builds_stay_until_both_have_read_them(
     forks: Server, data_dir: Path
 ) -> None:
     """Into two data directories, by way of one scratch directory."""
@@ -374,7 +370,7 @@ def test_nohup_is_respected(forks: Server, small: Path, data_dir: Path, expected
 
 
 @pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-", "2>/dev/full", "2>&1 >&- | true"])
-def test_a_terminal_that_is_gone_ends_no_build(
+def test_a_build_survives_its_terminal(
     closed: str, forks: Server, small: Path, data_dir: Path, expected: dict
 ) -> None:
     left_of_a_build(forks, build_arguments(small, data_dir, *SHARDS), data_dir)
@@ -392,7 +388,7 @@ def test_a_terminal_that_is_gone_ends_no_build(
     assert kept.items() <= inodes(data_dir / DATASET).items()
 
 
-def test_a_home_directory_is_understood(small: Path, data_dir: Path) -> None:
+def test_a_tilde_means_the_home_directory(small: Path, data_dir: Path) -> None:
     """Which no shell makes a path of in `--data-dir=~/built`."""
     for command in (build_arguments(small, data_dir), ["verify", "imagenet2012"]):
         argv = [each for each in command if each not in ("--data-dir", str(data_dir))]

@@ -65,7 +65,7 @@ def test_archives_give_the_same_files_and_provenance(manual_dir: Path, tmp_path:
     assert paths == {str(manual_dir / name) for name in (TRAIN, VAL, TEST, PATCH)}
 
 
-def test_repaired_and_skipped_images_are_said_to_be_in_the_originals(tmp_path: Path):
+def test_repaired_and_skipped_images_are_located_in_the_originals(tmp_path: Path):
     odd = staged()
     odd.train[TENCH][1] = (odd.train[TENCH][1][0], b"\xff\xd8\xff no picture")
     odd.validation[0] = (
@@ -83,7 +83,7 @@ def test_repaired_and_skipped_images_are_said_to_be_in_the_originals(tmp_path: P
 @pytest.mark.parametrize(
     "dataset", sorted(path.name for path in DUMMY_DATA.glob("*_*") if path.is_dir())
 )
-def test_every_dataset_is_the_same(dataset: str, tmp_path: Path):
+def test_every_dataset_is_the_same_with_and_without_stage(dataset: str, tmp_path: Path):
     outcome = same_with_and_without(DUMMY_DATA / dataset, tmp_path, dataset=dataset)
     if dataset == "imagenet21k_winter21":  # Archives in gzip are unpacked to scratch in any case.
         assert "there is nothing that --stage would copy" in outcome.err
@@ -93,14 +93,14 @@ def test_every_dataset_is_the_same(dataset: str, tmp_path: Path):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("site", ["nibi", "hyak", "timm", "slim", "class_archives"])
-def test_layouts_without_folders_are_the_same(site: str, tmp_path: Path):
+def test_layouts_without_folders_are_the_same_with_and_without_stage(site: str, tmp_path: Path):
     layouts_corpus.SITES[site](tmp_path / "staged", layouts_corpus.pictures("imagenet2012"))
     source = {"class_archives": "class-tars"}.get(site)
     more = [f"--source={source}"] if source else []
     same_with_and_without(tmp_path / "staged", tmp_path, *more)
 
 
-def test_only_what_is_read_is_copied(manual_dir: Path, tmp_path: Path, scratch: Path):
+def test_only_archives_that_are_read_are_copied(manual_dir: Path, tmp_path: Path, scratch: Path):
     (manual_dir / "train").mkdir()
     shutil.copy(manual_dir / TRAIN, manual_dir / "another.tar")
     shutil.copy(DUMMY_DATA / "tiny_imagenet" / "tiny-imagenet-200.zip", manual_dir)
@@ -110,14 +110,14 @@ def test_only_what_is_read_is_copied(manual_dir: Path, tmp_path: Path, scratch: 
     assert set(copies(scratch)) == {TRAIN, VAL, TEST, PATCH}
 
 
-def test_what_is_missing_is_missing_in_the_original(manual_dir: Path, tmp_path: Path):
+def test_missing_files_are_reported_in_the_original_directory(manual_dir: Path, tmp_path: Path):
     (manual_dir / VAL).unlink()
     warnings = warned(same_with_and_without(manual_dir, tmp_path))
     [said] = [each for each in warnings if "expected the official" not in each]
     assert f"there is no {manual_dir / VAL}" in said
 
 
-def test_class_archives_with_strays_are_told_of_as_ever(tmp_path: Path):
+def test_strays_beside_class_archives_are_reported_as_without_stage(tmp_path: Path):
     layouts_corpus.SITES["class_archives"](
         tmp_path / "staged", layouts_corpus.pictures("imagenet2012")
     )
@@ -136,7 +136,7 @@ def test_class_archives_with_strays_are_told_of_as_ever(tmp_path: Path):
 # --- what is not copied --------------------------------------------------------------------------
 
 
-def test_archives_are_taken_where_folders_are_beside_them(tmp_path: Path):
+def test_archives_are_preferred_to_folders_beside_them(tmp_path: Path):
     layouts_corpus.SITES["image_folder"](
         tmp_path / "staged", layouts_corpus.pictures("imagenet2012")
     )
@@ -144,7 +144,7 @@ def test_archives_are_taken_where_folders_are_beside_them(tmp_path: Path):
     same_with_and_without(tmp_path / "staged", tmp_path)
 
 
-def test_nothing_staged_is_said_as_ever(tmp_path: Path, scratch: Path):
+def test_an_empty_manual_dir_is_reported_as_without_stage(tmp_path: Path, scratch: Path):
     (tmp_path / "staged").mkdir()
     outcomes = [
         build(tmp_path / "staged", tmp_path / "built", f"--scratch-dir={scratch}", *more)
@@ -155,7 +155,7 @@ def test_nothing_staged_is_said_as_ever(tmp_path: Path, scratch: Path):
     assert errors[0] == errors[1] != []
 
 
-def test_too_little_space_is_said_before_anything_is_copied(manual_dir: Path, tmp_path: Path):
+def test_too_little_space_is_reported_before_anything_is_copied(manual_dir: Path, tmp_path: Path):
     with open(manual_dir / TRAIN, "ab") as file:
         file.truncate(8 << 20)
     with mounted(tmp_path / "small", "size=4m") as scratch:
@@ -203,9 +203,7 @@ def test_after_a_failure_the_next_run_copies_nothing_again(tmp_path: Path, scrat
     assert not copies(scratch)
 
 
-def test_a_copy_of_what_is_not_staged_any_more_is_removed(
-    manual_dir: Path, tmp_path: Path, scratch: Path
-):
+def test_a_copy_of_a_vanished_archive_is_removed(manual_dir: Path, tmp_path: Path, scratch: Path):
     (manual_dir / TRAIN).write_bytes(b"damaged")
     arguments = ("--stage", f"--scratch-dir={scratch}")
     assert build(manual_dir, tmp_path / "built", *arguments).status == 1
@@ -240,7 +238,7 @@ def large_files(manual_dir: Path) -> tuple[Path, ...]:
     return (manual_dir / "a.tar", manual_dir / "b.tar")
 
 
-def test_a_copy_that_was_killed_is_gone_on_with(tmp_path: Path, scratch: Path):
+def test_a_killed_copy_continues(tmp_path: Path, scratch: Path):
     files = large_files(tmp_path / "staged")
     ours = scratch / "ours"
     process = subprocess.Popen(
@@ -285,7 +283,7 @@ def test_a_copy_that_was_killed_is_gone_on_with(tmp_path: Path, scratch: Path):
     assert not list(scratch.iterdir())
 
 
-def test_what_was_begun_before_a_restart_of_the_machine_is_not_trusted(
+def test_a_copy_begun_before_a_reboot_is_not_trusted(
     tmp_path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ):
     files = large_files(tmp_path / "staged")
@@ -307,7 +305,7 @@ def test_what_was_begun_before_a_restart_of_the_machine_is_not_trusted(
     copy.close()
 
 
-def test_a_build_killed_by_the_time_limit_goes_on(tmp_path: Path, scratch: Path):
+def test_a_build_killed_by_the_time_limit_continues(tmp_path: Path, scratch: Path):
     """SIGTERM in the middle of copying, as Slurm sends it, then the same command again."""
     manual_dir = staged().write(tmp_path / "staged")
     with open(manual_dir / TRAIN, "r+b") as file:
@@ -332,7 +330,9 @@ def test_a_build_killed_by_the_time_limit_goes_on(tmp_path: Path, scratch: Path)
 
 
 @pytest.mark.parametrize("change", ["grows", "is_overwritten", "is_cut_off", "is_written_back"])
-def test_a_source_that_changes_meanwhile_is_said_to(change: str, tmp_path: Path, scratch: Path):
+def test_a_source_that_changes_during_the_copy_is_reported(
+    change: str, tmp_path: Path, scratch: Path
+):
     files = large_files(tmp_path / "staged")
     before = SourceFile.of(files[0])
     told = []
@@ -370,7 +370,7 @@ def test_a_source_that_changed_since_is_copied_again(tmp_path: Path, scratch: Pa
     copy.close()
 
 
-def test_a_source_that_may_not_be_read_is_named(tmp_path: Path, scratch: Path):
+def test_an_unreadable_source_is_named(tmp_path: Path, scratch: Path):
     files = large_files(tmp_path / "staged")
     files[0].unlink()
     with pytest.raises(SourceError, match=r"a\.tar cannot be copied: No such file or directory"):
@@ -378,7 +378,7 @@ def test_a_source_that_may_not_be_read_is_named(tmp_path: Path, scratch: Path):
     assert not list((scratch).rglob("x-*"))
 
 
-def test_a_disk_that_fills_up_is_said_and_what_is_there_stays(tmp_path: Path):
+def test_a_full_disk_is_reported_and_copies_are_kept(tmp_path: Path):
     files = large_files(tmp_path / "staged")
     with mounted(tmp_path / "disk", "size=110m") as disk:
 
@@ -416,7 +416,7 @@ def test_two_builds_do_not_share_a_copy(manual_dir: Path, tmp_path: Path, scratc
     assert build(manual_dir, tmp_path / "two", *arguments).status == 0
 
 
-def test_many_that_make_and_remove_the_same_copy_never_share_it(tmp_path: Path, scratch: Path):
+def test_processes_that_make_and_remove_one_copy_never_share_it(tmp_path: Path, scratch: Path):
     (tmp_path / "staged").mkdir()
     file = tmp_path / "staged" / "a.tar"
     file.write_bytes(b"content")
@@ -451,7 +451,7 @@ def test_many_that_make_and_remove_the_same_copy_never_share_it(tmp_path: Path, 
     assert len(inside) > 2
 
 
-def test_a_build_resumes_from_a_copy_elsewhere_and_without_one(
+def test_a_build_resumes_from_another_copy_or_none(
     manual_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """Requeued to another node: its own disk has other paths, and the shards are still of use."""
@@ -479,7 +479,7 @@ def test_options_and_variables_agree(
     assert not place.exists()
 
 
-def test_a_test_image_of_the_patch_is_named_by_the_original(tmp_path: Path, scratch: Path):
+def test_a_patched_test_image_is_located_in_the_original(tmp_path: Path, scratch: Path):
     odd = staged()
     odd.patch = [(test_name(3), b"no picture")]
     manual_dir = odd.write(tmp_path / "staged")
@@ -492,7 +492,7 @@ def test_a_test_image_of_the_patch_is_named_by_the_original(tmp_path: Path, scra
 
 
 @pytest.mark.parametrize("stage", [(), ("--stage",)])
-def test_unpacked_sources_are_no_reason_to_begin_again(
+def test_unpacked_sources_do_not_restart_a_build(
     stage: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """Another node, or the same after a restart, unpacks again; what is unpacked is the same."""
@@ -515,12 +515,12 @@ def test_unpacked_sources_are_no_reason_to_begin_again(
     assert sources == {"Imagenet8_train_npz.zip", "Imagenet8_val_npz.zip"}
 
 
-def test_beam_builds_from_a_copy_too(manual_dir: Path, tmp_path: Path):
+def test_beam_builds_from_a_copy(manual_dir: Path, tmp_path: Path):
     beam = "--beam-options=runner=DirectRunner,direct_running_mode=in_memory"
     same_with_and_without(manual_dir, tmp_path, beam)
 
 
-def test_what_beam_cannot_do_is_said_before_anything_is_copied(
+def test_a_bad_beam_runner_is_refused_before_anything_is_copied(
     manual_dir: Path, tmp_path: Path, scratch: Path
 ):
     arguments = ("--stage", f"--scratch-dir={scratch}", "--beam-options=runner=NoSuchRunner")

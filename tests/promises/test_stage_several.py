@@ -60,7 +60,7 @@ def read_of(family: Path, names: list[str]) -> Counter[str]:
 # --- archives that datasets share ----------------------------------------------------------------
 
 
-def test_what_datasets_share_is_copied_once(family: Path, tmp_path: Path, scratch: Path):
+def test_a_shared_archive_is_copied_once(family: Path, tmp_path: Path, scratch: Path):
     read: list[str] = []
     with opened_files(read):
         outcome = command_line.run(*arguments(family, tmp_path / "built", scratch, "all"))
@@ -72,11 +72,11 @@ def test_what_datasets_share_is_copied_once(family: Path, tmp_path: Path, scratc
         assert list((tmp_path / "built" / name).rglob("provenance.json"))
 
 
-def test_datasets_that_share_copies_are_the_same(family: Path, tmp_path: Path):
+def test_datasets_built_from_shared_copies_are_the_same(family: Path, tmp_path: Path):
     same_with_and_without(family, tmp_path, dataset=THREE)
 
 
-def test_a_link_to_an_archive_is_that_archive(family: Path, tmp_path: Path, scratch: Path):
+def test_a_link_counts_as_the_archive_it_points_to(family: Path, tmp_path: Path, scratch: Path):
     """As TFDS has it: a directory for each dataset, so that what they share is linked."""
     for name in ("imagenet2012", "imagenet2012_localization"):
         (tmp_path / "by_name" / name).mkdir(parents=True)
@@ -89,7 +89,7 @@ def test_a_link_to_an_archive_is_that_archive(family: Path, tmp_path: Path, scra
     assert not list(scratch.glob("*-staged"))
 
 
-def test_copies_for_a_later_dataset_survive_an_error_between(
+def test_copies_for_a_later_dataset_survive_an_error_in_between(
     family: Path, tmp_path: Path, scratch: Path
 ):
     good = (family / DOGS).read_bytes()
@@ -112,7 +112,7 @@ def test_copies_for_a_later_dataset_survive_an_error_between(
     assert not list(scratch.glob("*-staged"))
 
 
-def test_nothing_stays_for_a_dataset_that_is_there(family: Path, tmp_path: Path, scratch: Path):
+def test_no_copy_is_kept_for_an_existing_dataset(family: Path, tmp_path: Path, scratch: Path):
     argv = arguments(family, tmp_path / "built", scratch, "imagenet2012_localization")
     assert command_line.run(*argv).status == 0
     outcome = command_line.run(*arguments(family, tmp_path / "built", scratch))
@@ -121,7 +121,7 @@ def test_nothing_stays_for_a_dataset_that_is_there(family: Path, tmp_path: Path,
     assert not list(scratch.glob("*-staged"))
 
 
-def test_a_dataset_that_is_there_passes_on_what_another_needs(
+def test_an_existing_dataset_passes_copies_on_to_the_next(
     family: Path, tmp_path: Path, scratch: Path
 ):
     # The first is built, the second is there by then, the third needs what both need.
@@ -134,7 +134,7 @@ def test_a_dataset_that_is_there_passes_on_what_another_needs(
     assert not list(scratch.glob("*-staged"))
 
 
-def test_what_changes_between_two_datasets_is_copied_again(
+def test_an_archive_that_changes_between_two_datasets_is_copied_again(
     family: Path, tmp_path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ):
     from imagenet_builders.publish.session import BuildSession
@@ -155,7 +155,7 @@ def test_what_changes_between_two_datasets_is_copied_again(
     assert {TRAIN: 1, VAL: 2}.items() <= read_of(family, read).items()
 
 
-def test_copies_that_another_build_uses_are_left_to_it(family: Path, tmp_path: Path, scratch: Path):
+def test_copies_in_use_by_another_build_are_kept(family: Path, tmp_path: Path, scratch: Path):
     """What cannot be handed on is copied again; here, not even that can be done."""
     argv = arguments(family, tmp_path / "built", scratch)
     of_builds = BuildOptions(scratch_dir=str(scratch)).scratch_for(scratch)
@@ -220,7 +220,7 @@ def test_boxes_in_folders_are_read_in_place(tmp_path: Path):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_all_are_built_where_some_are_in_folders(tmp_path: Path):
+def test_all_datasets_build_where_some_are_in_folders(tmp_path: Path):
     """A tree of a real site: archives, folders of others, npz files, class tars."""
     family = layouts_corpus.nibi_family(tmp_path / "staged")
     (family / "ILSVRC2012" / TRAIN).unlink()
@@ -231,7 +231,7 @@ def test_all_are_built_where_some_are_in_folders(tmp_path: Path):
     assert {"imagenet2012", "imagenet2012_dogs", "tiny_imagenet"} < built
 
 
-def test_nothing_is_written_behind_the_link_of_an_earlier_run(tmp_path: Path, scratch: Path):
+def test_nothing_is_written_through_a_link_left_by_an_earlier_run(tmp_path: Path, scratch: Path):
     """Staged as a folder then, as archives in it now."""
     manual_dir = layouts_corpus.write(
         tmp_path / "staged",

@@ -16,7 +16,7 @@ from imagenet_builders.run import cpus
 from imagenet_builders.run.cpus import usable_cpus, worker_count
 
 
-def test_defaults() -> None:
+def test_the_defaults_are_those_documented() -> None:
     options = BuildOptions()
     assert (options.workers, options.scratch_dir, options.bad_images) == (None, None, "fail")
     assert worker_count(options) == usable_cpus() >= 1
@@ -46,7 +46,7 @@ def test_defaults() -> None:
         ({"source": "rar"}, "source must be one of tar, .*, not 'rar'"),
     ],
 )
-def test_a_value_that_cannot_be_used_is_named(given: dict, said: str) -> None:
+def test_an_invalid_value_is_named(given: dict, said: str) -> None:
     with pytest.raises(OptionError, match=said) as caught:
         BuildOptions(**given)
     assert isinstance(caught.value, ImagenetBuildersError)
@@ -65,7 +65,7 @@ def test_options_are_frozen_and_given_by_name() -> None:
     assert options == BuildOptions(workers=2)
 
 
-def test_options_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert BuildOptions.from_environment({}) == BuildOptions()
     environment = {
         "IMAGENET_BUILDERS_WORKERS": " 5 ",
@@ -108,12 +108,12 @@ def test_each_option_has_a_variable(variable: str, text: str, expected: dict) ->
 @pytest.mark.parametrize(
     ("name", "value"), [("WORKERS", "two"), ("WORKERS", "0"), ("BAD_IMAGES", "no")]
 )
-def test_a_variable_that_cannot_be_used_is_an_error(name: str, value: str) -> None:
+def test_an_invalid_variable_is_an_error(name: str, value: str) -> None:
     with pytest.raises(OptionError, match=value):
         BuildOptions.from_environment({f"IMAGENET_BUILDERS_{name}": value})
 
 
-def test_the_scratch_directory_is_the_nearest_that_was_named(
+def test_the_scratch_directory_is_the_most_specific_one_given(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HOME", "/home/steward")
@@ -135,7 +135,7 @@ def test_the_scratch_directory_is_the_nearest_that_was_named(
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux")
-def test_only_cpus_that_the_process_is_bound_to_count() -> None:
+def test_only_cpus_in_the_affinity_mask_count() -> None:
     """As with `taskset`, and as Slurm does."""
     one = min(os.sched_getaffinity(0))
     code = (
@@ -167,7 +167,7 @@ def test_only_cpus_that_the_process_is_bound_to_count() -> None:
         ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 16),
     ],
 )
-def test_a_quota_of_the_control_group_is_respected(
+def test_a_cgroup_quota_is_respected(
     files: dict[str, str], expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As containers have it: version 2, then version 1."""

@@ -72,12 +72,12 @@ print(json.dumps(modules))
     return modules
 
 
-def test_imagenet2012_is_ours(resolved: dict[str, str]):
+def test_imagenet2012_is_our_builder(resolved: dict[str, str]):
     assert resolved["imagenet2012"] == OURS
 
 
 @pytest.mark.parametrize("name", [*OTHERS, "imagenet2012_subset/1pct"])
-def test_other_datasets_are_those_of_tfds(resolved: dict[str, str], name: str):
+def test_other_datasets_come_from_tfds(resolved: dict[str, str], name: str):
     assert resolved[name].startswith("tensorflow_datasets.")
 
 
@@ -167,7 +167,7 @@ def test_an_import_takes_less_than_a_second(module: str):
     assert min(float(run_python(code)) for _ in range(3)) < 1
 
 
-def test_all_builds_work_where_beam_is_not_installed(tmp_path: Path):
+def test_builds_work_without_beam(tmp_path: Path):
     code = f"""
 {blocking("apache_beam")}
 import imagenet_builders, tensorflow_datasets as tfds
@@ -304,7 +304,7 @@ print(len(dataset), "examples")
 """
 
 
-def test_a_plain_script_can_load_and_build_with_workers_which_do_not_run_it_again(
+def test_a_plain_script_can_build_with_workers_that_do_not_rerun_it(
     larger_archives: Path, tmp_path: Path
 ):
     script = tmp_path / "script.py"

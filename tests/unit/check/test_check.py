@@ -58,7 +58,7 @@ def ilsvrc(tmp_path: Path) -> Path:
 # --- what is found ---------------------------------------------------------------------------
 
 
-def test_a_sound_directory_can_be_built_and_its_table_says_what_is_there(ilsvrc: Path) -> None:
+def test_a_sound_directory_can_be_built_and_its_table_lists_it(ilsvrc: Path) -> None:
     outcome = check(ilsvrc)
     assert outcome.status == 0
     lines = outcome.out.splitlines()
@@ -95,7 +95,7 @@ def test_every_dataset_is_found_in_one_tree(tmp_path: Path) -> None:
     assert concerned == ["imagenet2012", "imagenet2012_localization"]
 
 
-def test_only_what_is_asked_for_is_shown(ilsvrc: Path) -> None:
+def test_only_requested_datasets_are_shown(ilsvrc: Path) -> None:
     stage(ilsvrc, "tiny_imagenet")
     document = checked(ilsvrc, "tiny_imagenet", status=0)
     assert {each["dataset"] for each in document["sources"]} == {"tiny_imagenet"}
@@ -183,7 +183,7 @@ def test_class_folders_are_counted_and_their_missing_classes_named(tmp_path: Pat
     assert "(998 in all)" in lacking["found"]
 
 
-def test_npz_files_that_lack_make_a_size_unbuildable(tmp_path: Path) -> None:
+def test_missing_npz_files_make_a_size_unbuildable(tmp_path: Path) -> None:
     folder = tmp_path / "Imagenet8_train_npz"
     with zipfile.ZipFile(
         DUMMY_DATA / "imagenet2012_downsampled" / "Imagenet8_train_npz.zip"
@@ -209,7 +209,7 @@ def test_a_set_of_shards_with_a_gap_cannot_be_built(tmp_path: Path) -> None:
 # --- what is wrong ---------------------------------------------------------------------------
 
 
-def test_a_tar_that_was_cut_off_is_found_by_its_end(ilsvrc: Path) -> None:
+def test_a_tar_that_was_cut_off_is_recognised_by_its_end(ilsvrc: Path) -> None:
     os.truncate(ilsvrc / TRAIN, 100_000)
     outcome = check(ilsvrc)
     assert outcome.status == 1
@@ -235,7 +235,7 @@ def test_a_tar_that_was_cut_off_is_found_by_its_end(ilsvrc: Path) -> None:
         ("train-00000-of-00001", b"\xff" * 20, {"expected": "records"}),
     ],
 )
-def test_a_file_that_is_not_what_its_name_says(
+def test_a_file_of_another_type_than_its_name_says_is_found(
     tmp_path: Path, name: str, content: bytes, said: dict[str, str]
 ) -> None:
     (tmp_path / name).write_bytes(content)
@@ -243,7 +243,7 @@ def test_a_file_that_is_not_what_its_name_says(
     assert all(text in found[key] for key, text in said.items()), found
 
 
-def test_a_preallocated_copy_that_broke_off_is_found_by_its_zeros(ilsvrc: Path) -> None:
+def test_an_interrupted_preallocated_copy_is_recognised_by_its_zeros(ilsvrc: Path) -> None:
     with open(ilsvrc / VAL, "r+b") as file:
         file.truncate(3 << 20)
     said = problem(checked(ilsvrc, status=1), severity="error", path=VAL)
@@ -268,7 +268,7 @@ def test_a_file_with_holes_may_be_on_tape(ilsvrc: Path) -> None:
     assert "moved to tape" in said["cause"]
 
 
-def test_a_file_that_may_not_be_read_is_an_error_with_its_likely_reason(open_path: Path) -> None:
+def test_an_unreadable_file_is_an_error_with_its_likely_cause(open_path: Path) -> None:
     stage(open_path, "imagenet2012")
     (open_path / TRAIN).chmod(0)
     code = (
@@ -313,12 +313,12 @@ def test_a_missing_split_is_a_warning_and_a_missing_dataset_an_error(ilsvrc: Pat
     assert str(ilsvrc / TINY) in said["expected"]
 
 
-def test_strict_makes_errors_of_warnings(ilsvrc: Path) -> None:
+def test_strict_turns_warnings_into_errors(ilsvrc: Path) -> None:
     document = checked(ilsvrc, "--strict", status=1)
     assert {each["severity"] for each in document["problems"]} == {"error"}
 
 
-def test_localization_needs_both_and_says_what_it_lacks(ilsvrc: Path) -> None:
+def test_localization_needs_images_and_boxes_and_names_the_missing(ilsvrc: Path) -> None:
     stage(ilsvrc, f"imagenet2012_localization/{BOXES}")
     document = checked(ilsvrc, "imagenet2012_localization", status=0)
     said = problem(document, expected="split validation of imagenet2012_localization")
@@ -357,7 +357,7 @@ def test_a_name_that_is_nearly_right_is_the_likely_cause(
     assert not [each for each in document["problems"] if each["path"] == str(ilsvrc / name)]
 
 
-def test_a_download_that_is_not_done_is_said_beside_its_archive(ilsvrc: Path) -> None:
+def test_an_unfinished_download_is_reported_beside_its_archive(ilsvrc: Path) -> None:
     (ilsvrc / f"{TRAIN}.aria2").write_bytes(b"\0\1")
     said = problem(checked(ilsvrc, status=0), path=".aria2")
     assert said["expected"] == f"the name {TRAIN}"
@@ -365,7 +365,7 @@ def test_a_download_that_is_not_done_is_said_beside_its_archive(ilsvrc: Path) ->
 
 
 @pytest.mark.parametrize("below", [False, True])
-def test_a_directory_too_high_or_too_low_is_told_the_right_one(tmp_path: Path, below: bool) -> None:
+def test_a_directory_too_high_or_too_low_gets_a_hint(tmp_path: Path, below: bool) -> None:
     right = stage(tmp_path / "up" / "data", "imagenet2012")
     (right / "notes").mkdir()
     wrong = right / "notes" if below else right.parent
@@ -377,14 +377,14 @@ def test_a_directory_too_high_or_too_low_is_told_the_right_one(tmp_path: Path, b
     assert last == "Nothing can be built."
 
 
-def test_what_is_missed_may_be_near_while_something_else_is_here(ilsvrc: Path) -> None:
+def test_a_dataset_missing_here_is_found_below_while_another_is_here(ilsvrc: Path) -> None:
     stage(ilsvrc / "tiny", "tiny_imagenet")
     document = checked(ilsvrc, "imagenet2012", "tiny_imagenet", status=1)
     said = problem(document, cause="too high or too low")
     assert said["found"] == f"none of them, but tiny_imagenet in {ilsvrc / 'tiny'}"
 
 
-def test_a_configuration_asked_for_must_be_there_and_any_is_enough_without(tmp_path: Path) -> None:
+def test_a_requested_configuration_must_be_there_otherwise_any_is_enough(tmp_path: Path) -> None:
     name = "imagenet2012_downsampled"
     for part in ("train", "val"):
         stage(tmp_path, f"{name}/Imagenet8_{part}_npz.zip")
@@ -432,7 +432,7 @@ def test_any_name_is_printed_in_any_encoding(tmp_path: Path, encoding: str, name
             assert json.loads(done.stdout)["manual_dir"] == str(staged)
 
 
-def test_directories_named_as_the_datasets_are_told_the_option(tmp_path: Path) -> None:
+def test_directories_named_like_datasets_get_a_hint_at_the_option(tmp_path: Path) -> None:
     stage(tmp_path / "imagenet2012", "imagenet2012")
     stage(tmp_path / "tiny_imagenet", "tiny_imagenet")
     said = problem(checked(tmp_path, status=1), cause="too high")
@@ -441,7 +441,7 @@ def test_directories_named_as_the_datasets_are_told_the_option(tmp_path: Path) -
     assert {each["dataset"] for each in document["sources"]} == {"imagenet2012", "tiny_imagenet"}
 
 
-def test_a_directory_that_is_none(tmp_path: Path) -> None:
+def test_a_missing_directory_is_an_error(tmp_path: Path) -> None:
     stage(tmp_path / "ImageNet", "imagenet2012")
     said = problem(checked(tmp_path / "imagenet", status=1), severity="error")
     assert (said["found"], said["action"]) == (
@@ -458,7 +458,7 @@ def test_a_directory_that_is_none(tmp_path: Path) -> None:
 # --- what a build needs ----------------------------------------------------------------------
 
 
-def test_what_a_build_needs_is_near_to_what_it_writes(ilsvrc: Path, tmp_path: Path) -> None:
+def test_the_predicted_space_is_close_to_the_written_size(ilsvrc: Path, tmp_path: Path) -> None:
     data_dir = tmp_path / "built"
     needs = checked(ilsvrc, "--data-dir", str(data_dir), status=0)["needs"]
     assert needs["output"]["path"] == str(data_dir)
@@ -472,7 +472,7 @@ def test_what_a_build_needs_is_near_to_what_it_writes(ilsvrc: Path, tmp_path: Pa
     assert len(files) <= needs["output"]["files"]
 
 
-def test_official_sizes_need_their_space_and_compressed_ones_scratch(tmp_path: Path) -> None:
+def test_official_archives_need_space_and_compressed_ones_scratch_space(tmp_path: Path) -> None:
     """Sparse files stand for what nobody has here."""
     manual_dir = tmp_path / "staged"
     manual_dir.mkdir()
@@ -528,7 +528,7 @@ def test_copies_need_scratch_space_too(tmp_path: Path) -> None:
     assert f"            {shared / 1e3:.0f} kB of it for copies (--stage)" in said
 
 
-def test_a_target_that_cannot_be_written_to(open_path: Path, tmp_path: Path) -> None:
+def test_an_unwritable_target_is_an_error(open_path: Path, tmp_path: Path) -> None:
     stage(open_path / "staged", "imagenet2012")
     (open_path / "staged").chmod(0o755)
     code = (
@@ -562,7 +562,7 @@ def test_a_target_that_cannot_be_written_to(open_path: Path, tmp_path: Path) -> 
         (["--workers", "0"], "workers"),
     ],
 )
-def test_arguments_that_cannot_be_used_end_with_2(
+def test_invalid_arguments_end_with_status_2(
     ilsvrc: Path, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from imagenet_builders import cli
@@ -575,7 +575,7 @@ def test_arguments_that_cannot_be_used_end_with_2(
     assert said in capsys.readouterr().err
 
 
-def test_nothing_heavy_is_imported_and_a_report_comes_fast(tmp_path: Path) -> None:
+def test_check_imports_nothing_heavy_and_is_fast(tmp_path: Path) -> None:
     code = (
         "import sys; from imagenet_builders.cli import main\n"
         "status = main(['check', sys.argv[1], '--add-name-to-manual-dir'])\n"
@@ -591,7 +591,7 @@ def test_nothing_heavy_is_imported_and_a_report_comes_fast(tmp_path: Path) -> No
     assert done.stderr == ""
 
 
-def test_colour_is_for_terminals_and_for_those_who_want_it(
+def test_colour_is_for_terminals_or_on_request(
     ilsvrc: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from imagenet_builders.check import rendering
@@ -623,7 +623,7 @@ def test_the_table_fits_any_terminal_and_says_the_same(ilsvrc: Path, width: int)
         assert each.paths[0].name[-6:] in "".join(table)
 
 
-def test_sizes_are_said_in_few_characters() -> None:
+def test_sizes_are_written_in_few_characters() -> None:
     assert [size_text(n) for n in (0, 999, 1_500, 266_240, 147_897_477_120, 1_100_000_000_000)] == [
         "0 B",
         "999 B",

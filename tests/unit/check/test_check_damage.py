@@ -76,7 +76,7 @@ def look(directory: Path, *options: str) -> dict:
 
 
 @pytest.mark.parametrize("archive", ARCHIVES, ids=lambda path: f"{path.parent.name}-{path.name}")
-def test_whatever_is_damaged_is_looked_at_without_a_crash(archive: Path, tmp_path: Path) -> None:
+def test_check_never_crashes_on_damage(archive: Path, tmp_path: Path) -> None:
     chance = random.Random(archive.name)
     data = archive.read_bytes()
     for _ in range(12):
@@ -85,7 +85,7 @@ def test_whatever_is_damaged_is_looked_at_without_a_crash(archive: Path, tmp_pat
 
 
 @pytest.mark.parametrize("dataset", ["imagenet2012", "imagenet2012_localization", "tiny_imagenet"])
-def test_whatever_is_damaged_is_walked_without_a_crash(dataset: str, tmp_path: Path) -> None:
+def test_a_deep_check_never_crashes_on_damage(dataset: str, tmp_path: Path) -> None:
     chance = random.Random(dataset)
     for number in range(12):
         directory = stage(tmp_path / str(number), dataset)
@@ -97,7 +97,7 @@ def test_whatever_is_damaged_is_walked_without_a_crash(dataset: str, tmp_path: P
 
 
 @pytest.mark.parametrize("site", ["hyak", "timm", "nibi", "kaggle", "class_archives"])
-def test_a_damaged_site_is_walked_without_a_crash(site: str, tmp_path: Path) -> None:
+def test_a_deep_check_never_crashes_on_a_damaged_site(site: str, tmp_path: Path) -> None:
     chance = random.Random(site)
     SITES[site](tmp_path / "staged", pictures("imagenet2012"))
     files = [path for path in sorted((tmp_path / "staged").rglob("*")) if path.is_file()]
@@ -110,7 +110,7 @@ def test_a_damaged_site_is_walked_without_a_crash(site: str, tmp_path: Path) -> 
         victim.write_bytes(data)
 
 
-def test_a_damage_that_only_a_walk_can_find_is_found_by_it(tmp_path: Path) -> None:
+def test_a_deep_check_finds_hidden_damage(tmp_path: Path) -> None:
     directory = stage(tmp_path / "staged", "imagenet2012")
     archive = directory / corpus.VAL
     data = bytearray(archive.read_bytes())
@@ -125,7 +125,7 @@ def test_a_damage_that_only_a_walk_can_find_is_found_by_it(tmp_path: Path) -> No
     assert f"at byte {offset:,}" in error["found"]
 
 
-def test_a_split_that_is_damaged_does_not_keep_the_others_from_being_walked(tmp_path: Path) -> None:
+def test_a_damaged_split_does_not_keep_the_others_from_a_deep_check(tmp_path: Path) -> None:
     directory = stage(tmp_path / "staged", "imagenet2012")
     os.truncate(directory / corpus.TRAIN, 100_000)
     document = look(directory, "imagenet2012", "--deep", "--data-dir", str(tmp_path / "out"))
@@ -135,7 +135,7 @@ def test_a_split_that_is_damaged_does_not_keep_the_others_from_being_walked(tmp_
     assert len([each for each in document["problems"] if each["severity"] == "error"]) == 1
 
 
-def test_a_walk_needs_no_tensorflow(tmp_path: Path) -> None:
+def test_a_deep_check_needs_no_tensorflow(tmp_path: Path) -> None:
     code = (
         "import sys; from imagenet_builders.cli import main\n"
         "status = main(['check', *sys.argv[1:]])\n"
@@ -154,7 +154,7 @@ def test_a_walk_needs_no_tensorflow(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1] == "imported:"
 
 
-def test_a_clean_walk_leaves_the_index_that_a_build_takes(
+def test_a_clean_deep_check_leaves_the_index_for_a_build(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from imagenet_builders.plan.index import IndexCache
@@ -173,7 +173,7 @@ def test_a_clean_walk_leaves_the_index_that_a_build_takes(
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.binary(max_size=600))
-def test_a_list_of_hashes_may_be_anything(
+def test_any_list_of_hashes_is_read_without_a_crash(
     tmp_path_factory: pytest.TempPathFactory, data: bytes
 ) -> None:
     directory = tmp_path_factory.getbasetemp() / "lists"
@@ -190,7 +190,7 @@ def test_a_list_of_hashes_may_be_anything(
     suffix=st.sampled_from(["", ".part", " (2)", ".1", ".tar", ".AbC123", "~", ".gz"]),
     upper=st.booleans(),
 )
-def test_names_near_to_official_ones_are_known(
+def test_names_close_to_official_ones_are_recognised(
     tmp_path_factory: pytest.TempPathFactory, name: str, prefix: str, suffix: str, upper: bool
 ) -> None:
     directory = tmp_path_factory.getbasetemp() / "names"

@@ -60,7 +60,7 @@ def damage(path: Path) -> None:
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def test_hashes_are_those_of_the_file_whatever_its_size(tmp_path: Path) -> None:
+def test_hashes_are_right_for_any_file_size(tmp_path: Path) -> None:
     for size in (0, 1, (8 << 20) - 1, 8 << 20, (16 << 20) + 5):
         path = tmp_path / str(size)
         path.write_bytes(os.urandom(min(size, 1000)) * (size // 1000 + 1))
@@ -71,7 +71,7 @@ def test_hashes_are_those_of_the_file_whatever_its_size(tmp_path: Path) -> None:
         assert (hashed.size, sum(read), hashed.remembered) == (size, size, False)
 
 
-def test_an_official_archive_is_known_by_its_hash(
+def test_an_official_archive_is_recognised_by_its_hash(
     ilsvrc: Path, official: Callable[..., None]
 ) -> None:
     official(
@@ -109,13 +109,13 @@ def test_an_official_size_with_another_hash_is_damage(
     assert checked(ilsvrc, status=1)
 
 
-def test_another_edition_is_no_error_as_its_size_says_it_is_one(ilsvrc: Path) -> None:
+def test_another_edition_with_its_own_size_is_no_error(ilsvrc: Path) -> None:
     document = checked(ilsvrc, "--hash", status=0)
     assert row(document, "train")["verdict"] == "odd"
     assert row(document, "train")["hashes"]
 
 
-def test_what_was_hashed_is_remembered_and_not_read_again(ilsvrc: Path, tmp_path: Path) -> None:
+def test_a_hashed_file_is_remembered_and_not_read_again(ilsvrc: Path, tmp_path: Path) -> None:
     first = row(checked(ilsvrc, "--hash", status=0), "train")["hashes"]
     damage(ilsvrc / TRAIN)
     # With its old size and time it is taken for what it was: so nothing was read.
@@ -139,7 +139,7 @@ LISTS = {
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_the_own_list_of_a_site_is_honoured(ilsvrc: Path, name: str) -> None:
+def test_a_sites_own_list_is_honoured(ilsvrc: Path, name: str) -> None:
     digests = {each: digest(ilsvrc / TRAIN, each) for each in ("md5", "sha256")}
     words = {**digests, "MD5": digests["md5"].upper(), "name": TRAIN}
     (ilsvrc / name.format(**words)).write_text(LISTS[name].format(**words))
@@ -190,7 +190,7 @@ def test_a_list_that_contradicts_the_official_hash_is_itself_wrong(
     assert row(document, "train")["verdict"] == "official"
 
 
-def test_a_list_that_is_none_is_said_and_passed_over(ilsvrc: Path) -> None:
+def test_an_invalid_list_is_reported_and_ignored(ilsvrc: Path) -> None:
     (ilsvrc / "train.md5").write_bytes(b"\0\1\2" * 100)
     document = checked(ilsvrc, "--hash", status=0)
     said = problem(document, path="train.md5")
@@ -217,20 +217,20 @@ def test_unpacked_npz_files_are_compared_one_by_one(
     assert row(document, "validation")["verdict"] == "official"
 
 
-def test_what_is_damaged_is_not_read_to_its_end(ilsvrc: Path) -> None:
+def test_a_damaged_archive_is_not_read_to_its_end(ilsvrc: Path) -> None:
     os.truncate(ilsvrc / TRAIN, 100_000)
     document = checked(ilsvrc, "--hash", status=1)
     assert row(document, "train")["hashes"] == {}
     assert row(document, "validation")["hashes"]
 
 
-def test_progress_goes_to_where_it_is_no_harm(ilsvrc: Path) -> None:
+def test_a_short_hash_check_without_a_terminal_writes_no_progress(ilsvrc: Path) -> None:
     outcome = check(ilsvrc, "--hash")
     assert outcome.status == 0
     assert outcome.err == ""  # No terminal, and less than a minute.
 
 
-def test_a_file_that_changes_meanwhile_is_not_remembered(tmp_path: Path) -> None:
+def test_a_file_that_changes_while_hashed_is_not_remembered(tmp_path: Path) -> None:
     path = tmp_path / "growing.tar"
     path.write_bytes(bytes(20 << 20))
 
@@ -243,7 +243,7 @@ def test_a_file_that_changes_meanwhile_is_not_remembered(tmp_path: Path) -> None
     assert hashing.remembered(path) is None
 
 
-def test_names_of_lists_with_line_breaks_and_backslashes(tmp_path: Path) -> None:
+def test_escaped_names_in_lists_are_read(tmp_path: Path) -> None:
     odd = tmp_path / "a\\b\nc.tar"
     odd.write_bytes(b"x")
     (tmp_path / "MD5SUMS").write_text(f"\\{digest(odd, 'md5')}  a\\\\b\\nc.tar\n")
@@ -252,7 +252,7 @@ def test_names_of_lists_with_line_breaks_and_backslashes(tmp_path: Path) -> None
     assert [line.digest for line in found[odd]] == [digest(odd, "md5")]
 
 
-def test_check_reads_as_before_when_the_cache_cannot_be_written(
+def test_check_works_when_the_cache_cannot_be_written(
     ilsvrc: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("")
@@ -261,7 +261,7 @@ def test_check_reads_as_before_when_the_cache_cannot_be_written(
     assert command_line.snapshot(tmp_path / "file") == {}
 
 
-def test_hashes_that_are_known_are_kept_in_the_provenance(ilsvrc: Path, tmp_path: Path) -> None:
+def test_known_hashes_are_kept_in_the_provenance(ilsvrc: Path, tmp_path: Path) -> None:
     check(ilsvrc, "--hash")
     os.utime(ilsvrc / VAL, (1, 1))  # Another file, as far as can be told.
     assert command_line.build(ilsvrc, tmp_path / "built").status == 0

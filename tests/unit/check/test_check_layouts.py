@@ -26,7 +26,7 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("site", SITES)
-def test_a_site_is_checked_as_it_is_built(site: str, tmp_path: Path) -> None:
+def test_a_sites_verdict_agrees_with_its_build(site: str, tmp_path: Path) -> None:
     SITES[site](tmp_path / "staged", pictures("imagenet2012"))
     arguments = ("imagenet2012", "--workers", "1", "--data-dir", str(tmp_path / "out"))
     quick = checked(tmp_path / "staged", *arguments, status=0)
@@ -42,7 +42,7 @@ def test_a_site_is_checked_as_it_is_built(site: str, tmp_path: Path) -> None:
         assert looked["images_found"] in (None, walked["images_found"])
 
 
-def test_the_kind_asked_for_is_what_is_checked(tmp_path: Path) -> None:
+def test_source_selects_the_kind_that_is_checked(tmp_path: Path) -> None:
     layouts_corpus.official(tmp_path, pictures("imagenet2012"))
     layouts_corpus.image_folder(tmp_path, pictures("imagenet2012"))
     assert row(checked(tmp_path, status=0), "train", preferred=True)["kind"] == "tar"
@@ -68,7 +68,7 @@ def folders(tmp_path: Path) -> Path:
         ("../n01443538/", "a class folder without an image"),
     ],
 )
-def test_what_a_build_refuses_in_folders_cannot_be_built(
+def test_folders_a_build_refuses_are_reported_unbuildable(
     tmp_path: Path, name: str, said: str
 ) -> None:
     path = folders(tmp_path) / name
@@ -83,7 +83,7 @@ def test_what_a_build_refuses_in_folders_cannot_be_built(
     assert outcome.status == 1, "and a build refuses it indeed"
 
 
-def test_many_things_that_a_build_refuses_are_one_problem(tmp_path: Path) -> None:
+def test_many_refused_files_are_one_problem(tmp_path: Path) -> None:
     for folder in (folders(tmp_path), tmp_path / "train" / "n02105855"):
         (folder / "Thumbs.db").touch()
     found = problem(checked(tmp_path, "imagenet2012", status=1), severity="error")
@@ -93,7 +93,7 @@ def test_many_things_that_a_build_refuses_are_one_problem(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
-def test_a_list_is_counted_if_it_is_one(tmp_path: Path, encoding: str) -> None:
+def test_a_valid_list_is_counted(tmp_path: Path, encoding: str) -> None:
     folders(tmp_path)
     layouts_corpus.write_list(tmp_path / "train", "dotted")
     path = tmp_path / "train_files.txt"
@@ -115,7 +115,7 @@ def test_a_squashfs_image_with_too_few_files_is_odd(tmp_path: Path) -> None:
     assert row(document, "train")["verdict"] == "odd"
 
 
-def test_the_train_folder_itself_is_told_the_directory_above(tmp_path: Path) -> None:
+def test_the_train_folder_itself_gets_a_hint_at_the_directory_above(tmp_path: Path) -> None:
     train = folders(tmp_path).parent
     found = problem(checked(train, status=0), cause="a directory too low")
     assert found["found"] == f"the train split of imagenet2012 in {tmp_path}"
@@ -125,7 +125,7 @@ def test_the_train_folder_itself_is_told_the_directory_above(tmp_path: Path) -> 
     assert not [one for one in document["problems"] if "too low" in one["cause"]]
 
 
-def test_a_folder_that_may_not_be_read_is_not_said_to_be_half_a_copy(open_path: Path) -> None:
+def test_an_unreadable_folder_is_not_called_half_a_copy(open_path: Path) -> None:
     folders(open_path)
     staged().write(open_path)
     (open_path / "train").chmod(0)

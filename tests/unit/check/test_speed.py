@@ -63,14 +63,14 @@ def test_a_file_system_that_cannot_bypass_memory_is_measured_too(
     assert any("perhaps from memory" in line for line in found.lines())
 
 
-def test_another_file_system_is_told_apart(archive: Path, tmp_path: Path):
+def test_scratch_on_another_file_system_is_recognised(archive: Path, tmp_path: Path):
     with mounted(tmp_path / "disk", "size=8m") as disk:
         found = measure([[archive]], disk / "imagenet_builders-0")
     assert found.apart
     assert found.free == 8 << 20
 
 
-def test_small_archives_tell_nothing(tmp_path: Path):
+def test_small_archives_give_no_measurement(tmp_path: Path):
     (tmp_path / "small.tar").write_bytes(bytes(1000))
     nothing: list[list[list[Path]]] = [[[tmp_path / "small.tar"]], [[]], []]
     for files in nothing:
@@ -120,7 +120,7 @@ def test_check_says_what_it_measured(monkeypatch: pytest.MonkeyPatch):
     assert "speed" not in json.loads(run("check", str(manual_dir), "--json").out)
 
 
-def test_what_is_not_read_at_random_is_not_measured(monkeypatch: pytest.MonkeyPatch):
+def test_sources_not_read_at_random_are_not_measured(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(speed, "_MIN_ARCHIVE_BYTES", 1)
     outcome = run("check", str(DUMMY_DATA / "imagenet21k_winter21"), "--speed", "--json")
     assert json.loads(outcome.out)["speed"]["path"] is None

@@ -89,7 +89,7 @@ def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().out == f"imagenet-builders {imagenet_builders.__version__}\n"
 
 
-def test_the_arguments_are_looked_at_before_anything_heavy_is_imported() -> None:
+def test_arguments_are_checked_before_anything_heavy_is_imported() -> None:
     code = (
         "import sys; from imagenet_builders.cli import main\n"
         "try: main(sys.argv[1:])\n"
@@ -129,7 +129,7 @@ def test_the_arguments_are_looked_at_before_anything_heavy_is_imported() -> None
         (["build", "imagenet2012", "--manual-dir", "x", "--file-format", "csv"], "tfrecord"),
     ],
 )
-def test_an_argument_that_cannot_be_read_is_named(
+def test_an_unparsable_argument_is_named(
     arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -170,7 +170,7 @@ def test_an_argument_that_cannot_be_read_is_named(
         ),
     ],
 )
-def test_a_value_that_cannot_be_used_is_an_error_of_one_line(
+def test_an_invalid_value_is_an_error_of_one_line(
     options: list[str], said: str, manual_dir: Path, tmp_path: Path
 ) -> None:
     outcome = build(manual_dir, tmp_path, *options)
@@ -202,7 +202,7 @@ def test_the_spelling_of_tfds_is_accepted(manual_dir: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", ["under_score", "with=sign", "with space", "ümläut", "-dash"])
-def test_paths_are_taken_as_they_are(name: str, manual_dir: Path, tmp_path: Path) -> None:
+def test_paths_are_taken_literally(name: str, manual_dir: Path, tmp_path: Path) -> None:
     (tmp_path / name).mkdir()
     (tmp_path / name / "staged").symlink_to(manual_dir)
     outcome = run(
@@ -215,12 +215,12 @@ def test_paths_are_taken_as_they_are(name: str, manual_dir: Path, tmp_path: Path
     assert outcome.out == f"{tmp_path / name / 'built' / DATASET}\n"
 
 
-def test_only_so_many_examples_can_be_asked_for(manual_dir: Path, tmp_path: Path) -> None:
+def test_max_examples_per_split_limits_each_split(manual_dir: Path, tmp_path: Path) -> None:
     assert build(manual_dir, tmp_path, "--max-examples-per-split", "2").status == 0
     assert split_info(tmp_path) == {"train": [2], "validation": [2], "test": [2]}
 
 
-def test_array_record_can_be_asked_for(manual_dir: Path, tmp_path: Path) -> None:
+def test_file_format_selects_array_record(manual_dir: Path, tmp_path: Path) -> None:
     assert build(manual_dir, tmp_path, "--file-format", "array_record").status == 0
     [shard] = (tmp_path / DATASET).glob("*-train.*")
     assert shard.name == "imagenet2012-train.array_record-00000-of-00001"
@@ -239,7 +239,7 @@ def test_the_last_line_on_stdout_is_the_directory_of_the_dataset(
     assert outcome.summary["train"].startswith("9 images (0 repaired, 0 skipped), 1 shard, ")
 
 
-def test_what_is_there_already_is_left_alone(manual_dir: Path, tmp_path: Path) -> None:
+def test_an_existing_dataset_is_left_alone(manual_dir: Path, tmp_path: Path) -> None:
     assert build(manual_dir, tmp_path).status == 0
     before = command_line.snapshot(tmp_path)
     outcome = run(*build_arguments(tmp_path / "not there any more", tmp_path))
@@ -249,7 +249,7 @@ def test_what_is_there_already_is_left_alone(manual_dir: Path, tmp_path: Path) -
     assert command_line.snapshot(tmp_path) == before
 
 
-def test_one_split_is_enough_and_the_missing_ones_are_warned_of(tmp_path: Path) -> None:
+def test_one_split_is_enough_and_missing_ones_give_a_warning(tmp_path: Path) -> None:
     train_only = staged()
     train_only.validation, train_only.test, train_only.patch = [], [], []
     manual_dir = train_only.write(tmp_path / "staged")
@@ -314,7 +314,7 @@ def test_an_invalid_value_in_the_environment_is_an_error(
     assert outcome.errors == [said]
 
 
-def test_options_come_from_the_environment_and_flags_go_before(
+def test_flags_take_precedence_over_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad = staged()
@@ -338,7 +338,7 @@ def test_datasets_go_to_the_default_directory_of_tfds(manual_dir: Path, tmp_path
     assert len(records_by_split(tmp_path / "default")["train"]) == 9
 
 
-def test_a_target_that_may_not_be_written_to_is_an_error(open_path: Path) -> None:
+def test_an_unwritable_target_is_an_error(open_path: Path) -> None:
     manual_dir = staged().write(open_path / "staged")
     (open_path / "built").mkdir()
     (open_path / "built").chmod(0o555)
@@ -437,7 +437,7 @@ def writing(data_dir: Path) -> bool:
         pytest.param(signal.SIGTERM, 143, True, id="term_to_all"),
     ],
 )
-def test_a_build_that_is_stopped_leaves_nothing(
+def test_a_stopped_build_leaves_nothing(
     number: signal.Signals, status: int, to_all: bool, large: Path, tmp_path: Path
 ) -> None:
     """Ctrl-C and Slurm's `scancel` reach all processes; `kill` reaches one."""
@@ -481,7 +481,7 @@ def test_ctrl_c_while_workers_start_shows_no_traceback(large: Path, tmp_path: Pa
         assert "Traceback" not in err
 
 
-def test_a_build_that_was_stopped_can_be_run_again(large: Path, tmp_path: Path) -> None:
+def test_a_stopped_build_can_be_run_again(large: Path, tmp_path: Path) -> None:
     arguments = build_arguments(large, tmp_path, "--workers", "2", "--num-shards", "6")
     child = process(arguments)
     wait_for(lambda: writing(tmp_path), child)
@@ -496,7 +496,7 @@ def test_a_build_that_was_stopped_can_be_run_again(large: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
-def test_what_a_killed_build_left_is_gone_after_the_next(
+def test_the_next_build_removes_what_a_killed_one_left(
     number: signal.Signals, large: Path, tmp_path: Path
 ) -> None:
     arguments = build_arguments(large, tmp_path, "--workers", "2", "--num-shards", "6")

@@ -75,7 +75,7 @@ def refused(path: Path, data: bytes, method: int = zipfile.ZIP_STORED) -> str:
     ],
     ids=lambda array: f"{array.dtype}{array.shape}",
 )
-def test_reads_what_numpy_reads(tmp_path: Path, save, array: np.ndarray):
+def test_arrays_are_those_numpy_reads(tmp_path: Path, save, array: np.ndarray):
     path = tmp_path / "saved.npz"
     save(path, other=LABELS, data=array)
     [found] = load(path, "data").values()
@@ -85,7 +85,7 @@ def test_reads_what_numpy_reads(tmp_path: Path, save, array: np.ndarray):
 
 
 @pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
-def test_reads_all_versions_of_the_format(tmp_path: Path, version: tuple[int, int]):
+def test_all_versions_of_the_format_are_read(tmp_path: Path, version: tuple[int, int]):
     path = archive(tmp_path, {"data": npy(DATA, version)})
     np.testing.assert_array_equal(load(path, "data")["data"], DATA)
 
@@ -104,7 +104,7 @@ def test_a_header_as_python_2_wrote_it_is_read(tmp_path: Path):
     np.testing.assert_array_equal(load(path, "data")["data"], DATA)
 
 
-def test_an_array_that_is_not_there_is_missed_by_name(tmp_path: Path):
+def test_a_missing_array_is_named(tmp_path: Path):
     path = archive(tmp_path, {"data": npy(DATA)})
     with pytest.raises(ArchiveError, match=r"expected an array 'labels', found data\.npy"):
         load(path, "labels")
@@ -139,7 +139,7 @@ def test_a_pickled_object_is_refused_and_not_loaded(
     ],
     ids=lambda array: array.dtype.str,
 )
-def test_other_than_numbers_are_refused(tmp_path: Path, array: np.ndarray):
+def test_arrays_of_other_types_than_numbers_are_refused(tmp_path: Path, array: np.ndarray):
     assert "expected numbers, found an array (dtype" in refused(tmp_path, npy(array))
 
 
@@ -192,7 +192,7 @@ def test_a_header_that_claims_another_size_is_refused_without_memory(
     }.items(),
     ids=lambda pair: pair[0],
 )
-def test_what_is_no_plain_array_is_refused(tmp_path: Path, data: tuple[str, bytes]):
+def test_anything_but_a_plain_array_is_refused(tmp_path: Path, data: tuple[str, bytes]):
     assert "expected" in refused(tmp_path, data[1])
 
 
@@ -246,7 +246,7 @@ def test_damage_is_found_or_does_not_matter(tmp_path: Path, kind: str, flips, cu
     shape=st.text(st.sampled_from("(0123 ,)L-\n"), max_size=9),
     space=st.sampled_from(["", " ", "\n", "  \n"]),
 )
-def test_a_header_that_is_read_is_read_as_numpy_reads_it(
+def test_a_header_is_refused_or_read_as_numpy_reads_it(
     tmp_path: Path, descr: str, order: str, shape: str, space: str
 ):
     text = (

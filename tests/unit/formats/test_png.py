@@ -47,14 +47,14 @@ def extremes(size: int) -> np.ndarray:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("make", [lambda size: photographs(size, 9), extremes])
-def test_pillow_gets_the_pixels_back(size: int, make):
+def test_pillow_decodes_the_same_pixels(size: int, make):
     planes = make(size)
     for picture, data in zip(planes, png.encode_planes(planes), strict=True):
         np.testing.assert_array_equal(decoded(data), picture.transpose(1, 2, 0))
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_tensorflow_gets_the_pixels_back(size: int):
+def test_tensorflow_decodes_the_same_pixels(size: int):
     import tensorflow as tf
 
     planes = np.concatenate([photographs(size, 3), extremes(size)])
@@ -71,12 +71,12 @@ def test_tensorflow_gets_the_pixels_back(size: int):
         elements=st.one_of(st.integers(0, 255), st.sampled_from([0, 1, 127, 128, 254, 255])),
     )
 )
-def test_any_pixels_of_any_shape_come_back(planes: np.ndarray):
+def test_any_pixels_of_any_shape_decode_to_the_same(planes: np.ndarray):
     for picture, data in zip(planes, png.encode_planes(planes), strict=True):
         np.testing.assert_array_equal(decoded(data), picture.transpose(1, 2, 0))
 
 
-def test_the_filter_is_the_one_of_the_specification():
+def test_the_filter_follows_the_specification():
     picture = photographs(16, 1)[0].transpose(1, 2, 0).astype(int)
     data = png.encode_planes(photographs(16, 1))[0]
     start = data.index(b"IDAT") + 4
@@ -94,7 +94,7 @@ def test_the_filter_is_the_one_of_the_specification():
                 assert rows[y, 1 + 3 * x + channel] == (picture[y, x, channel] - nearest) % 256
 
 
-def test_the_window_is_as_small_as_the_header_of_the_data_says():
+def test_the_window_fits_the_size_in_the_header():
     # A strict decoder refuses a match from further away than the header allows.
     tile = np.random.default_rng(0).integers(0, 256, (1, 3, 4, 16), dtype=np.uint8)
     [data] = png.encode_planes(np.tile(tile, (1, 1, 16, 4)))
@@ -132,7 +132,7 @@ def test_files_are_at_most_5_percent_larger_than_those_of_tensorflow(size: int):
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_block_has_some_rows_but_not_too_many_bytes(size: int):
+def test_a_block_has_rows_within_a_limit_of_bytes(size: int):
     rows = png.block_rows(size)
     assert 1 <= rows <= 1024
     assert rows * 3 * size * size < 1 << 20

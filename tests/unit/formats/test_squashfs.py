@@ -154,7 +154,7 @@ def test_an_image_that_was_appended_to_is_read(tmp_path: Path) -> None:
     }
 
 
-def test_what_is_no_file_is_named(tmp_path: Path) -> None:
+def test_an_entry_that_is_no_file_is_named(tmp_path: Path) -> None:
     stage(tmp_path / "in", {"d/file.JPEG": b"1"})
     (tmp_path / "in/empty").mkdir()
     (tmp_path / "in/link.JPEG").symlink_to("d/file.JPEG")
@@ -178,7 +178,7 @@ def test_what_is_no_file_is_named(tmp_path: Path) -> None:
     ]
 
 
-def test_a_file_is_read_without_a_look_at_directories(tmp_path: Path) -> None:
+def test_a_file_is_read_without_reading_directories(tmp_path: Path) -> None:
     stage(tmp_path / "in", {f"{i}.JPEG": b"%d" % i for i in range(500)})
     image = make(tmp_path / "in", tmp_path / "x.sqsh")
     members = list(list_files(image))
@@ -201,7 +201,7 @@ def small(tmp_path: Path) -> Path:
     return make(tmp_path / "small", tmp_path / "small.sqsh", "-noI", "-nopad")
 
 
-def test_other_files_are_told_apart(small: Path) -> None:
+def test_another_file_type_is_named(small: Path) -> None:
     for position, data, message in [
         (0, b"sqsh", r"version 4\.0, found a big-endian one of version 3"),
         (MAJOR, b"\3\0\1\0", r"version 4\.0, found one of version 3\.1"),
@@ -235,7 +235,7 @@ def test_a_cut_off_image_is_an_error_when_it_is_opened(small: Path) -> None:
 
 
 @pytest.mark.parametrize(("compressor", "package"), [("zstd", "zstandard"), ("lz4", "lz4")])
-def test_a_missing_package_is_said_with_the_command_that_installs_it(
+def test_a_missing_package_is_named_with_the_command_that_installs_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compressor: str, package: str
 ) -> None:
     stage(tmp_path / "in", {"a": b"1"})
@@ -258,13 +258,13 @@ def test_gzip_and_xz_need_no_package(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("name", [b"..", b"a/", b"/.", b"a\0", b"\xff\xfe", b"\xc3("])
-def test_names_that_no_file_can_have_are_errors(small: Path, name: bytes) -> None:
+def test_impossible_file_names_are_errors(small: Path, name: bytes) -> None:
     at = small.read_bytes().index(b"zz", field(small, DIRECTORY_TABLE))
     with pytest.raises(ArchiveError, match=r"'train/loop'.*impossible name"):
         list(list_files(patched(small, at, name)))
 
 
-def test_names_that_are_there_twice_are_errors(tmp_path: Path) -> None:
+def test_duplicate_names_are_errors(tmp_path: Path) -> None:
     stage(tmp_path / "in", {"a.JPEG": b"1", "b.JPEG": b"2"})
     image = make(tmp_path / "in", tmp_path / "x.sqsh", "-noI")
     at = image.read_bytes().index(b"b.JPEG")
@@ -323,7 +323,7 @@ PACK: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("compressor", COMPRESSORS)
-def test_a_block_becomes_no_more_than_it_may(compressor: str) -> None:
+def test_a_block_never_inflates_beyond_its_size(compressor: str) -> None:
     unpack = unpacker("x.sqsh", COMPRESSORS[compressor])
     packed = PACK[compressor](bytes(8192))
     assert unpack(packed, 8192) == bytes(8192)
@@ -419,7 +419,7 @@ def test_any_damage_is_an_error_or_in_the_bytes_of_a_file(tmp_path: Path, kind: 
     [(), ("-no-fragments",), ("-noI", "-noD", "-noF"), ("-always-use-fragments", "-b", "4K")],
     ids=["plain", "no fragments", "as it is", "ends in fragments"],
 )
-def test_what_is_read_of_an_image_was_asked_for_ahead(
+def test_every_read_of_an_image_was_requested_ahead(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
 ) -> None:
     """No more and no less, but for tables, and the gaps that are too small to be left out."""

@@ -202,20 +202,20 @@ def test_the_quick_checksum_is_the_sum_of_the_bytes(block: bytes, ascii_only: bo
 
 
 @pytest.mark.parametrize("kind", [b"1", b"2", b"3", b"4", b"5", b"6"])
-def test_the_size_of_a_member_without_body_is_not_skipped(kind: bytes) -> None:
+def test_the_size_of_a_member_without_a_body_is_ignored(kind: bytes) -> None:
     data = header(b"a", 1 << 30, kind) + header(b"b", 1) + padded(b"x") + END
     assert walk(data) == oracle(data)
     assert [(m.name, m.size) for m in walk(data)] == [("a", 0), ("b", 1)]
 
 
 @pytest.mark.parametrize("flag", [b"D", b"M", b"N", b"V"])
-def test_what_gnu_tar_marks_as_no_file_is_other_with_its_body_skipped(flag: bytes) -> None:
+def test_a_gnu_entry_that_is_no_file_is_other_and_its_body_skipped(flag: bytes) -> None:
     data = header(b"label", 3, flag) + padded(b"abc") + header(b"a", 1) + padded(b"x") + END
     assert [(m.name, m.kind) for m in walk(data)] == [("label", "other"), ("a", "file")]
     assert walk(data) == [oracle(data)[0]._replace(kind="other"), oracle(data)[1]]
 
 
-def test_the_first_of_several_names_counts_and_headers_belong_to_the_member() -> None:
+def test_the_first_of_several_names_counts() -> None:
     names = extended(b"L", b"first\0") + extended(
         b"X", record("path", "second") + record("size", "1")
     )
@@ -288,7 +288,7 @@ def test_archives_of_gnu_tar_are_read_as_tarfile_does(folder: Path, form: str) -
     ],
     ids=" ".join,
 )
-def test_sparse_members_are_marked_and_passed_over(folder: Path, options: tuple[str, ...]) -> None:
+def test_sparse_members_are_marked_and_skipped(folder: Path, options: tuple[str, ...]) -> None:
     with open(folder / "holes", "wb") as file:
         for i in range(60):  # More than one block of map.
             file.seek(i << 16)
@@ -312,7 +312,7 @@ def test_an_incremental_archive_of_gnu_tar_keeps_its_names(folder: Path, tmp_pat
 
 
 @pytest.mark.parametrize("holes_are_known", [True, False])
-def test_a_long_run_of_zeros_behind_the_end_is_looked_through_and_refused(
+def test_data_after_a_long_run_of_zeros_is_refused(
     holes_are_known: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not holes_are_known:
@@ -340,7 +340,7 @@ def test_a_long_run_of_zeros_behind_the_end_is_looked_through_and_refused(
         assert caught.value.offset == length - 7
 
 
-def test_storage_that_fails_is_an_error_with_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_read_is_an_error_with_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     pread = os.pread
 
     def failing(fd: int, size: int, offset: int) -> bytes:
@@ -353,7 +353,7 @@ def test_storage_that_fails_is_an_error_with_its_place(monkeypatch: pytest.Monke
         walk(header(b"a") + END)
 
 
-def test_a_file_that_shrinks_meanwhile_is_an_error() -> None:
+def test_a_file_that_shrinks_while_read_is_an_error() -> None:
     with tempfile.TemporaryFile() as file:
         file.write(header(b"a") + header(b"b") + END)
         file.flush()

@@ -63,7 +63,7 @@ def end_of(members: list[tar.Member]) -> int:
 
 
 @every_format
-def test_cut_off_at_any_byte_is_an_error(archive: bytes) -> None:
+def test_an_archive_cut_off_at_any_byte_is_an_error(archive: bytes) -> None:
     members = walk(archive)
     needed = end_of(members) + len(END)
     for length in range(needed):
@@ -109,7 +109,7 @@ def test_any_header_of_zeros_is_an_error(archive: bytes) -> None:
 
 
 @every_format
-def test_a_lost_or_repeated_block_is_an_error_or_seen(archive: bytes) -> None:
+def test_a_lost_or_repeated_block_is_an_error_or_visible(archive: bytes) -> None:
     members = walk(archive)
     for i in range(0, end_of(members), 512):
         for data in (archive[:i] + archive[i + 512 :], archive[: i + 512] + archive[i:]):
@@ -120,7 +120,7 @@ def test_a_lost_or_repeated_block_is_an_error_or_seen(archive: bytes) -> None:
 
 @every_format
 @pytest.mark.parametrize("distance", [0, 1, 511, 512, 513, 1023, 9000, (1 << 20) + 5])
-def test_anything_behind_the_end_is_an_error_that_says_where(archive: bytes, distance: int) -> None:
+def test_anything_after_the_end_is_an_error_with_its_place(archive: bytes, distance: int) -> None:
     end = end_of(walk(archive)) + len(END)
     with pytest.raises(ArchiveError, match="then other data") as caught:
         walk(archive[:end] + bytes(distance) + b"junk" + bytes(3))
@@ -138,7 +138,7 @@ def test_two_archives_in_one_file_are_an_error(archive: bytes) -> None:
 @every_format
 @given(data=st.data())
 @settings(max_examples=150, deadline=None)
-def test_no_bytes_make_it_fail_in_another_way(archive: bytes, data: st.DataObject) -> None:
+def test_any_bytes_give_members_or_the_one_error(archive: bytes, data: st.DataObject) -> None:
     damaged = bytearray(archive)
     for _ in range(data.draw(st.integers(1, 4))):
         i = data.draw(st.integers(0, len(damaged)))
@@ -174,7 +174,7 @@ hostile_extensions = st.builds(
 
 @given(st.lists(st.one_of(hostile_headers, hostile_extensions), max_size=6), st.booleans())
 @settings(max_examples=400, deadline=None)
-def test_no_header_with_a_right_checksum_makes_it_fail_in_another_way(
+def test_any_header_with_a_valid_checksum_gives_members_or_the_one_error(
     parts: list[bytes], is_ended: bool
 ) -> None:
     data = b"".join(parts) + (END if is_ended else b"")
@@ -204,7 +204,7 @@ OTHER_FORMATS = {
 
 
 @pytest.mark.parametrize(("said", "data"), OTHER_FORMATS.items(), ids=OTHER_FORMATS)
-def test_what_is_not_a_tar_archive_is_named(said: str, data: bytes) -> None:
+def test_another_file_type_is_named(said: str, data: bytes) -> None:
     with pytest.raises(ArchiveError, match=said) as caught:
         walk(data)
     assert str(caught.value).startswith(f"{PATH}, at byte 0: expected a ")
@@ -301,7 +301,7 @@ LIES = {
 
 
 @pytest.mark.parametrize("data", LIES.values(), ids=LIES)
-def test_memory_is_not_taken_for_a_size_that_lies(data: bytes) -> None:
+def test_a_false_size_takes_no_memory(data: bytes) -> None:
     data += b"\xff" * (4 << 20)
     walk_or_none(ONE + END)
     tracemalloc.start()
@@ -321,7 +321,7 @@ def test_a_sparse_map_without_end_is_an_error() -> None:
         walk(bytes(head) + b"\xff" * (2 << 20))
 
 
-def test_a_pax_header_of_many_records_takes_time_in_proportion() -> None:
+def test_a_pax_header_of_many_records_takes_linear_time() -> None:
     records = b"6 a=b\n" * 170_000  # Just below the bound.
     before = time.process_time()
     assert [m.name for m in walk(extended(b"x", records) + ONE + END)] == ["a.JPEG"]

@@ -61,7 +61,7 @@ def test_an_annotation_without_objects_needs_no_size():
     assert voc.parse(annotation([], size=(0, 0))).objects == ()
 
 
-def test_a_file_name_that_was_never_filled_in_means_nothing():
+def test_a_placeholder_file_name_is_ignored():
     assert voc.parse(annotation([WHOLE], filename="%s")) == voc.parse(XML)
 
 
@@ -120,7 +120,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_annotation_is_refused_with_what_was_expected(name: str):
+def test_an_invalid_annotation_is_refused_with_the_expected_form(name: str):
     data, problem = REFUSED[name]
     with pytest.raises(AnnotationError) as caught:
         voc.parse(data)
@@ -146,7 +146,7 @@ BOXES = {
 
 
 @pytest.mark.parametrize("name", BOXES)
-def test_a_box_is_brought_into_the_frame_or_left_out(name: str):
+def test_a_box_is_clipped_to_the_image_or_omitted(name: str):
     drawn, seen, (swapped, clamped) = BOXES[name]
     boxes = voc.relative(voc.parse(annotation([Drawn(TENCH, *drawn)], size=(400, 200))))
     assert boxes.corners.tolist() == list(seen or ())
@@ -165,9 +165,7 @@ DRAWN = st.builds(Drawn, TEXT, NUMBERS, NUMBERS, NUMBERS, NUMBERS)
 
 
 @given(objects=st.lists(DRAWN, max_size=5), width=NUMBERS, height=NUMBERS, filename=TEXT)
-def test_the_quick_reading_of_an_ordinary_annotation_is_that_of_the_parser(
-    objects, width, height, filename
-):
+def test_the_fast_path_reads_an_annotation_as_the_parser_does(objects, width, height, filename):
     data = annotation(objects, size=(width, height), filename=filename)
     quick = voc._plain_fields(data)
     assert quick is not None

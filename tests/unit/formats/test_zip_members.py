@@ -97,7 +97,7 @@ ARCHIVES: dict[str, Callable[[], bytearray]] = {
 
 
 @pytest.mark.parametrize("kind", ARCHIVES)
-def test_finds_what_zipfile_finds(tmp_path: Path, kind: str):
+def test_members_are_those_of_zipfile(tmp_path: Path, kind: str):
     data = ARCHIVES[kind]()
     reading = Reading(tmp_path, data)
     found = reading.members()
@@ -115,13 +115,13 @@ def test_finds_what_zipfile_finds(tmp_path: Path, kind: str):
             assert reading.content() == {name: archive.read(name) for name in archive.namelist()}
 
 
-def test_an_end_in_the_comment_is_not_the_end(tmp_path: Path):
+def test_an_end_record_in_the_comment_is_not_the_end(tmp_path: Path):
     # zipfile takes it for the end, and refuses the archive.
     comment = b"PK\x05\x06 and so on, longer than the record would be"
     assert Reading(tmp_path, make(comment=comment)).content() == CONTENT
 
 
-def test_a_stored_member_lies_where_it_says(tmp_path: Path):
+def test_a_stored_member_lies_at_its_offset(tmp_path: Path):
     data = make(method=STORED)
     member = Reading(tmp_path, data).members()["d/noise.bin"]
     assert member.method == "stored"
@@ -140,7 +140,7 @@ def test_a_zip_in_a_zip_is_read_where_it_lies(tmp_path: Path):
     assert refused(tmp_path, data, **place).member == "inner.zip/a.txt"
 
 
-def test_zip64_of_a_small_archive(tmp_path: Path):
+def test_a_small_zip64_archive_is_read(tmp_path: Path):
     # As NumPy writes: 64-bit sizes in the header, as it does not know how large it will be.
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", DEFLATED) as archive:
@@ -152,7 +152,7 @@ def test_zip64_of_a_small_archive(tmp_path: Path):
     assert Reading(tmp_path, stream.getvalue()).content() == kept
 
 
-def test_zip64_of_an_archive_of_5_gigabytes(tmp_path: Path):
+def test_a_zip64_archive_of_5_gigabytes_is_read(tmp_path: Path):
     path = tmp_path / "sparse.zip"
     hole = 5 << 30
     with open(path, "wb") as file:
@@ -205,7 +205,7 @@ def test_an_archive_that_is_cut_off_is_refused(tmp_path: Path, length: int):
     assert any(part in error.problem for part in problem.split("|"))
 
 
-def test_an_archive_with_something_behind_or_before_it_is_refused(tmp_path: Path):
+def test_an_archive_with_bytes_before_or_after_it_is_refused(tmp_path: Path):
     assert "something was added" in refused(tmp_path, make() + b"more").problem
     assert "joined to something else" in refused(tmp_path, b"#!/bin/sh\n" + make()).problem
     assert "a tar" not in refused(tmp_path, b"<html>not here</html>").problem
@@ -242,7 +242,7 @@ def test_another_compression_is_refused_by_its_name(tmp_path: Path, method: int,
 @pytest.mark.parametrize(
     "name", ["../up", "a/../../up", "/absolute", "c:/drive", "back\\slash", "nul\0"]
 )
-def test_a_name_that_leads_out_of_the_archive_is_refused(tmp_path: Path, name: str):
+def test_a_name_that_escapes_the_archive_is_refused(tmp_path: Path, name: str):
     plain = "x" * len(name)
     data = bytes(make({plain: b"1"})).replace(plain.encode(), name.encode())
     assert "leads out of the archive" in refused(tmp_path, data).problem
@@ -253,7 +253,7 @@ def test_a_symlink_is_refused(tmp_path: Path):
     assert "symlink" in refused(tmp_path, data).problem
 
 
-def test_a_name_that_is_there_twice_is_refused(tmp_path: Path):
+def test_a_duplicate_name_is_refused(tmp_path: Path):
     data = bytes(make({"one": b"1", "two": b"2"})).replace(b"two", b"one")
     assert "there twice" in refused(tmp_path, data).problem
 
@@ -281,7 +281,7 @@ def test_a_member_around_another_is_refused(tmp_path: Path):
     assert "lead into the directory" in refused(tmp_path, bytes(data)).problem
 
 
-def test_sizes_that_lie_are_refused(tmp_path: Path):
+def test_false_sizes_are_refused(tmp_path: Path):
     def lying(size: int, method: int = DEFLATED) -> bytes:
         data = make({"one": b"1" * 5000}, method)
         for offset, record in ((22, LOCAL), (24, CENTRAL)):
@@ -364,7 +364,7 @@ def test_damage_is_found_or_does_not_matter(tmp_path: Path, kind, flips, cut, ta
     max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.binary(max_size=200), end=st.booleans())
-def test_what_is_no_zip_is_refused(tmp_path: Path, data: bytes, end: bool):
+def test_another_file_type_is_refused(tmp_path: Path, data: bytes, end: bool):
     data += b"PK\5\6" + bytes(18) if end else b""
     try:
         assert Reading(tmp_path, data).content() == {}
@@ -373,7 +373,7 @@ def test_what_is_no_zip_is_refused(tmp_path: Path, data: bytes, end: bool):
     assert data == b"PK\5\6" + bytes(18)
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path):
+def test_an_unreadable_file_is_named(tmp_path: Path):
     import os
 
     fd = os.open(tmp_path, os.O_RDONLY)
@@ -398,7 +398,7 @@ def test_the_reader_needs_no_more_than_one_read_for_many_members(tmp_path: Path,
     assert len(reads) < 10
 
 
-def test_chunks_are_given_up_when_there_are_too_many(tmp_path: Path):
+def test_a_member_never_gives_more_bytes_than_its_size(tmp_path: Path):
     reading = Reading(tmp_path, make({"large": bytes(3 << 20)}))
     member = reading.members()["large"]._replace(size=1 << 20)
     given = 0

@@ -138,7 +138,7 @@ WHOLE = {
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_what_tensorflow_decodes_is_stored_as_it_came(name):
+def test_images_that_tensorflow_decodes_are_stored_unchanged(name):
     assert tensorflow_decodes(WHOLE[name])
     result = inspect_and_repair(WHOLE[name])
     assert result.problem is None
@@ -147,14 +147,14 @@ def test_what_tensorflow_decodes_is_stored_as_it_came(name):
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_the_size_is_the_decoders(name):
+def test_the_size_equals_the_decoders(name):
     height, width, channels = tf.io.decode_jpeg(WHOLE[name]).shape
     facts = inspect(WHOLE[name])
     assert (facts.width, facts.height, facts.components) == (width, height, channels)
     assert (facts.format, facts.bits) == ("jpeg", 8)
 
 
-def test_facts_of_a_jpeg():
+def test_a_jpegs_facts_are_those_of_its_header():
     assert inspect(PROGRESSIVE).progressive
     assert not inspect(JPEG).progressive
     assert inspect(JPEG).adobe_transform is None
@@ -327,7 +327,7 @@ NOT_IMAGES = {
 
 
 @pytest.mark.parametrize("name", NOT_IMAGES)
-def test_what_is_not_a_jpeg_is_named(name):
+def test_another_file_type_is_named(name):
     data, kind, message = NOT_IMAGES[name]
     assert inspect(data).format == kind
     assert str(inspect_and_repair(data).problem).startswith(message)
@@ -465,7 +465,7 @@ def test_a_large_cmyk_jpeg_is_converted_in_bands():
     assert inspect_and_repair(data).data == image_utils.jpeg_cmyk_to_rgb(data)
 
 
-def test_cmyk_is_told_from_ycck():
+def test_cmyk_and_ycck_are_distinguished():
     assert inspect_and_repair(CMYK_JPEG).repair == "CMYK JPEG re-encoded as RGB"
     assert inspect_and_repair(YCCK_JPEG).repair == "YCCK JPEG re-encoded as RGB"
 
@@ -498,7 +498,7 @@ GIFS_AND_BMPS = {
 
 
 @pytest.mark.parametrize("name", GIFS_AND_BMPS)
-def test_gif_and_bmp_are_repaired_on_request_as_tensorflow_would(name):
+def test_gif_and_bmp_are_repaired_on_request_as_tensorflow_does(name):
     data = GIFS_AND_BMPS[name]
     kind = name[:3]
     assert inspect_and_repair(data).problem == f"a {kind} image, not a JPEG"
@@ -532,7 +532,7 @@ def test_a_gzip_wrapped_image_is_unpacked(data, result, how):
     assert (wrapped.width, wrapped.height) == (WIDTH, HEIGHT)
 
 
-def test_gzip_members_are_joined_and_bytes_after_them_dropped():
+def test_gzip_members_are_joined_and_trailing_bytes_dropped():
     members = gzip.compress(JPEG[:1000]) + gzip.compress(JPEG[1000:])
     assert inspect_and_repair(members + bytes(512)).data == JPEG
 

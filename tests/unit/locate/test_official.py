@@ -18,7 +18,7 @@ from imagenet_builders.locate.official import official_archives
 FACTS = json.loads((ROOT / "checksums" / "archives.json").read_text())
 
 
-def test_each_figure_has_its_source() -> None:
+def test_each_number_has_its_source() -> None:
     figures = ("bytes", "size_text", "md5", "sha256", "images", "members", "member_md5")
     for entry in FACTS["archives"]:
         for figure in figures:
@@ -26,7 +26,7 @@ def test_each_figure_has_its_source() -> None:
                 assert entry["sources"].get(figure), (entry["name"], figure)
 
 
-def test_datasets_are_made_of_known_archives_and_say_where_their_figures_are_from() -> None:
+def test_datasets_consist_of_known_archives_and_cite_their_numbers() -> None:
     for dataset in datasets.every():
         assert dataset.archives <= set(official_archives())
         assert all(split.source for config in dataset.configs for split in config.splits)
@@ -42,7 +42,7 @@ def test_hashes_are_hexadecimal_and_of_one_archive_each() -> None:
         assert all(re.fullmatch(r"[0-9a-f]{32}", each) for each in archive.member_md5.values())
 
 
-def test_figures_agree_with_those_of_tensorflow_datasets() -> None:
+def test_numbers_agree_with_those_of_tensorflow_datasets() -> None:
     datasets = pytest.importorskip("tensorflow_datasets.core.utils.resource_utils")
     root = Path(datasets.__file__).parent.parent.parent / "datasets"
     known = official_archives()
@@ -57,7 +57,7 @@ def test_figures_agree_with_those_of_tensorflow_datasets() -> None:
     assert compared >= 11
 
 
-def test_the_parts_of_a_split_have_all_of_its_images() -> None:
+def test_the_parts_of_a_split_add_up_to_its_images() -> None:
     known = official_archives()
     splits = {
         (dataset.name, config.name, split.name): split
@@ -77,7 +77,7 @@ def test_the_parts_of_a_split_have_all_of_its_images() -> None:
     assert sum(tiny) == known["tiny-imagenet-200.zip"].images
 
 
-def test_a_size_as_a_page_rounds_it_is_met_in_either_way_of_counting() -> None:
+def test_a_size_rounded_by_a_page_matches_in_decimal_or_binary_units() -> None:
     test = official_archives()["ILSVRC2012_img_test_v10102019.tar"]
     assert test.has_size(13_000_000_000)
     assert test.has_size(13_642_000_000)  # 12.7 GiB.
@@ -96,7 +96,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "imagenet_builders" / "hashes.json"
 
 
-def test_hashes_are_remembered_for_a_file_as_it_was(cache: Path) -> None:
+def test_hashes_are_remembered_for_an_unchanged_file(cache: Path) -> None:
     assert hash_cache.known_hashes("/data/train.tar", 10, 20) == {}
     assert hash_cache.remember("/data/train.tar", 10, 20, HASHES)
     assert cache.is_file()
@@ -117,7 +117,7 @@ def test_hashes_are_remembered_for_a_file_as_it_was(cache: Path) -> None:
         b'{"version": 1, "files": {"/data/train.tar": {"size": 10, "mtime_ns": 20, "md5": "x"}}}',
     ],
 )
-def test_a_damaged_cache_is_as_none(cache: Path, content: bytes) -> None:
+def test_a_damaged_cache_counts_as_none(cache: Path, content: bytes) -> None:
     cache.parent.mkdir()
     cache.write_bytes(content)
     assert hash_cache.known_hashes("/data/train.tar", 10, 20) == {}

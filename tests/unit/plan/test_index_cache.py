@@ -41,7 +41,7 @@ def scratch_option(path: Path) -> tuple[str, str]:
 # --- between builds --------------------------------------------------------------------------
 
 
-def test_the_index_is_used_again_while_the_archive_is_the_same(
+def test_an_index_is_reused_while_its_archive_is_unchanged(
     manual_dir: Path, tmp_path: Path
 ) -> None:
     """Seen by changing what is kept: a row is taken out of it, and the next build lacks it."""
@@ -58,7 +58,7 @@ def test_the_index_is_used_again_while_the_archive_is_the_same(
 
 
 @pytest.mark.parametrize("what", ["mtime", "size", "patch"])
-def test_the_index_is_made_again_once_an_archive_changed(
+def test_an_index_is_rebuilt_when_an_archive_changes(
     what: str, manual_dir: Path, tmp_path: Path
 ) -> None:
     assert build(manual_dir, tmp_path / "first", *scratch_option(tmp_path)).status == 0
@@ -90,7 +90,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_damaged_index_is_made_again(damage, manual_dir: Path, tmp_path: Path) -> None:
+def test_a_damaged_index_is_rebuilt(damage, manual_dir: Path, tmp_path: Path) -> None:
     assert build(manual_dir, tmp_path / "first", *scratch_option(tmp_path)).status == 0
     path = cached(tmp_path / "scratch", "train")
     sound = path.read_bytes()
@@ -134,7 +134,7 @@ def test_a_kept_index_of_other_files_is_not_used(tmp_path: Path, manual_dir: Pat
     assert split_info(tmp_path / "again")["train"] == [9]
 
 
-def test_an_index_that_cannot_be_kept_is_done_without(manual_dir: Path, tmp_path: Path) -> None:
+def test_a_build_needs_no_kept_index(manual_dir: Path, tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     assert build(manual_dir, tmp_path / "first", "--scratch-dir", str(scratch)).status == 0
     path = cached(scratch, "train")
@@ -177,7 +177,7 @@ def test_an_archive_that_changes_after_it_was_indexed_is_an_error(
         assert said in sentence
 
 
-def test_an_archive_that_is_gone_after_it_was_indexed_is_an_error(
+def test_an_archive_that_vanishes_after_it_was_indexed_is_an_error(
     manual_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     change_before_writing(monkeypatch, (manual_dir / VAL).unlink)
@@ -215,7 +215,7 @@ def some_index(directory: Path, rows: int = 50) -> Index:
     return Index(made.table(), (SourceFile.of(source),))
 
 
-def test_what_is_kept_comes_back_as_it_was(tmp_path: Path) -> None:
+def test_a_kept_index_is_read_back_unchanged(tmp_path: Path) -> None:
     index = some_index(tmp_path)
     cache = IndexCache(tmp_path / "not there yet")
     path = cache.path(["imagenet2012", "train"], index.files)
@@ -228,7 +228,7 @@ def test_what_is_kept_comes_back_as_it_was(tmp_path: Path) -> None:
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
-def test_the_name_under_which_an_index_is_kept_tells_all_that_matters(tmp_path: Path) -> None:
+def test_the_file_name_of_a_kept_index_depends_on_all_that_matters(tmp_path: Path) -> None:
     [file] = some_index(tmp_path).files
     cache = IndexCache(tmp_path)
     others = [
@@ -259,7 +259,7 @@ def test_an_index_is_made_only_where_none_is_kept(tmp_path: Path) -> None:
     assert made == [1]
 
 
-def test_a_part_of_a_table_travels_without_the_rest(tmp_path: Path) -> None:
+def test_a_slice_of_a_table_is_pickled_without_the_rest(tmp_path: Path) -> None:
     table = some_index(tmp_path, rows=10_000).table
     stream = index_lib.to_bytes(table.slice(5000, 3))
     assert index_lib.from_bytes(stream).equals(table.slice(5000, 3))
@@ -277,7 +277,7 @@ def test_columns_have_the_promised_types(tmp_path: Path) -> None:
     ]
 
 
-def test_an_open_file_that_is_not_what_was_indexed_is_an_error(tmp_path: Path) -> None:
+def test_an_open_file_other_than_the_indexed_one_is_an_error(tmp_path: Path) -> None:
     [file] = some_index(tmp_path).files
     with open(file.path, "r+b") as opened:
         file.check_unchanged(opened.fileno())

@@ -38,7 +38,7 @@ def open_files() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-def test_jobs_are_spread_over_processes_that_are_used_again() -> None:
+def test_jobs_are_spread_over_processes_that_are_reused() -> None:
     with LocalWorkers(3) as workers:
         first = {pid for _, pid in workers.run(jobs.slow_process_id, [0.1] * 12)}
         second = {pid for _, pid in workers.run(jobs.slow_process_id, [0.1] * 12)}
@@ -55,7 +55,7 @@ def test_small_work_is_done_in_this_process(count: int, in_process: bool) -> Non
     assert results == {0: os.getpid(), 1: os.getpid()}
 
 
-def test_jobs_are_made_as_they_are_given_out() -> None:
+def test_jobs_are_made_as_they_are_handed_out() -> None:
     made: list[int] = []
 
     def make() -> Iterator[int]:
@@ -71,7 +71,7 @@ def test_jobs_are_made_as_they_are_given_out() -> None:
 
 
 @either
-def test_progress_adds_up(count: int) -> None:
+def test_progress_is_reported_while_a_job_runs(count: int) -> None:
     reports: list[tuple[int, int]] = []
     with LocalWorkers(count) as workers:
         list(
@@ -95,12 +95,12 @@ def test_a_worker_that_is_killed_is_an_error_that_names_the_signal(number: signa
     assert ("out of memory?" in str(caught.value)) == (number is signal.SIGKILL)
 
 
-def test_a_worker_that_leaves_is_an_error_with_its_status() -> None:
+def test_a_worker_that_exits_is_an_error_with_its_status() -> None:
     with LocalWorkers(2) as workers, pytest.raises(WorkerError, match="ended with status 7"):
         list(workers.run(jobs.leave, [7]))
 
 
-def test_workers_that_fail_together_say_nothing_themselves() -> None:
+def test_workers_that_fail_together_print_nothing() -> None:
     """As when the disk is full: the first error ends all, and the others have nobody to tell."""
     code = textwrap.dedent(f"""\
         import contextlib, sys
@@ -138,7 +138,7 @@ def test_no_process_and_no_open_file_is_left(count: int) -> None:
     assert open_files() == before
 
 
-def test_workers_at_work_are_ended_with_the_block(tmp_path: Path) -> None:
+def test_busy_workers_end_with_the_block(tmp_path: Path) -> None:
     """An error of this process must not wait for what its workers are doing."""
     started = time.monotonic()
     with LocalWorkers(2) as workers, pytest.raises(ZeroDivisionError):
@@ -156,7 +156,7 @@ def give_then_fail(directory: Path) -> Iterator[str]:
     raise ZeroDivisionError
 
 
-def test_workers_end_when_who_started_them_is_killed(tmp_path: Path) -> None:
+def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     code = textwrap.dedent(f"""\
         import sys
         sys.path.insert(0, {str(Path(jobs.__file__).parents[1])!r})

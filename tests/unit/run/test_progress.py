@@ -42,7 +42,7 @@ def test_a_log_gets_a_line_a_minute(clock: list[float]) -> None:
     ]
 
 
-def test_a_short_build_says_nothing_to_a_log(clock: list[float]) -> None:
+def test_a_short_build_writes_nothing_to_a_log(clock: list[float]) -> None:
     stream = io.StringIO()
     with Progress("x", images=10, size=10, stream=stream) as progress:
         clock[0] += 59.9
@@ -50,7 +50,7 @@ def test_a_short_build_says_nothing_to_a_log(clock: list[float]) -> None:
     assert stream.getvalue() == ""
 
 
-def test_after_a_pause_there_is_one_line_and_not_one_for_each_minute(clock: list[float]) -> None:
+def test_a_pause_gives_one_line_not_one_a_minute(clock: list[float]) -> None:
     stream = io.StringIO()
     with Progress("x", images=10, size=10, stream=stream) as progress:
         clock[0] += 600
@@ -75,7 +75,7 @@ def test_after_a_pause_there_is_one_line_and_not_one_for_each_minute(clock: list
         (4, 2.0, "x: 4 of 4 images, 4.0 GB of 4.0 GB, 2.0 GB/s, 0:00:00 left"),
     ],
 )
-def test_a_line_at_any_time(done: int, seconds: float, said: str) -> None:
+def test_a_line_can_be_written_at_any_time(done: int, seconds: float, said: str) -> None:
     progress = Progress("x", images=4, size=4 * 10**9, stream=io.StringIO())
     progress.update(done, done * 10**9)
     assert progress.line(seconds).startswith(said)
@@ -83,14 +83,14 @@ def test_a_line_at_any_time(done: int, seconds: float, said: str) -> None:
 
 # Where bytes are all that is counted, as when something is unpacked, there is no word of images.
 @pytest.mark.parametrize(("size", "said"), [(0, "x: 0 of 0 images, "), (1, "x, 0 B of ")])
-def test_nothing_to_do_is_no_problem(size: int, said: str) -> None:
+def test_an_empty_task_finishes(size: int, said: str) -> None:
     for stream in (io.StringIO(), Terminal()):
         with Progress("x", images=0, size=size, stream=stream) as progress:
             progress.update(0, 0)
             assert progress.line(1.0).startswith(said)
 
 
-def test_a_terminal_gets_a_bar_that_is_closed_even_after_an_error() -> None:
+def test_a_terminal_gets_a_bar_that_closes_even_after_an_error() -> None:
     stream = Terminal()
 
     def half_then_fail() -> None:

@@ -50,13 +50,13 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return places
 
 
-def test_what_is_inside_becomes_a_plain_file_of_the_same_name(archive: Path, scratch: Path):
+def test_the_content_becomes_a_plain_file_with_the_same_name(archive: Path, scratch: Path):
     plain = gunzipped(archive, scratch)
     assert plain == scratch / "winter21_whole.tar"
     assert plain.read_bytes() == CONTENT
 
 
-def test_all_members_of_a_gzip_file_are_unpacked_and_padding_is_none(archive: Path, scratch: Path):
+def test_all_gzip_members_are_unpacked_and_padding_ignored(archive: Path, scratch: Path):
     parts = [CONTENT[:1_000_000], b"", CONTENT[1_000_000:2_500_000], CONTENT[2_500_000:]]
     packed = b"".join(gzip.compress(part, mtime=0) for part in parts)
     archive.write_bytes(packed + bytes(2 << 20))
@@ -64,7 +64,7 @@ def test_all_members_of_a_gzip_file_are_unpacked_and_padding_is_none(archive: Pa
 
 
 @pytest.mark.parametrize("read_bytes", [1, 2, 3, 17])
-def test_it_does_not_matter_how_the_file_is_cut_into_reads(
+def test_the_size_of_reads_does_not_matter(
     archive: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch, read_bytes: int
 ):
     monkeypatch.setattr(gzip_stream, "READ_BYTES", read_bytes)
@@ -72,7 +72,7 @@ def test_it_does_not_matter_how_the_file_is_cut_into_reads(
     assert gunzipped(archive, scratch).read_bytes() == b"one two"
 
 
-def test_what_compresses_well_is_unpacked_in_small_pieces(
+def test_highly_compressed_data_is_unpacked_in_small_pieces(
     archive: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch, written: list[int]
 ):
     monkeypatch.setattr(gzip_stream, "PIECE_BYTES", 1000)
@@ -81,7 +81,7 @@ def test_what_compresses_well_is_unpacked_in_small_pieces(
     assert len(written) >= 11
 
 
-def test_the_space_needed_is_said_before_anything_is_written(archive: Path, scratch: Path):
+def test_the_needed_space_is_announced_before_anything_is_written(archive: Path, scratch: Path):
     said: list[str] = []
 
     def announce(text: str) -> None:
@@ -112,7 +112,7 @@ def test_too_little_space_is_an_error_before_anything_is_written(
     assert (scratch / "winter21_whole.tar.partial").stat().st_size == 0
 
 
-def test_what_is_there_already_needs_no_more_space(
+def test_unpacked_data_needs_no_more_space(
     archive: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ):
     scratch.mkdir(parents=True)
@@ -122,7 +122,7 @@ def test_what_is_there_already_needs_no_more_space(
     assert gunzipped(archive, scratch).read_bytes() == CONTENT
 
 
-def test_a_full_disk_is_an_error_that_says_what_to_do_and_keeps_what_is_there(
+def test_a_full_disk_is_an_error_with_a_remedy_and_keeps_the_unpacked_data(
     archive: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ):
     pwrite = os.pwrite
@@ -155,7 +155,7 @@ def test_the_second_time_nothing_is_read_or_written(
 
 
 @pytest.mark.parametrize("change", ["the archive", "the plain file", "no state"])
-def test_it_is_unpacked_again_when_something_changed(
+def test_a_changed_archive_is_unpacked_again(
     archive: Path, scratch: Path, written: list[int], change: str
 ):
     plain = gunzipped(archive, scratch)
@@ -183,7 +183,7 @@ def keeps_good_bytes(scratch: Path, least: int) -> None:
     assert not (scratch / "winter21_whole.tar").exists()
 
 
-def test_an_archive_cut_off_names_the_offset_and_keeps_what_was_good(archive: Path, scratch: Path):
+def test_a_cut_off_archive_names_the_offset_and_keeps_the_good_part(archive: Path, scratch: Path):
     cut = len(PACKED) * 9 // 10
     archive.write_bytes(PACKED[:cut])
     with pytest.raises(ArchiveError, match=r"cut off.*inside the gzip data.*are kept") as caught:
@@ -193,13 +193,15 @@ def test_an_archive_cut_off_names_the_offset_and_keeps_what_was_good(archive: Pa
 
 
 @pytest.mark.parametrize("missing", range(1, 9))
-def test_a_missing_end_of_the_checksum_is_a_cut(archive: Path, scratch: Path, missing: int):
+def test_a_missing_end_of_the_checksum_counts_as_cut_off(
+    archive: Path, scratch: Path, missing: int
+):
     archive.write_bytes(PACKED[:-missing])
     with pytest.raises(ArchiveError, match="cut off"):
         gunzipped(archive, scratch)
 
 
-def test_a_wrong_checksum_says_between_which_bytes_the_damage_is(archive: Path, scratch: Path):
+def test_a_wrong_checksum_gives_the_range_of_the_damage(archive: Path, scratch: Path):
     # Random bytes are stored as they are, so a changed one is not seen before the end.
     spoil(archive, len(PACKED) // 2)
     with pytest.raises(ArchiveError, match=r"checksum.*between byte 0 and here") as caught:
@@ -208,7 +210,7 @@ def test_a_wrong_checksum_says_between_which_bytes_the_damage_is(archive: Path, 
     keeps_good_bytes(scratch, len(CONTENT) // 2 - 1000)
 
 
-def test_a_damaged_block_names_the_place_within_some_bytes(archive: Path, scratch: Path):
+def test_a_damaged_block_gives_its_approximate_place(archive: Path, scratch: Path):
     text = b"".join(b"%d," % number for number in range(500_000))
     packed = gzip.compress(text, mtime=0)
     middle = len(packed) // 2
@@ -232,7 +234,7 @@ def test_a_damaged_block_names_the_place_within_some_bytes(archive: Path, scratc
     ],
     ids=["empty", "a tar", "something appended", "half a magic number", "half a member"],
 )
-def test_what_is_no_whole_gzip_file_is_refused(
+def test_anything_but_a_whole_gzip_file_is_refused(
     archive: Path, scratch: Path, content: bytes, message: str
 ):
     archive.write_bytes(content)
@@ -269,7 +271,7 @@ def spoilt(archive: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [cut_off, spoilt])
-def test_a_new_copy_of_the_archive_needs_to_be_written_only_where_it_differs(
+def test_a_new_copy_of_the_archive_is_written_only_where_it_differs(
     archive: Path, scratch: Path, written: list[int], damage: Callable[[Path], None]
 ):
     damage(archive)
@@ -281,7 +283,7 @@ def test_a_new_copy_of_the_archive_needs_to_be_written_only_where_it_differs(
     assert 0 < len(written) <= 2
 
 
-def test_a_run_that_was_killed_is_continued(archive: Path, scratch: Path, written: list[int]):
+def test_a_killed_run_continues(archive: Path, scratch: Path, written: list[int]):
     scratch.mkdir(parents=True)
     # As a power cut may leave it: a good part, a hole, and rubbish beyond the end.
     left = bytearray(CONTENT + b"rubbish")
@@ -291,7 +293,7 @@ def test_a_run_that_was_killed_is_continued(archive: Path, scratch: Path, writte
     assert 0 < len(written) <= 2
 
 
-def test_two_at_once_do_not_write_to_the_same_file(archive: Path, scratch: Path):
+def test_two_processes_do_not_write_to_the_same_file(archive: Path, scratch: Path):
     scratch.mkdir(parents=True)
     with open(scratch / "winter21_whole.tar.partial", "wb") as other:
         fcntl.flock(other, fcntl.LOCK_EX)

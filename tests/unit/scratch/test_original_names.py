@@ -127,7 +127,7 @@ def with_a_changed_pixel(npz: bytes) -> bytes:
         (damaged_npz, "imagenet2012_downsampled/8x8", f"{VAL_NPZ} (val_data.npz"),
     ],
 )
-def test_a_copy_is_refused_in_the_words_for_the_original(
+def test_an_error_in_a_copy_names_the_original(
     stage: Callable[[Path], None], dataset: str, named: str, tmp_path: Path
 ):
     manual_dir = tmp_path / "staged"
@@ -140,7 +140,9 @@ def test_a_copy_is_refused_in_the_words_for_the_original(
     assert str(tmp_path / "scratch1") in note
 
 
-def test_a_relative_path_to_the_copy_is_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_relative_path_to_the_copy_names_the_original_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     not_official(tmp_path / "staged")
     monkeypatch.chdir(tmp_path)
     said = []
@@ -209,7 +211,7 @@ def test_an_archive_in_gzip_is_named_with_the_member_inside(
     assert sentence.count(str(tmp_path / "scratch")) == sentence.count(" (unpacked to ")
 
 
-def test_images_that_are_skipped_name_the_archive_too(tmp_path: Path):
+def test_skipped_images_name_the_archive(tmp_path: Path):
     of_whole(tmp_path / "staged", spoil)
     where = [f"--manual-dir={tmp_path / 'staged'}", f"--data-dir={tmp_path / 'built'}"]
     outcome = command_line.run(

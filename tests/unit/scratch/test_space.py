@@ -36,7 +36,7 @@ def test_a_scratch_directory_is_made_where_the_one_above_is_there(manual_dir: Pa
 
 
 @pytest.mark.parametrize("variable", ["SLURM_TMPDIR", "TMPDIR"])
-def test_a_job_s_own_directory_is_used_unless_another_is_named(
+def test_a_jobs_own_directory_is_the_default(
     variable: str, manual_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("TMPDIR", "/nowhere/at/all")
@@ -49,13 +49,13 @@ def test_a_job_s_own_directory_is_used_unless_another_is_named(
     assert len(list((tmp_path / "named").rglob("*.index.arrow"))) == 3
 
 
-def test_without_any_it_is_beside_the_datasets(manual_dir: Path, tmp_path: Path):
+def test_without_any_setting_scratch_is_beside_the_datasets(manual_dir: Path, tmp_path: Path):
     assert build(manual_dir, tmp_path / "built").status == 0
     kept = list((tmp_path / "built" / ".imagenet_builders").glob("*.index.arrow"))
     assert len(kept) == 3
 
 
-def test_a_directory_that_is_not_there_is_named(manual_dir: Path, tmp_path: Path):
+def test_a_missing_directory_is_named(manual_dir: Path, tmp_path: Path):
     scratch = tmp_path / "mistyped" / "scratch"
     said = refused(
         build(manual_dir, tmp_path / "built", f"--scratch-dir={scratch}"), tmp_path / "built"
@@ -76,13 +76,13 @@ def test_a_variable_that_names_a_file_is_named(
     assert said == f"scratch directory {tmp_path / 'file'} ($SLURM_TMPDIR) is not a directory"
 
 
-def test_a_broken_link_is_no_directory(manual_dir: Path, tmp_path: Path):
+def test_a_broken_link_is_refused(manual_dir: Path, tmp_path: Path):
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     outcome = build(manual_dir, tmp_path / "built", f"--scratch-dir={tmp_path / 'link'}")
     assert refused(outcome, tmp_path / "built").endswith("is not a directory")
 
 
-def test_the_home_of_nobody_is_no_directory(manual_dir: Path, tmp_path: Path):
+def test_the_home_of_an_unknown_user_is_refused(manual_dir: Path, tmp_path: Path):
     outcome = build(manual_dir, tmp_path / "built", "--scratch-dir=~no-such-user/scratch")
     assert "scratch directory ~no-such-user/scratch (--scratch-dir) does not exist, nor" in refused(
         outcome, tmp_path / "built"
@@ -90,7 +90,7 @@ def test_the_home_of_nobody_is_no_directory(manual_dir: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize("stage", [(), ("--stage",)])
-def test_a_read_only_file_system_is_said_to_be_that(
+def test_a_read_only_file_system_is_named_as_such(
     stage: tuple[str, ...], manual_dir: Path, tmp_path: Path
 ):
     with mounted(tmp_path / "scratch", "ro") as scratch:
@@ -104,7 +104,7 @@ def test_a_read_only_file_system_is_said_to_be_that(
 
 
 @pytest.mark.parametrize("options", ["size=64k", "nr_inodes=2"])
-def test_a_full_file_system_is_said_to_be_that_where_room_is_needed(
+def test_a_full_file_system_is_an_error_only_where_space_is_needed(
     options: str, manual_dir: Path, tmp_path: Path
 ):
     """An index alone can be done without."""
@@ -158,7 +158,7 @@ def test_a_directory_of_another_user_is_refused(case: str, tmp_path: Path):
 
 @pytest.mark.parametrize("address", ["gs://bucket/x", "s3://bucket/x", "hdfs://host/x"])
 @pytest.mark.parametrize("option", ["manual-dir", "data-dir", "scratch-dir"])
-def test_an_address_is_refused(option: str, address: str, manual_dir: Path, tmp_path: Path):
+def test_a_url_is_refused(option: str, address: str, manual_dir: Path, tmp_path: Path):
     options = {"manual-dir": str(manual_dir), "data-dir": str(tmp_path / "built"), option: address}
     outcome = run("build", "imagenet2012", *(f"--{name}={v}" for name, v in options.items()))
     assert outcome.status == 2
@@ -167,7 +167,7 @@ def test_an_address_is_refused(option: str, address: str, manual_dir: Path, tmp_
     assert not (tmp_path / "built").exists()
 
 
-def test_an_address_of_a_file_is_told_how_to_be_written(manual_dir: Path, tmp_path: Path):
+def test_a_file_url_gets_a_hint_at_the_path(manual_dir: Path, tmp_path: Path):
     outcome = run("build", "imagenet2012", f"--manual-dir=file://{manual_dir}")
     assert outcome.errors == [
         f"--manual-dir must be a directory in a file system, not file://{manual_dir}; "
@@ -176,7 +176,7 @@ def test_an_address_of_a_file_is_told_how_to_be_written(manual_dir: Path, tmp_pa
 
 
 @pytest.mark.parametrize("option", ["--data-dir", "--scratch-dir", ""])
-def test_check_refuses_addresses_too(option: str, manual_dir: Path):
+def test_check_refuses_urls(option: str, manual_dir: Path):
     arguments = [option, "gs://bucket/x"] if option else []
     outcome = run("check", str(manual_dir) if option else "gs://bucket/x", *arguments)
     assert outcome.status == 2
@@ -185,7 +185,7 @@ def test_check_refuses_addresses_too(option: str, manual_dir: Path):
     assert said.startswith(f"{name} must be a directory in a file system, not gs://bucket/x; ")
 
 
-def test_variables_with_addresses_are_refused(
+def test_variables_with_urls_are_refused(
     manual_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("TFDS_DATA_DIR", "gs://bucket/x")
@@ -196,7 +196,7 @@ def test_variables_with_addresses_are_refused(
         BuildOptions.from_environment()
 
 
-def test_python_refuses_addresses(manual_dir: Path, tmp_path: Path):
+def test_the_python_interface_refuses_urls(manual_dir: Path, tmp_path: Path):
     import tensorflow_datasets as tfds
     from etils import epath
 

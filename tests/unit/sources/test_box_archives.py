@@ -53,7 +53,7 @@ def member(number: int = 18, *boxes: Drawn, folder: str = TENCH) -> archives.Mem
     return f"{folder}/{TENCH}_{number}.xml", annotation(boxes or [WHOLE])
 
 
-def test_rows_say_what_an_annotation_says(tmp_path: Path):
+def test_rows_hold_the_content_of_an_annotation(tmp_path: Path):
     boxes = [
         Drawn(GOLDFISH, 200, 50, 50, 150),
         Drawn("a dog", 0, 0, 500, 200),
@@ -89,7 +89,7 @@ LAYOUTS = {
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT, tarfile.USTAR_FORMAT])
 @pytest.mark.parametrize("compressed", [True, False], ids=["gzip", "plain"])
-def test_any_tar_of_the_same_names_is_read_alike(
+def test_every_form_of_tar_gives_the_same_rows(
     tmp_path: Path, layout: str, form: int, compressed: bool
 ):
     members = [(LAYOUTS[layout](name), xml) for name, xml in (member(18), member(7))]
@@ -220,20 +220,20 @@ def test_a_member_that_does_not_belong_is_an_error_that_names_it(tmp_path: Path,
 
 
 @pytest.mark.parametrize("number", [0, 50_001, 99_999_999])
-def test_the_number_of_a_validation_image_must_be_one(tmp_path: Path, number: int):
+def test_a_validation_image_must_have_a_valid_number(tmp_path: Path, number: int):
     write_boxes(tmp_path / "boxes.tgz", [(f"val/ILSVRC2012_val_{number:08d}.xml", XML)])
     with pytest.raises(ArchiveError, match="numbered from 1 to 50,000"):
         read(tmp_path / "boxes.tgz", tmp_path / "scratch", boxes_.validation_image)
 
 
-def test_an_archive_that_unpacks_to_more_than_it_may_is_refused(tmp_path: Path, monkeypatch):
+def test_an_archive_that_unpacks_beyond_the_limit_is_refused(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(box_archives, "MAX_UNPACKED_BYTES", 10 << 20)
     (tmp_path / "bomb.tgz").write_bytes(gzip.compress(bytes(64 << 20)))
     with pytest.raises(ArchiveError, match="at most 10,485,760 bytes unpacked"):
         read(tmp_path / "bomb.tgz", tmp_path / "scratch")
 
 
-def test_a_full_scratch_directory_is_named_with_the_way_out(tmp_path: Path, monkeypatch):
+def test_a_full_scratch_directory_is_named_with_the_remedy(tmp_path: Path, monkeypatch):
     class Full(io.RawIOBase):
         def write(self, data: object) -> int:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -32,7 +32,7 @@ def is_image(name: str) -> bool:
         ),
     ],
 )
-def test_lines_of_all_kinds_are_understood(tmp_path: Path, text: str, found: list):
+def test_lines_of_all_forms_are_read(tmp_path: Path, text: str, found: list):
     path = tmp_path / "train_files.txt"
     path.write_bytes(text.encode())
     assert read_list(path, is_image) == found
@@ -40,7 +40,7 @@ def test_lines_of_all_kinds_are_understood(tmp_path: Path, text: str, found: lis
 
 @settings(max_examples=200, deadline=None)
 @given(st.one_of(st.binary(max_size=300), st.text(max_size=300).map(str.encode)))
-def test_anything_is_a_list_or_an_error_of_ours(data: bytes):
+def test_any_bytes_give_a_list_or_the_one_error(data: bytes):
     with tempfile.NamedTemporaryFile() as file:
         file.write(data)
         file.flush()

@@ -81,7 +81,7 @@ def test_a_link_to_a_file_and_a_linked_folder_are_as_good(tree: Path):
         b"n01440764_\xff.JPEG".decode(errors="surrogateescape"),
     ],
 )
-def test_what_does_not_belong_is_named(tree: Path, name: str):
+def test_a_stray_file_is_named(tree: Path, name: str):
     (tree / TENCH / name).write_bytes(b"x")
     with pytest.raises(SourceError, match=r"does not belong.*images such as n01440764_1") as caught:
         rows(folder(tree / TENCH))

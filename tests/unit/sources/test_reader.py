@@ -74,7 +74,7 @@ def test_a_file_that_was_replaced_is_noticed_when_it_is_opened_again(
             reader.read(0, 0, 3)
 
 
-def test_files_stay_open_from_reader_to_reader_where_that_is_wanted(
+def test_files_stay_open_between_readers_on_request(
     files: list[SourceFile], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(reader_lib, "_kept", reader_lib._Kept())
@@ -90,7 +90,7 @@ def test_files_stay_open_from_reader_to_reader_where_that_is_wanted(
     reader_lib._kept.descriptors.close()
 
 
-def test_a_worker_raises_its_limit_as_far_as_it_may():
+def test_a_worker_raises_its_limit_to_the_maximum():
     said = run_python(
         "import resource\n"
         "from imagenet_builders.sources.reader import keep_files_open\n"

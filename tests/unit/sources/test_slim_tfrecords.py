@@ -148,7 +148,7 @@ def test_records_of_tensorflow_give_names_labels_images_and_boxes(tmp_path, monk
     assert counts["annotations_without_image"] == 0
 
 
-def test_around_an_image_a_few_thousand_bytes_are_read_at_once(tmp_path, monkeypatch):
+def test_a_few_thousand_bytes_around_an_image_are_read_at_once(tmp_path, monkeypatch):
     large = [
         Image(f"{WNIDS[n]}_1.JPEG", n, image_bytes(110_000, n), ((0.1, 0.1, 0.9, 0.9),))
         for n in range(40)
@@ -254,7 +254,7 @@ def test_features_may_be_in_any_order_and_others_beside_them(tmp_path):
     assert table["box_labels"].to_pylist() == [[3]] * 60
 
 
-def test_equal_images_have_places_of_their_own(tmp_path):
+def test_equal_images_have_separate_places(tmp_path):
     small = {"image/encoded": text(b"\xff\xd8 small \xff\xd9")}
     names = [f"{WNIDS[3]}_{n}.JPEG" for n in range(3)]
     one_shard(
@@ -364,7 +364,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_record_that_is_not_slims_is_refused(tmp_path, case):
+def test_a_record_not_written_by_slim_is_refused(tmp_path, case):
     record, problem = REFUSED[case]
     good = framed(example(PLAIN))
     path = tmp_path / "train-00000-of-00001"
@@ -377,7 +377,7 @@ def test_a_record_that_is_not_slims_is_refused(tmp_path, case):
 
 
 @pytest.mark.parametrize("length", [1 << 20, MAX_RECORD_BYTES + 1, 1 << 63, (1 << 64) - 1])
-def test_a_length_that_is_not_to_be_believed_is_refused(tmp_path, length):
+def test_an_implausible_length_is_refused(tmp_path, length):
     import google_crc32c
 
     packed = struct.pack("<Q", length)
@@ -393,7 +393,7 @@ def test_a_length_that_is_not_to_be_believed_is_refused(tmp_path, length):
             index(tmp_path)
 
 
-def test_what_is_no_tfrecord_and_what_is_empty_is_refused(tmp_path):
+def test_other_and_empty_files_are_refused(tmp_path):
     path = tmp_path / "train-00000-of-00001"
     for content, problem in (
         (b"\x1f\x8b" + bytes(100), "this is no TFRecord file, or it was damaged"),
@@ -446,7 +446,7 @@ def test_a_file_with_a_byte_changed_gives_the_right_images_or_an_error(tmp_path)
     assert min(at_index, at_reading) > 100
 
 
-def test_a_file_that_is_cut_off_is_refused_even_at_a_records_end(tmp_path):
+def test_a_file_cut_off_even_between_records_is_refused(tmp_path):
     for shard in range(2):
         names = [f"{WNIDS[3]}_{shard}{n}.JPEG".encode() for n in range(3)]
         records = [framed(example(PLAIN | {"image/filename": text(name)})) for name in names]
@@ -483,7 +483,7 @@ def test_two_images_of_one_name_are_refused_by_the_plan(tmp_path):
         (["train-00000-of-99999999999"], "and 99,999,999,993 more are missing"),
     ],
 )
-def test_a_set_that_is_not_complete_is_refused(tmp_path, names, problem):
+def test_an_incomplete_set_is_refused(tmp_path, names, problem):
     for name in [*names, "validation-00000-of-00001", "idx_dir"]:
         (tmp_path / name).write_bytes(framed(example(PLAIN)))
     found = sets_of(os.listdir(tmp_path))

@@ -129,7 +129,7 @@ def test_no_image_is_read_and_nothing_twice(tmp_path, monkeypatch):
     assert len(reads) <= 5 * len(TRAIN) + 3
 
 
-def test_order_directories_and_what_else_a_sample_carries_do_not_matter(tmp_path):
+def test_order_directories_and_other_parts_of_a_sample_do_not_matter(tmp_path):
     (stem, label), (bare, bare_label), (third, third_label) = TRAIN[:3]
     cls, jpg, said = members_of(stem, label)
     one_shard(
@@ -199,7 +199,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_shard_that_holds_what_it_should_not_is_refused(tmp_path, case):
+def test_a_shard_with_a_stray_member_is_refused(tmp_path, case):
     members, problem = REFUSED[case]
     path = one_shard(tmp_path, members)
     with pytest.raises(ArchiveError, match=problem) as caught:
@@ -210,7 +210,7 @@ def test_a_shard_that_holds_what_it_should_not_is_refused(tmp_path, case):
         assert caught.value.offset is not None
 
 
-def test_a_validation_label_is_that_of_the_number(tmp_path):
+def test_a_validation_label_follows_from_the_number(tmp_path):
     stem = "ILSVRC2012_val_00000293"
     label = VALIDATION[292]
     one_shard(tmp_path, members_of(stem, label), "validation")
@@ -246,7 +246,7 @@ def test_a_link_in_a_shard_is_refused(tmp_path):
         ((0, 10**18), "and 999,999,999,999,999,994 more are missing"),
     ],
 )
-def test_a_gap_in_the_shards_is_an_error_that_names_what_is_missing(tmp_path, numbers, problem):
+def test_a_gap_in_the_shards_is_an_error_that_names_the_missing_ones(tmp_path, numbers, problem):
     for number in numbers:
         path = tmp_path / f"imagenet1k-train-{number:04d}.tar"
         path.write_bytes(tar_of(members_of(*TRAIN[0])))
@@ -257,7 +257,7 @@ def test_a_gap_in_the_shards_is_an_error_that_names_what_is_missing(tmp_path, nu
     assert str(tmp_path) in str(caught.value)
 
 
-def test_the_first_of_the_published_shards_without_the_last_are_refused(tmp_path, monkeypatch):
+def test_published_shards_without_the_last_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(Naming, "official_images", 9)
     monkeypatch.setitem(webdataset_source.OFFICIAL_SHARDS, "train", 4)
     for number in range(4):
@@ -271,7 +271,7 @@ def test_the_first_of_the_published_shards_without_the_last_are_refused(tmp_path
         index(tmp_path)
 
 
-def test_two_shards_of_one_number_are_an_error(tmp_path):
+def test_two_shards_with_one_number_are_an_error(tmp_path):
     names = ["imagenet1k-train-0.tar", "imagenet1k-train-0000.tar", "imagenet1k-validation-00.tar"]
     found = sets_of(names)
     assert "imagenet1k-train-0.tar and imagenet1k-train-0000.tar are both shard 0" in str(
@@ -314,7 +314,7 @@ def test_a_damaged_shard_gives_the_right_rows_or_an_error(tmp_path):
     assert refused > 200
 
 
-def test_a_shard_that_is_cut_off_anywhere_is_refused(tmp_path):
+def test_a_shard_cut_off_anywhere_is_refused(tmp_path):
     data = tar_of([member for sample in TRAIN[:2] for member in members_of(*sample)])
     path = tmp_path / "imagenet1k-train-0000.tar"
     end = len(data.rstrip(b"\0"))

@@ -21,13 +21,13 @@ def files_in(directory: Path, count: int, size: int = 100) -> list[tuple[str, in
     return found
 
 
-def test_all_come_in_their_order(tmp_path: Path):
+def test_files_come_in_order(tmp_path: Path):
     files = files_in(tmp_path, 150)
     assert list(read_ahead(files)) == [Path(path).read_bytes() for path, _ in files]
     assert list(read_ahead([])) == []
 
 
-def test_files_before_one_that_is_gone_are_given(tmp_path: Path):
+def test_files_before_a_vanished_one_are_given(tmp_path: Path):
     files = files_in(tmp_path, 100)
     Path(files[61][0]).unlink()
     read = read_ahead(files)

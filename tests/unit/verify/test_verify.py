@@ -76,7 +76,7 @@ def dataset(built: Path, tmp_path: Path) -> Path:
     return without_checksums(copy(built, tmp_path))
 
 
-def test_all_datasets_are_right(any_data_dir: Path):
+def test_every_built_dataset_passes(any_data_dir: Path):
     status, out, _ = run_here(
         "verify", "all", "--data-dir", any_data_dir, "--json", "--decode", "--workers", "2"
     )
@@ -98,7 +98,7 @@ def test_all_datasets_are_right(any_data_dir: Path):
 
 
 @pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
-def test_a_dataset_that_stock_built_is_right(tmp_path: Path, file_format: str):
+def test_a_dataset_built_by_stock_passes(tmp_path: Path, file_format: str):
     from tensorflow_datasets.datasets.imagenet2012 import imagenet2012_dataset_builder as stock
 
     ilsvrc2012.make_corpus(
@@ -113,7 +113,7 @@ def test_a_dataset_that_stock_built_is_right(tmp_path: Path, file_format: str):
     assert any("no provenance.json" in note for note in verdict.notes)
 
 
-def test_the_report_says_that_a_small_dataset_is_a_part(built: Path):
+def test_the_report_calls_a_small_dataset_partial(built: Path):
     status, out, _ = run_here("verify", built)
     assert status == 0
     assert "train is a part of the official dataset: 24 of 1,281,167 images" in out
@@ -282,7 +282,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
-def test_damage_is_found_and_said(dataset: Path, kind: str):
+def test_damage_is_found_and_described(dataset: Path, kind: str):
     damage, message = DAMAGE[kind]
     damage(dataset)
     verdict = verified(dataset)
@@ -298,7 +298,7 @@ def test_pixels_that_cannot_be_decoded_are_found_when_they_are_decoded(dataset: 
     assert "the image cannot be decoded" in said(with_pixels)
 
 
-def test_problems_are_shown_up_to_a_bound_and_counted(dataset: Path):
+def test_problems_are_shown_up_to_a_limit_and_all_counted(dataset: Path):
     for split in ("train", "validation", "test"):
         for shard in shards(dataset, split):
             write_frames(
@@ -366,7 +366,7 @@ def test_the_newest_version_is_verified_unless_another_is_asked_for(tmp_path: Pa
     assert f"{other}/dataset_info.json: this file is missing" in out
 
 
-def test_what_is_not_there_is_an_error_with_a_sentence(tmp_path: Path):
+def test_a_missing_dataset_is_an_error_of_one_sentence(tmp_path: Path):
     status, _, err = run_here("verify", "tiny_imagenet", "--data-dir", tmp_path)
     assert status == 1
     assert "tiny_imagenet is not built: there is no version in" in err
@@ -382,7 +382,7 @@ def test_verifying_needs_no_tensorflow(built: Path):
     assert out.splitlines()[-1] == "0 []"
 
 
-def test_workers_verify_as_one_does(dataset: Path, monkeypatch: pytest.MonkeyPatch):
+def test_several_workers_give_the_verdict_of_one(dataset: Path, monkeypatch: pytest.MonkeyPatch):
     DAMAGE["a wrong train label"][0](dataset)
     one = verify_dataset(dataset, workers=1)
     monkeypatch.setattr(dataset_module, "_SMALL_BYTES", 0)  # So that processes are worth it.
@@ -391,7 +391,7 @@ def test_workers_verify_as_one_does(dataset: Path, monkeypatch: pytest.MonkeyPat
     assert (two.problems, two.splits) == (one.problems, one.splits)
 
 
-def test_the_exit_status_is_that_of_the_verdict(dataset: Path):
+def test_the_exit_status_follows_the_verdict(dataset: Path):
     assert run_cli("verify", dataset).returncode == 0
     shards(dataset, "test")[0].unlink()
     done = run_cli("verify", dataset, check=False)
@@ -399,7 +399,7 @@ def test_the_exit_status_is_that_of_the_verdict(dataset: Path):
     assert "WRONG, 1 problem" in done.stdout
 
 
-def test_a_bar_shows_how_far_it_is(built: Path):
+def test_a_bar_shows_progress(built: Path):
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
@@ -411,7 +411,7 @@ def test_a_bar_shows_how_far_it_is(built: Path):
 
 
 @pytest.mark.parametrize("by", ["another", "nothing"])
-def test_a_dataset_that_is_replaced_meanwhile_is_to_be_verified_again(
+def test_a_dataset_replaced_meanwhile_must_be_verified_again(
     by: str, dataset: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """What was read of the old one and of the new one says nothing of either."""

@@ -119,12 +119,12 @@ def counted(counts: Counter[int], skipped: int = 0) -> list[str]:
     return list(count_problems("train", counts.total(), counts, train.images, per_label, skipped))
 
 
-def test_the_official_numbers_are_right_and_a_part_of_them_too():
+def test_official_counts_pass_and_those_of_a_part_too():
     assert counted(official_train()) == []
     assert counted(Counter({0: 1300, 5: 3})) == []
 
 
-def test_an_image_less_than_the_official_ones_is_found():
+def test_one_missing_image_of_the_official_number_is_found():
     counts = official_train()
     counts[3] -= 1
     assert counted(counts) == [

@@ -75,12 +75,12 @@ def as_proto(flat: records.FlatExample) -> tf.train.Example:
 @example(flat={"b": b"", "a": "", "floats": np.zeros(0, np.float32), "ints": np.zeros(0, int)})
 @example(flat={"image": b"", "objects/label": 1, "objects/bbox": FLOATS_OF_A_BOX, "label": 2})
 @example(flat={"é": 1, "\U0001f600": 2, "\uffff": 3, "~": 4, "\0": 5})
-def test_serialized_bytes_are_those_of_protobufs_deterministic_serialization(flat):
+def test_serialized_bytes_equal_protobufs_deterministic_serialization(flat):
     serialized = b"".join(records.serialize(flat))
     assert serialized == as_proto(flat).SerializeToString(deterministic=True)
 
 
-def test_serialized_bytes_are_those_of_tfds_own_serializer():
+def test_serialized_bytes_equal_those_of_tfds_own_serializer():
     # One feature, so that TFDS's order of features cannot differ.
     values: dict[str, tuple[Any, Any]] = {
         "image": (features.Image(encoding_format="jpeg"), b"\xff\xd8" + bytes(5000)),
@@ -122,7 +122,7 @@ def test_sizes_are_known_from_the_sizes_of_values_alone(lengths, label, count, n
 
 
 @given(st.lists(INT64, min_size=1))
-def test_sizes_of_integers_are_those_that_protobuf_takes_for_them(numbers):
+def test_sizes_of_integers_equal_protobufs(numbers):
     sizes = records.serialized_sizes(
         {"n": records.int_value_sizes(np.array(numbers))}, len(numbers)
     )
@@ -135,7 +135,7 @@ RECORD_SIZES = [0, 1, 4000, 4095, 4096, 4097, 2**20 - 40, 2**20 - 1, 2**20, 2**2
 
 
 @pytest.mark.parametrize("size", RECORD_SIZES)
-def test_a_frame_is_the_one_that_tensorflow_writes(tmp_path: Path, size: int):
+def test_a_frame_equals_the_one_tensorflow_writes(tmp_path: Path, size: int):
     buffers = records.serialize({"image": np.random.default_rng(size).bytes(size), "label": 3})
     before, after, length = frame(buffers)
     record = b"".join(buffers)
@@ -190,7 +190,7 @@ def test_rows_are_in_the_order_of_tfds_shuffler(tmp_path: Path, in_memory: bool,
     most=st.none() | st.integers(1, 30),
 )
 @settings(deadline=None)
-def test_repeated_keys_and_a_limit_leave_the_rows_that_tfds_leaves(keys, most):
+def test_repeated_keys_and_a_limit_keep_the_same_rows_as_tfds(keys, most):
     with tempfile.TemporaryDirectory() as directory:
         shuffler = shuffle.Shuffler(directory, "train", ignore_duplicates=True)
         for number, key in enumerate(itertools.islice(keys, most)):
@@ -210,12 +210,12 @@ def test_repeated_keys_and_a_limit_leave_the_rows_that_tfds_leaves(keys, most):
 @given(examples=st.integers(1, 20_000_000), share=st.floats(0, 1))
 @example(examples=1_281_167, share=1024 / 1_281_167)
 @example(examples=5, share=1.0)
-def test_shards_end_where_tfds_ends_them(examples, share):
+def test_shards_end_where_those_of_tfds_end(examples, share):
     shards = max(1, min(round(share * examples), 5000))
     assert list(shard_ends(examples, shards)) == shard_utils.get_shard_boundaries(examples, shards)
 
 
-def test_more_shards_than_examples_are_an_error_as_they_are_in_tfds():
+def test_more_shards_than_examples_are_an_error_as_in_tfds():
     with pytest.raises(AssertionError, match="num_examples"):
         shard_utils.get_shard_boundaries(3, 4)
     with pytest.raises(SourceError, match=r"4 shards .* only 3 examples"):

@@ -61,13 +61,13 @@ def test_examples_that_protobuf_serializes_in_any_order_are_parsed_alike():
         (b"\x0a\x0e\x0a\x0c\x0a\x01a\x12\x07\x12\x05\x0a\x03abc", "a list of floats of 3 bytes"),
     ],
 )
-def test_what_no_builder_writes_is_refused(record: bytes, message: str):
+def test_an_example_no_builder_writes_is_refused(record: bytes, message: str):
     with pytest.raises(DamageError) as caught:
         parse(record)
     assert message in str(caught.value)
 
 
-def test_any_bytes_are_parsed_or_refused_and_never_read_as_the_same():
+def test_changed_bytes_are_refused_or_parsed_differently():
     record = as_bytes()
     good = parse(record)
     rng = random.Random(7)

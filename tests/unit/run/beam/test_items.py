@@ -16,7 +16,7 @@ from imagenet_builders.run.beam import items
 from imagenet_builders.run.beam.items import get_outcome, put_job, run_item
 
 
-def test_an_item_that_is_done_again_finds_that_it_is_done(tmp_path: Path) -> None:
+def test_an_item_run_again_is_not_done_again(tmp_path: Path) -> None:
     item = put_job(tmp_path, 7, jobs.count_runs, None, str(tmp_path / "runs"))
     assert [run_item(item) for _ in range(3)] == [7, 7, 7]
     outcome = get_outcome(tmp_path, 7)
@@ -24,7 +24,7 @@ def test_an_item_that_is_done_again_finds_that_it_is_done(tmp_path: Path) -> Non
     assert (outcome.host, outcome.pid) == (socket.gethostname(), os.getpid())
 
 
-def test_an_item_may_be_done_twice_at_once(tmp_path: Path) -> None:
+def test_an_item_may_run_twice_at_once(tmp_path: Path) -> None:
     item = put_job(tmp_path, 0, jobs.wait_for_another, None, str(tmp_path / "runs"))
     both = [threading.Thread(target=run_item, args=[item]) for _ in range(2)]
     for thread in both:
@@ -35,7 +35,7 @@ def test_an_item_may_be_done_twice_at_once(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0.job", "0.outcome", "runs"]
 
 
-def test_what_passes_is_tried_again_and_what_does_not_is_told_at_once(
+def test_passing_errors_are_retried_and_others_reported_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(items, "_PAUSES", (0.0, 0.0))
@@ -49,6 +49,6 @@ def test_what_passes_is_tried_again_and_what_does_not_is_told_at_once(
     assert (tmp_path / "1").read_text() == "."
 
 
-def test_a_machine_that_does_not_see_the_directory_says_so(tmp_path: Path) -> None:
+def test_a_machine_without_the_job_directory_says_so(tmp_path: Path) -> None:
     with pytest.raises(WorkerError, match="must be on a file system that all workers mount"):
         run_item((str(tmp_path / "elsewhere"), 0))

@@ -83,7 +83,7 @@ def test_tfds_download_config_with_a_bad_runner_is_refused(tmp_path: Path) -> No
         ({"beam_runner": 7}, "runner must be a runner of Beam or the name of one, not 7"),
     ],
 )
-def test_tfds_download_config_with_something_else_is_refused(
+def test_tfds_download_config_with_another_type_is_refused(
     tmp_path: Path, config: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(OptionError, match=said):
@@ -91,7 +91,7 @@ def test_tfds_download_config_with_something_else_is_refused(
     assert not (tmp_path / "imagenet2012").exists()
 
 
-def test_without_beam_one_sentence_says_so(tmp_path: Path) -> None:
+def test_a_missing_beam_is_one_sentence(tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules['apache_beam'] = None; from imagenet_builders.cli import main; "
         "sys.exit(main(sys.argv[1:]))"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import tempfile
@@ -25,6 +26,9 @@ settings.load_profile("same")
 
 # TensorFlow's start-up notes would drown what the tests print.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# Tests of builds in this process look at what these announce (`caplog`).
+logging.getLogger("imagenet_builders").setLevel(logging.INFO)
 
 # Started by something that ignores SIGINT (`nohup`, a shell's background), so would be all builds.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

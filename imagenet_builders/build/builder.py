@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import logging
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from imagenet_builders.publish import provenance
 from imagenet_builders.publish.published import Request, Task, warn_of_a_part
 from imagenet_builders.publish.session import BuildSession, tidy
 from imagenet_builders.publish.target import Target
+from imagenet_builders.run import console
 from imagenet_builders.run.choose import as_workers_see, make_workers, shared_scratch
 from imagenet_builders.run.jobs import Workers
 from imagenet_builders.run.local import LocalWorkers
@@ -41,6 +42,8 @@ from imagenet_builders.scratch.shared_copies import SharedCopies
 from imagenet_builders.scratch.space import check_scratch
 from imagenet_builders.write import durable, outputs
 from imagenet_builders.write.results import SplitResult
+
+_LOG = logging.getLogger(__name__)
 
 
 class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no types.
@@ -180,6 +183,11 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         if config.download_mode == tfds.GenerateMode.UPDATE_DATASET_INFO:
             super().download_and_prepare(download_config=config)
             return
+        with console.shown_unless_configured():
+            self._build(download_dir, config, file_format)
+
+    def _build(self, download_dir: Any, config: Any, file_format: str | None) -> None:
+        """Builds and publishes the dataset; see `download_and_prepare`."""
         self.assert_is_not_blocked()
         self._check_version()
         options = self.build_options
@@ -219,7 +227,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
                 self._when_built.pop_all()  # Another attempt needs what is kept.
         self._restore(target.path)
         if is_ours:
-            print(summary(self.info.full_name, self.results, session.seconds), file=sys.stderr)
+            _LOG.info(summary(self.info.full_name, self.results, session.seconds))
 
     def _prepare(self, download_dir: Any, config: Any) -> bool:
         """Writes all files of the dataset into the incomplete directory.

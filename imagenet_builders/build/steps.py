@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -23,12 +23,15 @@ from imagenet_builders.publish.session import BuildSession
 from imagenet_builders.run.jobs import Workers
 from imagenet_builders.run.progress import Progress
 from imagenet_builders.scratch.copy import ScratchCopy
+from imagenet_builders.words import counted
 from imagenet_builders.write import durable, marks
 from imagenet_builders.write.marks import BYTES_A_RECORD, MarkedShard, finished_shard
 from imagenet_builders.write.outputs.output import Output
 from imagenet_builders.write.results import ShardResult, SplitResult
 from imagenet_builders.write.shard import ShardJob, prefetch, write_shard
 from imagenet_builders.write.space import check_space
+
+_LOG = logging.getLogger(__name__)
 
 _SMALL_BYTES = 32 << 20
 
@@ -107,11 +110,9 @@ def build_splits(
     )
     running.session.check_lock()
     if running.request.is_met_meanwhile(description):
-        print(
-            f"imagenet-builders: {name} was built meanwhile by another process, from the same "
-            "sources and with the same options; it is not built again",
-            file=sys.stderr,
-            flush=True,
+        _LOG.info(
+            f"{name} was built meanwhile by another process, from the same sources and with the "
+            "same options; it is not built again"
         )
         return None
     running.session.open(description)
@@ -172,6 +173,7 @@ def write_splits(
         for number in range(plan.shard_count)
         for path in [shard_path(plan.split, number, plan.shard_count)]
     ]
+    total = counted(len(todo), "shard")
     images = sum(plan.rows.num_rows for plan in plans)
     sizes = [plan.shard_sizes() for plan in plans]
     size = sum(map(sum, sizes))
@@ -190,7 +192,7 @@ def write_splits(
                 todo.remove(marked[position])
                 results.append(result)
         if results:
-            progress.announce(f"{name}: {len(results):,} shards are finished already")
+            _LOG.info(f"{name}: already finished: {len(results):,} of {total}")
         left = sum(sizes[shard.which][shard.number] for shard in todo)
         left += BYTES_A_RECORD * images
         check_space(incomplete.shards, left, _FILES_A_SHARD * len(todo))

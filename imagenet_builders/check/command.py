@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ from imagenet_builders.options import BuildOptions
 from imagenet_builders.run.cpus import worker_count
 from imagenet_builders.scratch import to_copy
 from imagenet_builders.sources.inspection import ERROR, WARNING, Problem
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +78,7 @@ def run(request: Request, log: TextIO) -> Report:
             checked,
             data_dir,
             request.options,
-            lambda name: print(f"walking {name}", file=log, flush=True),
+            lambda name: _LOG.info(f"walking {name}"),
         )
         problems += more
     needed = needs.needs_of(checked, data_dir, request.options)

@@ -20,6 +20,7 @@ from imagenet_builders.cli import build, check, show, verify
 from imagenet_builders.cli.arguments import with_dashes
 from imagenet_builders.cli.streams import safe_streams
 from imagenet_builders.errors import ImagenetBuildersError, OptionError
+from imagenet_builders.run import console
 
 # How a batch system ends a job at its time limit, and a terminal that is closed.
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0 when all went well, 1 when it did not, 2 for arguments that cannot be
         used.
     """
-    with safe_streams():
+    with safe_streams(), console.shown():
         return _run(_parser().parse_args(with_dashes(sys.argv[1:] if argv is None else argv)))
 
 

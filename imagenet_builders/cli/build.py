@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import functools
+import logging
 import os
-import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +19,8 @@ from imagenet_builders.write import outputs
 
 if TYPE_CHECKING:
     from imagenet_builders.scratch.shared_copies import SharedCopies
+
+_LOG = logging.getLogger(__name__)
 
 _SECTIONS = (
     ("what", "what to build"),
@@ -229,4 +231,4 @@ def _build_one(builder: Any, config: Any, file_format: str | None) -> None:
 
 def show_warning(message: Warning | str, *_: object, **__: object) -> None:
     """Prints a warning as the command line words it."""
-    print(f"imagenet-builders: warning: {message}", file=sys.stderr)
+    _LOG.warning(str(message))

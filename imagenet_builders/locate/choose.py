@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 import warnings
 
 from imagenet_builders.errors import SourceError, StagingError
 from imagenet_builders.locate.found import Found, Survey
+
+_LOG = logging.getLogger(__name__)
 
 
 def choose(survey: Survey, source: str | None) -> dict[str, Found]:
@@ -74,7 +76,7 @@ def say(what: str, chosen: Found, found: tuple[Found, ...]) -> None:
     others = [text for one, text in zip(found, others, strict=True) if one is not chosen]
     instead = f"; also there: {', '.join(others)}" if others else ""
     note = f"; {chosen.note}" if chosen.note else ""
-    print(f"{what}: from {chosen}{note}{instead}", file=sys.stderr, flush=True)
+    _LOG.info(f"{what}: from {chosen}{note}{instead}")
 
 
 def nothing_staged(survey: Survey, source: str | None) -> StagingError | SourceError:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import stat
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +19,8 @@ from imagenet_builders.publish.incomplete import IncompleteDir
 from imagenet_builders.publish.lock import BuildLock
 from imagenet_builders.publish.target import Target
 from imagenet_builders.write import durable
+
+_LOG = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
 
@@ -46,7 +48,7 @@ class BuildSession:
         self._started = time.monotonic()
         self._is_published = False
         self._made: list[Path] = []
-        self._lock = BuildLock(target, name=name, wait=options.wait, announce=_announce)
+        self._lock = BuildLock(target, name=name, wait=options.wait, announce=_LOG.info)
         self.incomplete = IncompleteDir(target, self._lock.token)
         self.job_dir = target.job_dir(self._lock.token)
 
@@ -70,7 +72,7 @@ class BuildSession:
                 raise
         try:
             for sentence in debris.remove(self._target):
-                _announce(sentence)
+                _LOG.info(sentence)
         except BaseException as error:
             self._lock.__exit__(type(error), error, error.__traceback__)
             raise
@@ -124,7 +126,7 @@ class BuildSession:
         # Here, too, so that what is not allowed is known before the work is done.
         self._access.give([self.incomplete.shards])
         if removed:
-            _announce(f"{self._name}: {removed}")
+            _LOG.info(f"{self._name}: {removed}")
 
     def publish(self, *, replace: bool) -> None:
         """Gives the finished dataset its name.
@@ -173,15 +175,11 @@ def tidy(target: Target, name: str) -> None:
     # A process that holds the lock now will tidy up itself.
     with (
         contextlib.suppress(BusyError, TargetError, OSError),
-        BuildLock(target, name=name, wait=False, announce=_announce),
+        BuildLock(target, name=name, wait=False, announce=_LOG.info),
     ):
         debris.remove(target)
         for path in debris.resumable(target):
-            _announce(
+            _LOG.info(
                 f"finished shards of an interrupted build to replace {name} are kept in {path}; "
                 "build with --overwrite to go on with it, or remove them"
             )
-
-
-def _announce(text: str) -> None:
-    print(f"imagenet-builders: {text}", file=sys.stderr, flush=True)

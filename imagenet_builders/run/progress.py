@@ -7,6 +7,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
+from imagenet_builders.run import console
 from imagenet_builders.words import counted, duration_text, size_text
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Progress:
         self._stream = stream or sys.stderr
         self._started = self._last_line = time.monotonic()
         self._bar: tqdm[Any] | None = None
+        self._aside: console.Aside | None = None
 
     def __enter__(self) -> Self:
         if self._stream.isatty():
@@ -48,6 +50,8 @@ class Progress:
                 "{remaining} left",
             )
             bar.set_description_str(self._described())
+            self._aside = console.Aside(bar)
+            console.LOGGER.addHandler(self._aside)
         return self
 
     def __exit__(
@@ -58,6 +62,8 @@ class Progress:
     ) -> None:
         if self._bar is not None:
             self._bar.close()
+        if self._aside is not None:
+            console.LOGGER.removeHandler(self._aside)
 
     def update(self, images: int, size: int) -> None:
         """Adds images and bytes that are done."""
@@ -71,13 +77,6 @@ class Progress:
         if now - self._last_line >= _LINE_EVERY_SECONDS:
             self._last_line = now
             print(self.line(now - self._started), file=self._stream, flush=True)
-
-    def announce(self, text: str) -> None:
-        """Prints a line between what the bar shows."""
-        if self._bar is not None:
-            self._bar.write(text, file=self._stream)
-        else:
-            print(text, file=self._stream, flush=True)
 
     def line(self, seconds: float) -> str:
         """The state after so many seconds, as a line for a log."""

@@ -7,7 +7,7 @@ sizes and times.
 from __future__ import annotations
 
 import contextlib
-import sys
+import logging
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -19,6 +19,8 @@ from imagenet_builders.run.progress import Progress
 from imagenet_builders.scratch.copy import CopyReport, ScratchCopy, copy_to_scratch
 from imagenet_builders.scratch.to_copy import files_to_copy
 from imagenet_builders.words import size_text
+
+_LOG = logging.getLogger(__name__)
 
 
 def copy_first(
@@ -51,7 +53,7 @@ def copy_first(
     _warn_of_folders(name, to_copy.in_place)
     if not to_copy.files:
         if not to_copy.in_place:
-            _announce(
+            _LOG.info(
                 f"{name}: there is nothing that --stage would copy; it is built from {manual_dir}"
             )
         return ScratchCopy(manual_dir)
@@ -60,13 +62,13 @@ def copy_first(
         progress: list[Progress] = []
 
         def begins(text: str, size: int) -> None:
-            _announce(f"{name}: {text}")
+            _LOG.info(f"{name}: {text}")
             progress.append(stack.enter_context(Progress(f"copying {name}", images=0, size=size)))
 
         report = CopyReport(begins, lambda done: progress[0].update(0, done))
         copy = copy_to_scratch(manual_dir, to_copy, scratch, name, report)
     seconds = time.monotonic() - started
-    _announce(
+    _LOG.info(
         f"{name}: copied {size_text(copy.size)} in {seconds:.1f} s; below, {copy.manual_dir} means "
         f"{manual_dir}"
     )
@@ -81,7 +83,3 @@ def _warn_of_folders(name: str, folders: Sequence[Path]) -> None:
             "(tar, SquashFS) would be copied",
             stacklevel=4,
         )
-
-
-def _announce(text: str) -> None:
-    print(f"imagenet-builders: {text}", file=sys.stderr, flush=True)

@@ -17,9 +17,9 @@ import errno
 import functools
 import hashlib
 import json
+import logging
 import os
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -30,6 +30,8 @@ from imagenet_builders.plan.context import BuildContext, Origin
 from imagenet_builders.scratch.locks import LOCK, lock_directory, remove_unless_shared
 from imagenet_builders.sources.rows import SourceFile, opened
 from imagenet_builders.words import size_text, sizes_apart
+
+_LOG = logging.getLogger(__name__)
 
 # Less than this is done here: starting a process takes as long.
 _SMALL_BYTES = 64 << 20
@@ -183,12 +185,10 @@ class Unpacked:
                 f"compressed arrays of {self._name} needs {needs}; choose another with "
                 "--scratch-dir"
             )
-        print(
+        _LOG.info(
             f"{self._name}: unpacking {size_text(needed)} of compressed arrays to "
             f"{self._directory} ({size_text(free)} are free), where they stay until the dataset is "
-            "built",
-            file=sys.stderr,
-            flush=True,
+            "built"
         )
 
 

@@ -86,7 +86,7 @@ def test_bad_servers_or_workers_are_one_sentence_before_any_work(
         )
         assert done.returncode == 2
         trial, sentence = done.stderr.splitlines()
-        assert trial == "imagenet-builders: trying the PortableRunner with one work item"
+        assert trial == "trying the PortableRunner with one work item"
         assert sentence.startswith("imagenet-builders: error: the Beam pipeline on PortableRunner")
         assert said in sentence
         assert not (tmp_path / "data").exists()

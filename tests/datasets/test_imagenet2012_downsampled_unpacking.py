@@ -55,15 +55,16 @@ def test_unpacked_files_are_removed_after_a_build(
     assert not list(manual.with_name("scratch").rglob("*.unpacked"))
 
 
-def test_unpacking_is_announced(manual: Path, capfd: pytest.CaptureFixture[str]):
+def test_unpacking_is_announced(manual: Path, caplog: pytest.LogCaptureFixture):
     make_downsampled(manual, 64, rows=20)
     build_small(manual, 64)
-    said = next(line for line in capfd.readouterr().err.splitlines() if ": unpacking " in line)
+    said = next(message for message in caplog.messages if ": unpacking " in message)
+    caplog.clear()
     assert said.startswith("imagenet2012_downsampled/64x64: unpacking 3.4 MB of compressed ")
     assert str(manual.with_name("scratch")) in said
     make_downsampled(manual, 8, outer="stored")
     build_small(manual, 8)
-    assert "unpacking" not in capfd.readouterr().err
+    assert "unpacking" not in caplog.text
 
 
 def test_too_little_space_is_reported_before_anything_is_unpacked(

@@ -114,9 +114,9 @@ def test_oddities_are_counted_and_kept_with_the_dataset(built: Path):
         assert [Path(source["path"]).name for source in document[split]["sources"]][1:] == [archive]
 
 
-def test_the_summary_lists_oddities(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_summary_lists_oddities(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     build_here(DUMMY, tmp_path)
-    said = capsys.readouterr().err
+    said = caplog.text
     assert "9 boxes, 1 box swapped, 1 box clamped, 3 boxes dropped as empty" in said
 
 

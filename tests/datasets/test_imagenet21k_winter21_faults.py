@@ -257,12 +257,12 @@ def test_reading_ahead_copes_with_rows_that_are_files(tmp_path: Path):
 
 @pytest.mark.parametrize("config", LAYOUTS)
 def test_the_unpacked_archive_is_removed_once_the_dataset_is_built(
-    tmp_path: Path, corpora, config: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, corpora, config: str, caplog: pytest.LogCaptureFixture
 ):
     build_here(config, corpora[config, "tar.gz"].directory, tmp_path)
     assert not scratch_of(config, tmp_path).exists()
     assert not list((tmp_path / "scratch").rglob("*.tar*"))
-    said = capsys.readouterr().err
+    said = caplog.text
     assert f"imagenet21k_winter21/{config}: unpacking" in said
     assert re.search(r"which needs about [\d.]+ kB there", said)
 

@@ -96,7 +96,7 @@ def test_source_selects_any_staged_kind(
     kind: str,
     reference: Callable[[str, type], Path],
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ):
     stages = {
         "folders": layouts_corpus.image_folder,
@@ -111,8 +111,7 @@ def test_source_selects_any_staged_kind(
         path.rename(tmp_path / "staged" / path.name)
     found = built(Builder, tmp_path / "staged", tmp_path / "built", source=kind)
     assert files(found, "train") == files(reference("imagenet2012", Builder), "train")
-    said = capsys.readouterr().err
-    [line] = [line for line in said.splitlines() if line.startswith("train: from ")]
+    [line] = [line for line in caplog.messages if line.startswith("train: from ")]
     chosen, _, others = line.partition("; also there: ")
     assert f", {kind})" in chosen
     assert "ILSVRC2012_img_train.tar (official archives, tar)" in others

@@ -108,7 +108,7 @@ def test_a_waiting_overwrite_finds_the_dataset_replaced(
     )
     assert not built
     assert second.err.splitlines()[-1] == (
-        f"imagenet-builders: {DATASET} was built meanwhile by another process, from the same "
+        f"{DATASET} was built meanwhile by another process, from the same "
         "sources and with the same options; it is not built again"
     )
     assert differences(data_dir, expected) == []
@@ -199,7 +199,7 @@ def test_a_waiter_names_the_holder_and_finds_the_dataset_done(
     assert (ended.status, ended.out) == (0, f"{DATASET} is there already: {data_dir / DATASET}\n")
     [said] = ended.err.splitlines()
     assert re.fullmatch(
-        rf"imagenet-builders: {DATASET} is being built by another process \(process {held.pid} on "
+        rf"{DATASET} is being built by another process \(process {held.pid} on "
         rf"{os.uname().nodename}, since \S+Z\); waiting for it to end",
         said,
     )

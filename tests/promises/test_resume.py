@@ -146,7 +146,7 @@ def test_finished_shards_and_indexes_are_not_made_again(
     assert len(indexes) == 3
     ended = forks.run(argv, tmp_path, log=True)
     assert ended.status == 0, ended
-    assert f"{DATASET}: {len(before)} shards are finished already" in ended.err
+    assert f"{DATASET}: already finished: {len(before)} of " in ended.err
     after = inodes(tmp_path / DATASET)
     assert len(after) == 6
     assert {name: after[name] for name in before} == before
@@ -272,7 +272,7 @@ def test_the_same_files_staged_elsewhere_continue_a_build(
     shutil.move(one, tmp_path / "two")
     ended = forks.run(build_arguments(tmp_path / "two", tmp_path / "b", *SHARDS), tmp_path / "b")
     assert ended.status == 0, ended
-    assert re.search("[3-6] shards are finished already", ended.err)
+    assert re.search("already finished: [3-6] of ", ended.err)
 
 
 def test_a_shard_without_its_bad_images_is_not_reused_under_the_policy_fail(
@@ -333,7 +333,7 @@ def test_a_damaged_shard_or_mark_is_made_again(
         ended = forks.run(argv, data_dir)
         assert ended.status == 0, ended
         assert differences(data_dir, expected) == []
-        finished = re.search("([0-9]) shards are finished already", ended.err)
+        finished = re.search("already finished: ([0-9]) of ", ended.err)
         # One is lost with its mark, all are with what says what they are of.
         assert bool(finished) == (kind != "build")
 

@@ -461,10 +461,10 @@ def test_a_build_resumes_from_another_copy_or_none(
         for more in (["--stage", f"--scratch-dir={tmp_path / 'node1'}"], []):
             outcome = build(manual_dir, data_dir, *more)
             assert outcome.status == 1
-            assert ("3 shards are finished already" in outcome.err) is (not more)
+            assert ("already finished: 3 of " in outcome.err) is (not more)
     outcome = build(manual_dir, data_dir, "--stage", f"--scratch-dir={tmp_path / 'node2'}")
     assert outcome.status == 0
-    assert "3 shards are finished already" in outcome.err
+    assert "already finished: 3 of " in outcome.err
 
 
 def test_options_and_variables_agree(
@@ -508,7 +508,7 @@ def test_unpacked_sources_do_not_restart_a_build(
     again = command_line.run(*arguments, f"--scratch-dir={tmp_path / 'node2'}")
     unzip._boot.cache_clear()
     assert again.status == 0
-    assert "2 shards are finished already" in again.err
+    assert "already finished: 2 of " in again.err
     [path] = (tmp_path / "built").rglob("provenance.json")
     splits = json.loads(path.read_text())["splits"]
     sources = {Path(each["path"]).name for split in splits.values() for each in split["sources"]}

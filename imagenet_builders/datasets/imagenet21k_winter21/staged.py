@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +41,8 @@ from imagenet_builders.sources.tar_images import Place
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_LOG = logging.getLogger(__name__)
 
 make_examples = functools.partial(examples.make_examples, also_repair=OPTIONAL_REPAIRS)
 """As `examples.make_examples`; every image that can be repaired is."""
@@ -127,7 +129,7 @@ def _of_gzip(config: str, archive: Path, context: BuildContext) -> dict[str, Ind
         plain = gunzip.gunzipped(
             archive,
             directory,
-            announce=lambda text: print(f"{NAME}/{config}: {text}", file=sys.stderr, flush=True),
+            announce=lambda text: _LOG.info(f"{NAME}/{config}: {text}"),
             report=lambda done: progress.update(0, done),
         )
     file = SourceFile.of(plain)

@@ -14,7 +14,6 @@ import logging
 import os
 import platform
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +26,8 @@ from imagenet_builders.errors import OptionError
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
+
+_LOG = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -152,11 +153,9 @@ def check_dask(options: PipelineOptions, seen: Sequence[str] = ()) -> None:
         ) from None
     with contextlib.closing(client):
         if not client.nthreads():
-            print(
-                f"imagenet-builders: the Dask scheduler at {where} has no workers yet; waiting "
+            _LOG.info(
+                f"the Dask scheduler at {where} has no workers yet; waiting "
                 f"for one for {_FIRST_WORKER_SECONDS} s",
-                file=sys.stderr,
-                flush=True,
             )
         try:
             client.wait_for_workers(1, timeout=_FIRST_WORKER_SECONDS)

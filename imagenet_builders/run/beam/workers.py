@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import os
 import secrets
 import shutil
-import sys
 import time
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -26,6 +26,8 @@ from imagenet_builders.run.beam.options import BeamSettings
 from imagenet_builders.run.beam.pipeline import Pipeline
 from imagenet_builders.run.jobs import Function, Job, Prefetch, Report, Result, Workers, ignore
 from imagenet_builders.run.local import run_in_process
+
+_LOG = logging.getLogger(__name__)
 
 _LOOK_EVERY = 0.5  # Seconds between two looks for new results.
 
@@ -70,7 +72,7 @@ class BeamWorkers(Workers):
             OptionError: It does not, or the worker has not what it needs.
         """
         name = self._settings.name
-        print(f"imagenet-builders: trying the {name} with one work item", file=sys.stderr)
+        _LOG.info(f"trying the {name} with one work item")
         try:
             done = self._run_items(worker_facts_job, [seen], ignore, within=_TRIAL_SECONDS)
             [(_, facts)] = done
@@ -88,7 +90,7 @@ class BeamWorkers(Workers):
         """Removes the directory of the jobs, and says who did how much."""
         shutil.rmtree(self._job_dir, ignore_errors=True)
         for line in self._summary():
-            print(line, file=sys.stderr)
+            _LOG.info(line)
 
     def _summary(self) -> Iterator[str]:
         """Who did what, a line a function: a cluster of which only a part works is found so."""

@@ -1,0 +1,109 @@
+"""Shows people the package's log messages, in lines that do not tear the progress bar.
+
+The modules log to loggers of their names: at INFO what a build does, at WARNING what somebody
+should look at. The command line shows both on stderr. So does a build in Python, unless the program
+has handlers of its own, as `tfds build` has: then these decide.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+LOGGER = logging.getLogger("imagenet_builders")
+"""The logger above those of all modules."""
+
+
+class _Console(logging.Handler):
+    """Writes messages to stderr, and warnings with a word that says so."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            text = record.getMessage()
+            if record.levelno >= logging.WARNING:
+                text = f"imagenet-builders: {record.levelname.lower()}: {text}"
+            with _without_bars():
+                sys.stderr.write(f"{text}\n")
+                sys.stderr.flush()
+        except Exception:
+            self.handleError(record)
+
+
+class Aside(logging.Handler):
+    """Clears a progress bar, so that another handler does not write behind it.
+
+    Args:
+        bar: The bar of tqdm; its next update shows it again.
+    """
+
+    def __init__(self, bar: Any):
+        super().__init__()
+        self._bar = bar
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Clears it; handlers of loggers further up write after that."""
+        self._bar.clear()
+
+
+class _Collector(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(record.getMessage())
+
+
+def shown_unless_configured() -> AbstractContextManager[None]:
+    """Shows messages while the block runs, unless the program has handlers that get them."""
+    return contextlib.nullcontext() if LOGGER.hasHandlers() else shown()
+
+
+@contextlib.contextmanager
+def shown() -> Iterator[None]:
+    """Shows messages on stderr, and nowhere else, while the block runs."""
+    console = _Console()
+    level, propagate = LOGGER.level, LOGGER.propagate
+    LOGGER.addHandler(console)
+    LOGGER.propagate = False
+    if level == logging.NOTSET:
+        LOGGER.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        LOGGER.removeHandler(console)
+        LOGGER.propagate = propagate
+        LOGGER.setLevel(level)
+
+
+@contextlib.contextmanager
+def collected_warnings() -> Iterator[list[str]]:
+    """Collects the warnings that the block logs, which `shown` then does not show."""
+    collector = _Collector()
+    others = list(LOGGER.handlers)
+    for handler in others:
+        handler.addFilter(_is_no_warning)
+    LOGGER.addHandler(collector)
+    try:
+        yield collector.texts
+    finally:
+        LOGGER.removeHandler(collector)
+        for handler in others:
+            handler.removeFilter(_is_no_warning)
+
+
+def _is_no_warning(record: logging.LogRecord) -> bool:
+    return record.levelno < logging.WARNING
+
+
+def _without_bars() -> AbstractContextManager[None]:
+    """Takes away the bars on the terminal while the block writes to it."""
+    if "tqdm" not in sys.modules:
+        return contextlib.nullcontext()
+    from tqdm import tqdm
+
+    return tqdm.external_write_mode(file=sys.stderr)

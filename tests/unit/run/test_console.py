@@ -1,0 +1,92 @@
+"""Log messages on stderr: for the command line, for builds in Python, and beside progress bars."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+
+import pytest
+from support.processes import run_python
+
+from imagenet_builders.run import console
+from imagenet_builders.run.progress import Progress
+
+LOG = logging.getLogger("imagenet_builders.somewhere")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_messages_are_shown_and_warnings_marked() -> None:
+    before = (console.LOGGER.handlers[:], console.LOGGER.level, console.LOGGER.propagate)
+    with contextlib.redirect_stderr(io.StringIO()) as stderr, console.shown():
+        LOG.info("one of 100 %")
+        LOG.warning("two")
+        LOG.debug("three")
+    LOG.warning("four")
+    assert stderr.getvalue() == "one of 100 %\nimagenet-builders: warning: two\n"
+    assert before == (console.LOGGER.handlers, console.LOGGER.level, console.LOGGER.propagate)
+
+
+def test_warnings_can_be_collected_instead() -> None:
+    with contextlib.redirect_stderr(io.StringIO()) as stderr, console.shown():
+        with console.collected_warnings() as texts:
+            LOG.warning("one")
+            LOG.info("two")
+        LOG.warning("three")
+    assert texts == ["one"]
+    assert stderr.getvalue() == "two\nimagenet-builders: warning: three\n"
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_message_and_a_bar_do_not_share_a_line(ours: bool) -> None:
+    """Whoever shows it: our own handler, or one that the program has."""
+    with contextlib.redirect_stderr(Terminal()) as stderr, contextlib.ExitStack() as stack:
+        if ours:
+            stack.enter_context(console.shown())
+        else:
+            theirs = logging.StreamHandler(stderr)
+            logging.root.addHandler(theirs)
+            stack.callback(logging.root.removeHandler, theirs)
+        with Progress("x", images=4, size=4) as progress:
+            progress.update(1, 1)
+            LOG.info("a message")
+            progress.update(1, 1)
+    screen = [line.rstrip("\r").rpartition("\r")[2] for line in stderr.getvalue().split("\n")]
+    assert screen[0] == "a message"
+    assert screen[1].startswith("x: 2 of 4 images")
+
+
+_BUILD = """
+import logging, sys
+from imagenet_builders.run import console
+{configure}
+with console.shown_unless_configured():
+    logging.getLogger("imagenet_builders.x").info("announced")
+    logging.getLogger("imagenet_builders.x").warning("warned of")
+"""
+
+
+@pytest.mark.parametrize(
+    ("configure", "said"),
+    [
+        ("", ["announced", "imagenet-builders: warning: warned of"]),
+        (
+            "logging.getLogger('imagenet_builders').setLevel(logging.WARNING)",
+            ["imagenet-builders: warning: warned of"],
+        ),
+        ("logging.basicConfig(stream=sys.stdout)", ["WARNING:imagenet_builders.x:warned of"]),
+        (
+            "logging.basicConfig(stream=sys.stdout, level=logging.INFO)",
+            ["INFO:imagenet_builders.x:announced", "WARNING:imagenet_builders.x:warned of"],
+        ),
+    ],
+)
+def test_a_program_in_python_sees_messages_as_it_has_configured(
+    configure: str, said: list[str]
+) -> None:
+    code = "import sys; sys.stderr = sys.stdout\n" + _BUILD.format(configure=configure)
+    assert run_python(code).splitlines() == said

@@ -37,9 +37,9 @@ def _builder() -> type[Any]:
 
 
 def _find(manual_dir: Path, config: str | None) -> Survey:
-    from imagenet_builders.datasets.imagenet2012_downsampled import staged
+    from imagenet_builders.datasets.imagenet2012_downsampled import layouts
 
-    return staged.survey(manual_dir, config)
+    return layouts.survey(manual_dir, config)
 
 
 def _recipes(

@@ -1,0 +1,104 @@
+"""Where the splits of imagenet2012_downsampled are staged.
+
+The authors offer a zip of npz files for each split and size, two for the train split of 64x64; many
+sites keep the folders that these unpack to. Archives are preferred to folders, as their official
+sizes are known. What else is staged, other sizes among it, is left alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+from imagenet_builders.datasets.imagenet2012_downsampled.dataset import DATASET
+from imagenet_builders.locate.found import Found, Survey
+from imagenet_builders.locate.search import Tree, require_directory
+
+KINDS = {"zip": "authors' archives", "npz": "unpacked archives"}
+"""Kind of source to the layout in words."""
+_ARCHIVES, _FOLDERS = KINDS
+
+# Nibi's tree has them in a folder of their own.
+_PLACES = (".", "DownSampled")
+
+
+def survey(manual_dir: Path, config: str | None = None) -> Survey:
+    """All that is staged of a configuration; see `Dataset.survey`."""
+    size = int((config or DATASET.config_names[0]).partition("x")[0])
+    require_directory(DATASET.name, manual_dir)
+    tree = Tree(manual_dir)
+    places = [directory for place in _PLACES for directory in tree.directories(place)]
+    found: dict[str, tuple[Found, ...]] = {}
+    missing: dict[str, tuple[str, ...]] = {}
+    for split, ways in _ways(size).items():
+        there: dict[tuple[Path, ...], Found] = {}
+        for directory, way, kind in itertools.product(places, ways, (*KINDS, None)):
+            paths = tuple(_first(directory, stem, kind) for stem in way)
+            whole = tuple(path for path in paths if path is not None)
+            if len(whole) == len(paths):
+                there.setdefault(whole, _as_found(split, whole))
+        if there:
+            found[split] = tuple(there.values())
+        else:
+            missing[split] = tuple(_wanting(place, ways) for place in places[:1])
+            missing[split] += tuple(
+                sentence for place in places[1:] if (sentence := _half(place, ways))
+            )
+    return Survey(
+        f"{DATASET.name}/{size}x{size}", found, missing=missing, warnings=tuple(tree.warnings)
+    )
+
+
+def _as_found(split: str, paths: tuple[Path, ...]) -> Found:
+    kind = _ARCHIVES if any(path.suffix == ".zip" for path in paths) else _FOLDERS
+    where = " and ".join(map(str, paths)) if len(paths) > 1 else ""
+    return Found(split, kind, KINDS[kind], paths, where=where)
+
+
+def _ways(size: int) -> dict[str, list[list[str]]]:
+    """Split to the ways of providing it, each of them names without `.zip`, all needed."""
+    train = [[f"Imagenet{size}_train_npz"]]
+    if size == 64:
+        train.insert(0, [f"Imagenet64_train_part{part}_npz" for part in (1, 2)])
+    return {"train": train, "validation": [[f"Imagenet{size}_val_npz"]]}
+
+
+def _first(directory: Path, stem: str, kind: str | None = None) -> Path | None:
+    """The archive or the folder of a name, or that of a kind alone."""
+    archive, folder = directory / f"{stem}.zip", directory / stem
+    if kind != _FOLDERS and archive.is_file():
+        return archive
+    return folder if kind != _ARCHIVES and folder.is_dir() else None
+
+
+def _half(directory: Path, ways: list[list[str]]) -> str:
+    """What to say where one of two parts is there, or an empty string."""
+    for way in ways:
+        paths = [_first(directory, stem) for stem in way]
+        if any(paths):
+            lacking = [stem for stem, path in zip(way, paths, strict=True) if path is None]
+            there = [str(path) for path in paths if path is not None]
+            return (
+                f"there is {', '.join(there)} but no {_either(directory, lacking[0])}, and both "
+                "parts are needed"
+            )
+    return ""
+
+
+def _wanting(directory: Path, ways: list[list[str]]) -> str:
+    """What is not there, as text."""
+    half = _half(directory, ways)
+    if half:
+        return half
+    looked_for = (" and ".join(_either(directory, stem) for stem in way) for way in ways)
+    pickled = [directory / f"{stem.removesuffix('_npz')}.zip" for way in ways for stem in way]
+    hint = "".join(
+        f"; {path} is the version in pickles, which is not read because that could run any code"
+        for path in pickled
+        if path.exists()
+    )
+    return f"there is no {', nor '.join(looked_for)}{hint}"
+
+
+def _either(manual_dir: Path, stem: str) -> str:
+    return f"{manual_dir / stem}.zip (or the folder {stem})"

@@ -45,8 +45,8 @@ class Case:
         config: Its configuration, or None.
         stage: Stages its images in a directory.
         splits: The splits that are staged.
-        seen_cut_off: When the first and last bytes of a file tell that it is cut off: where `a third`
-            of it is left, where `little` is.
+        seen_cut_off: When the first and last bytes of a file tell that it is cut off: where
+            `a third` of it is left, where `little` is.
     """
 
     kind: str

@@ -91,7 +91,9 @@ def _is_said(node: ast.AST) -> bool:
     if not isinstance(node, ast.Call):
         return False
     called = ast.unparse(node.func).rpartition(".")[2].lstrip("_")
-    return bool(re.fullmatch(r"warn|warning|announce|say|add_note|\w*Error|Problem", called))
+    return bool(
+        re.fullmatch(r"warn|warning|info|error|announce|say|add_note|\w*Error|Problem", called)
+    )
 
 
 def _texts(root: ast.AST, constants: dict[str, str]) -> Iterator[tuple[int, str]]:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 from support.corpora import layouts as corpus
+from support.corpora import sites
 from support.documents import DOCUMENTS, Block, blocks, name_of
 from support.paths import DUMMY_DATA, ROOT
 from support.processes import environment, run_cli
@@ -43,22 +44,22 @@ _LANGUAGES = {"sh", "python"}
 _PROMPT = ">>> "
 
 
-def _with_boxes(stage: corpus.Stage) -> Callable[[Path], object]:
+def _with_boxes(stage: sites.Stage) -> Callable[[Path], object]:
     return lambda root: stage(root, corpus.pictures("imagenet2012_localization"))
 
 
-def _plain(stage: corpus.Stage) -> Callable[[Path], object]:
+def _plain(stage: sites.Stage) -> Callable[[Path], object]:
     return lambda root: stage(root, corpus.pictures("imagenet2012"))
 
 
 SITES: dict[str, Callable[[Path], object]] = {
-    "/datashare/imagenet": corpus.nibi_family,
-    "/datasets/ILSVRC2012": _plain(corpus.official),
-    "/g/data/wb00/ImageNet/ILSVRC2012": _with_boxes(corpus.nci),
-    "/data/imagenet": _plain(corpus.hyak),
-    "/datasets/imagenet-1k-wds": _plain(corpus.timm),
-    "/datasets/imagenet": _plain(corpus.image_folder),
-    "/datasets/kaggle": _with_boxes(corpus.kaggle),
+    "/datashare/imagenet": sites.nibi_family,
+    "/datasets/ILSVRC2012": _plain(sites.official),
+    "/g/data/wb00/ImageNet/ILSVRC2012": _with_boxes(sites.nci),
+    "/data/imagenet": _plain(sites.hyak),
+    "/datasets/imagenet-1k-wds": _plain(sites.timm),
+    "/datasets/imagenet": _plain(sites.image_folder),
+    "/datasets/kaggle": _with_boxes(sites.kaggle),
     "/local/scratch": Path.mkdir,
 }
 """Directory of the examples to what stages it."""

@@ -11,8 +11,10 @@ from support.building import build
 from support.built_datasets import example, records, shards, split_content
 from support.command_line import run, snapshot
 from support.corpora import layouts as layouts_corpus
+from support.corpora import sites
 from support.corpora.ilsvrc2012 import picture
-from support.corpora.layouts import REENCODED, SITES, WITHOUT_TEST, pictures
+from support.corpora.layouts import pictures
+from support.corpora.sites import REENCODED, SITES, WITHOUT_TEST
 
 from imagenet_builders import labels
 from imagenet_builders.datasets.imagenet2012.imagenet2012_dataset_builder import Builder
@@ -99,13 +101,13 @@ def test_source_selects_any_staged_kind(
     caplog: pytest.LogCaptureFixture,
 ):
     stages = {
-        "folders": layouts_corpus.image_folder,
-        "squashfs": layouts_corpus.hyak,
-        "webdataset": layouts_corpus.timm,
-        "tfrecord": layouts_corpus.slim,
-        "class-tars": layouts_corpus.class_archives,
+        "folders": sites.image_folder,
+        "squashfs": sites.hyak,
+        "webdataset": sites.timm,
+        "tfrecord": sites.slim,
+        "class-tars": sites.class_archives,
     }
-    layouts_corpus.official(tmp_path / "staged" / "ILSVRC2012", pictures("imagenet2012"))
+    sites.official(tmp_path / "staged" / "ILSVRC2012", pictures("imagenet2012"))
     stages[kind](tmp_path / "other", pictures("imagenet2012"))
     for path in (tmp_path / "other").iterdir():
         path.rename(tmp_path / "staged" / path.name)
@@ -146,7 +148,7 @@ def test_boxes_in_slim_records_are_kept(reference: Callable[[str, type], Path], 
     whole = reference("imagenet2012_localization", localization.Builder)
     expected = boxes_by_name(whole)
     boxes = {name: [tuple(box) for box in each.tolist()] for name, each in expected.items()}
-    layouts_corpus.slim(tmp_path / "staged", pics, boxes)
+    sites.slim(tmp_path / "staged", pics, boxes)
     found = built(localization.Builder, tmp_path / "staged", tmp_path / "built")
     assert split_content(found, "train") == split_content(whole, "train")
     given = boxes_by_name(found)
@@ -182,7 +184,7 @@ def test_provenance_says_that_images_were_reencoded(site: str, tmp_path: Path):
 
 
 def test_nibis_whole_tree_builds_at_once(tmp_path: Path):
-    staged = layouts_corpus.nibi_family(tmp_path / "staged")
+    staged = sites.nibi_family(tmp_path / "staged")
     before = snapshot(staged)
     arguments = ["--data-dir", str(tmp_path / "nibi"), "--workers", "1"]
     outcome = run("build", "all", "--manual-dir", str(staged), *arguments)

@@ -16,6 +16,7 @@ from support.command_line import (  # A fixture is used by its name.
     run,
 )
 from support.corpora import layouts as layouts_corpus
+from support.corpora import sites
 from support.corpora.ilsvrc2012 import (  # A fixture is used by its name.
     COUGAR,
     PATCH,
@@ -496,7 +497,7 @@ def test_tiny_imagenet_is_not_taken_for_imagenet(tmp_path: Path):
     ],
 )
 def test_an_invalid_annotation_is_named(tmp_path: Path, change: dict[str, bytes], said: str):
-    layouts_corpus.kaggle(tmp_path / "staged", layouts_corpus.pictures("imagenet2012_localization"))
+    sites.kaggle(tmp_path / "staged", layouts_corpus.pictures("imagenet2012_localization"))
     notes = tmp_path / "staged" / "ILSVRC" / "Annotations" / "CLS-LOC" / "train"
     write(notes, change)
     where = ["--manual-dir", str(tmp_path / "staged"), "--data-dir", str(tmp_path / "built")]

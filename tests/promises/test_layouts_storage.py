@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.corpora import layouts as layouts_corpus
+from support.corpora import sites
 from support.corpora.ilsvrc2012 import CLASSES, picture, val_name
 from support.corpora.layouts import in_classes, write
 from support.processes import environment
@@ -75,9 +76,9 @@ def stage(root: Path, layout: str, per_class: int) -> Path:
         layouts_corpus.write_squashfs(root / "train.sqsh", in_classes(train))
         layouts_corpus.write_squashfs(root / "val.sqsh", validation)
     elif layout == "webdataset":
-        layouts_corpus.timm(root, pics)
+        sites.timm(root, pics)
     elif layout == "tfrecord":
-        layouts_corpus.slim_itself(root, pics)
+        sites.slim_itself(root, pics)
     elif layout == "class-tars":
         layouts_corpus.write_class_tars(root / "train", train)
     return root

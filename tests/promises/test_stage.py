@@ -20,6 +20,7 @@ from support import built_datasets, command_line
 from support.builds_with_stage import copies, opened_files, same_with_and_without, warned
 from support.command_line import build
 from support.corpora import layouts as layouts_corpus
+from support.corpora import sites
 from support.corpora.ilsvrc2012 import PATCH, TENCH, TEST, TRAIN, VAL, staged, test_name
 from support.file_systems import mounted
 from support.paths import DUMMY_DATA
@@ -94,7 +95,7 @@ def test_every_dataset_is_the_same_with_and_without_stage(dataset: str, tmp_path
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("site", ["nibi", "hyak", "timm", "slim", "class_archives"])
 def test_layouts_without_folders_are_the_same_with_and_without_stage(site: str, tmp_path: Path):
-    layouts_corpus.SITES[site](tmp_path / "staged", layouts_corpus.pictures("imagenet2012"))
+    sites.SITES[site](tmp_path / "staged", layouts_corpus.pictures("imagenet2012"))
     source = {"class_archives": "class-tars"}.get(site)
     more = [f"--source={source}"] if source else []
     same_with_and_without(tmp_path / "staged", tmp_path, *more)
@@ -118,9 +119,7 @@ def test_missing_files_are_reported_in_the_original_directory(manual_dir: Path, 
 
 
 def test_strays_beside_class_archives_are_reported_as_without_stage(tmp_path: Path):
-    layouts_corpus.SITES["class_archives"](
-        tmp_path / "staged", layouts_corpus.pictures("imagenet2012")
-    )
+    sites.SITES["class_archives"](tmp_path / "staged", layouts_corpus.pictures("imagenet2012"))
     [train] = (tmp_path / "staged").glob("*_train")
     (train / "notes.txt").write_text("do not forget")
     (train / "old").mkdir()
@@ -137,10 +136,8 @@ def test_strays_beside_class_archives_are_reported_as_without_stage(tmp_path: Pa
 
 
 def test_archives_are_preferred_to_folders_beside_them(tmp_path: Path):
-    layouts_corpus.SITES["image_folder"](
-        tmp_path / "staged", layouts_corpus.pictures("imagenet2012")
-    )
-    layouts_corpus.official(tmp_path / "staged", layouts_corpus.pictures("imagenet2012"))
+    sites.SITES["image_folder"](tmp_path / "staged", layouts_corpus.pictures("imagenet2012"))
+    sites.official(tmp_path / "staged", layouts_corpus.pictures("imagenet2012"))
     same_with_and_without(tmp_path / "staged", tmp_path)
 
 

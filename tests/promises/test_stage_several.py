@@ -20,6 +20,7 @@ from support.builds_with_stage import (
 )
 from support.corpora import ilsvrc2012 as corpus
 from support.corpora import layouts as layouts_corpus
+from support.corpora import sites
 from support.corpora.ilsvrc2012 import TRAIN, VAL
 from support.paths import DUMMY_DATA
 
@@ -178,7 +179,7 @@ def test_copies_in_use_by_another_build_are_kept(family: Path, tmp_path: Path, s
 @pytest.mark.parametrize(("site", "folders"), [("image_folder", ["train", "val"]), ("kaggle", [])])
 def test_folders_are_read_in_place_with_one_warning(site: str, folders: list[str], tmp_path: Path):
     manual_dir = tmp_path / "staged"
-    layouts_corpus.SITES[site](manual_dir, layouts_corpus.pictures("imagenet2012"))
+    sites.SITES[site](manual_dir, layouts_corpus.pictures("imagenet2012"))
     outcome = same_with_and_without(manual_dir, tmp_path)
     [said] = [line for line in warned(outcome) if FOLDERS in line]
     assert said.startswith(f"imagenet-builders: warning: imagenet2012: {FOLDERS}, because reading ")
@@ -192,7 +193,7 @@ def test_folders_are_read_in_place_with_one_warning(site: str, folders: list[str
 def test_folders_beside_archives_are_read_in_place(where: str, listed: bool, tmp_path: Path):
     root = tmp_path / "staged" / where
     pictures = layouts_corpus.pictures("imagenet2012")
-    layouts_corpus.official(root, pictures)
+    sites.official(root, pictures)
     (root / VAL).unlink()
     (root / corpus.TEST).unlink()
     layouts_corpus.write(root / "val", layouts_corpus.in_classes(pictures.validation))
@@ -212,7 +213,7 @@ def test_folders_beside_archives_are_read_in_place(where: str, listed: bool, tmp
 def test_boxes_in_folders_are_read_in_place(tmp_path: Path):
     manual_dir = tmp_path / "staged"
     pictures = layouts_corpus.pictures("imagenet2012_localization")
-    layouts_corpus.nci_flat(manual_dir, pictures)
+    sites.nci_flat(manual_dir, pictures)
     for archive in (TRAIN, VAL):
         shutil.copy(DUMMY_DATA / "imagenet2012_localization" / archive, manual_dir)
     outcome = same_with_and_without(manual_dir, tmp_path, dataset="imagenet2012_localization")
@@ -222,7 +223,7 @@ def test_boxes_in_folders_are_read_in_place(tmp_path: Path):
 @pytest.mark.filterwarnings("ignore")
 def test_all_datasets_build_where_some_are_in_folders(tmp_path: Path):
     """A tree of a real site: archives, folders of others, npz files, class tars."""
-    family = layouts_corpus.nibi_family(tmp_path / "staged")
+    family = sites.nibi_family(tmp_path / "staged")
     (family / "ILSVRC2012" / TRAIN).unlink()
     outcome = same_with_and_without(family, tmp_path, dataset="all")
     of_folders = [line.split(": ")[2] for line in warned(outcome) if FOLDERS in line]

@@ -12,7 +12,7 @@ from makers.imagenet21k_winter21 import WORDS, Layout, make_imagenet21k_winter21
 from makers.imagenet2012_downsampled import Compression, make_downsampled
 from makers.tiny_imagenet import make_tiny_imagenet
 
-from support.corpora import layouts
+from support.corpora import layouts, sites
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +46,7 @@ def _images(*patterns: str) -> Callable[[Path], None]:
 
 
 def _site(name: str, dataset: str = "imagenet2012") -> Callable[[Path], None]:
-    return lambda directory: layouts.SITES[name](directory, layouts.pictures(dataset))
+    return lambda directory: sites.SITES[name](directory, layouts.pictures(dataset))
 
 
 # The same bytes each time, so that the same cases are.

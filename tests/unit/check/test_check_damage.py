@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from support import command_line
 from support.checking import stage
 from support.corpora import ilsvrc2012 as corpus
-from support.corpora.layouts import SITES, pictures
+from support.corpora.layouts import pictures
+from support.corpora.sites import SITES
 from support.paths import DUMMY_DATA
 
 from imagenet_builders.check import near_names, site_lists

@@ -12,8 +12,10 @@ import pytest
 from support.checking import checked, problem, row
 from support.command_line import run
 from support.corpora import layouts as layouts_corpus
+from support.corpora import sites
 from support.corpora.ilsvrc2012 import staged
-from support.corpora.layouts import SITES, WITHOUT_TEST, pictures
+from support.corpora.layouts import pictures
+from support.corpora.sites import SITES, WITHOUT_TEST
 
 from imagenet_builders.options import BuildOptions
 
@@ -43,8 +45,8 @@ def test_a_sites_verdict_agrees_with_its_build(site: str, tmp_path: Path) -> Non
 
 
 def test_source_selects_the_kind_that_is_checked(tmp_path: Path) -> None:
-    layouts_corpus.official(tmp_path, pictures("imagenet2012"))
-    layouts_corpus.image_folder(tmp_path, pictures("imagenet2012"))
+    sites.official(tmp_path, pictures("imagenet2012"))
+    sites.image_folder(tmp_path, pictures("imagenet2012"))
     assert row(checked(tmp_path, status=0), "train", preferred=True)["kind"] == "tar"
     document = checked(tmp_path, "imagenet2012", "--source", "folders", status=0)
     assert row(document, "train", preferred=True)["kind"] == "folders"
@@ -55,7 +57,7 @@ def test_source_selects_the_kind_that_is_checked(tmp_path: Path) -> None:
 
 
 def folders(tmp_path: Path) -> Path:
-    layouts_corpus.image_folder(tmp_path, pictures("imagenet2012"))
+    sites.image_folder(tmp_path, pictures("imagenet2012"))
     return tmp_path / "train" / "n01440764"
 
 
@@ -107,7 +109,7 @@ def test_a_valid_list_is_counted(tmp_path: Path, encoding: str) -> None:
 
 
 def test_a_squashfs_image_with_too_few_files_is_odd(tmp_path: Path) -> None:
-    layouts_corpus.hyak(tmp_path / "staged", pictures("imagenet2012"))
+    sites.hyak(tmp_path / "staged", pictures("imagenet2012"))
     document = checked(tmp_path / "staged", status=0)
     found = problem(document, path="train.sqsh")
     assert found["expected"] == "1,281,167 images"

@@ -1,0 +1,220 @@
+"""The pictures of the dummy data in the layout of each site."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from support.corpora.layouts import (
+    DUMMY,
+    Boxes,
+    Pictures,
+    copy_official,
+    in_classes,
+    pictures,
+    write,
+    write_class_tars,
+    write_list,
+    write_squashfs,
+    write_tfrecords,
+    write_webdataset,
+)
+from support.corpora.tar_headers import file_in
+
+
+def official(root: Path, pics: Pictures) -> None:
+    copy_official(pics.official, root)
+
+
+def nibi(root: Path, pics: Pictures) -> None:
+    """Archives beside what they unpack to."""
+    copy_official(pics.official, root / "ILSVRC2012")
+    write(root / "ILSVRC2012" / "train", in_classes(pics.train))
+    write(root / "ILSVRC2012" / "validation", pics.validation)
+    write(root / "ILSVRC2012" / "test", pics.test)
+    write(root / "ILSVRC2012" / "train_T3", in_classes(pics.train_t3))
+    write(root, {"ILSVRC2012/ILSVRC2012.md5": b"", "ILSVRC2012/ILSVRC2012_devkit_t12/COPYING": b""})
+    write(
+        root / "tiny-imagenet-200", {"wnids.txt": b"", "train/n01443537/n01443537_boxes.txt": b""}
+    )
+    write(root / "winter21_whole" / "n00004475", {"n00004475_1.JPEG": b"?"})
+
+
+def nibi_family(root: Path) -> Path:
+    """The whole tree, with all of the family that it has: `root` is the `manual_dir` of all."""
+    nibi(root, pictures("imagenet2012"))
+    shutil.rmtree(root / "tiny-imagenet-200")
+    shutil.rmtree(root / "winter21_whole")
+    for path in (DUMMY / "imagenet2012_dogs").iterdir():
+        shutil.copy(path, root / "ILSVRC2012")
+    _unzip(DUMMY / "tiny_imagenet" / "tiny-imagenet-200.zip", root)
+    for path in (DUMMY / "imagenet2012_downsampled").glob("*_npz.zip"):
+        _unzip(path, root / "DownSampled" / path.stem)
+    # One class of the folders beside the archives of all.
+    archive = DUMMY / "imagenet21k_winter21" / "winter21_whole.tar.gz"
+    winter21 = root / "winter21_whole"
+    with tarfile.open(archive) as outer:
+        for member in outer.getmembers():
+            if member.name.endswith(".tar"):
+                name = member.name.rpartition("/")[2]
+                write(winter21, {f"tars/{name}": file_in(outer, member)})
+    first = min((winter21 / "tars").iterdir())
+    with tarfile.open(first) as inner:
+        contents = {member.name: file_in(inner, member) for member in inner.getmembers()}
+    write(winter21 / first.stem, contents)
+    return root
+
+
+def _unzip(archive: Path, target: Path) -> None:
+    with zipfile.ZipFile(archive) as opened:
+        opened.extractall(target)
+
+
+def nibi_unpacked(root: Path, pics: Pictures) -> None:
+    """The same without the archives of images."""
+    nibi(root, pics)
+    for path in (root / "ILSVRC2012").glob("ILSVRC2012_img_*.tar"):
+        path.unlink()
+
+
+def nci(root: Path, pics: Pictures) -> None:
+    write(root / "raw-data" / "train", in_classes(pics.train))
+    write(root / "raw-data" / "validation", in_classes(pics.validation))
+    _box_archives(root / "raw-data", pics)
+
+
+def nci_flat(root: Path, pics: Pictures) -> None:
+    write(root / "ILSVRC2012" / "raw-data" / "train", in_classes(pics.train))
+    write(root / "ILSVRC2012" / "raw-data" / "validation", pics.validation)
+    for split, files in pics.boxes.items():
+        names = {"train": "bounding_boxes", "validation": "ILSVRC2012_bbox_val_v3"}
+        write(root / "ILSVRC2012" / "raw-data" / names[split], files)
+
+
+def slim(root: Path, pics: Pictures, boxes: Boxes | None = None) -> None:
+    write_tfrecords(root / "data_dir", "train", pics.train, 4, boxes)
+    write_tfrecords(root / "data_dir", "validation", pics.validation, 2)
+    write(root / "idx_dir", {"train-00000-of-00004.idx": b"0 10\n"})
+
+
+def slim_itself(root: Path, pics: Pictures, boxes: Boxes | None = None) -> None:
+    write_tfrecords(root, "train", pics.train, 1, boxes)
+    write_tfrecords(root, "validation", pics.validation, 1)
+
+
+def hyak(root: Path, pics: Pictures) -> None:
+    """Images beside the folders that they were made of."""
+    root.mkdir(parents=True)
+    if pics.train:
+        write_squashfs(root / "train.sqsh", in_classes(pics.train), "-comp", "gzip")
+        write_squashfs(root / "val.squashfs", pics.validation, "-comp", "xz")
+    if pics.test:
+        write_squashfs(root / "test.sfs", pics.test, "-comp", "zstd", "-noI")
+    if pics.train_t3:
+        write_squashfs(root / "train_t3.sqsh", in_classes(pics.train_t3))
+    _box_archives(root, pics)
+
+
+def hyak_prefixed(root: Path, pics: Pictures) -> None:
+    root.mkdir(parents=True)
+    train = {f"train/{name}": data for name, data in in_classes(pics.train).items()}
+    validation = {f"val/{name}": data for name, data in in_classes(pics.validation).items()}
+    write_squashfs(root / "imagenet_train.squashfs", train, "-comp", "zstd")
+    write_squashfs(root / "ILSVRC2012_img_val.sqsh", validation, "-comp", "gzip")
+    write_squashfs(root / "imagenet-test.sqsh", {f"test/{n}": d for n, d in pics.test.items()})
+
+
+def hyak_lists(root: Path, pics: Pictures) -> None:
+    write(root / "train", in_classes(pics.train))
+    write(root / "val", in_classes(pics.validation))
+    write(root / "test", pics.test)
+    write_list(root / "train", "relative")
+    write_list(root / "val", "absolute")
+    write_list(root / "test", "dotted")
+
+
+def hyak_names(root: Path, pics: Pictures) -> None:
+    write(root / "train", in_classes(pics.train))
+    write(root / "validation", pics.validation)
+    write(root / "test", pics.test)
+    for folder, form in (("train", "names"), ("validation", "dotted"), ("test", "names")):
+        write_list(root / folder, form)
+
+
+def timm(root: Path, pics: Pictures) -> None:
+    write_webdataset(root, "train", pics.train, 3, 4)
+    write_webdataset(root, "validation", pics.validation, 2, 2)
+    write(root, {"_info.json": b"{}", "README.md": b""})
+
+
+def image_folder(root: Path, pics: Pictures) -> None:
+    write(root / "train", in_classes(pics.train))
+    write(root / "val", in_classes(pics.validation))
+
+
+def kaggle(root: Path, pics: Pictures) -> None:
+    """With the one PNG named as such."""
+    data = root / "ILSVRC" / "Data" / "CLS-LOC"
+    train = {
+        name.replace("n02105855_2933.JPEG", "n02105855_2933.png"): content
+        for name, content in in_classes(pics.train).items()
+    }
+    write(data / "train", train)
+    write(data / "val", pics.validation)
+    write(data / "test", pics.test)
+    write(root, {"LOC_synset_mapping.txt": b"", "ILSVRC/ImageSets/CLS-LOC/val.txt": b""})
+    notes = root / "ILSVRC" / "Annotations" / "CLS-LOC"
+    for split, files in pics.boxes.items():
+        if split != "train_t3":
+            folder = notes / {"train": "train", "validation": "val"}[split]
+            write(folder, {n.removeprefix("val/"): content for n, content in files.items()})
+
+
+def class_archives(root: Path, pics: Pictures) -> None:
+    """The outer archive unpacked, as torchvision leaves it halfway."""
+    if pics.train:
+        write_class_tars(root / "ILSVRC2012_img_train", pics.train)
+    if pics.train_t3:
+        write_class_tars(root / "train_t3", pics.train_t3)
+    write(root / "ILSVRC2012_img_val", pics.validation)
+    write(root / "ILSVRC2012_img_test_v10102019" / "test", pics.test)
+    _box_archives(root, pics)
+
+
+def _box_archives(root: Path, pics: Pictures) -> None:
+    for path in pics.official.glob("ILSVRC2012_bbox_*"):
+        shutil.copy(path, root)
+
+
+Stage = Callable[[Path, Pictures], None]
+
+SITES: dict[str, Stage] = {
+    stage.__name__: stage
+    for stage in (
+        official,
+        nibi,
+        nibi_unpacked,
+        nci,
+        nci_flat,
+        slim,
+        slim_itself,
+        hyak,
+        hyak_prefixed,
+        hyak_lists,
+        hyak_names,
+        timm,
+        image_folder,
+        kaggle,
+        class_archives,
+    )
+}
+"""How each site stages ImageNet."""
+
+REENCODED = {"slim", "slim_itself", "timm"}
+"""Sites whose copies of CMYK and PNG images were encoded anew."""
+
+WITHOUT_TEST = {"nci", "nci_flat", "slim", "slim_itself", "timm", "image_folder"}
+"""Sites that do not have the test split."""

@@ -23,7 +23,7 @@ from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.sources.reader import ImageRow
-from support.corpora import layouts, winter21
+from support.corpora import layouts, sites, winter21
 from support.corpora.ilsvrc2012 import CLASSES, picture, test_name, val_name
 from support.corpora.layouts import in_classes, write, write_squashfs
 from support.paths import DUMMY_DATA
@@ -87,11 +87,11 @@ def _squashfs(root: Path) -> None:
 
 
 def _webdataset(root: Path) -> None:
-    layouts.timm(root, layouts.Pictures(root, TRAIN, VALIDATION))
+    sites.timm(root, layouts.Pictures(root, TRAIN, VALIDATION))
 
 
 def _tfrecord(root: Path) -> None:
-    layouts.slim_itself(root, layouts.Pictures(root, TRAIN, VALIDATION))
+    sites.slim_itself(root, layouts.Pictures(root, TRAIN, VALIDATION))
 
 
 def _folders(root: Path) -> None:

@@ -16,7 +16,6 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from imagenet_builders.errors import OptionError, SourceError
@@ -73,12 +72,7 @@ class ScratchCopy:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         """Lets other builds use the copy; adds to an error that it is kept."""
         if error is not None and self.directory is not None and self.directory.exists():
             error.add_note(

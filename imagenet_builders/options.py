@@ -315,6 +315,11 @@ OPTIONS = {
 """The options by the names of their fields."""
 
 
+def default_data_dir() -> Path:
+    """The directory for datasets if nobody names one: that of TensorFlow Datasets."""
+    return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+
+
 def require_local(
     name: str, path: str | os.PathLike[str] | None, *, called: str | None = None
 ) -> None:

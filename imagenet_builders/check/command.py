@@ -12,7 +12,7 @@ from typing import TextIO
 from imagenet_builders.check import gather, hash_verdicts, hashing, needs
 from imagenet_builders.check.gather import Checked
 from imagenet_builders.check.report import BAD, MISSING, Report
-from imagenet_builders.options import BuildOptions
+from imagenet_builders.options import BuildOptions, default_data_dir
 from imagenet_builders.run.cpus import worker_count
 from imagenet_builders.scratch import to_copy
 from imagenet_builders.sources.inspection import ERROR, WARNING, Problem
@@ -70,7 +70,7 @@ def run(request: Request, log: TextIO) -> Report:
         problems += [_unreadable_list(each) for each in unreadable]
     checked, more = hash_verdicts.judge_all(checked, hashed, request.manual_dir)
     problems += more
-    data_dir = request.data_dir or needs.default_data_dir()
+    data_dir = request.data_dir or default_data_dir()
     if request.deep and checked:
         from imagenet_builders.check import deep
 

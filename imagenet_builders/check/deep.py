@@ -67,9 +67,9 @@ def index_all(
                     indexed = {each.split: len(each.index) for each in recipes}
                     counts.setdefault(target.name, {}).update(indexed)
                 except (ImagenetBuildersError, OSError) as error:
-                    problems.append(_problem(target, ERROR, str(error), error))
+                    problems.append(_problem(target, error))
             problems += [
-                _problem(target, WARNING, str(one.message), None)
+                target.problem(WARNING, "", str(one.message), action="see whether that is meant")
                 for one in said
                 # What is not staged has been said.
                 if issubclass(one.category, UserWarning)
@@ -95,20 +95,14 @@ def _jobs(checked: Sequence[Checked]) -> list[tuple[Target, dict[str, Found]]]:
     ]
 
 
-def _problem(target: Target, severity: str, text: str, error: Exception | None) -> Problem:
-    path = target.manual_dir
+def _problem(target: Target, error: Exception) -> Problem:
+    expected, action = "a source with every header and name sound", "see the reason given"
+    problem = target.problem(ERROR, expected, str(error), action=action)
     if isinstance(error, ArchiveError):
-        path = Path(error.archive)
-        text = text.removeprefix(f"{error.archive}: ").removeprefix(f"{error.archive}, ")
-    return Problem(
-        severity,
-        str(path),
-        "a source with every header and name sound" if severity == ERROR else "",
-        text,
-        "",
-        "see the reason given" if severity == ERROR else "see whether that is meant",
-        (target.name,),
-    )
+        text = problem.found.removeprefix(f"{error.archive}: ")
+        text = text.removeprefix(f"{error.archive}, ")
+        return dataclasses.replace(problem, path=str(Path(error.archive)), found=text)
+    return problem
 
 
 def _counted(one: Checked, counts: Mapping[str, Mapping[str, int]]) -> Checked:

@@ -72,7 +72,7 @@ def of_surveys(
     for each in shown:
         problems += _of_one(each, unusual, explained)
     problems += [
-        Problem(WARNING, str(each.target.manual_dir), "", warning, "", _LOOK, (each.target.name,))
+        each.target.problem(WARNING, "", warning, action=_LOOK)
         for each in surveyed
         for warning in each.survey.warnings
     ]
@@ -100,17 +100,8 @@ def of_surveys(
 def _of_one(each: Surveyed, unusual: Sequence[Unusual], explained: set[Path]) -> list[Problem]:
     target = each.target
     if each.error is not None:
-        return [
-            Problem(
-                ERROR,
-                str(target.manual_dir),
-                f"{target.name}, or nothing of it",
-                str(each.error),
-                "",
-                "see the reason given",
-                (target.name,),
-            )
-        ]
+        expected = f"{target.name}, or nothing of it"
+        return [target.problem(ERROR, expected, str(each.error), action="see the reason given")]
     problems: list[Problem] = []
     buildable = each.buildable
     for split in [one.name for one in target.config.splits] if buildable else [""]:
@@ -125,31 +116,20 @@ def _of_one(each: Surveyed, unusual: Sequence[Unusual], explained: set[Path]) ->
         ]
         explained.update(one.path for one in near)
         what = f"split {split} of {target.name}" if split else target.name
+        action = "stage it, or build without it" if buildable else "stage it, or look elsewhere"
         problems.append(
-            Problem(
+            target.problem(
                 ERROR if not buildable else WARNING,
-                str(target.manual_dir),
                 f"{what}: {_any(lacking)}" if lacking else what,
                 _found(each, split),
                 "; ".join(one.sentence for one in near),
-                "; ".join(one.action for one in near)
-                or (
-                    "stage it, or build without it" if buildable else "stage it, or look elsewhere"
-                ),
-                (target.name,),
+                "; ".join(one.action for one in near) or action,
             )
         )
     if not target.dataset.needs_boxes:
+        action = "stage it, or build a dataset of which no image has boxes"
         problems += [
-            Problem(
-                WARNING,
-                str(target.manual_dir),
-                boxes,
-                "nothing",
-                "",
-                "stage it, or build a dataset of which no image has boxes",
-                (target.name,),
-            )
+            target.problem(WARNING, boxes, "nothing", action=action)
             for split in buildable
             for boxes in target.split(split).box_archives[:1]
             if not each.survey.boxes.get(split)

@@ -8,13 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from imagenet_builders.check import content, explain, inspect_files
+from imagenet_builders.check import explain, inspect_files
 from imagenet_builders.check.report import BAD, MISSING, ODD, OK, SPARE, Report, Row
 from imagenet_builders.check.targets import Surveyed, Target, all_targets, survey
 from imagenet_builders.locate.found import Found
 from imagenet_builders.locate.official import official_archive
 from imagenet_builders.sources import kinds
 from imagenet_builders.sources.inspection import ERROR, WARNING, Counted, Inspection, Problem
+from imagenet_builders.sources.kinds import Expected
+
+# So many missing classes are named.
+_NAMED = 5
 
 # Files are opened so many at a time: each waits for the storage, not for this machine.
 _THREADS = 16
@@ -29,16 +33,14 @@ class Checked:
         target: What it is of.
         found: What it is read from, or None where nothing is staged.
         problems: What is wrong with that.
-        mean_bytes: Mean bytes of an image, where some were looked at.
-        total_bytes: About how many bytes all images have, where some were looked at.
+        counted: What was counted in it.
     """
 
     row: Row
     target: Target
     found: Found | None = None
     problems: tuple[Problem, ...] = ()
-    mean_bytes: float | None = None
-    total_bytes: int | None = None
+    counted: Counted = dataclasses.field(default_factory=Counted)
 
 
 def check(
@@ -79,16 +81,18 @@ def check(
 
 def merged(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     """The same problems once each, errors first, each with all whom it concerns."""
-    concerned: dict[Problem, dict[str, None]] = {}
+    by_words: dict[Problem, list[Problem]] = {}
     for problem in problems:
-        nobody = dataclasses.replace(problem, datasets=(), severity="")
-        concerned.setdefault(nobody, {}).update(dict.fromkeys(problem.datasets))
-        concerned[nobody][f"\0{problem.severity}"] = None
-    whole = []
-    for problem, names in concerned.items():
-        severity = ERROR if f"\0{ERROR}" in names else WARNING
-        datasets = tuple(name for name in names if not name.startswith("\0"))
-        whole.append(dataclasses.replace(problem, severity=severity, datasets=datasets))
+        words = dataclasses.replace(problem, datasets=(), severity="")
+        by_words.setdefault(words, []).append(problem)
+    whole = [
+        dataclasses.replace(
+            words,
+            severity=ERROR if any(each.severity == ERROR for each in same) else WARNING,
+            datasets=tuple(dict.fromkeys(name for each in same for name in each.datasets)),
+        )
+        for words, same in by_words.items()
+    ]
     return tuple(sorted(whole, key=lambda problem: problem.severity != ERROR))
 
 
@@ -177,7 +181,7 @@ def _row(
     counted = Counted(official.images if is_official and not problems else None)
     is_sound = all(problem.severity != ERROR for problem in problems)
     if part == "images" and preferred and is_sound and not is_official:
-        counted, more = content.inspect_source(target, found, looks)
+        counted, more = _inspect_source(target, found, looks)
         problems += more
     row = Row(
         target.dataset.name,
@@ -196,7 +200,58 @@ def _row(
         note=found.note,
     )
     problems_of = _of(target, problems, preferred=preferred)
-    return Checked(row, target, found, problems_of, counted.mean_bytes, counted.total_bytes)
+    return Checked(row, target, found, problems_of, counted)
+
+
+def _inspect_source(
+    target: Target, found: Found, looks: Mapping[Path, Inspection]
+) -> tuple[Counted, list[Problem]]:
+    """Counts what a source holds, where names are enough, and says what lacks."""
+    path = found.paths[0]
+    try:
+        of_split = target.split(found.split)
+        expected = Expected(of_split.images, of_split.folders, of_split.files)
+        counted, problems = kinds.kind(found.kind).count(found, looks, expected)
+    except OSError as error:
+        where = Path(error.filename) if error.filename else path
+        return Counted(), [inspect_files.unreadable(where, error)]
+    lacking = _missing_classes(path, counted, target.config.classes())
+    official = expected.images
+    count = counted.images
+    if (
+        lacking is None
+        and os.path.isdir(path)
+        and None not in (count, official)
+        and count != official
+    ):
+        lacking = Problem(
+            WARNING,
+            str(path),
+            f"{official:,} images",
+            f"{count:,}",
+            "a subset, or a copy that was not finished",
+            "copy what is missing, or build without it",
+        )
+    return counted, [*problems, *([lacking] if lacking is not None else [])]
+
+
+def _missing_classes(path: Path, counted: Counted, known: Sequence[str]) -> Problem | None:
+    """The problem of classes that are not there, or None."""
+    if counted.classes is None:
+        return None
+    missing = sorted(set(known) - counted.classes)
+    if not missing:
+        return None
+    more = ", ..." if len(missing) > _NAMED else ""
+    return Problem(
+        WARNING,
+        str(path),
+        f"all {len(known):,} classes",
+        f"{len(known) - len(missing):,}; none of {', '.join(missing[:_NAMED])}{more} "
+        f"({len(missing):,} in all)",
+        "a subset, or a copy that was not finished",
+        "copy what is missing, or build without it; --strict refuses it",
+    )
 
 
 def _sum(numbers: Sequence[int | None]) -> int | None:

@@ -39,12 +39,6 @@ class _Split:
     unpacked: int
 
 
-def default_data_dir() -> Path:
-    """Where datasets go if nobody says: as TFDS has it."""
-    chosen = os.environ.get("TFDS_DATA_DIR") or os.path.join("~", "tensorflow_datasets")
-    return Path(os.path.expanduser(chosen))
-
-
 def needs_of(checked: Sequence[Checked], data_dir: Path, options: BuildOptions) -> Needs | None:
     """What a build needs.
 
@@ -188,7 +182,7 @@ def _split(one: Checked, rows: Sequence[Checked]) -> _Split:
     size = _image_bytes(one, rows)
     images = row.images_found or 0
     if not images and size is not None:
-        mean = one.mean_bytes or _MEAN_IMAGE_BYTES
+        mean = one.counted.mean_bytes or _MEAN_IMAGE_BYTES
         if official.images and official.image_bytes:
             mean = official.image_bytes / official.images
         images = max(1, int(size / mean))
@@ -213,13 +207,13 @@ def _image_bytes(one: Checked, rows: Sequence[Checked]) -> int | None:
         if len(sharing) > 1 and any(known):
             return row.size * (row.images_expected or 0) // sum(known)
         return row.size
-    if one.total_bytes is not None:
-        return one.total_bytes
+    if one.counted.total_bytes is not None:
+        return one.counted.total_bytes
     images = row.images_found or official.images
     if images is None:
         return official.image_bytes
-    if one.mean_bytes is not None:
-        return int(images * one.mean_bytes)
+    if one.counted.mean_bytes is not None:
+        return int(images * one.counted.mean_bytes)
     if official.images and official.image_bytes:
         return images * official.image_bytes // official.images
     return None

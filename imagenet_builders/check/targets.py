@@ -11,6 +11,7 @@ from imagenet_builders.check.report import full_name
 from imagenet_builders.datasets.description import Config, Dataset, Split
 from imagenet_builders.errors import ImagenetBuildersError, StagingError
 from imagenet_builders.locate.found import Found, Survey
+from imagenet_builders.sources.inspection import Problem
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +40,13 @@ class Target:
     def split(self, name: str) -> Split:
         """What is known of a split; nothing where it is no official one."""
         return self.config.split(name) or Split(name, None, None, "")
+
+    def problem(
+        self, severity: str, expected: str, found: str, cause: str = "", action: str = ""
+    ) -> Problem:
+        """A problem of the target where it is looked for."""
+        path = str(self.manual_dir)
+        return Problem(severity, path, expected, found, cause, action, (self.name,))
 
 
 @dataclasses.dataclass(frozen=True)

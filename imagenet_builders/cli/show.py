@@ -16,6 +16,7 @@ from imagenet_builders.cli.build import show_warning
 from imagenet_builders.cli.contact_sheet import CAPTION_LETTERS, Picture, draw
 from imagenet_builders.cli.streams import stderr_held_back
 from imagenet_builders.errors import LabelError
+from imagenet_builders.options import default_data_dir
 from imagenet_builders.words import counted
 from imagenet_builders.write import outputs
 
@@ -58,7 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
     from imagenet_builders.verify import find
 
     arguments_lib.at_least(1, arguments.count, "--count")
-    data_dir = arguments.data_dir or find.default_data_dir()
+    data_dir = arguments.data_dir or default_data_dir()
     found = [path for asked in arguments.datasets for path in find.find(asked, data_dir)]
     # TensorFlow's notes on this machine are not what was asked for.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

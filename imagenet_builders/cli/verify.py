@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from imagenet_builders.cli import arguments as arguments_lib
+from imagenet_builders.options import default_data_dir
 
 
 def add_parser(commands: Any) -> None:
@@ -57,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     from imagenet_builders.verify.dataset import verify_dataset
 
     options = arguments_lib.options_of(arguments)
-    data_dir = arguments.data_dir or find.default_data_dir()
+    data_dir = arguments.data_dir or default_data_dir()
     found = [path for asked in arguments.datasets for path in find.find(asked, data_dir)]
     verdicts = []
     for directory in dict.fromkeys(found):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -12,11 +11,6 @@ from imagenet_builders.errors import OptionError, StagingError
 _VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
 _NAME = re.compile(r"([A-Za-z0-9_]+)(?:/([A-Za-z0-9_.+-]+))?(?::([0-9]+\.[0-9]+\.[0-9]+))?")
 INFO = "dataset_info.json"
-
-
-def default_data_dir() -> Path:
-    """The directory in which TensorFlow Datasets looks for datasets by default."""
-    return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
 
 
 def find(asked: str, data_dir: Path) -> list[Path]:

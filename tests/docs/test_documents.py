@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,18 @@ def test_a_decision_gives_its_reason_and_consequences(page: Path) -> None:
     title = page.read_text().splitlines()[0].removeprefix("# ")
     assert f"[{title}]({page.name})" in index
     assert f"decisions/{page.name}" in (ROOT / "mkdocs.yml").read_text()
+
+
+def test_the_rule_of_rooms_is_the_one_that_is_checked() -> None:
+    [contract, *_] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"][
+        "contracts"
+    ]
+    page = (ROOT / "docs" / "contributor" / "architecture.md").read_text()
+    [figure] = re.findall(r"```text\n(errors,.*?)```", page, re.DOTALL)
+    on_page = [set(re.findall(r"\w+", layer)) for layer in figure.split("<")]
+    assert on_page == [set(re.findall(r"\w+", layer)) for layer in reversed(contract["layers"])]
+    of_the_table = set(re.findall(r"^\| `(\w+)(?:/|\.py)` \|", page, re.MULTILINE))
+    assert of_the_table == set().union(*on_page)
 
 
 def test_the_version_is_the_same_everywhere() -> None:

@@ -9,6 +9,7 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -34,6 +35,19 @@ logging.getLogger("imagenet_builders").setLevel(logging.INFO)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     with contextlib.suppress(ValueError):  # Not the main thread.
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `-n auto`, neighbours run in one process, which makes what they share once.
+
+    A process that is done takes over some of what is left to another (`--dist worksteal`).
+    """
+    from xdist.scheduler import WorkStealingScheduling
+
+    if config.getvalue("dist") == "load":
+        return WorkStealingScheduling(config, log)
+    return None
 
 
 @pytest.fixture(autouse=True)

@@ -32,8 +32,8 @@ from support.corpora.ilsvrc2012 import (
     TEST,
     TRAIN,
     VAL,
+    member_offsets,
     picture,
-    place,
     staged,
     test_name,
     val_name,
@@ -98,7 +98,7 @@ def end_of_members(path: Path) -> int:
 @each(**ARCHIVES)
 def cut_off_inside_a_member(path: Path, name: str) -> tuple[Place, str]:
     archive = staged().write(path) / name
-    _, body = place(archive, SECOND_OF[name])
+    _, body = member_offsets(archive, SECOND_OF[name])
     os.truncate(archive, body + 700)
     return Place(archive, SECOND_OF[name], body), "cut off: this member needs .* only 700 remain"
 
@@ -106,7 +106,7 @@ def cut_off_inside_a_member(path: Path, name: str) -> tuple[Place, str]:
 @each(**ARCHIVES)
 def cut_off_inside_a_header(path: Path, name: str) -> tuple[Place, str]:
     archive = staged().write(path) / name
-    header, _ = place(archive, SECOND_OF[name])
+    header, _ = member_offsets(archive, SECOND_OF[name])
     os.truncate(archive, header + 100)
     return Place(archive, None, header), "cut off after member .*: a header needs 512 bytes"
 
@@ -114,7 +114,7 @@ def cut_off_inside_a_header(path: Path, name: str) -> tuple[Place, str]:
 @each(**ARCHIVES)
 def cut_off_between_two_members(path: Path, name: str) -> tuple[Place, str]:
     archive = staged().write(path) / name
-    header, _ = place(archive, SECOND_OF[name])
+    header, _ = member_offsets(archive, SECOND_OF[name])
     os.truncate(archive, header)
     return Place(archive, None, header), "cut off after member .*: it ends at a member's end"
 
@@ -149,7 +149,7 @@ def with_inner(path: Path, change: Callable[[bytes], bytes]) -> tuple[Path, int]
     name, inner = outer[1]
     outer[1] = (name, change(inner))
     archives.write_tar(path / TRAIN, outer)
-    return path / TRAIN, place(path / TRAIN, f"{TENCH}.tar")[1]
+    return path / TRAIN, member_offsets(path / TRAIN, f"{TENCH}.tar")[1]
 
 
 @fault
@@ -213,7 +213,7 @@ def overwrite(path: Path, offset: int, data: bytes) -> None:
 def a_flipped_byte_in_a_header(path: Path, which: tuple[str, str]) -> tuple[Place, str]:
     name, member = which
     archive = staged().write(path) / name
-    header, _ = place(archive, member)
+    header, _ = member_offsets(archive, member)
     overwrite(archive, header + 130, b"7")  # In the size, which leads to the next header.
     inner = f"{TENCH}.tar" if ".tar/" in member else None
     return Place(archive, inner, header), "expected a header after member .*checksum is wrong"
@@ -223,7 +223,7 @@ def a_flipped_byte_in_a_header(path: Path, which: tuple[str, str]) -> tuple[Plac
 def a_header_of_zeros(path: Path, which: tuple[str, str]) -> tuple[Place, str]:
     name, member = which
     archive = staged().write(path) / name
-    header, body = place(archive, member)
+    header, body = member_offsets(archive, member)
     overwrite(archive, header, bytes(512))
     inner = f"{TENCH}.tar" if ".tar/" in member else None
     return Place(archive, inner, body), "expected nothing but zeros .* found one block of zeros"
@@ -271,7 +271,7 @@ DOES_NOT_BELONG = "this member does not belong in the archive: "
 )
 def a_hidden_or_foreign_file(path: Path, what: tuple[str, str]) -> tuple[Place, str]:
     archive, member = with_member(path, *what)
-    return Place(archive, member, place(archive, member)[0]), f"{DOES_NOT_BELONG}only "
+    return Place(archive, member, member_offsets(archive, member)[0]), f"{DOES_NOT_BELONG}only "
 
 
 @each(
@@ -283,7 +283,7 @@ def a_hidden_or_foreign_file(path: Path, what: tuple[str, str]) -> tuple[Place, 
 )
 def a_path_that_leads_out(path: Path, what: tuple[str, str]) -> tuple[Place, str]:
     archive, member = with_member(path, *what)
-    offset = place(archive, member)[0]
+    offset = member_offsets(archive, member)[0]
     return Place(archive, member, offset), f"{DOES_NOT_BELONG}a path that leads out"
 
 
@@ -304,7 +304,7 @@ def a_path_that_leads_out(path: Path, what: tuple[str, str]) -> tuple[Place, str
 )
 def an_odd_name(path: Path, what: tuple[str, str]) -> tuple[Place, str]:
     archive, member = with_member(path, *what)
-    return Place(archive, member, place(archive, member)[0]), f"{DOES_NOT_BELONG}only "
+    return Place(archive, member, member_offsets(archive, member)[0]), f"{DOES_NOT_BELONG}only "
 
 
 KINDS = {
@@ -323,7 +323,7 @@ def a_member_that_is_not_a_file(path: Path, what: tuple[str, str]) -> tuple[Plac
     info.type, said = KINDS[kind]
     info.linkname = SOUND[where]
     archive, member = with_member(path, where, info)
-    offset = place(archive, member)[0]
+    offset = member_offsets(archive, member)[0]
     return Place(archive, member, offset), f"{DOES_NOT_BELONG}.*{said} where only plain files"
 
 
@@ -352,7 +352,7 @@ def a_member_that_is_not_a_file(path: Path, what: tuple[str, str]) -> tuple[Plac
 def a_name_that_belongs_elsewhere(path: Path, what: tuple[str, str, str]) -> tuple[Place, str]:
     where, name, said = what
     archive, member = with_member(path, where, name)
-    return Place(archive, member, place(archive, member)[0]), DOES_NOT_BELONG + said
+    return Place(archive, member, member_offsets(archive, member)[0]), DOES_NOT_BELONG + said
 
 
 @fault
@@ -360,7 +360,7 @@ def a_class_twice(path: Path) -> tuple[Place, str]:
     outer = staged().outer()
     archives.write_tar(path / TRAIN, [*outer, ("again/" + str(outer[0][0]), outer[0][1])])
     member = f"again/{outer[0][0]}"
-    offset = place(path / TRAIN, member)[0]
+    offset = member_offsets(path / TRAIN, member)[0]
     return Place(path / TRAIN, member, offset), f"{GOLDFISH} is there twice, first at byte 0"
 
 
@@ -372,7 +372,7 @@ def an_image_twice(path: Path, name: str) -> tuple[Place, str]:
     members.append((f"./{first}", picture("again")))
     archive = whole.write(path) / name
     prefix = f"{TENCH}.tar/" if name == TRAIN else ""
-    (_, before), (_, offset) = (place(archive, f"{prefix}{p}{first}") for p in ("", "./"))
+    (_, before), (_, offset) = (member_offsets(archive, f"{prefix}{p}{first}") for p in ("", "./"))
     said = f"there twice: it was met before in {re.escape(str(archive))} at byte {before:,}"
     return Place(archive, first, offset), said
 
@@ -447,7 +447,9 @@ def an_archive_under_the_name_of_another(path: Path) -> tuple[Place, str]:
 @fault
 def a_patch_for_an_image_that_is_not_in_the_test_archive(path: Path) -> tuple[Place, str]:
     archive, member = with_member(path, "patch", test_name(99))
-    return Place(archive, member, place(archive, member)[1]), "test archive has no such image"
+    return Place(
+        archive, member, member_offsets(archive, member)[1]
+    ), "test archive has no such image"
 
 
 @fault
@@ -469,7 +471,7 @@ def a_patch_with_an_image_twice(path: Path) -> tuple[Place, str]:
     whole = staged()
     whole.patch += [(f"test/{test_name(3)}", picture("patched otherwise"))]
     archive = whole.write(path) / PATCH
-    second = place(archive, f"test/{test_name(3)}")[1]
+    second = member_offsets(archive, f"test/{test_name(3)}")[1]
     return Place(archive, test_name(3), second), "this image is there twice, first at byte 512,"
 
 

@@ -26,7 +26,7 @@ from support.corpora.ilsvrc2012 import staged
 from support.file_systems import remount
 from support.killing.forks import Ended, Server
 from support.killing.moments import built
-from support.killing.remains import content, differences, everything, place
+from support.killing.remains import content, differences, everything, incomplete_dir
 from support.killing.trials import SHARDS
 
 SIZE = 24 << 20
@@ -59,7 +59,7 @@ def refused(ended: Ended, data_dir: Path) -> str:
     assert "run the same command again" in sentence, sentence
     notes = [line.removeprefix(NOTE) for line in lines if line.startswith(NOTE)]
     left = list((data_dir / HOME).glob(".5.1.0*")) if (data_dir / HOME).is_dir() else []
-    shards = list((place(data_dir) / "shards").iterdir()) if left else []
+    shards = list((incomplete_dir(data_dir) / "shards").iterdir()) if left else []
     if shards:
         [note] = notes
         assert note.startswith(f"{len(shards)} finished shards of {DATASET} are kept in ")

@@ -25,8 +25,8 @@ from support.corpora.ilsvrc2012 import (
     TRAIN,
     VAL,
     Staged,
+    member_offsets,
     picture,
-    place,
     staged,
     val_name,
     with_image,
@@ -213,9 +213,9 @@ def test_skipping_counts_and_records_each_image(
     noted = {split: found["skipped"] for split, found in provenance(path / "built").items()}
     train, val = path / "staged" / TRAIN, path / "staged" / VAL
     places = {
-        f"{TENCH}_2.JPEG": place(train, f"{TENCH}.tar/{TENCH}_2.JPEG"),
-        f"{COUGAR}_11.JPEG": place(train, f"{COUGAR}.tar/{COUGAR}_11.JPEG"),
-        val_name(2): place(val, val_name(2)),
+        f"{TENCH}_2.JPEG": member_offsets(train, f"{TENCH}.tar/{TENCH}_2.JPEG"),
+        f"{COUGAR}_11.JPEG": member_offsets(train, f"{COUGAR}.tar/{COUGAR}_11.JPEG"),
+        val_name(2): member_offsets(val, val_name(2)),
     }
     for split, archive, number in (("train", train, 2), ("validation", val, 1)):
         assert len(noted[split]) == number

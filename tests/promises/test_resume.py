@@ -16,7 +16,14 @@ from support.command_line import DATASET, HOME, NOTE, build_arguments
 from support.corpora.ilsvrc2012 import TENCH, TEST, TRAIN, VAL, picture, staged
 from support.killing.forks import Point, Server
 from support.killing.moments import WITHOUT_EXCHANGE, built, left_of_a_build
-from support.killing.remains import content, differences, everything, inodes, make_tree, place
+from support.killing.remains import (
+    content,
+    differences,
+    everything,
+    incomplete_dir,
+    inodes,
+    make_tree,
+)
 from support.killing.trials import SHARDS, Trials
 
 IN_PIECES = "from imagenet_builders.write import new_file; new_file._MAX_BYTES = 1"
@@ -140,7 +147,7 @@ def test_finished_shards_and_indexes_are_not_made_again(
 ) -> None:
     argv = build_arguments(small, tmp_path, *SHARDS, "--file-format", file_format)
     left_of_a_build(forks, argv, tmp_path)
-    before = inodes(place(tmp_path) / "shards")
+    before = inodes(incomplete_dir(tmp_path) / "shards")
     assert len(before) >= 3
     indexes = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.index.arrow")}
     assert len(indexes) == 3
@@ -163,7 +170,7 @@ def test_a_time_limit_keeps_finished_shards_and_says_so(
     argv = build_arguments(small, tmp_path, *SHARDS)
     ended = left_of_a_build(forks, argv, tmp_path, which)
     assert ended.status == status
-    directory = place(tmp_path) / "shards"
+    directory = incomplete_dir(tmp_path) / "shards"
     kept = inodes(directory)
     assert len(kept) >= 3
     assert (
@@ -179,7 +186,7 @@ def test_a_time_limit_keeps_finished_shards_and_says_so(
 
 def assert_only_finished(data_dir: Path, names: set[str]) -> None:
     """Nothing but these shards and what belongs to them is there."""
-    left = place(data_dir)
+    left = incomplete_dir(data_dir)
     files = {str(path.relative_to(left)) for path in left.rglob("*") if path.is_file()}
     assert files == {"build.json"} | {
         each for name in names for each in (f"shards/{name}", f"marks/{name}.done")
@@ -321,7 +328,7 @@ def test_a_damaged_shard_or_mark_is_made_again(
         data_dir = tmp_path / kind
         argv = build_arguments(small, data_dir, *SHARDS)
         left_of_a_build(forks, argv, data_dir, shards=4)
-        left = place(data_dir)
+        left = incomplete_dir(data_dir)
         first = left / "shards" / min(inodes(left / "shards"))
         damage(
             {
@@ -347,7 +354,7 @@ def test_a_nonsensical_mark_is_ignored(
 ) -> None:
     argv = build_arguments(small, tmp_path, *SHARDS)
     left_of_a_build(forks, argv, tmp_path)
-    for path in (place(tmp_path) / "marks").glob("*.done"):
+    for path in (incomplete_dir(tmp_path) / "marks").glob("*.done"):
         path.write_bytes(mark)
     assert forks.run(argv, tmp_path).status == 0
     assert differences(tmp_path, expected) == []
@@ -360,7 +367,7 @@ def test_a_changed_mark_is_ignored(
     """What it says is published, so it has to be what was written."""
     argv = build_arguments(small, tmp_path, *SHARDS)
     left_of_a_build(forks, argv, tmp_path)
-    for path in (place(tmp_path) / "marks").glob("*.done"):
+    for path in (incomplete_dir(tmp_path) / "marks").glob("*.done"):
         text = path.read_text()
         changed = re.sub(
             rf'"{name}": (\d+|\[\])',
@@ -387,7 +394,7 @@ def test_an_error_finishes_shards_in_progress_before_the_build_ends(
     )
     ended = forks.run(build_arguments(manual_dir, data_dir, *SHARDS), data_dir, first=slow)
     assert ended.status == 1
-    directory = place(data_dir) / "shards"
+    directory = incomplete_dir(data_dir) / "shards"
     names = {path.name for path in directory.iterdir()}
     assert f"{len(names)} finished shards of" in ended.err
     assert_only_finished(data_dir, names)

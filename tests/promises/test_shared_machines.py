@@ -28,7 +28,14 @@ from support.killing.moments import (
     left_of_a_build,
     wait_for,
 )
-from support.killing.remains import content, differences, everything, inodes, make_tree, place
+from support.killing.remains import (
+    content,
+    differences,
+    everything,
+    incomplete_dir,
+    inodes,
+    make_tree,
+)
 from support.killing.trials import SHARDS
 from support.paths import ROOT
 from support.processes import environment
@@ -144,7 +151,7 @@ def test_another_users_finished_shards_do_not_block_a_build(
     (data_dir / HOME).mkdir(parents=True)
     (data_dir / HOME).chmod(0o777)
     left_of_a_build(forks, build_arguments(manual_dir, data_dir), data_dir, shards=2)
-    left = place(data_dir)
+    left = incomplete_dir(data_dir)
     for path in (left, *left.rglob("*")) if shared else ():
         path.chmod(path.stat().st_mode | 0o222)
     outcome = build_as_nobody(open_path, manual_dir, data_dir)
@@ -244,7 +251,7 @@ def test_the_old_dataset_comes_back_when_the_new_one_cannot_be_published(
     argv = build_arguments(small, data_dir, *SHARDS, "--overwrite")
     assert forks.run(argv, data_dir, first=first).status in (1, 143)
     assert content(data_dir / DATASET) == before
-    assert sorted(os.listdir(data_dir / HOME)) == sorted(["5.1.0", place(data_dir).name])
+    assert sorted(os.listdir(data_dir / HOME)) == sorted(["5.1.0", incomplete_dir(data_dir).name])
     assert forks.run(argv, data_dir).status == 0
     assert differences(data_dir, expected) == []
 
@@ -374,7 +381,7 @@ def test_a_build_survives_its_terminal(
     closed: str, forks: Server, small: Path, data_dir: Path, expected: dict
 ) -> None:
     left_of_a_build(forks, build_arguments(small, data_dir, *SHARDS), data_dir)
-    kept = inodes(place(data_dir) / "shards")
+    kept = inodes(incomplete_dir(data_dir) / "shards")
     # What it says of them before it goes on is the first that is not heard.
     command = [sys.executable, "-m", "imagenet_builders.cli"]
     command += build_arguments(small, data_dir, *SHARDS)

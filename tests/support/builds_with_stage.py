@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from support import command_line
+from support.built_datasets import without_times
 from support.command_line import Outcome
 
 FOLDERS = "--stage does not copy folders of small files"
@@ -30,10 +30,7 @@ def published(data_dir: Path) -> dict[str, Any]:
         if path.is_file() and ".imagenet_builders" not in path.parts:
             files[str(path.relative_to(data_dir))] = path.read_bytes()
             if path.name == "provenance.json":
-                document = json.loads(path.read_bytes())
-                for name in ("built", "seconds", "self"):
-                    del document[name]
-                files[str(path.relative_to(data_dir))] = document
+                files[str(path.relative_to(data_dir))] = without_times(path.read_bytes())
     return files
 
 

@@ -95,3 +95,11 @@ def assert_same_files(found: dict[str, bytes], expected: dict[str, bytes]) -> No
     """Not one comparison of both: pytest would try to show how megabytes differ."""
     assert sorted(found) == sorted(expected)
     assert [name for name in sorted(expected) if found[name] != expected[name]] == []
+
+
+def without_times(provenance: bytes) -> dict[str, Any]:
+    """What `provenance.json` says that does not depend on when and how fast it was built."""
+    document: dict[str, Any] = json.loads(provenance)
+    for name in ("built", "seconds", "self"):
+        del document[name]
+    return document

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from imagenet_builders.formats.tfrecord.example import parse, serialize
 from imagenet_builders.verify.dataset import verify_dataset
 from imagenet_builders.verify.provenance import FILE_NAME
 from imagenet_builders.verify.verdict import Verdict
+from support.built_datasets import tfrecords
 
 
 def verified(directory: Path, *, decode: bool = False) -> Verdict:
@@ -44,12 +44,7 @@ def without_checksums(directory: Path) -> Path:
 
 def read_frames(shard: Path) -> list[bytes]:
     """The records of a TFRecord file."""
-    data, found = shard.read_bytes(), []
-    while data:
-        (length,) = struct.unpack_from("<Q", data)
-        found.append(data[12 : 12 + length])
-        data = data[16 + length :]
-    return found
+    return list(tfrecords(shard.read_bytes()))
 
 
 def write_frames(shard: Path, contents: list[bytes]) -> None:

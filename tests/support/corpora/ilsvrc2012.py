@@ -89,7 +89,7 @@ def staged() -> Staged:
     )
 
 
-def place(archive: Path, member: str) -> tuple[int, int]:
+def member_offsets(archive: Path, member: str) -> tuple[int, int]:
     """Byte offsets of a member's first header and of its body, as `tarfile` sees them.
 
     A member of an inner tar is written `n01440764.tar/n01440764_2.JPEG`.
@@ -119,4 +119,4 @@ def with_image(path: Path, where: str, data: bytes) -> tuple[Path, str, int]:
     members[[member for member, _ in members].index(name)] = (name, data)
     archive = one_other.write(path) / file
     prefix = f"{TENCH}.tar/" if where == "train" else ""
-    return archive, name, place(archive, prefix + name)[1]
+    return archive, name, member_offsets(archive, prefix + name)[1]

@@ -22,19 +22,16 @@ import random
 import resource
 import shutil
 import signal
-import struct
-import subprocess
 import sys
 import tempfile
 import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from support.line_server import LineServer
 from support.paths import DUMMY_DATA
-from support.processes import environment_of_tests
 
 SECONDS = 20
 """A build that takes longer has not survived; on a quiet machine one takes 0.1 s."""
@@ -78,15 +75,13 @@ def published(data_dir: Path) -> list[Path]:
 def contents(directory: Path) -> Records:
     """Keys, labels and images of a dataset."""
     from imagenet_builders.formats.tfrecord.example import parse
+    from support.built_datasets import tfrecords
 
     found: Records = {}
     for shard in sorted(directory.glob("*.tfrecord-*")):
         split = found.setdefault(shard.name.split("-")[1].partition(".")[0], {})
-        data, at = shard.read_bytes(), 0
-        while at < len(data):
-            (length,) = struct.unpack_from("<Q", data, at)
-            features = parse(data[at + 12 : at + 12 + length])
-            at += 16 + length
+        for record in tfrecords(shard.read_bytes()):
+            features = parse(record)
             name = (features.get("file_name") or features["id"]).values[0]
             label, image = features["label"].values[0], features["image"].values[0]
             assert isinstance(name, bytes)
@@ -326,7 +321,7 @@ def _campaign(count: int, names: Sequence[str]) -> None:
 # --- in the tests ----------------------------------------------------------------------------
 
 
-class Server:
+class Server(LineServer):
     """The process that forks; a context manager.
 
     Args:
@@ -334,46 +329,16 @@ class Server:
     """
 
     def __init__(self, directory: Path):
-        self._directory = directory
-
-    def __enter__(self) -> Self:
         unset = ("IMAGENET_BUILDERS_", "SLURM_TMPDIR", "TMPDIR")
-        env = {name: value for name, value in os.environ.items() if not name.startswith(unset)}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "support.hostile.server", "--serve", str(self._directory)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            bufsize=1,
-            env=environment_of_tests(env),
-        )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._to, self._from = self._process.stdin, self._process.stdout
-        assert json.loads(self._from.readline()) == "ready"
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._to.close()
-        self._from.close()
-        self._process.wait()
-
-    def _ask(self, *request: Any) -> Any:
-        self._to.write(json.dumps(request) + "\n")
-        return json.loads(self._from.readline())
+        super().__init__("support.hostile.server", "--serve", str(directory), unset=unset)
 
     def fuzz(self, kind: str, seeds: Sequence[int]) -> dict[str, Any]:
         """As the function."""
-        return self._ask("fuzz", kind, list(seeds))
+        return self.ask(["fuzz", kind, list(seeds)])
 
     def bounded(self, argv: Sequence[str], address_space: int, seconds: int = 60) -> dict[str, Any]:
         """Runs a command line under a limit of memory: `status`, `said`, `peak`, `seconds`."""
-        return self._ask("bounded", list(map(str, argv)), address_space, seconds)
+        return self.ask(["bounded", list(map(str, argv)), address_space, seconds])
 
 
 if __name__ == "__main__":

@@ -15,17 +15,16 @@ import itertools
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Any, Self
+from types import FrameType
+from typing import Any
 
+from support.line_server import LineServer
 from support.paths import ROOT
-from support.processes import environment_of_tests
 
 _PACKAGE = str(ROOT / "imagenet_builders")
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -235,7 +234,7 @@ def _serve() -> None:
     with contextlib.suppress(SystemExit):
         for argv in json.loads(requests.readline()):
             command_line.run(*argv)
-    print("ready", file=answers)
+    print(json.dumps("ready"), file=answers)
     for line in requests:
         request = json.loads(line)
         if "wait" in request:
@@ -267,12 +266,12 @@ class Running:
     log: Path
 
     def wait(self) -> Ended:
-        status = int(self.server.ask({"wait": self.pid}))
+        status = self.server.ask({"wait": self.pid})
         changes = self.log.read_text().splitlines() if self.log.exists() else []
         return Ended(status, self.out.read_text(), self.err.read_text(), tuple(changes))
 
 
-class Server:
+class Server(LineServer):
     """Forks builds; a context manager.
 
     Args:
@@ -281,39 +280,14 @@ class Server:
     """
 
     def __init__(self, directory: Path, warm_up: Sequence[Sequence[str]] = ()):
+        super().__init__("support.killing.forks")
         self._directory = directory
         self._warm_up = [list(argv) for argv in warm_up]
         self._numbers = itertools.count()
 
-    def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "support.killing.forks"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            bufsize=1,
-            env=environment_of_tests(os.environ),
-        )
+    def begin(self) -> None:
+        """Has it run the first command lines."""
         assert self.ask(self._warm_up) == "ready"
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.stdout.close()
-        self._process.wait()
-
-    def ask(self, request: Any) -> str:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(request) + "\n")
-        return self._process.stdout.readline().strip()
 
     def start(
         self,
@@ -353,7 +327,7 @@ class Server:
                 "log": str(changes) if log else None,
             }
         )
-        return Running(self, int(pid), out, err, changes)
+        return Running(self, pid, out, err, changes)
 
     def run(self, argv: Sequence[str], below: Path, *args: Any, **kwargs: Any) -> Ended:
         """As `start`, and waits for the end."""

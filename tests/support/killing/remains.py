@@ -7,12 +7,13 @@ import os
 import time
 from pathlib import Path
 
+from support.built_datasets import without_times
 from support.command_line import DATASET
 
 VERSION = Path(DATASET).name
 
 
-def place(data_dir: Path) -> Path:
+def incomplete_dir(data_dir: Path) -> Path:
     """The one place in which a dataset is put together."""
     [directory] = (data_dir / DATASET).parent.glob(f".{VERSION}.building-*")
     return directory
@@ -21,10 +22,7 @@ def place(data_dir: Path) -> Path:
 def content(directory: Path) -> dict[str, bytes]:
     """The files of a dataset; of `provenance.json`, what does not depend on when it was built."""
     found = {path.name: path.read_bytes() for path in directory.iterdir()}
-    document = json.loads(found["provenance.json"])
-    for name in ("built", "seconds", "self"):
-        del document[name]
-    found["provenance.json"] = json.dumps(document).encode()
+    found["provenance.json"] = json.dumps(without_times(found["provenance.json"])).encode()
     return found
 
 

@@ -115,7 +115,7 @@ def test_a_deep_check_finds_hidden_damage(tmp_path: Path) -> None:
     directory = stage(tmp_path / "staged", "imagenet2012")
     archive = directory / corpus.VAL
     data = bytearray(archive.read_bytes())
-    offset, _ = corpus.place(archive, corpus.val_name(7))
+    offset, _ = corpus.member_offsets(archive, corpus.val_name(7))
     data[offset] ^= 0x20
     archive.write_bytes(data)
     assert look(directory, "imagenet2012")["can_be_built"]

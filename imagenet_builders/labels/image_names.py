@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from imagenet_builders import labels
 
@@ -26,6 +27,20 @@ FILE_PATTERN = r"(?i:\.(?:jpe?g|png))"
 
 IMAGE_FILE = re.compile(rf"[^.].*{FILE_PATTERN}")
 """The name of any image."""
+
+
+class Annotated(NamedTuple):
+    """What the name of an annotation says of its image.
+
+    Attributes:
+        key: Key of the image.
+        label: Its class, or -1 for a class that the dataset does not have.
+        wnid: Its class where that is in the name, else None.
+    """
+
+    key: str
+    label: int
+    wnid: str | None
 
 
 class Naming:
@@ -103,6 +118,25 @@ class Naming:
                 f"{'name' if self.is_train else 'number'} says"
             )
         return key, label
+
+    def annotated(self, name: str) -> Annotated:
+        """The image of an annotation, by the name of the annotation.
+
+        Those of the dogs may have no ending: what is inside their archive is not documented, and
+        Stanford Dogs, which has the same classes, has none.
+
+        Raises:
+            ValueError: There is no such image; it says why.
+        """
+        key = f"{name.removesuffix('.xml')}.JPEG"
+        may_be_bare = self.part == "train_t3"
+        match = (_TRAIN if self.is_train else _NUMBERED).fullmatch(key)
+        if match is None or not (name.endswith(".xml") or may_be_bare):
+            expected = "n01440764_18.xml" if self.is_train else "ILSVRC2012_val_00000001.xml"
+            raise ValueError(f"only annotations such as {expected} belong here")
+        if self.is_train:
+            return Annotated(key, self.ids.get(match[1], NO_LABEL), match[1])
+        return Annotated(*self.row_of(key), None)
 
     def is_image(self, name: str) -> bool:
         """Whether a file's name is that of an image of this part."""

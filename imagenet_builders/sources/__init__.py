@@ -1,1 +1,1 @@
-"""Ways to see bytes at rest as rows: nothing here extracts, writes or trusts an archive."""
+"""Rows of images and boxes out of formats; a kind of source is a module behind a row of `kinds`."""

@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 from imagenet_builders.errors import ArchiveError
 from imagenet_builders.formats import gzip_stream, tar, voc
+from imagenet_builders.labels.image_names import Annotated, Naming
 from imagenet_builders.locate.found import Found
 from imagenet_builders.sources.indexing import Prepared, Runner, run_for_table
 from imagenet_builders.sources.rows import SourceFile, row_schema
@@ -42,20 +43,6 @@ _SMALL_BYTES = 256 << 10
 # Enough for a worker to be busy for a tenth of a second.
 _BATCH_FILES = 2048
 _BATCH_BYTES = 4 << 20
-
-
-class Annotated(NamedTuple):
-    """What the name of an annotation says of its image.
-
-    Attributes:
-        key: Key of the image.
-        label: Its class, or -1 for a class that the dataset does not have.
-        wnid: Its class where that is in the name, else None.
-    """
-
-    key: str
-    label: int
-    wnid: str | None
 
 
 class Xml(NamedTuple):
@@ -117,13 +104,7 @@ def opened(file: SourceFile, scratch: Path) -> Iterator[tuple[int, str]]:
             yield copy.fileno(), f"{file.path} (unpacked)"
 
 
-def prepare_boxes(
-    found: Found,
-    image_of: Callable[[str], Annotated],
-    ids: Mapping[str, int],
-    workers: Runner,
-    scratch: Path,
-) -> Prepared:
+def prepare_boxes(found: Found, naming: Naming, workers: Runner, scratch: Path) -> Prepared:
     """Prepares an archive of annotations to be indexed; see `kinds.PrepareBoxes`."""
     file = SourceFile.of(found.paths[0])
 
@@ -132,7 +113,7 @@ def prepare_boxes(
             table = run_for_table(
                 workers,
                 parse_batch,
-                xml_batches(fd, name, image_of, ids),
+                xml_batches(fd, name, naming),
                 in_process=file.size < _SMALL_BYTES,
                 schema=box_schema(),
             )
@@ -141,17 +122,13 @@ def prepare_boxes(
     return Prepared((file,), make)
 
 
-def xml_batches(
-    fd: int, archive: str, image_of: Callable[[str], Annotated], labels: Mapping[str, int]
-) -> Iterator[XmlBatch]:
+def xml_batches(fd: int, archive: str, naming: Naming) -> Iterator[XmlBatch]:
     """The annotations in a tar, in its order and in batches.
 
     Args:
         fd: Descriptor of the tar.
         archive: What to call it in messages.
-        image_of: Gives an annotation's image from its name, without any directory; raises
-            ValueError with the reason for a name that should not be there.
-        labels: Wnid to label, of all classes of the dataset.
+        naming: What names say of images.
 
     Yields:
         The batches. Directories before a name mean nothing.
@@ -165,7 +142,7 @@ def xml_batches(
     for member in tar.walk(fd, archive):
         if member.kind == "directory":
             continue
-        image = _image_of(archive, member, image_of)
+        image = _image_of(archive, member, naming)
         if member.size > voc.MAX_BYTES:
             raise ArchiveError(
                 archive,
@@ -178,10 +155,10 @@ def xml_batches(
         batch.append(Xml(member.name, image, member.offset, data))
         size += member.size
         if len(batch) >= _BATCH_FILES or size >= _BATCH_BYTES:
-            yield XmlBatch(archive, tuple(batch), labels)
+            yield XmlBatch(archive, tuple(batch), naming.ids)
             batch, size = [], 0
     if batch:
-        yield XmlBatch(archive, tuple(batch), labels)
+        yield XmlBatch(archive, tuple(batch), naming.ids)
 
 
 def parse_batch(batch: XmlBatch, report: Callable[[int, int], None]) -> pa.Table:
@@ -294,7 +271,7 @@ def without_repeats(table: pa.Table, archive: str) -> pa.Table:
     return table.take(np.sort(first))
 
 
-def _image_of(archive: str, member: tar.Member, image_of: Callable[[str], Annotated]) -> Annotated:
+def _image_of(archive: str, member: tar.Member, naming: Naming) -> Annotated:
     """What a member's name says of its image."""
     parts = member.name.split("/")
     if member.kind != "file":
@@ -303,7 +280,7 @@ def _image_of(archive: str, member: tar.Member, image_of: Callable[[str], Annota
         reason = "a path that leads out of the archive"
     else:
         try:
-            return image_of(parts[-1])
+            return naming.annotated(parts[-1])
         except ValueError as error:
             reason = str(error)
     raise ArchiveError(

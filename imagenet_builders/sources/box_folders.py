@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 from imagenet_builders.errors import SourceError
 from imagenet_builders.formats import voc
+from imagenet_builders.labels.image_names import Annotated, Naming
 from imagenet_builders.locate.access import unreadable
 from imagenet_builders.locate.found import Found
 from imagenet_builders.locate.listing import list_folders, list_names
 from imagenet_builders.sources.box_archives import (
-    Annotated,
     Xml,
     XmlBatch,
     box_schema,
@@ -54,40 +54,27 @@ class FilesJob:
     labels: Mapping[str, int]
 
 
-def prepare_boxes(
-    found: Found,
-    image_of: Callable[[str], Annotated],
-    ids: Mapping[str, int],
-    workers: Runner,
-    scratch: Path,
-) -> Prepared:
+def prepare_boxes(found: Found, naming: Naming, workers: Runner, scratch: Path) -> Prepared:
     """Prepares folders of annotations to be indexed; see `kinds.PrepareBoxes`."""
     root = found.paths[0]
     classes, _ = list_folders(root)
     folders = tuple(source_files([root / wnid for wnid in classes] or [root]))
 
     def make() -> pa.Table:
-        jobs = file_batches(root, folders, image_of, ids)
+        jobs = file_batches(root, folders, naming)
         table = run_for_table(workers, parse_files, jobs, schema=box_schema())
         return without_repeats(table, str(root))
 
     return Prepared(folders, make)
 
 
-def file_batches(
-    root: Path,
-    folders: Sequence[SourceFile],
-    image_of: Callable[[str], Annotated],
-    labels: Mapping[str, int],
-) -> Iterator[FilesJob]:
+def file_batches(root: Path, folders: Sequence[SourceFile], naming: Naming) -> Iterator[FilesJob]:
     """The annotations in folders, in batches.
 
     Args:
         root: The folder of all annotations.
         folders: The folders that they lie in.
-        image_of: Gives an annotation's image from its name; raises ValueError with the reason for
-            a name that should not be there.
-        labels: Wnid to label, of all classes of the dataset.
+        naming: What names say of images.
 
     Yields:
         The batches, folder by folder, in each by name.
@@ -95,12 +82,12 @@ def file_batches(
     Raises:
         SourceError: A folder cannot be read, or holds something else.
     """
-    for batch in in_batches(_files_in(root, folders, image_of), _BATCH_FILES):
-        yield FilesJob(str(root), batch, labels)
+    for batch in in_batches(_files_in(root, folders, naming), _BATCH_FILES):
+        yield FilesJob(str(root), batch, naming.ids)
 
 
 def _files_in(
-    root: Path, folders: Sequence[SourceFile], image_of: Callable[[str], Annotated]
+    root: Path, folders: Sequence[SourceFile], naming: Naming
 ) -> Iterator[tuple[str, Annotated]]:
     with ThreadPoolExecutor(_THREADS) as threads:
         listings = threads.map(lambda folder: list_names(folder.path), folders)
@@ -108,7 +95,7 @@ def _files_in(
             for name in names:
                 path = os.path.join(folder.path, name)
                 try:
-                    image = image_of(name)
+                    image = naming.annotated(name)
                 except ValueError as error:
                     raise SourceError(
                         f"{path!r} does not belong in its folder: {error}; remove it, or stage "

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from imagenet_builders.labels.image_names import Naming
-    from imagenet_builders.sources.box_archives import Annotated
     from imagenet_builders.sources.indexing import Prepared, Runner
 
 
@@ -81,21 +80,12 @@ class PrepareImages(Protocol):
 class PrepareBoxes(Protocol):
     """Looks at a source of annotations, so that they can be indexed."""
 
-    def __call__(
-        self,
-        found: Found,
-        image_of: Callable[[str], Annotated],
-        ids: Mapping[str, int],
-        workers: Runner,
-        scratch: Path,
-    ) -> Prepared:
+    def __call__(self, found: Found, naming: Naming, workers: Runner, scratch: Path) -> Prepared:
         """What is there, and how rows of `box_archives.box_schema()` are made of it.
 
         Args:
             found: The source.
-            image_of: Gives an annotation's image from its name; raises ValueError with the reason
-                for a name that should not be there.
-            ids: Wnid to label, of all classes of the dataset.
+            naming: What the names of the annotations say of images.
             workers: Who parses.
             scratch: Directory for what must be unpacked.
 

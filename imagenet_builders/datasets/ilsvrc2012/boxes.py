@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from imagenet_builders import labels
 from imagenet_builders.datasets.ilsvrc2012 import examples, objects
 from imagenet_builders.datasets.ilsvrc2012 import images as ilsvrc2012_images
 from imagenet_builders.errors import SourceError
+from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.locate.access import saying_why
 from imagenet_builders.locate.choose import layout_of
 from imagenet_builders.locate.found import Found
@@ -18,13 +17,7 @@ from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.index import Index
 from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.sources import kinds
-from imagenet_builders.sources.box_archives import Annotated
 from imagenet_builders.sources.rows import SourceFile
-
-_TRAIN_XML = re.compile(r"((n[0-9]{8})_[0-9]+)\.xml")
-
-
-_VALIDATION_XML = re.compile(r"(ILSVRC2012_val_([0-9]{8}))\.xml")
 
 
 def boxed(images: Found, index: Index, boxes: Found, annotations: Index) -> SplitRecipe:
@@ -80,21 +73,13 @@ def recipe(
     )
 
 
-def index_boxes(
-    what: Sequence[str],
-    found: Found,
-    image_of: Callable[[str, dict[str, int]], Annotated],
-    classes: Sequence[str],
-    context: BuildContext,
-) -> Index:
+def index_boxes(what: Sequence[str], found: Found, naming: Naming, context: BuildContext) -> Index:
     """The annotations that something provides.
 
     Args:
         what: Dataset and split, for the cache.
         found: What provides them.
-        image_of: Gives an annotation's image from its name and the labels of the classes; raises
-            ValueError with the reason for a name that should not be there.
-        classes: All classes of the dataset, in the order of their labels.
+        naming: What the names of the annotations say of images.
         context: What to index with.
 
     Returns:
@@ -103,7 +88,6 @@ def index_boxes(
     Raises:
         SourceError: It is damaged or is not what its name says.
     """
-    ids = {wnid: label for label, wnid in enumerate(classes)}
     root = found.paths[0]
     kind = kinds.kind(found.kind)
     if kind.boxes_of_images is not None:
@@ -112,34 +96,11 @@ def index_boxes(
         return Index(kind.boxes_of_images(records.table), records.files)
     if kind.boxes is None:
         raise SourceError(f"{found}: boxes are not read from a source of this kind")
-    digest = hashlib.sha256("\n".join(classes).encode()).hexdigest()[:8]
+    digest = hashlib.sha256("\n".join(naming.ids).encode()).hexdigest()[:8]
     with saying_why(root):
-        prepared = kind.boxes(
-            found, lambda xml: image_of(xml, ids), ids, context.workers, context.scratch
-        )
+        prepared = kind.boxes(found, naming, context.workers, context.scratch)
         return context.cache.get(
             [*what, "boxes", digest],
             prepared.files,
             lambda: Index(prepared.make(), prepared.files),
         )
-
-
-def train_image(name: str, ids: dict[str, int]) -> Annotated:
-    """The image of an annotation by its name, `n01440764_18.xml`; see `index_boxes`."""
-    match = _TRAIN_XML.fullmatch(name)
-    if match is None:
-        raise ValueError("only annotations such as n01440764_18.xml belong here")
-    return Annotated(f"{match[1]}.JPEG", ids.get(match[2], -1), match[2])
-
-
-def validation_image(name: str, ids: dict[str, int]) -> Annotated:
-    """The image of an annotation, `ILSVRC2012_val_00000001.xml`; see `index_boxes`."""
-    del ids  # The labels of validation images are those of all 1,000 classes.
-    by_number = labels.validation_labels()
-    match = _VALIDATION_XML.fullmatch(name)
-    if match is None:
-        raise ValueError("only annotations such as ILSVRC2012_val_00000001.xml belong here")
-    number = int(match[2])
-    if not 1 <= number <= len(by_number):
-        raise ValueError(f"the images are numbered from 1 to {len(by_number):,}")
-    return Annotated(f"{match[1]}.JPEG", int(by_number[number - 1]), None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,13 +20,8 @@ from imagenet_builders.locate.found import Survey
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.sources import kinds
-from imagenet_builders.sources.box_archives import Annotated
 
 NAME = DATASET.name
-
-# The inside of the archive of boxes is not documented anywhere; Stanford Dogs, which has the same
-# classes, names its annotations without an ending.
-_XML = re.compile(r"((n[0-9]{8})_[0-9]+)(?:\.xml)?")
 
 
 def published_classes(directory: Path) -> tuple[str, ...] | None:
@@ -68,10 +62,11 @@ def recipes(staged: Survey, context: BuildContext) -> list[SplitRecipe]:
     ids = {wnid: label for label, wnid in enumerate(classes)}
     digest = hashlib.sha256("\n".join(classes).encode()).hexdigest()[:8]
     what = [NAME, "train", digest]
-    index = images_.index_found(what, images, Naming("train_t3", ids), context)
+    naming = Naming("train_t3", ids)
+    index = images_.index_found(what, images, naming, context)
     if "train" in staged.boxes:
         boxes = choose_boxes(staged, "train", images)
-        annotations = boxes_.index_boxes([NAME], boxes, image_of, classes, context)
+        annotations = boxes_.index_boxes([NAME], boxes, naming, context)
         recipe = boxes_.boxed(images, index, boxes, annotations)
         return [dataclasses.replace(recipe, classes=classes)]
     looked_at = " or ".join(staged.missing["train boxes"])
@@ -79,14 +74,6 @@ def recipes(staged: Survey, context: BuildContext) -> list[SplitRecipe]:
     indexed, counts = objects.without_objects(index)
     recipe = boxes_.recipe(images, indexed, counts, (), None)
     return [dataclasses.replace(recipe, classes=classes)]
-
-
-def image_of(name: str, ids: dict[str, int]) -> Annotated:
-    """The image of an annotation by its name; see `localization.index_boxes`."""
-    match = _XML.fullmatch(name)
-    if match is None:
-        raise ValueError("only annotations such as n02085620_7.xml belong here")
-    return Annotated(f"{match[1]}.JPEG", ids.get(match[2], -1), match[2])
 
 
 def _check_classes(archive: Path, found: Sequence[str]) -> None:

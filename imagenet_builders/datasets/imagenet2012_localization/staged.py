@@ -13,12 +13,11 @@ import warnings
 from imagenet_builders.datasets.ilsvrc2012.boxes import (
     boxed,
     index_boxes,
-    train_image,
-    validation_image,
 )
 from imagenet_builders.datasets.ilsvrc2012.images import index_split
 from imagenet_builders.datasets.imagenet2012_localization.dataset import DATASET
 from imagenet_builders.errors import StagingError
+from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.locate.choose import choose, choose_boxes, nothing_staged
 from imagenet_builders.locate.found import Found, Survey
 from imagenet_builders.plan.context import BuildContext
@@ -42,13 +41,11 @@ def recipes(staged: Survey, context: BuildContext) -> list[SplitRecipe]:
         StagingError: No split has both.
         SourceError: A source is damaged or is not what its name says.
     """
-    classes = DATASET.configs[0].classes()
     made = []
     for split, images in _choose_whole(staged, context.options.source).items():
         boxes = choose_boxes(staged, split, images)
-        image_of = train_image if split == "train" else validation_image
         index = index_split(images, context)
-        annotations = index_boxes([NAME, split], boxes, image_of, classes, context)
+        annotations = index_boxes([NAME, split], boxes, Naming(split), context)
         made.append(boxed(images, index, boxes, annotations))
     return made
 

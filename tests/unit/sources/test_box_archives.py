@@ -20,6 +20,7 @@ from makers.imagenet2012_localization import Drawn, annotation, write_boxes
 
 from imagenet_builders.datasets.ilsvrc2012 import boxes as boxes_
 from imagenet_builders.errors import ArchiveError, SourceError
+from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.locate.found import Found
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.plan.context import BuildContext
@@ -39,10 +40,10 @@ BOMB = (
 )
 
 
-def read(archive: Path, scratch: Path, image_of=boxes_.train_image) -> pa.Table:
+def read(archive: Path, scratch: Path, part: str = "train") -> pa.Table:
     with LocalWorkers(1) as workers:
         room = BuildContext(scratch, BuildOptions(workers=1), workers)
-        return boxes_.index_boxes(["test"], found(archive), image_of, tuple(IDS), room).table
+        return boxes_.index_boxes(["test"], found(archive), Naming(part, IDS), room).table
 
 
 def found(archive: Path) -> Found:
@@ -118,7 +119,7 @@ def test_several_workers_give_the_rows_of_one(tmp_path: Path):
     one = read(path, tmp_path / "one")
     with LocalWorkers(2) as workers:
         room = BuildContext(tmp_path / "two", BuildOptions(workers=2), workers)
-        two = boxes_.index_boxes(["test"], found(path), boxes_.train_image, tuple(IDS), room).table
+        two = boxes_.index_boxes(["test"], found(path), Naming("train", IDS), room).table
     assert path.stat().st_size > box_archives._SMALL_BYTES
     assert two.equals(one)
     assert one["key"].to_pylist() == [f"{TENCH}_{n}.JPEG" for n in range(5000)]
@@ -223,7 +224,7 @@ def test_a_member_that_does_not_belong_is_an_error_that_names_it(tmp_path: Path,
 def test_a_validation_image_must_have_a_valid_number(tmp_path: Path, number: int):
     write_boxes(tmp_path / "boxes.tgz", [(f"val/ILSVRC2012_val_{number:08d}.xml", XML)])
     with pytest.raises(ArchiveError, match="numbered from 1 to 50,000"):
-        read(tmp_path / "boxes.tgz", tmp_path / "scratch", boxes_.validation_image)
+        read(tmp_path / "boxes.tgz", tmp_path / "scratch", "validation")
 
 
 def test_an_archive_that_unpacks_beyond_the_limit_is_refused(tmp_path: Path, monkeypatch):

@@ -1,10 +1,10 @@
-"""Offers the builders to TensorFlow Datasets, whichever of the two is imported first.
+"""Offers the builders to TensorFlow Datasets, whichever package is imported first.
 
-A class that registers itself under a name TensorFlow Datasets knows already breaks every dataset
-derived from that name. A *provider*, asked before TensorFlow Datasets' own, replaces one name and
-leaves the rest alone (`add_dataset_builder_provider`, there since 4.9.7). It needs
-`tensorflow_datasets.core.registered`; importing that would cost every user of this package 0.6 s,
-so where it is not loaded yet a hook waits for it.
+A class that registers itself under a name that TensorFlow Datasets knows breaks every dataset
+derived from that name. A *provider*, which TensorFlow Datasets asks before its own registry,
+replaces one name and leaves the others alone (`add_dataset_builder_provider`, since 4.9.7). It
+needs `tensorflow_datasets.core.registered`. Importing that module would cost every user of this
+package 0.6 s, so an import hook waits for it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _REGISTRY_MODULE = "tensorflow_datasets.core.registered"
 
 
 class _Provider:
-    """The builders of this package, imported when one is asked for."""
+    """The builders of this package, each imported on request."""
 
     def has_dataset(self, name: str) -> bool:
         """Whether `name` is one of ours."""
@@ -34,7 +34,7 @@ class _Provider:
 
 
 class _AfterImport(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Lets the registry module load as usual, then adds the provider to it."""
+    """Adds the provider to the registry module after its own loader has loaded it."""
 
     def __init__(self) -> None:
         self._loader: importlib.abc.Loader | None = None
@@ -55,7 +55,7 @@ class _AfterImport(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return None
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
-        """Leaves the making of the module to its own loader."""
+        """Creates the module with its own loader."""
         assert self._loader is not None
         return self._loader.create_module(spec)
 
@@ -79,7 +79,7 @@ def register() -> None:
 
 
 def _add_provider(registry: ModuleType) -> None:
-    # TensorFlow Datasets' own list tells, also after this package was imported anew.
+    # TensorFlow Datasets' own list is right even if this package was imported anew.
     providers = registry._DATASET_PROVIDER_REGISTRY
     if not any(type(provider).__module__ == __name__ for provider in providers):
         registry.add_dataset_builder_provider(_Provider(), index=0)

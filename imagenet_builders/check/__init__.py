@@ -1,5 +1,6 @@
-"""Says of a `manual_dir`, before anything is built, all that is there, odd, missing or damaged.
+"""`check`: lists what a `manual_dir` has for each dataset, and what is missing, odd or damaged.
 
-survey (`staging/`) -> looks at each file (`archives`, `folders`) -> rows and problems (`gather`)
--> hashes, indexes, space where asked for (`hashing`, `deep`, `needs`) -> `rendering`.
+`targets` surveys each dataset. `gather` inspects each file and makes rows and problems. `explain`
+finds reasons for what is missing. `hash_verdicts`, `deep`, `needs` and `speed` go further where the
+user asks for it. `rendering` writes the report.
 """

@@ -1,4 +1,4 @@
-"""The whole of a check, in its order: look, hash, index, compare with the room there is."""
+"""Runs the steps of a check in order: inspect, hash, index, compare with the free space."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Request:
     """What to check.
 
     Attributes:
-        manual_dir: Where it is staged.
+        manual_dir: The directory with the archives.
         asked: Datasets asked for, each with a configuration or None for all; empty for whatever
             is found.
         add_name: Look for each dataset in the directory of its name below `manual_dir`.
@@ -51,7 +51,7 @@ def run(request: Request, log: TextIO) -> Report:
 
     Args:
         request: What to check.
-        log: Where progress goes.
+        log: Stream for progress.
 
     Returns:
         The report.
@@ -103,7 +103,7 @@ def run(request: Request, log: TextIO) -> Report:
 
 
 def _archives_of_datasets(checked: Sequence[Checked]) -> list[list[Path]]:
-    """For each dataset, the archives that a build of what was checked would read."""
+    """The archives that a build of each dataset would read."""
     by_dataset: dict[str, dict[Path, None]] = {}
     for one in checked:
         if one.found is not None and one.row.preferred and one.row.verdict not in (MISSING, BAD):
@@ -113,7 +113,7 @@ def _archives_of_datasets(checked: Sequence[Checked]) -> list[list[Path]]:
 
 
 def _hash(files: list[Path], threads: int, log: TextIO) -> dict[Path, hashing.Hashed]:
-    """Hashes files, with a bar on a terminal or a line a minute."""
+    """Hashes files; progress is a bar on a terminal, and else one line per minute."""
     from imagenet_builders.run.progress import Progress
 
     if not files:

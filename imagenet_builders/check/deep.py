@@ -1,7 +1,7 @@
-"""Walks every header and member name, by the code that indexes for a build.
+"""Indexes what is staged with the function that a build calls, which walks every header and name.
 
-So what it finds is what a build would find, and the index that it makes is kept in the scratch
-directory: a build that follows with the same one has nothing left to index.
+It finds what a build would find. The index stays in the scratch directory, so a build that follows
+with the same directory has nothing left to index.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ def index_all(
     options: BuildOptions,
     announce: Callable[[str], None] = lambda text: None,
 ) -> tuple[list[Checked], list[Problem]]:
-    """Indexes everything of which a build would index something.
+    """Indexes every dataset that a build could build.
 
     Args:
         checked: What was checked.
-        data_dir: Where the datasets go, which may decide where the scratch directory is.
+        data_dir: Directory for the datasets, which may decide where the scratch directory is.
         options: As for the build.
-        announce: Told what is indexed now.
+        announce: Is called with the target that is indexed next.
 
     Returns:
         The rows with their numbers of images, and the problems.
@@ -71,7 +71,7 @@ def index_all(
             problems += [
                 target.problem(WARNING, "", str(one.message), action="see whether that is meant")
                 for one in said
-                # What is not staged has been said.
+                # `explain` has reported what is not staged.
                 if issubclass(one.category, UserWarning)
                 and "will be missing" not in str(one.message)
             ]
@@ -79,14 +79,14 @@ def index_all(
 
 
 def _jobs(checked: Sequence[Checked]) -> list[tuple[Target, dict[str, Found]]]:
-    """What is indexed together: a split, or a dataset whose splits stand or fall together."""
+    """What one call indexes: a split, or all splits of a dataset that indexes them together."""
     jobs: dict[tuple[Target, str], dict[str, Found]] = {}
     bad: set[tuple[Target, str]] = set()
     for one in checked:
         if one.found is None or not one.row.preferred:
             continue
         job = (one.target, one.row.split if one.target.dataset.splits_apart else "")
-        if one.row.verdict == BAD:  # Why is known already.
+        if one.row.verdict == BAD:  # The inspection has said why.
             bad.add(job)
         if one.row.part == "images":
             jobs.setdefault(job, {})[one.row.split] = one.found

@@ -1,4 +1,4 @@
-"""What is not staged, and why it may be missed: a name, a folder, a copy that is not done."""
+"""Explains why something is not found: another name, another folder, an unfinished copy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LOOK = "see whether that is meant"
 
 
 def not_a_directory(manual_dir: Path) -> Problem | None:
-    """The problem of a `manual_dir` that is none, or cannot be read; None if it can."""
+    """The problem of a `manual_dir` that is no directory or cannot be read, or None."""
     try:
         if manual_dir.is_dir():
             next(manual_dir.iterdir(), None)
@@ -48,13 +48,13 @@ def not_a_directory(manual_dir: Path) -> Problem | None:
 def of_surveys(
     manual_dir: Path, surveyed: Sequence[Surveyed], shown: Sequence[Surveyed], *, add_name: bool
 ) -> list[Problem]:
-    """The problems of what is not found, and what the surveys themselves say.
+    """The problems of what is not found, and the warnings of the surveys.
 
     Args:
-        manual_dir: Where everything was looked for.
+        manual_dir: The directory that was surveyed.
         surveyed: All targets.
-        shown: Those of which something is found, or should be.
-        add_name: Whether each dataset was looked for in the directory of its name.
+        shown: The targets that the report shows: found, or asked for.
+        add_name: Whether each dataset was surveyed in the directory of its name.
     """
     used = [
         path
@@ -138,7 +138,7 @@ def _of_one(each: Surveyed, unusual: Sequence[Unusual], explained: set[Path]) ->
 
 
 def _looked_for(each: Surveyed, split: str) -> list[str]:
-    """What was looked for in vain; of all splits for an empty name."""
+    """What the survey did not find of a split; of all splits for an empty name."""
     missing = each.survey.missing
     if split and split in missing:
         return list(missing[split])
@@ -157,7 +157,7 @@ def _found(each: Surveyed, split: str) -> str:
 
 
 def _elsewhere(manual_dir: Path, surveyed: Sequence[Surveyed], *, add_name: bool) -> list[Problem]:
-    """Directories near `manual_dir` in which there is what is missed in it."""
+    """The problem of archives that are in a directory near `manual_dir` instead."""
     there: dict[Path, list[str]] = {}
     by_name: list[str] = []
     for path in near_names.near(manual_dir):
@@ -168,7 +168,7 @@ def _elsewhere(manual_dir: Path, surveyed: Sequence[Surveyed], *, add_name: bool
                     by_name.append(each.target.name)
     required = any(each.target.required for each in surveyed)
     if not there:
-        if required:  # It has been said of each.
+        if required:  # Each has its own problem already.
             return []
         return [
             Problem(
@@ -202,7 +202,7 @@ def _elsewhere(manual_dir: Path, surveyed: Sequence[Surveyed], *, add_name: bool
 
 
 def _too_low(manual_dir: Path, shown: Sequence[Surveyed]) -> list[Problem]:
-    """The problem of class folders that are those of a split of another dataset."""
+    """The problem of a `manual_dir` that is itself a split of another dataset."""
     found = [one for each in shown for sources in each.survey.found.values() for one in sources]
     if not found or any(one.paths[0] != manual_dir for one in found):
         return []

@@ -1,4 +1,4 @@
-"""Gathers a check: surveys what is staged, looks at each file once, and makes rows and problems."""
+"""Surveys what is staged, inspects each file once, and makes rows and problems of it."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from imagenet_builders.sources import kinds
 from imagenet_builders.sources.inspection import ERROR, WARNING, Counted, Inspection, Problem
 from imagenet_builders.sources.kinds import Expected
 
-# So many missing classes are named.
+# Missing classes that a problem names.
 _NAMED = 5
 
-# Files are opened so many at a time: each waits for the storage, not for this machine.
+# Files that are opened at a time: each waits for the storage, not for this machine.
 _THREADS = 16
 
 
 @dataclasses.dataclass(frozen=True)
 class Checked:
-    """A row, with what only the rest of the check needs to know.
+    """A row, with what only later steps of the check need.
 
     Attributes:
         row: The row.
-        target: What it is of.
-        found: What it is read from, or None where nothing is staged.
-        problems: What is wrong with that.
-        counted: What was counted in it.
+        target: The target that it belongs to.
+        found: The source, or None where nothing is staged.
+        problems: What is wrong with the source.
+        counted: What was counted in the source.
     """
 
     row: Row
@@ -53,14 +53,14 @@ def check(
     """Checks what is staged.
 
     Args:
-        manual_dir: Where to look; it is only read.
+        manual_dir: The directory with the archives; it is only read.
         asked: Datasets asked for, each with a configuration or None for all of them; if empty,
             whatever is found.
         add_name: Look for each dataset in the directory of its name below `manual_dir`.
         source: The kind of source that a build would be asked to take, or None for the preferred.
 
     Returns:
-        The report, without what a build needs, and its rows with what is known besides.
+        The report, still without the needs of a build, and its rows for later steps.
     """
     names = tuple(f"{name}/{config}" if config else name for name, config in asked)
     wrong_place = explain.not_a_directory(manual_dir)
@@ -80,7 +80,7 @@ def check(
 
 
 def merged(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """The same problems once each, errors first, each with all whom it concerns."""
+    """Equal problems merged into one that names all their datasets; errors first."""
     by_words: dict[Problem, list[Problem]] = {}
     for problem in problems:
         words = dataclasses.replace(problem, datasets=(), severity="")
@@ -97,25 +97,25 @@ def merged(problems: Iterable[Problem]) -> tuple[Problem, ...]:
 
 
 def _is_missed(each: Surveyed, surveyed: Sequence[Surveyed]) -> bool:
-    """Whether a target of which nothing can be built is shown all the same."""
+    """Whether the report shows a target although nothing of it can be built."""
     if each.error is not None:
         return True
     if not each.target.required:
         return False
     if not each.target.one_of:
         return True
-    # Of a dataset asked for without a configuration, one is enough; it is missed once.
+    # One configuration is enough for a dataset that was asked for without one.
     others = [one for one in surveyed if one.target.dataset == each.target.dataset]
     return others[0] is each and not any(one.buildable for one in others)
 
 
 def is_file(path: Path, kind: str) -> bool:
-    """Whether what is read is a file; of most kinds that is known without asking the storage."""
+    """Whether a source is a file; most kinds tell that without asking the storage."""
     return kinds.kind(kind).form == "files" or not os.path.isdir(path)
 
 
 def _inspect_all(shown: Sequence[Surveyed]) -> dict[Path, Inspection]:
-    """Looks at every file, once, many at a time."""
+    """Inspects every file once, many at a time."""
     kinds: dict[Path, str] = {}
     for each in shown:
         for found in (*each.survey.found.values(), *each.survey.boxes.values()):
@@ -173,7 +173,7 @@ def _row(
     ]
     if found.problem:
         problems.append(kinds.kind(found.kind).not_whole(found))
-    # Bytes that are known to be the official ones need not be counted.
+    # What an archive of the official size holds is known.
     is_official = all(
         archive is not None and archive.size is not None and archive.size == size
         for archive, size in zip(known, sizes, strict=True)
@@ -206,7 +206,7 @@ def _row(
 def _inspect_source(
     target: Target, found: Found, looks: Mapping[Path, Inspection]
 ) -> tuple[Counted, list[Problem]]:
-    """Counts what a source holds, where names are enough, and says what lacks."""
+    """Counts what a source holds, where names are enough, and reports what is missing."""
     path = found.paths[0]
     try:
         of_split = target.split(found.split)
@@ -236,7 +236,7 @@ def _inspect_source(
 
 
 def _missing_classes(path: Path, counted: Counted, known: Sequence[str]) -> Problem | None:
-    """The problem of classes that are not there, or None."""
+    """The problem of missing classes, or None."""
     if counted.classes is None:
         return None
     missing = sorted(set(known) - counted.classes)
@@ -260,7 +260,7 @@ def _sum(numbers: Sequence[int | None]) -> int | None:
 
 
 def _of(target: Target, problems: Iterable[Problem], *, preferred: bool) -> tuple[Problem, ...]:
-    """The problems as those of a target; what a build does not read cannot make it fail."""
+    """The problems of a target; a source that a build does not read gives warnings only."""
     return tuple(
         dataclasses.replace(
             problem,

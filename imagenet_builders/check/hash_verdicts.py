@@ -1,4 +1,4 @@
-"""Compares the hashes of staged files with the known ones and with the site's own lists."""
+"""Compares the hashes of staged files with the official ones and with the site's own lists."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ class Judgement:
 
 
 def files_to_hash(checked: Sequence[Checked], manual_dir: Path) -> tuple[list[Path], list[str]]:
-    """The files of which there is a hash to compare with, and those that are official by name.
+    """The files that have something to compare with: an official name, or a line in a site's list.
 
     Args:
         checked: What was checked.
-        manual_dir: Where it is staged; lists of hashes are looked for there too.
+        manual_dir: The directory with the archives, which may have lists of hashes too.
 
     Returns:
         The files, each once, and the lists that cannot be read, each with the reason.
     """
-    # What a look has found to be damaged need not be read to its end.
+    # Reading to its end tells nothing new of a file that is known to be damaged.
     damaged = {one.path for each in checked for one in each.problems if one.severity == ERROR}
     files = [path for path in _files(checked) if str(path) not in damaged]
     listed, unreadable = site_lists.listed_hashes(_places(files, manual_dir), files)
@@ -54,8 +54,8 @@ def judge_all(
 
     Args:
         checked: The rows.
-        hashed: The files that are hashed; others stay as they are.
-        manual_dir: Where it is staged; lists of hashes are looked for there too.
+        hashed: The hashes of files; rows of other files stay as they are.
+        manual_dir: The directory with the archives, which may have lists of hashes too.
 
     Returns:
         The rows, and the problems.
@@ -85,13 +85,13 @@ def judge_all(
 
 
 def remembered(checked: Sequence[Checked]) -> dict[Path, Hashed]:
-    """What is known of the files from runs before."""
+    """The hashes that earlier runs remembered."""
     found = {path: hashing.remembered(path) for path in _files(checked)}
     return {path: one for path, one in found.items() if one is not None}
 
 
 def _files(checked: Iterable[Checked]) -> list[Path]:
-    """The files that rows are read from, and the files of folders of a few archives."""
+    """The files of rows, and the archives in folders of a few archives."""
     files: dict[Path, None] = {}
     for one in checked:
         for path in one.row.paths:
@@ -103,14 +103,14 @@ def _files(checked: Iterable[Checked]) -> list[Path]:
 
 
 def _places(files: Iterable[Path], manual_dir: Path) -> list[Path]:
-    """Where a site's lists of hashes may be: beside the files, above them, in `manual_dir`."""
+    """Directories that may have a site's lists: of the files, above them, and `manual_dir`."""
     places = [place for file in files for place in (file.parent, file.parent.parent)]
     inside = [place for place in places if place == manual_dir or manual_dir in place.parents]
     return list(dict.fromkeys([*inside, manual_dir]))
 
 
 def _official(path: Path) -> OfficialArchive | None:
-    """What is known of the file, which may be a member of an official archive, unpacked."""
+    """The official facts about a file, which may be an unpacked member of an archive."""
     itself = official_archive(path.name)
     if itself is not None:
         return itself
@@ -139,7 +139,7 @@ def _judge(one: Hashed, listed: Sequence[Listed]) -> Judgement:
         return Judgement(OFFICIAL if is_official else BAD, _unlisted(one, wrong[0], is_official))
     if is_official:
         return Judgement(OFFICIAL)
-    # A file of another size has been said to be another edition.
+    # The inspection has reported a file of another size as another edition.
     size_differs = official is not None and official.has_size(one.size) is False
     if same and not size_differs and not (listed and official and official.size is None):
         assert official is not None
@@ -148,7 +148,7 @@ def _judge(one: Hashed, listed: Sequence[Listed]) -> Judgement:
 
 
 def _unlisted(one: Hashed, line: Listed, is_official: bool) -> Problem:
-    """The problem of a file that is not what the site's own list says."""
+    """The problem of a file whose hash differs from the site's own list."""
     return Problem(
         WARNING if is_official else ERROR,
         str(one.path),

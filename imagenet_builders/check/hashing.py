@@ -1,4 +1,4 @@
-"""MD5 and SHA-256 of files, both in one read, several files at a time; remembered between runs."""
+"""Computes MD5 and SHA-256 in one read, of several files at a time, and remembers them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from imagenet_builders.locate import hash_cache
 
 ALGORITHMS = ("md5", "sha256")
 
-# Large reads are what slow shared storage is good at.
+# Slow shared storage is good at large reads.
 _READ_BYTES = 8 << 20
 
 
@@ -28,8 +28,8 @@ class Hashed:
         path: The file.
         size: Its bytes.
         hashes: Algorithm to hash in hexadecimal.
-        remembered: Whether they are from a run before.
-        error: Why there are none, or None.
+        remembered: Whether an earlier run computed them.
+        error: The reason why there are none, or None.
     """
 
     path: Path
@@ -40,7 +40,7 @@ class Hashed:
 
 
 def remembered(path: Path) -> Hashed | None:
-    """What is known of a file from runs before, or None."""
+    """The hashes that an earlier run remembered of a file, or None."""
     try:
         status = os.stat(path)
     except OSError:
@@ -52,11 +52,11 @@ def remembered(path: Path) -> Hashed | None:
 def hash_files(
     paths: Sequence[Path], *, threads: int, report: Callable[[int], None] = lambda size: None
 ) -> Iterator[Hashed]:
-    """Hashes files, except those that are remembered as they are.
+    """Hashes files, except unchanged ones whose hashes are remembered.
 
     Args:
         paths: The files.
-        threads: How many are read at a time.
+        threads: Number of files to read at a time.
         report: Called with the bytes read since the last call, from any thread.
 
     Yields:
@@ -68,7 +68,7 @@ def hash_files(
     stop = threading.Event()
     pool = ThreadPoolExecutor(max(1, threads))
     try:
-        # The largest first, so that it is not the one that all wait for at the end.
+        # The largest first, so that it does not finish long after all others.
         waiting = sorted((path for path, hashed in known.items() if hashed is None), key=size_of)
         jobs = [pool.submit(_hash_file, path, stop, report) for path in reversed(waiting)]
         for job in as_completed(jobs):
@@ -79,7 +79,7 @@ def hash_files(
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file; 0 where it cannot be looked at."""
+    """Bytes of a file; 0 if it cannot be read."""
     try:
         return path.stat().st_size
     except OSError:
@@ -110,9 +110,9 @@ def _hash_file(path: Path, stop: threading.Event, report: Callable[[int], None])
 def _hash(
     fd: int, size: int, stop: threading.Event, report: Callable[[int], None]
 ) -> dict[str, str]:
-    """The hashes of the first `size` bytes of a file, which may grow as fast as it is read."""
+    """The hashes of the first `size` bytes of a file, which may grow meanwhile."""
     digests = [hashlib.new(name, usedforsecurity=False) for name in ALGORITHMS]
-    # Each hash in a thread of its own while the next piece is read into the other buffer: they do
+    # Each hash has its own thread while the next piece is read into the other buffer; hashing does
     # not hold the interpreter's lock.
     buffers = [bytearray(_READ_BYTES), bytearray(_READ_BYTES)]
     number = done = 0
@@ -135,7 +135,7 @@ def _hash(
 
 
 def _read_into(fd: int, buffer: memoryview) -> int:
-    """Fills the buffer as far as the file goes, so that pieces are large even over a network."""
+    """Fills the buffer up to the end of the file, so pieces are large even over a network."""
     got = 0
     while got < len(buffer) and (more := os.readv(fd, [buffer[got:]])):
         got += more

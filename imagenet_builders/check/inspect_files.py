@@ -1,7 +1,7 @@
-"""A look at one staged file: its size, its first and its last bytes, and no image.
+"""Inspects one staged file: its size, its first and its last bytes, and no image.
 
-That is enough to find what goes wrong most often: a copy that was cut off or is still under way, a
-web page in place of the archive, a file that may not be read.
+That finds what goes wrong most often: a copy that was cut off or still runs, a web page in place of
+the archive, missing permissions.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ _NEVER_SPARSE_BELOW = 1 << 20
 
 
 def inspect_file(path: Path, kind: str, official: OfficialArchive | None) -> Inspection:
-    """Looks at a file.
+    """Inspects a file.
 
     Args:
         path: The file.
-        kind: How it would be read, as in `Found.kind`.
-        official: What is known of the official file of this name.
+        kind: Kind of the source, as in `Found.kind`.
+        official: The facts about the official file of this name, or None.
 
     Returns:
-        What there is to say.
+        Its size, its problems, and the names of its members where it has a directory.
     """
     names: tuple[str, ...] | None = None
     try:
-        # A FIFO would wait for somebody to write.
+        # Opening a FIFO would wait for a writer.
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         return Inspection(path, None, (unreadable(path, error),))
@@ -113,7 +113,7 @@ def _damaged(path: Path, size: int, official: OfficialArchive | None, wrong: Wro
 
 
 def _odd_size(path: Path, size: int, official: OfficialArchive | None) -> Problem | None:
-    """A size that is not the official one, of a file that seems whole."""
+    """The problem of a whole file whose size is not the official one, or None."""
     if official is None or official.has_size(size) is not False:
         return None
     known = official.size
@@ -139,7 +139,7 @@ def _odd_size(path: Path, size: int, official: OfficialArchive | None) -> Proble
 
 
 def _not_all_here(path: Path, status: os.stat_result) -> Problem | None:
-    """A file of which most is not on the disk, by its blocks."""
+    """The problem of a file whose blocks are mostly not on the disk, or None."""
     size = status.st_size
     with contextlib.suppress(AttributeError):
         there = status.st_blocks * 512

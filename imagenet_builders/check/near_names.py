@@ -1,4 +1,4 @@
-"""Names that explain why something is not found: almost right, not done yet, or a folder away."""
+"""Finds names that explain why an archive is not found: misspelled, unfinished, a folder away."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from imagenet_builders.locate.official import official_archives
 
 _ENDINGS = (".tar.gz", ".tgz", ".taz", ".tar", ".zip")
-# What browsers, aria2, curl's scripts, rsync and file managers leave.
+# Endings that browsers, aria2, scripts of curl, rsync and file managers leave.
 _UNFINISHED = re.compile(
     r"\.(?:part|partial|aria2|aria2__temp|crdownload|download|filepart|incomplete|!ut|tmp|temp)$",
     re.IGNORECASE,
@@ -24,19 +24,19 @@ _COPY = re.compile(
 )
 _WNID = re.compile(r"n[0-9]{8}")
 
-# Nobody looks for an archive among a hundred thousand images.
+# A directory with more entries is one of images, not of archives.
 _MAX_ENTRIES = 20_000
 _MAX_FOLDERS = 64
 
 
 @dataclasses.dataclass(frozen=True)
 class Unusual:
-    """A file whose name is not that of an official archive, but nearly.
+    """A file whose name is nearly that of an official archive.
 
     Attributes:
         path: The file.
-        official: The name that it nearly has.
-        unfinished: Whether its name says that it is not whole.
+        official: The name of that archive.
+        unfinished: Whether the name says that the file is not whole.
         size: Its bytes, or None where that is not known.
     """
 
@@ -47,7 +47,7 @@ class Unusual:
 
     @property
     def sentence(self) -> str:
-        """What it is, as a likely cause."""
+        """The likely cause, in words."""
         if self.unfinished:
             return f"{self.path} is a download or copy that is not done"
         if self.size == 0:
@@ -56,7 +56,7 @@ class Unusual:
 
     @property
     def action(self) -> str:
-        """What to do about it."""
+        """The advice, in words."""
         if self.unfinished or self.size == 0:
             return f"finish it, or copy it again, as {self.official}"
         if self.path.name.lower().endswith((".gz", ".tgz")) and self.official.endswith(".tar"):
@@ -65,11 +65,11 @@ class Unusual:
 
 
 def unusual_names(directories: Iterable[Path], used: Iterable[Path]) -> list[Unusual]:
-    """Files that are nearly named as official archives.
+    """Files whose names are nearly those of official archives.
 
     Args:
-        directories: Where to look.
-        used: Files that are found already, whatever their names.
+        directories: The directories to list.
+        used: Files that the surveys have found, whatever their names.
 
     Returns:
         The files, in the order of the directories and of their names.
@@ -92,7 +92,7 @@ def unusual_names(directories: Iterable[Path], used: Iterable[Path]) -> list[Unu
 
 
 def near(manual_dir: Path) -> Iterator[Path]:
-    """Directories that may be meant instead: those in `manual_dir`, and the one above it."""
+    """Directories that the user may mean: those in `manual_dir`, and the one above it."""
     for name in sorted(_folders(manual_dir))[:_MAX_FOLDERS]:
         yield manual_dir / name
     parent = Path(os.path.abspath(manual_dir)).parent
@@ -101,7 +101,7 @@ def near(manual_dir: Path) -> Iterator[Path]:
 
 
 def similar(path: Path) -> list[Path]:
-    """Paths that there are, for one that there is not."""
+    """Existing paths that resemble a missing one."""
     missing = Path(os.path.abspath(path))
     there = next(parent for parent in missing.parents if os.path.isdir(parent))
     wanted = missing.relative_to(there).parts[0]
@@ -111,7 +111,7 @@ def similar(path: Path) -> list[Path]:
 
 
 def _finished(name: str) -> tuple[str, bool]:
-    """A name without what says that the file is not whole, and whether it said so."""
+    """A name without the ending of an unfinished file, and whether it had one."""
     rest = _UNFINISHED.sub("", name)
     if rest != name:
         return rest, True
@@ -120,7 +120,7 @@ def _finished(name: str) -> tuple[str, bool]:
 
 
 def _plain(name: str) -> str:
-    """A name without what may differ: case, separators, numbers of copies, the ending."""
+    """A name without case, separators, numbers of copies and ending."""
     plain = name.lower()
     while (shorter := _COPY.sub("", plain)) != plain:
         plain = shorter
@@ -146,7 +146,7 @@ def _entries(directory: Path) -> list[os.DirEntry[str]]:
         with os.scandir(directory) as entries:
             return list(itertools.islice(entries, _MAX_ENTRIES))
     except OSError:
-        return []  # Said where the directory itself is looked at.
+        return []  # The survey reports a directory that cannot be read.
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -1,4 +1,4 @@
-"""What a build of what is staged would write, about, and whether there is room for it."""
+"""Estimates what a build would write, and whether there is space for it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from imagenet_builders.sources import kinds
 from imagenet_builders.sources.inspection import ERROR, WARNING, Problem
 from imagenet_builders.words import size_text
 
-# What a record has besides the image: framing, label, names, and boxes where there are any.
+# Bytes of a record besides the image: framing, label, names; and boxes, if it has some.
 _RECORD_BYTES = 200
 _BOXES_BYTES = 200
 # A row of an index: its numbers, and a key of about 30 characters.
 _ROW_BYTES = 80
-# Annotations are small files of text: gzip makes them so much smaller than their tar.
+# Annotations are small text files, which gzip makes so much smaller than their tar.
 _BOXES_GROWTH = 40
 _MEAN_IMAGE_BYTES = 110_000
 # dataset_info.json, features.json, label names, provenance.json.
@@ -32,7 +32,7 @@ _MIN_SHARD, _MAX_SHARD, _OVERHEAD = 64 << 20, 1 << 30, 16
 
 @dataclasses.dataclass(frozen=True)
 class _Split:
-    """What a split makes: its images, and bytes written and unpacked; None where unknown."""
+    """A split's images, and the bytes that a build writes and unpacks; None where unknown."""
 
     images: int
     size: int | None
@@ -40,12 +40,12 @@ class _Split:
 
 
 def needs_of(checked: Sequence[Checked], data_dir: Path, options: BuildOptions) -> Needs | None:
-    """What a build needs.
+    """Estimates the space that a build needs.
 
     Args:
-        checked: What was checked.
-        data_dir: Where datasets go.
-        options: How to build; they say where the scratch directory is.
+        checked: The rows of the check.
+        data_dir: Directory for the datasets.
+        options: Options of the build, which may name the scratch directory.
 
     Returns:
         The needs, or None if there is nothing to build.
@@ -67,8 +67,8 @@ def needs_of(checked: Sequence[Checked], data_dir: Path, options: BuildOptions) 
         output += sum(split.size or 0 for split in splits)
         files += sum(_shards(split.size or 0, split.images) for split in splits) + _METADATA_FILES
         index += sum(split.images for split in splits) * _ROW_BYTES
-        # One dataset after the other is built, and what was unpacked for it is removed.
-        # What several splits are in is unpacked once.
+        # Datasets are built in turn, and what was unpacked for one is removed before the next.
+        # An archive of several splits is unpacked once.
         paths = (one.row.paths for one in rows if one.row.part == "images")
         unpacked = sum(dict(zip(paths, (each.unpacked for each in splits), strict=True)).values())
         copied = sum(copies.get(name, {}).values())
@@ -89,9 +89,9 @@ def needs_of(checked: Sequence[Checked], data_dir: Path, options: BuildOptions) 
 
 
 def _copies(by_target: Sequence[Sequence[Checked]]) -> dict[str, dict[Path, int]]:
-    """The files of which there are copies (`--stage`) while each dataset is built, and their bytes.
+    """The copies that exist while each dataset is built (`--stage`), and their bytes.
 
-    Besides its own, these are what one before it has copied and one after it needs.
+    Besides its own, these are copies that an earlier dataset made and a later one needs.
     """
     needed = [to_copy.copied_of([one.found for one in rows if one.found]) for rows in by_target]
     copies = {}
@@ -105,16 +105,17 @@ def _copies(by_target: Sequence[Sequence[Checked]]) -> dict[str, dict[Path, int]
 def _size_of(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError:  # What is wrong with it is said elsewhere.
+    except OSError:  # The inspection reports it.
         return 0
 
 
 def shortages(needs: Needs, *, chosen: bool) -> list[Problem]:
-    """The problems of too little room.
+    """The problems of too little space.
 
     Args:
-        needs: What is needed.
-        chosen: Whether the user said where datasets go, so that it is an error if they cannot.
+        needs: What a build needs.
+        chosen: Whether the user chose the directory for datasets, so that too little space is an
+            error.
     """
     severity = ERROR if chosen else WARNING
     places = [("--data-dir", needs.output), ("--scratch-dir", needs.scratch)]
@@ -197,7 +198,7 @@ def _split(one: Checked, rows: Sequence[Checked]) -> _Split:
 
 
 def _image_bytes(one: Checked, rows: Sequence[Checked]) -> int | None:
-    """Bytes of the images of a split, about."""
+    """Bytes of the images of a split, estimated."""
     row = one.row
     official = one.target.split(row.split)
     if row.size is not None:
@@ -228,7 +229,7 @@ def _is_packed(one: Checked) -> bool:
 
 
 def _shards(size: int, images: int) -> int:
-    """How many shards TFDS makes of a split."""
+    """The number of shards that TFDS makes of a split."""
     size += images * _OVERHEAD
     least, most = size // _MAX_SHARD, size // _MIN_SHARD
     if least <= 1024 <= most and images >= 1024:
@@ -245,13 +246,13 @@ def _place(path: Path, needed: int, files: int) -> Place:
         system = os.statvfs(there)
     except OSError:
         return Place(path, needed, None, files, None)
-    # Some file systems make inodes as they need them, and say 0.
+    # File systems that make inodes on demand report 0.
     free_files = system.f_favail if system.f_files else None
     return Place(path, needed, system.f_bavail * system.f_frsize, files, free_files)
 
 
 def _existing(path: Path) -> Path:
-    """The directory itself, or the nearest above it that is there."""
+    """The directory itself, or the nearest existing one above it."""
     path = path.absolute()
     return next(each for each in (path, *path.parents) if os.path.isdir(each))
 

@@ -28,7 +28,7 @@ from imagenet_builders.words import counted, size_text
 
 # Longer lines are hard to read.
 _MAX_WIDTH = 100
-# In a narrower column, a path is not one that anybody knows again.
+# A reader does not recognise a path in a narrower column.
 _MIN_SOURCE = 20
 
 _HEADINGS = ("split", "source", "kind", "expected", "found", "size", "official", "verdict")
@@ -40,12 +40,12 @@ _COLOURS = {BAD: _RED, MISSING: _YELLOW, ODD: _YELLOW, OK: _GREEN, LISTED: _GREE
 
 
 def uses_colour(stream: TextIO) -> bool:
-    """Whether to write in colours: to a terminal, and if nobody objects (https://no-color.org)."""
+    """Whether to write in colours: on a terminal, unless NO_COLOR is set (https://no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def width_of(stream: TextIO) -> int:
-    """How many columns to write: those of a terminal, up to 100; 100 to a file."""
+    """The columns of a terminal, up to 100; 100 for a file."""
     return min(_MAX_WIDTH, shutil.get_terminal_size().columns) if stream.isatty() else _MAX_WIDTH
 
 
@@ -55,17 +55,13 @@ def text(report: Report, *, colour: bool = False, width: int = _MAX_WIDTH) -> st
     Args:
         report: The report.
         colour: Whether to write in colours.
-        width: Columns to write.
-
-    Returns:
-        Lines of at most so many columns, except where a path alone is longer, and where they are
-        fewer than 70.
+        width: Columns of a line; from 70, only a path alone may be longer.
     """
     return "".join(f"{line}\n" for line in _Page(report, colour, width).lines())
 
 
 def _printable(words: str) -> str:
-    """The same without what a name of a file may hold, such as what moves a terminal's cursor."""
+    """Words without characters that act on a terminal, which names of files may have."""
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in words)
 
 
@@ -132,7 +128,7 @@ def _place_document(place: Place) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class _Page:
-    """A report on its way to lines."""
+    """Writes a report, line by line."""
 
     report: Report
     colour: bool
@@ -165,7 +161,7 @@ class _Page:
         cells = [_cells(row, places[row.name]) for row in rows]
         columns = list(zip(_HEADINGS, *cells, strict=True))
         widths = [max(map(len, column)) for column in columns]
-        # The source takes what the others leave; where that is too little, a line of its own.
+        # The source has the columns that the others leave, or its own line if these are too few.
         left = self.width - sum(widths) + widths[1] - len(_GAP) * len(widths)
         is_beneath = left < min(widths[1], _MIN_SOURCE)
         widths[1] = 0 if is_beneath else min(widths[1], left)
@@ -230,7 +226,7 @@ class _Page:
         return self._painted("Not everything can be built: see the errors.", _RED)
 
     def _wrapped(self, words: str, before: str = "") -> list[str]:
-        """Words in lines, the first with something before it, the others as far to the right."""
+        """Words in lines; `before` stands before the first, and the others are indented as far."""
         return textwrap.wrap(
             _printable(words),
             self.width,
@@ -245,7 +241,7 @@ class _Page:
 
 
 def _places(rows: Sequence[Row]) -> dict[str, Path | None]:
-    """For each dataset, the directory that all its sources are in."""
+    """Each dataset's directory, which all its sources are in."""
     parents: dict[str, list[Path]] = {}
     for row in rows:
         parents.setdefault(row.name, []).extend(path.parent for path in row.paths)
@@ -255,7 +251,7 @@ def _places(rows: Sequence[Row]) -> dict[str, Path | None]:
 
 
 def _below(place: Path | None, manual_dir: Path) -> str:
-    """Where a dataset is, if that is not `manual_dir` itself."""
+    """The directory of a dataset in words, if it is not `manual_dir` itself."""
     if place is None or place == manual_dir:
         return ""
     shown = place.relative_to(manual_dir) if place.is_relative_to(manual_dir) else place
@@ -302,7 +298,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _shortened(path: str, width: int) -> str:
-    """The ends of a path, which tell more than its middle."""
+    """A path without its middle, which tells least."""
     tail = (width - 1) * 2 // 3
     return f"{path[: width - 1 - tail]}~{path[-tail:]}"
 

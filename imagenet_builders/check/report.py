@@ -1,4 +1,4 @@
-"""What a check finds, as values: rows of a table, problems, and what a build needs."""
+"""The values of a report: rows of the table, problems, and the needs of a build."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ MISSING, BAD, ODD, SPARE, OK, LISTED, OFFICIAL = (
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A split, or its boxes, and something that provides it.
+    """A source of a split, or of its boxes.
 
     Attributes:
         dataset: Name of the dataset.
         config: Configuration, or None where there are none.
         split: Name of the split.
         part: `images` or `boxes`.
-        kind: How it is read, such as `tar`; empty where nothing is staged.
-        layout: Whose layout it is, in words.
-        paths: What is read.
-        preferred: Whether a build would take this one.
+        kind: Kind of the source, such as `tar`; empty where nothing is staged.
+        layout: The layout that it belongs to, in words.
+        paths: Its files or folders.
+        preferred: Whether a build would take this source.
         images_expected: Images of the official split; None where that is not known.
         images_found: Images there; None where they have not been counted.
-        size: Bytes of the files; None where that would take a look at too many.
+        size: Bytes of the files; None where there are too many files to ask.
         official_size: Bytes of the official files; None where that is not known.
         verdict: `official` (by its hash), `listed` (as the site's own list of hashes has it), `ok`,
             `odd`, `spare` (another is preferred), `bad` or `missing`.
-        note: What else is worth saying.
+        note: A remark, or empty.
         hashes: Path to algorithm to hash in hexadecimal, as far as known.
     """
 
@@ -75,9 +75,9 @@ class Place:
 
     Attributes:
         path: The directory; it may not exist yet.
-        needed: Bytes that are needed there, about.
+        needed: Bytes that the build needs there, estimated.
         free: Bytes free; None where the file system does not say.
-        files: Files that are needed there.
+        files: Files that the build makes there.
         free_files: Files that can still be made; None where the file system does not say.
     """
 
@@ -90,15 +90,15 @@ class Place:
 
 @dataclasses.dataclass(frozen=True)
 class Needs:
-    """What a build of everything asked for writes.
+    """The space that a build of everything asked for needs.
 
     Attributes:
-        output: Where the datasets go.
-        scratch: Where indexes and what must be unpacked go; the largest that is there at one time.
-        unknown: The datasets of which the size cannot be estimated, which are not counted.
+        output: The directory for datasets.
+        scratch: The directory for indexes and unpacked archives; the most that is there at one
+            time.
+        unknown: Datasets whose size cannot be estimated; they are not counted.
         same_device: Whether both are on one file system, and must fit together.
-        copies: Bytes of the copies in scratch (`--stage`), the most that are there at one time;
-            they are counted there. None where nothing is copied because nobody asked for it.
+        copies: The part of `scratch` that copies need (`--stage`); None without that option.
     """
 
     output: Place
@@ -117,8 +117,8 @@ class Report:
         asked_for: Datasets asked for, with `/config` where one was; empty for all that is found.
         rows: The table.
         problems: All problems, errors first.
-        needs: What a build needs, or None where nothing can be built.
-        speed: How fast the largest archive is read, if that was measured.
+        needs: The space that a build needs, or None where nothing can be built.
+        speed: The speed of reading the largest archive, if it was measured.
     """
 
     manual_dir: Path

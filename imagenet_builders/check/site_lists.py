@@ -1,4 +1,4 @@
-"""A site's own lists of hashes, `ILSVRC2012.md5`, `MD5SUMS` and the like, beside the archives."""
+"""Reads a site's own lists of hashes beside the archives: `ILSVRC2012.md5`, `MD5SUMS`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _LIST = re.compile(
     re.IGNORECASE,
 )
 _ALGORITHMS = {32: "md5", 64: "sha256"}
-# As md5sum and sha256sum write it (a backslash in front says that the name has some), as BSD's md5
-# and openssl do, and a hash alone.
+# The formats of md5sum and sha256sum (a backslash in front means that the name has some), of BSD's
+# md5 and of openssl, and a hash alone.
 _COREUTILS = re.compile(r"(\\?)([0-9a-fA-F]{32}|[0-9a-fA-F]{64})[ \t]+\*?(.+)")
 _BSD = re.compile(r"(?:MD5|SHA2?-?256) ?\((.+)\) ?= ?([0-9a-fA-F]+)", re.IGNORECASE)
 _ALONE = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{64}")
@@ -33,7 +33,7 @@ class Listed:
         source: The list.
         line: Number of the line, from 1.
         algorithm: `md5` or `sha256`.
-        digest: The hash, in small hexadecimal digits.
+        digest: The hash, in lower-case hexadecimal digits.
     """
 
     source: Path
@@ -45,10 +45,10 @@ class Listed:
 def listed_hashes(
     directories: Iterable[Path], files: Iterable[Path]
 ) -> tuple[dict[Path, tuple[Listed, ...]], list[str]]:
-    """What the lists in some directories say of some files.
+    """Finds files in the lists of some directories.
 
     Args:
-        directories: Where to look for lists.
+        directories: Directories that may have lists.
         files: The files.
 
     Returns:
@@ -78,13 +78,13 @@ def _lists(directories: Iterable[Path]) -> list[Path]:
             with os.scandir(directory) as entries:
                 names = [entry.name for entry in entries if _LIST.fullmatch(entry.name)]
         except OSError:
-            continue  # It is said elsewhere.
+            continue  # The survey reports it.
         lists |= {path: None for name in sorted(names) if os.path.isfile(path := directory / name)}
     return list(lists)[:_MAX_LISTS]
 
 
 def _parse(source: Path) -> list[tuple[str, Listed]]:
-    """The lines of a list: name of the file, and the hash."""
+    """The lines of a list: name of a file, and its hash."""
     with open(source, "rb") as stream:
         data = stream.read(_MAX_BYTES + 1)
     if len(data) > _MAX_BYTES or b"\0" in data:
@@ -114,7 +114,7 @@ def _lines(source: Path, lines: list[str]) -> Iterator[tuple[str, Listed]]:
 
 
 def _meant(directory: Path, name: str, wanted: dict[Path, Path]) -> Path | None:
-    """The file that a list in `directory` means by a name, which may be of another place."""
+    """The file that a list in `directory` means by a name, even if the list came from elsewhere."""
     path = Path(os.path.normpath(directory / name))
     base = os.path.basename(name)
     for candidate in (path, directory / base):

@@ -1,11 +1,11 @@
-"""Measures how fast a staged archive is read, at random and in order, and whether to copy it first.
+"""Measures the speed of reading an archive at random and in order, to advise on `--stage`.
 
-A build reads each image once, and those of a shard lie all over the archive. Local disks and most
-parallel file systems do that as fast as they read in order; some do not, and then copying in order
-to a local disk first (`--stage`) is faster. A few seconds of real reads tell which it is.
+A build reads each image once, and the images of a shard lie all over the archive. Local disks and
+most parallel file systems read at random as fast as in order. On others, copying the archive in
+order to a local disk first (`--stage`) is faster. A few seconds of real reads show which it is.
 
-Reads are random first, bypassing this machine's memory where the file system lets them, and in
-order from another part of the archive. What a server keeps in its memory is not known here.
+The random reads come first and bypass this machine's memory where the file system allows that. The
+reads in order are from another part of the archive. What a server has in memory remains unknown.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ _SECONDS = 1.3
 _MAX_BYTES = 1 << 30
 _MIN_ARCHIVE_BYTES = 256 << 20
 
-# Copying reads and writes all once more, so reading at random must be much slower to pay for it.
+# A copy reads and writes everything once more; it pays only if random reads are much slower.
 _PAYS_BELOW = 1 / 3
 
 
 @dataclasses.dataclass(frozen=True)
 class Speed:
-    """How fast an archive is read.
+    """The speed of reading an archive.
 
     Attributes:
-        path: The archive; None where there is none that is large enough to tell.
-        at_random: Bytes a second, of reads of an image's size by several threads.
-        in_order: Bytes a second, of big reads one after the other.
-        archives: Bytes of all archives that a build of a dataset would read, of the largest one.
-        free: Bytes free where they would be copied to, or None.
-        apart: Whether that is another file system.
-        bypassed: Whether random reads bypassed this machine's memory; if not, what was in it had
-            been dropped as far as the system lets.
+        path: The archive; None if no archive is large enough to tell.
+        at_random: Bytes per second of reads of an image's size, by several threads.
+        in_order: Bytes per second of large reads in turn.
+        archives: Bytes of the archives that a build reads, of the dataset that has most.
+        free: Bytes free in the scratch directory, or None.
+        apart: Whether the scratch directory is on another file system.
+        bypassed: Whether random reads bypassed this machine's memory; if not, the file was dropped
+            from memory first, as far as the system allows.
     """
 
     path: Path | None
@@ -61,7 +61,7 @@ class Speed:
 
     @property
     def is_slow(self) -> bool:
-        """Whether reading at random is so slow that copying first is worth its time."""
+        """Whether random reads are so slow that a copy pays."""
         return self.at_random < _PAYS_BELOW * self.in_order
 
     @property
@@ -76,7 +76,7 @@ class Speed:
 
     @property
     def advice(self) -> str:
-        """What to do, in a sentence."""
+        """The advice, in a sentence."""
         if self.path is None:
             return (
                 f"no archive of {size_text(_MIN_ARCHIVE_BYTES)} or more is staged, so there is "
@@ -103,7 +103,7 @@ class Speed:
         )
 
     def lines(self) -> Iterator[str]:
-        """What was measured, for people."""
+        """The measurement as text."""
         if self.path is not None:
             cold = "" if self.bypassed else " (some of it perhaps from memory)"
             yield f"Reading {self.path}:"
@@ -111,7 +111,7 @@ class Speed:
             yield f"  in order   {self.in_order / 1e6:10,.0f} MB/s"
 
     def document(self) -> dict[str, object]:
-        """What was measured, for scripts."""
+        """The measurement as a JSON object."""
         return {
             "path": None if self.path is None else str(self.path),
             "random_bytes_per_second": round(self.at_random),
@@ -125,14 +125,14 @@ class Speed:
 
 
 def measure(datasets: Sequence[Sequence[Path]], scratch: Path) -> Speed:
-    """Measures the largest of the files, in less than three seconds unless a read hangs.
+    """Measures the largest archive, in less than three seconds unless a read hangs.
 
     Args:
         datasets: For each dataset, the archives that a build of it would read.
         scratch: The scratch directory of a build; it may not exist.
 
     Returns:
-        What was measured; nothing is written anywhere.
+        The measurement; it writes nothing.
 
     Raises:
         SourceError: The archive cannot be read.
@@ -165,9 +165,9 @@ def measure(datasets: Sequence[Sequence[Path]], scratch: Path) -> Speed:
 
 
 def _read_at_random(path: Path, begin: int, end: int) -> tuple[float, bool]:
-    """Bytes a second of random reads in a part of a file, and whether they bypassed memory."""
+    """Bytes per second of random reads in a part of a file, and whether they bypassed memory."""
     with _opened(path) as (fd, bypasses):
-        # Each offset once: what was read a moment ago is in somebody's memory.
+        # Each offset once: some cache has the bytes that were read a moment ago.
         pages = range(-(-begin // _IMAGE_BYTES), end // _IMAGE_BYTES)
         wanted = random.sample(pages, min(len(pages), _MAX_BYTES // _IMAGE_BYTES))
         offsets = iter([page * _IMAGE_BYTES for page in wanted])
@@ -177,7 +177,7 @@ def _read_at_random(path: Path, begin: int, end: int) -> tuple[float, bool]:
         lock = threading.Lock()
 
         def work(number: int) -> None:
-            # Aligned to a page, as reads that bypass memory must be.
+            # Reads that bypass memory must be aligned to a page.
             with contextlib.closing(mmap.mmap(-1, _IMAGE_BYTES)) as buffer:
                 while time.monotonic() < deadline and not errors:
                     with lock:
@@ -203,7 +203,7 @@ def _read_at_random(path: Path, begin: int, end: int) -> tuple[float, bool]:
 
 
 def _read_in_order(path: Path, end: int) -> float:
-    """Bytes a second of reading in order from somewhere before `end`, as `--stage` copies."""
+    """Bytes per second of reading in order up to `end`, as `--stage` copies."""
     begin = random.randrange(max(1, end - _MAX_BYTES)) // _PAGE * _PAGE
     end = min(end, begin + _MAX_BYTES)
     buffer = bytearray(_IN_ORDER_BYTES)

@@ -1,4 +1,4 @@
-"""What is to be checked: datasets and their configurations, and what is staged of each."""
+"""The targets of a check, datasets in their configurations, and the survey of each."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from imagenet_builders.sources.inspection import Problem
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """A dataset, or one of its configurations, to be checked.
+    """A dataset to check, in one of its configurations.
 
     Attributes:
         dataset: The dataset.
         config: Its configuration.
-        manual_dir: Where it is looked for.
-        required: Whether it was asked for by name, so that it is an error if it is not there.
+        manual_dir: The directory to survey.
+        required: Whether the user named it, so that it is an error if it is missing.
         one_of: Whether any other configuration of the dataset would do as well.
     """
 
@@ -38,25 +38,25 @@ class Target:
         return full_name(self.dataset.name, self.config.name)
 
     def split(self, name: str) -> Split:
-        """What is known of a split; nothing where it is no official one."""
+        """The official facts about a split; an unofficial one has none."""
         return self.config.split(name) or Split(name, None, None, "")
 
     def problem(
         self, severity: str, expected: str, found: str, cause: str = "", action: str = ""
     ) -> Problem:
-        """A problem of the target where it is looked for."""
+        """A problem of the target in its directory."""
         path = str(self.manual_dir)
         return Problem(severity, path, expected, found, cause, action, (self.name,))
 
 
 @dataclasses.dataclass(frozen=True)
 class Surveyed:
-    """What is staged of a target.
+    """A target and its survey.
 
     Attributes:
         target: The target.
-        survey: What there is; nothing found where the survey failed.
-        error: Why the survey failed, or None.
+        survey: The survey; it has found nothing if it failed.
+        error: The reason why it failed, or None.
     """
 
     target: Target
@@ -65,7 +65,7 @@ class Surveyed:
 
     @property
     def buildable(self) -> dict[str, tuple[Found, ...]]:
-        """Split to what provides it, where all that it needs is there."""
+        """Split to its sources, for the splits that can be built."""
         return {
             split: found
             for split, found in self.survey.found.items()
@@ -76,12 +76,12 @@ class Surveyed:
 def all_targets(
     manual_dir: Path, asked: Sequence[tuple[str, str | None]], *, add_name: bool
 ) -> list[Target]:
-    """What is to be checked.
+    """The targets of a check.
 
     Args:
-        manual_dir: Where to look.
-        asked: Datasets asked for, each with a configuration or None for any; `all` stands for those
-            not named besides, which need not be there, and so does nothing.
+        manual_dir: The directory with the archives.
+        asked: Datasets asked for, each with a configuration or None for any. `all` adds the others,
+            which need not be there; so does an empty list.
         add_name: Look for each dataset in the directory of its name below `manual_dir`.
     """
     named = [each for each in asked if each[0] != "all"]
@@ -96,7 +96,7 @@ def all_targets(
 
     for name, config in named:
         for target in targets_of(name, config, required=True):
-            # By its configuration is more than by its name alone.
+            # A configuration that was named is required itself.
             if (name, target.config.name) not in targets or not target.one_of:
                 targets[name, target.config.name] = target
     for name in datasets.names() if len(named) < len(asked) or not asked else ():
@@ -108,11 +108,11 @@ def all_targets(
 def survey(
     target: Target, manual_dir: Path | None = None, *, source: str | None = None
 ) -> Surveyed:
-    """Looks at what is staged of a target.
+    """Surveys what is staged of a target.
 
     Args:
         target: The target.
-        manual_dir: Where to look instead.
+        manual_dir: Another directory to survey than the target's own.
         source: The kind of source that a build would be asked to take, or None for the preferred.
     """
     nothing = Survey(target.name, {})
@@ -126,7 +126,7 @@ def survey(
 
 
 def _of_kind(staged: Survey, source: str) -> Survey:
-    """The same, with what is of a kind before all else, and without the splits that have none."""
+    """A survey with the sources of one kind first, and without splits that have none of it."""
     found: dict[str, tuple[Found, ...]] = {}
     missing = dict(staged.missing)
     for split, sources in staged.found.items():

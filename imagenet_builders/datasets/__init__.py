@@ -1,7 +1,7 @@
-"""The datasets: one folder each, in TensorFlow Datasets' dataset-as-folder form, found by its name.
+"""The datasets: one folder for each, in TensorFlow Datasets' dataset-as-folder form.
 
-A folder with a module `dataset`, whose `DATASET` is the dataset's value (`description.Dataset`), is
-all that the package needs to know a dataset. One from elsewhere is made known by `register`.
+The package finds a dataset by its folder, which has a module `dataset` with the dataset's value,
+`DATASET` (a `description.Dataset`). `register` adds a dataset from another package.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def _own_names() -> frozenset[str]:
 
 
 def names() -> list[str]:
-    """The names of all datasets, sorted; this imports none of them."""
+    """The names of all datasets, sorted; it imports none of them."""
     return sorted(_own_names() | _registered.keys())
 
 
@@ -43,7 +43,7 @@ def get(name: str) -> Dataset:
 
 
 def find(name: str) -> Dataset | None:
-    """The value of a dataset, or None where there is none of that name."""
+    """The value of a dataset, or None if no dataset has the name."""
     return get(name) if name in names() else None
 
 
@@ -53,12 +53,12 @@ def every() -> list[Dataset]:
 
 
 def made_of(archive: str) -> tuple[str, ...]:
-    """The names of the datasets that are made of an official archive."""
+    """The names of the datasets that use an official archive."""
     return tuple(dataset.name for dataset in every() if archive in dataset.archives)
 
 
 def register(dataset: Dataset) -> None:
-    """Makes a dataset from outside this package known to all commands and to `tfds.builder`.
+    """Adds a dataset from another package, for all commands and for `tfds.builder`.
 
     Args:
         dataset: Its value.

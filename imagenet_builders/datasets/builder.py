@@ -1,4 +1,4 @@
-"""The base class of the builders: a planned builder that takes its dataset's value at its word."""
+"""The base class of the datasets' builders: a planned builder that has its dataset's value."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from imagenet_builders.plan.recipe import SplitRecipe
 
 
 class DatasetBuilder(PlannedBuilder, skip_registration=True):  # type: ignore[call-arg]  # As its base.
-    """The builder of a dataset that is described by a value."""
+    """A builder that surveys and indexes with the functions of its dataset's value."""
 
     dataset: ClassVar[Dataset]
 

@@ -1,9 +1,9 @@
-"""What this package knows of a dataset, as one value: all that its commands need besides a builder.
+"""The value that describes a dataset to all commands.
 
-A dataset's folder has a module `dataset` with its value, `DATASET`. `check`, `verify`, `show`, the
-copies of `--stage`, `--help` and TensorFlow Datasets' registry work from these values alone, so
-that no dataset is named outside its folder. Values are made when the command line starts: a
-function of a value imports what it needs when it is called.
+A dataset's folder has a module `dataset` with its value, `DATASET`. `build`, `check`, `verify`,
+`show`, `--stage`, `--help` and TensorFlow Datasets' registry use these values only, so no dataset
+is named outside its folder. `check` makes all values when it starts. So a function of a value
+imports NumPy, Arrow or TensorFlow Datasets only when it is called.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ for a key that is not one of the split."""
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """A split of the official data.
+    """A split of a dataset as it was published.
 
     Attributes:
         name: Its name.
-        images: Number of images, or None where that is not known.
-        image_bytes: About how many bytes the images have together, unpacked where they are pixels;
-            for estimates of space. None where that is not known.
-        source: Where these figures are from.
-        archives: Names of the official archives of its images, among them alternatives.
+        images: Number of images; None if it is unknown.
+        image_bytes: Bytes of all images, estimated, unpacked where they are pixels; None if that is
+            unknown.
+        source: The source of these figures.
+        archives: Names of the official archives of its images, with alternatives.
         box_archives: Names of the official archives of its boxes.
         per_class: Images of each class: one number for all, or a function that gives them in the
-            order of the labels; None where that is not known.
-        folders: Names of the folders that have its images where one source has several splits;
-            empty where all images of a source are its.
-        files: Names of the files that every source has, where images are not files of their own.
+            order of the labels; None if they are unknown.
+        folders: Names of the folders that have its images, in a source of several splits; empty if
+            all images of a source belong to it.
+        files: Names of the files that a source must have, if images are not files of their own.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Split:
     files: tuple[str, ...] = ()
 
     def counts(self, classes: int) -> tuple[int, ...] | None:
-        """Official number of images of each class, or None where that is not known.
+        """The official number of images of each class, or None if it is unknown.
 
         Args:
             classes: Number of classes.
@@ -68,16 +68,17 @@ class Split:
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """A configuration of a dataset; a dataset without configurations has one without a name.
+    """A configuration of a dataset. A dataset without configurations has one without a name.
 
     Attributes:
         name: Its name, or None.
         splits: Its official splits.
         classes: Gives the wnids in the order of their labels.
-        description: What it is, in a sentence.
-        written_bytes: Bytes of an image as a build encodes it; None where it is stored as staged.
-        unpacked_bytes: Bytes of an image in scratch space, where a build unpacks what is staged;
-            an archive that a build unpacks as a whole is counted by its size instead.
+        description: Its description, a sentence.
+        written_bytes: Bytes of an image that a build encodes anew; None if it stores the image as
+            it is staged.
+        unpacked_bytes: Bytes of an image that a build unpacks to scratch space. Archives that a
+            build unpacks as a whole are counted by their size instead.
     """
 
     name: str | None
@@ -96,25 +97,25 @@ class Config:
 class Dataset:
     """A dataset.
 
-    Every function is one of a module, so that a value can be sent to another process.
+    Every function belongs to a module, so a value can be sent to worker processes.
 
     Attributes:
-        name: Its name in TensorFlow Datasets; that of its folder.
-        summary: What it is, in one line.
+        name: Its name in TensorFlow Datasets and the name of its folder.
+        summary: Its description, one line.
         configs: Its configurations, in their order; at least one.
-        builder: Gives the builder class; this imports TensorFlow Datasets.
-        find: Looks below `manual_dir` for what is staged of a configuration; see `survey`.
-        recipes: Finds and indexes what is staged below `manual_dir` of a configuration, as a build
-            does; only the splits named, if there are such. Raises StagingError where nothing is
-            staged, and SourceError where what is staged is damaged.
+        builder: Imports TensorFlow Datasets and gives the builder class.
+        find: Surveys what is staged below a `manual_dir` for a configuration; see `survey`.
+        recipes: Indexes what is staged below a `manual_dir` for a configuration, for a build and
+            for `check --deep`. The last argument names the splits to index, or is None for all.
+            Raises StagingError if nothing is staged, and SourceError if a source is damaged.
+        label_of: Gives the rule that gets labels from keys, for a split and the labels of classes.
         key: The feature that is the key of an example.
-        label_of: Gives the rule of labels, from the split and the labels of the classes.
-        fixed_classes: Whether a list of other classes is an error.
+        fixed_classes: Whether another list of classes is an error.
         needs_boxes: Whether a split cannot be built without boxes.
-        flat_boxes: Whether boxes may be without area, and those of test images are zeros.
-        splits_apart: Whether a split can be indexed where another one is damaged.
-        marker: A file by which a directory is known to be this dataset's, so that no other dataset
-            takes its folders for its own; or None.
+        flat_boxes: Whether boxes may have no area; the boxes of test images are zeros then.
+        splits_apart: Whether a split can be indexed although another one is damaged.
+        marker: Name of a file that tells that a directory belongs to this dataset, so that no other
+            dataset takes its folders; or None.
     """
 
     name: str
@@ -133,12 +134,12 @@ class Dataset:
 
     @property
     def config_names(self) -> list[str]:
-        """Names of the configurations; none for a dataset without."""
+        """Names of the configurations; empty for a dataset without any."""
         return [config.name for config in self.configs if config.name is not None]
 
     @property
     def archives(self) -> frozenset[str]:
-        """Names of the official archives that it is made of."""
+        """Names of the official archives that it uses."""
         splits = (split for config in self.configs for split in config.splits)
         return frozenset(name for one in splits for name in (*one.archives, *one.box_archives))
 
@@ -147,14 +148,14 @@ class Dataset:
         return next((config for config in self.configs if config.name == name), None)
 
     def survey(self, manual_dir: Path, config: str | None = None) -> Survey:
-        """All that is staged of the dataset, or of a configuration, by its name alone.
+        """Surveys what is staged for a configuration, from names and listings alone.
 
         Args:
-            manual_dir: Where to look.
-            config: The configuration; None for the first, or for a dataset without.
+            manual_dir: The directory with the archives.
+            config: Name of the configuration; None for the first one.
 
         Returns:
-            What is there, and what was looked for in vain; it needs no TensorFlow.
+            The sources of each split, and what was not found.
 
         Raises:
             StagingError: `manual_dir` is not a directory.

@@ -1,8 +1,8 @@
-"""The one place for class spaces: which classes exist, in what order, and how the orders relate.
+"""Label spaces: the classes, their order in each numbering, and the maps between numberings.
 
-The archives, the packagings and TFDS number the same classes in different ways, and nothing in a
-number tells which way it was. Here every numbering is a named *space*, and a wnid (WordNet's own
-name for a class, such as `n01440764`) is what they have in common:
+The archives, the packagings and TFDS number the same classes in different ways, and a number does
+not tell which way it was. Here every numbering is a named *space*. The spaces have wnids in common,
+WordNet's names for classes, such as `n01440764`:
 
 >>> from imagenet_builders import labels
 >>> labels.SPACES  # doctest: +NORMALIZE_WHITESPACE
@@ -17,7 +17,7 @@ name for a class, such as `n01440764`) is what they have in common:
 'small grey fox of southwestern United States; may be a subspecies of Vulpes velox'
 
 Ids of one space become ids of another, whole arrays at once. A space may count from one, like the
-devkit; -1 is "unlabelled" in all of them, and also what a class becomes that the target lacks:
+devkit. In all spaces -1 means "unlabelled"; a class that the target lacks becomes -1, too:
 
 >>> labels.convert([1, 2, -1], "devkit", "imagenet2012")
 array([278, 212,  -1])
@@ -29,8 +29,8 @@ Traceback (most recent call last):
 imagenet_builders.errors.LabelError: label 0 is not in the label space 'devkit', whose ids \
 are 1 to 1000 (-1 is an example without a label)
 
-Importing this imports neither TensorFlow nor TFDS, and NumPy only for the functions that give
-arrays; data are read on first use. `README.md` beside this file says where the data are from.
+This module imports neither TensorFlow nor TFDS, and NumPy only in functions that give arrays. Data
+are read on first use. `README.md` beside this file names the sources of the data.
 """
 
 from imagenet_builders.errors import LabelError

@@ -1,9 +1,9 @@
-"""Makes again the data files that come from public Python packages; see README.md beside it.
+"""Generates the data files that come from public Python packages; see README.md beside it.
 
     pip download --no-deps timm==1.0.31 tensorflow-datasets==4.9.10
     python -m imagenet_builders.labels._generate timm-*.whl tensorflow_datasets-*.whl
 
-The other files are lists kept by hand, with their sources in README.md.
+The other files are lists made by hand; README.md has their sources.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Official facts about the images of ILSVRC2012: validation labels and counts a class."""
+"""Official facts about the images of ILSVRC2012: validation labels, and counts by class."""
 
 from __future__ import annotations
 

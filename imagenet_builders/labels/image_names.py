@@ -1,7 +1,7 @@
-"""What the name of an image of ILSVRC2012 says of it: its key and its label, wherever it lies.
+"""The rule that gets key and label from the name of an image of ILSVRC2012.
 
-A train image's class is in its name, a validation image's follows from the number in its name. A
-class folder that an image lies in must agree with that, and decides nothing.
+A train image's name has its class; the number in a validation image's name gives its class. A class
+folder must agree with the name, and decides nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TEST_IMAGES = 100_000
 _TRAIN = re.compile(r"(n[0-9]{8})_[0-9]+\.JPEG")
 _NUMBERED = re.compile(r"ILSVRC2012_(val|test)_([0-9]{8})\.JPEG")
 
-# Copies in folders spell the ending in all ways; one image of train is a PNG, and some name it so.
+# Copies in folders spell the ending in many ways. One train image is a PNG; some copies name it so.
 _ENDING = re.compile(r"\.(?:jpe?g|png)", re.IGNORECASE)
 
 FILE_PATTERN = r"(?i:\.(?:jpe?g|png))"
@@ -44,7 +44,7 @@ class Annotated(NamedTuple):
 
 
 class Naming:
-    """What the names of the images of one part say.
+    """The rule for the images of one part.
 
     Args:
         part: `train`, `validation`, `test`, or `train_t3`, that of Task 3 (dogs).
@@ -68,12 +68,12 @@ class Naming:
 
     @property
     def official_images(self) -> int:
-        """How many images the official archive of ILSVRC2012's part has."""
+        """Number of images in the official archive of the part."""
         return sum(labels.train_counts().values()) if self.count is None else self.count
 
     @property
     def expected(self) -> str:
-        """What belongs here, for messages."""
+        """The names that belong here, for messages."""
         name = "n01440764_1.JPEG" if self.is_train else f"ILSVRC2012_{self._word}_00000001.JPEG"
         return f"images such as {name}"
 
@@ -81,7 +81,7 @@ class Naming:
         """Key and label of an image by its official name.
 
         Raises:
-            ValueError: There is no such image; it says why.
+            ValueError: There is no such image; the message has the reason.
         """
         if self.is_train:
             match = _TRAIN.fullmatch(name)
@@ -98,17 +98,18 @@ class Naming:
         return name, self._by_number[number - 1] if self._by_number else NO_LABEL
 
     def row_of_file(self, name: str, folder: str | None) -> tuple[str, int]:
-        """Key and label of an image that is a file of its own, under whatever ending.
+        """Key and label of an image file with any ending.
 
         Args:
             name: The file's name.
-            folder: The class folder that it lies in, or None where it lies in none.
+            folder: The class folder that has it, or None.
 
         Returns:
             The key, which is the official name, and the label.
 
         Raises:
-            ValueError: There is no such image, or it is not of that class; it says why.
+            ValueError: There is no such image, or it is not of that class; the message has the
+                reason.
         """
         key, label = self.row_of(official_name(name))
         if folder is not None and self.part != "test" and self.label_of(folder) != label:
@@ -144,7 +145,7 @@ class Naming:
         return pattern.fullmatch(official_name(name)) is not None
 
     def label_of(self, wnid: str) -> int:
-        """The label of a class; ValueError says that it is none."""
+        """The label of a class; raises ValueError if it is none of the dataset."""
         label = self.ids.get(wnid)
         if label is None:
             raise ValueError(f"{wnid} is not one of the {len(self.ids):,} classes of this dataset")
@@ -152,7 +153,7 @@ class Naming:
 
 
 def official_name(name: str) -> str:
-    """The official name of an image that a site may have spelled otherwise: it ends in `.JPEG`."""
+    """The official name of an image that a site may spell differently; it ends in `.JPEG`."""
     if name.endswith(".JPEG"):
         return name
     stem, dot, ending = name.rpartition(".")

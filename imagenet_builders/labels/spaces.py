@@ -1,7 +1,7 @@
 """Label spaces: ordered lists of wnids, and the maps between their ids.
 
-Lists are the plain files beside this module, one wnid a line. Every dataset of this package labels
-its examples by sorted wnids; the other orders are here because sources use them.
+The lists are text files beside this module, with one wnid per line. Every dataset of this package
+labels its examples by sorted wnids; sources use the other orders.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Space:
         name: The name in `SPACES`.
         wnids: The classes in the order of their ids, each once.
         first_id: Id of the first class, 0 or 1.
-        description: What the space is, in a sentence.
-        source: Where the classes and their order are from.
+        description: A sentence on the space.
+        source: The source of the classes and their order.
     """
 
     name: str

@@ -1,6 +1,6 @@
-"""What a wnid means: WordNet's words and gloss.
+"""The meaning of a wnid: WordNet's words and gloss.
 
-A label's name is a wnid because words are not unique: two classes of the 1,000 are "crane".
+Labels are named by wnids because words are not unique: two classes of the 1,000 are "crane".
 """
 
 from __future__ import annotations
@@ -49,6 +49,6 @@ def _entry(wnid: str) -> tuple[str, str]:
 
 @functools.cache
 def _entries() -> dict[str, str]:
-    # Words and gloss stay one string until they are asked for: less to do before the first look-up.
+    # Words and gloss stay one string until a caller asks for them, so the first look-up is fast.
     text = gzip.decompress((HERE / "words_and_glosses.tsv.gz").read_bytes()).decode("ascii")
     return {line[:9]: line[10:] for line in text.splitlines()}

@@ -1,4 +1,4 @@
-"""What is known of the official archives: names, bytes, hashes, numbers of images.
+"""Facts about the official archives: names, bytes, hashes, numbers of images.
 
 The facts are in `checksums/archives.json` at the top of the project (in the installed package:
 `imagenet_builders/checksums/archives.json`), each with its source.
@@ -22,7 +22,7 @@ _POWERS = {"K": 1, "M": 2, "G": 3, "T": 4}
 
 @dataclasses.dataclass(frozen=True)
 class OfficialArchive:
-    """An official archive; None where a figure is not known.
+    """An official archive; a figure is None if it is unknown.
 
     Attributes:
         name: File name.
@@ -30,12 +30,12 @@ class OfficialArchive:
         md5: MD5, hexadecimal.
         sha256: SHA-256, hexadecimal.
         images: Number of images inside.
-        more_md5: Other MD5s that are as good (of another release under the same name, ...).
+        more_md5: Other valid MD5s (such as of another release under the same name).
         more_sha256: The same for SHA-256.
-        size_text: The size as the download page words it, such as `13GB`.
+        size_text: The size in the words of the download page, such as `13GB`.
         members: Number of members.
         member_md5: Name of a member to its MD5.
-        note: What else is worth knowing, a sentence or two.
+        note: A remark of a sentence or two.
     """
 
     name: str
@@ -52,7 +52,7 @@ class OfficialArchive:
 
     @property
     def hashes(self) -> dict[str, frozenset[str]]:
-        """Name of an algorithm (`md5`, `sha256`) to all good hashes; without those not known."""
+        """Algorithm (`md5`, `sha256`) to all valid hashes, as far as known."""
         known = {
             "md5": frozenset(filter(None, (self.md5, *self.more_md5))),
             "sha256": frozenset(filter(None, (self.sha256, *self.more_sha256))),
@@ -60,13 +60,13 @@ class OfficialArchive:
         return {algorithm: values for algorithm, values in known.items() if values}
 
     def has_size(self, size: int) -> bool | None:
-        """Whether a number of bytes is the official one; None where that cannot be said."""
+        """Whether a number of bytes is the official one; None if that is unknown."""
         if self.size is not None:
             return size == self.size
         match = _ABOUT.match(self.size_text or "")
         if match is None:
             return None
-        # Rounded or cut off, and in powers of 1,000 or of 1,024; nobody knows.
+        # The page may round or truncate, in powers of 1,000 or of 1,024.
         number, unit = float(match[1] + (match[2] or "")), 10.0 ** -max(0, len(match[2] or "") - 1)
         power = _POWERS[match[3]]
         return bool((number - unit / 2) * 1000**power <= size < (number + unit) * 1024**power)
@@ -79,7 +79,7 @@ def official_archives() -> dict[str, OfficialArchive]:
 
 
 def official_archive(name: str) -> OfficialArchive | None:
-    """The official archive of a file name, in whatever case it is written, or None."""
+    """The official archive of a file name in any case, or None."""
     known = official_archives()
     if name in known:
         return known[name]

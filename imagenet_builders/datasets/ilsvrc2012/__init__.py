@@ -1,1 +1,1 @@
-"""DOCSTRING of datasets/ilsvrc2012."""
+"""Facts and functions that the datasets made of ILSVRC2012 share."""

@@ -1,4 +1,4 @@
-"""Boxes of ILSVRC2012: what provides them is indexed, and they are brought to their images."""
+"""Indexes the boxes of ILSVRC2012, and joins them to their images."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from imagenet_builders.sources.rows import SourceFile
 
 
 def boxed(images: Found, index: Index, boxes: Found, annotations: Index) -> SplitRecipe:
-    """The recipe of images with boxes; warns where annotations have no image.
+    """The recipe of images with boxes; warns of annotations without an image.
 
     Args:
-        images: What provides the images.
+        images: The source of the images.
         index: The rows of the images.
-        boxes: What provides the boxes.
+        boxes: The source of the boxes.
         annotations: The rows of the boxes, as `index_boxes` gives them.
 
     Returns:
         The recipe.
 
     Raises:
-        SourceError: Not one annotation has its image.
+        SourceError: No annotation has its image.
     """
     indexed, counts = objects.with_objects(index, annotations.table)
     astray = counts["annotations_without_image"]
@@ -74,12 +74,12 @@ def recipe(
 
 
 def index_boxes(what: Sequence[str], found: Found, naming: Naming, context: BuildContext) -> Index:
-    """The annotations that something provides.
+    """Indexes the annotations of a source.
 
     Args:
         what: Dataset and split, for the cache.
-        found: What provides them.
-        naming: What the names of the annotations say of images.
+        found: The source.
+        naming: The rule that gets an image from the name of its annotation.
         context: What to index with.
 
     Returns:
@@ -91,7 +91,7 @@ def index_boxes(what: Sequence[str], found: Found, naming: Naming, context: Buil
     root = found.paths[0]
     kind = kinds.kind(found.kind)
     if kind.boxes_of_images is not None:
-        # Also where images come from elsewhere: a record names its image.
+        # A record names its image, so these boxes serve images from another source, too.
         records = ilsvrc2012_images.index_split(found, context)
         return Index(kind.boxes_of_images(records.table), records.files)
     if kind.boxes is None:

@@ -1,4 +1,4 @@
-"""Examples of rows: read an image, look at it, hand it on with its label and, if any, its boxes."""
+"""Makes examples of rows: reads and inspects an image, and adds its label and boxes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-# The sizes of so many examples are reckoned at a time: of 13 million, the steps in between would be
+# Examples whose sizes are computed at a time. For 13 million at once, intermediate arrays would be
 # a gigabyte, and most of the time would go to getting it from the system.
 _ROWS_AT_A_TIME = 1 << 17
 
@@ -75,11 +75,11 @@ def make_boxed_examples(
 def example_sizes(
     index: Index, more: Callable[[pa.Table], Mapping[str, np.ndarray]] = lambda rows: {}
 ) -> np.ndarray:
-    """Bytes of each serialized example, taking every image to be stored as it is.
+    """Bytes of each serialized example if every image is stored as it is.
 
     Args:
         index: The rows.
-        more: Gives the sizes of the values of further features, from a part of the rows.
+        more: Gives the sizes of the values of further features of some rows.
 
     Returns:
         Numbers of shape (rows,).

@@ -1,4 +1,4 @@
-"""The rows of the images of a part of ILSVRC2012, whatever they are staged as.
+"""Indexes the images of a part of ILSVRC2012 from a source of any kind.
 
 Labels come from the class in a train image's name and from the number in a validation image's name,
 never from the order of anything: the official validation archive is not sorted, and one directory
@@ -27,17 +27,17 @@ def index_found(
     naming: Naming,
     context: BuildContext,
 ) -> Index:
-    """The rows of what provides the images of a split.
+    """Indexes a source of the images of a split.
 
     Args:
-        what: Names what is indexed, for the cache: dataset, split, and what else decides the rows.
-        found: What provides them.
-        naming: What the names of the images say.
+        what: Names for the cache: dataset, split, and what else decides the rows.
+        found: The source.
+        naming: The rule that gets key and label from an image's name.
         context: What to index with.
 
     Returns:
         The rows in the order of the source; keys are the images' official file names. The same
-        images have the same keys and labels, whatever they are staged as.
+        images have the same keys and labels in every kind of source.
 
     Raises:
         SourceError: It is damaged, is not what its name says, or cannot be read.
@@ -66,7 +66,7 @@ def index_found(
 
 
 def _check_complete(found: Found, naming: Naming, index: Index, *, strict: bool) -> None:
-    """Compares the numbers of images with the official ones: it may be a copy, or packed anew.
+    """Compares the numbers of images with the official ones, in sources of any size.
 
     Raises:
         SourceError: They differ, and `strict` is set.
@@ -99,5 +99,5 @@ def _check_complete(found: Found, naming: Naming, index: Index, *, strict: bool)
 
 
 def index_split(found: Found, context: BuildContext) -> Index:
-    """The rows of a split of ILSVRC2012, whichever dataset it is for; see `index_found`."""
+    """Indexes a split of ILSVRC2012 for any dataset, with one cache; see `index_found`."""
     return index_found(["ilsvrc2012", found.split], found, Naming(found.split), context)

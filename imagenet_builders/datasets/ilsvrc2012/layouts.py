@@ -1,8 +1,8 @@
-"""The layouts in which real sites stage ILSVRC2012, as one table: where each keeps what, and how.
+"""The table of layouts in which sites stage ILSVRC2012.
 
-A row says where to look and what the names are; its kind says how it is read (see
+A row has the places to look at and the names to look for; its kind says how to read it (see
 `imagenet_builders.sources.kinds`). The rows are in the order of preference: archives are a few
-open files, folders a million. Names are regular expressions, in whatever case.
+open files, folders a million. Names are regular expressions that ignore case.
 
 Sources: the official download page; the Alliance's description of Nibi's /datashare; NCI's of its
 ImageNet; Hyak's of its; the cards of timm/imagenet-1k-wds and of Kaggle's object localization
@@ -28,14 +28,14 @@ _FOLDERS = (".", "ILSVRC2012", "raw-data", "ILSVRC2012/raw-data")
 _KAGGLE = ("ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "ILSVRC2012/ILSVRC/Data/CLS-LOC")
 _KAGGLE_BOXES = tuple(place.replace("Data", "Annotations") for place in _KAGGLE)
 _SQUASHED = r"\.(sqsh|squashfs|sfs|sqfs)"
-# Words that tell of less, or of another, whose images may have the same names.
+# Words in the names of subsets, and of other datasets whose images may have the same names.
 _NOT_ALL = (
     r"(?!.*(t3|dogs|tiny|mini|small|subset|sample|debug|pct|percent|2[12]k|12k|net[^a-z]?10))"
 )
 
 
 def _squashed(part: str) -> tuple[str, str]:
-    """Names of SquashFS images of a part: its own, then it among other words."""
+    """Names of SquashFS images of a part: its own name, then its name among other words."""
     return (
         rf"{part}{_SQUASHED}",
         rf"{_NOT_ALL}(.*[^a-z])?{part}([^a-z].*)?{_SQUASHED}",
@@ -153,16 +153,16 @@ BOXES = (
 
 
 def survey(dataset: str, manual_dir: Path, parts: dict[str, str], *, boxes: bool) -> Survey:
-    """All that is staged of a dataset made of ILSVRC2012.
+    """Surveys what is staged of a dataset made of ILSVRC2012.
 
     Args:
         dataset: Its name.
-        manual_dir: Where to look.
-        parts: Its splits with the part of ILSVRC2012 that each is, a key of `OFFICIAL`.
-        boxes: Whether to look for boxes too.
+        manual_dir: The directory with the archives.
+        parts: Split to the part of ILSVRC2012 that it is, a key of `OFFICIAL`.
+        boxes: Whether to look for boxes, too.
 
     Returns:
-        What is there.
+        The sources of each split, and what was not found.
 
     Raises:
         StagingError: `manual_dir` is not a directory.
@@ -195,13 +195,13 @@ def survey(dataset: str, manual_dir: Path, parts: dict[str, str], *, boxes: bool
 def _with_patch(tree: Tree, found: Found) -> Found:
     """The test archive with its patch, where that is beside it.
 
-    The patch replaces images of the archive. Whether what the archive was unpacked to has the
-    replaced ones already, only who unpacked it knows.
+    The patch replaces images of the archive. Only the person who unpacked the archive knows whether
+    the folder has the new images already.
     """
     if found.split != "test":
         return found
     path = found.paths[0]
-    # Whatever has that name: a patch that cannot be read must not be left out unnoticed.
+    # Whatever has that name: a build must fail at a patch that it cannot read.
     for entry in tree.entries(path.parent):
         if entry.name.lower() == TEST_PATCH.lower():
             patch = path.with_name(entry.name)

@@ -1,4 +1,4 @@
-"""The feature `objects`: boxes brought to their images, in an index, in examples, and for TFDS."""
+"""The feature `objects`: joins boxes to images in an index, in examples, and for TFDS."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 
 def with_objects(index: Index, boxes: pa.Table) -> tuple[Index, dict[str, int]]:
-    """Brings boxes to the images they belong to.
+    """Joins boxes to their images.
 
     Args:
         index: The images.
-        boxes: A table of `box_archives.box_schema()`, each key once; none of the images need have
-            its key there, and none of the keys need be that of an image.
+        boxes: A table of `box_archives.box_schema()`, each key once. Images may have no row in it,
+            and rows no image.
 
     Returns:
         The index with two more columns: `boxes` (list of float32: ymin, xmin, ymax, xmax of each
         box in turn) and `box_labels` (list of int32), both empty for an image without annotation.
-        And what is worth knowing, by name: numbers of boxes, of images, of annotations.
+        And counts by name, for `provenance.json`: of boxes, of images, of annotations.
     """
     import numpy as np
     import pyarrow as pa
@@ -68,7 +68,7 @@ def with_objects(index: Index, boxes: pa.Table) -> tuple[Index, dict[str, int]]:
 
 
 def without_objects(index: Index) -> tuple[Index, dict[str, int]]:
-    """As `with_objects`, where there are no annotations at all."""
+    """As `with_objects`, without any annotation."""
     import pyarrow as pa
 
     rows = len(index)

@@ -1,4 +1,4 @@
-"""The official splits of ILSVRC2012, and the rule by which a name tells an image's label."""
+"""The official splits of ILSVRC2012, and the rule that gets a label from an image's name."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""ILSVRC2012's Task 3: 120 kinds of dogs, told apart, with their boxes where they are staged."""
+"""Task 3 of ILSVRC2012: 120 kinds of dogs, with boxes if these are staged."""

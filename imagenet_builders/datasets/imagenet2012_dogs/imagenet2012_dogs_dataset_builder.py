@@ -31,11 +31,11 @@ class Builder(DatasetBuilder):
     """
 
     def _info(self) -> tfds.core.DatasetInfo:
-        # A dataset that is built says itself what its classes are, whatever the options are now.
+        # A built dataset has its own list of classes, whatever the options are now.
         names = staged.published_classes(Path(self.data_dir))
         if names is None and self.build_options.classes == "known":
             names = DATASET.configs[0].classes()
-        # Otherwise the names are known when the archive has been looked at.
+        # Otherwise `split_recipes` gets the names from the archive.
         return self.dataset_info_from_configs(
             features=objects.features(names),
             supervised_keys=("image", "label"),

@@ -1,4 +1,4 @@
-"""Where the images and the boxes of imagenet2012_dogs are staged, and which classes they are of."""
+"""Indexes the images and the boxes of imagenet2012_dogs, and gets its list of classes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAME = DATASET.name
 
 
 def published_classes(directory: Path) -> tuple[str, ...] | None:
-    """The classes of a dataset that is built, or None where there is none.
+    """The classes of a built dataset, or None if there is none.
 
     Args:
         directory: Directory of the version of the dataset.
@@ -37,7 +37,7 @@ def published_classes(directory: Path) -> tuple[str, ...] | None:
 
 
 def recipes(staged: Survey, context: BuildContext) -> list[SplitRecipe]:
-    """Indexes the train split; warns where there are no boxes.
+    """Indexes the train split; warns if there are no boxes.
 
     Args:
         staged: What is staged.

@@ -1,7 +1,7 @@
-"""The rows of a split of imagenet2012_downsampled, from its npz files.
+"""Indexes imagenet2012_downsampled from its npz files.
 
 Each npz file holds `data`, uint8 of shape (pictures, 3 * size * size), a picture's red, green and
-blue plane behind each other, and `labels`, 1 to 1000 in the order of the devkit. Source:
+blue planes in turn, and `labels`, 1 to 1000 in the order of the devkit. Source:
 Imagenet32_Scripts, image2numpy_imagenet_train.py and map_clsloc.txt.
 """
 
@@ -42,12 +42,12 @@ _ROW_NUMBER_DIGITS = 6
 
 @dataclasses.dataclass(frozen=True)
 class _Opened:
-    """An npz file whose arrays have been looked at.
+    """An npz file whose arrays are known.
 
     Attributes:
-        batch: Where it was staged.
-        file: The file on disk that it is in now, which is scratch space if it was unpacked.
-        inner: Its name in that file, or None if it is the file.
+        batch: The staged npz file.
+        file: The file on disk that it is in now; it is in scratch space if it was unpacked.
+        inner: Its name in that file, or None if it is that file.
         data: The pictures.
         labels: Their labels.
     """
@@ -123,8 +123,8 @@ def index_split(
     arrays = _unpack_data(whole, unpacked)
 
     def make() -> Index:
-        # What was unpacked has been checked by that; the rest is read once, all of it, which also
-        # brings it nearer: afterwards its rows are read here and there.
+        # Unpacking has checked what it unpacked. The rest is read once as a whole; this also brings
+        # it into memory, before rows are read at random.
         unchecked = [
             Job(one.file, one.data.member, one.inner)
             for one, (file, _) in zip(whole, arrays, strict=True)
@@ -139,14 +139,14 @@ def index_split(
         return Index(_joined(tables), tuple(used))
 
     if any(file not in files for file, _ in arrays):
-        return make()  # It points into files that are gone after the build.
+        return make()  # The index points into files that are removed after the build.
     return context.cache.get([DATASET.name, f"{size}x{size}", split], files, make)
 
 
 def _unpack_npz(
     batches: Sequence[Batch], unpacked: Unpacked
 ) -> list[tuple[SourceFile, int, int, str | None]]:
-    """For each batch, the file with its npz, where this begins and ends, and its name inside."""
+    """The file with the npz of each batch, its beginning and end there, and its name inside."""
     packed = [(batch.file, batch.member, None) for batch in batches if _is_deflated(batch)]
     plain = iter(
         unpacked.unpack([(file, member, inner) for file, member, inner in packed if member])
@@ -181,7 +181,7 @@ def _open(
         except ArchiveError as error:
             if file == batch.file:
                 raise
-            # What was unpacked has a name that says nothing, and is not what is to be mended.
+            # The name of an unpacked file says nothing, and the user has to mend the staged one.
             path, name = batch.file.path, _name(batch, error.member)
             raise ArchiveError(path, error.problem, member=name) from error
     data, numbers = found["data"], found["labels"]
@@ -212,7 +212,7 @@ def _open(
 
 
 def _check_count(split: str, files: Sequence[SourceFile], whole: Sequence[_Opened]) -> None:
-    """No more pictures than the official ones; as many, if the archives have the official sizes."""
+    """Refuses more pictures than officially, and fewer in archives of the official sizes."""
     found = sum(one.data.shape[0] for one in whole)
     if found > OFFICIAL_ROWS[split]:
         raise SourceError(
@@ -233,7 +233,7 @@ def _check_count(split: str, files: Sequence[SourceFile], whole: Sequence[_Opene
 
 
 def _check_all_differ(whole: Sequence[_Opened]) -> None:
-    """No batch is a copy of another under its name, as their checksums tell."""
+    """Refuses a batch that is a copy of another, by their checksums."""
     first: dict[tuple[int, int], Batch] = {}
     for one in whole:
         other = first.setdefault((one.data.member.crc, one.labels.member.crc), one.batch)
@@ -248,7 +248,7 @@ def _check_all_differ(whole: Sequence[_Opened]) -> None:
 
 
 def _unpack_data(whole: Sequence[_Opened], unpacked: Unpacked) -> list[tuple[SourceFile, int]]:
-    """For each batch, the file that its pictures are in, uncompressed, and where they begin."""
+    """The file that has the pictures of each batch uncompressed, and where they begin."""
     packed = [one for one in whole if not one.data.is_stored]
     plain = unpacked.unpack([(one.file, one.data.member, one.inner) for one in packed])
     by_batch = {one.batch: path for one, path in zip(packed, plain, strict=True)}
@@ -261,7 +261,7 @@ def _unpack_data(whole: Sequence[_Opened], unpacked: Unpacked) -> list[tuple[Sou
 
 
 def _rows(one: _Opened, file: int, offset: int) -> pa.Table:
-    """The rows of a batch, whose pictures begin at `offset` of the file with that position."""
+    """The rows of a batch; its pictures begin at `offset` of the file with that position."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -282,7 +282,7 @@ def _rows(one: _Opened, file: int, offset: int) -> pa.Table:
 
 
 def _converted(batch: Batch, numbers: np.ndarray) -> np.ndarray:
-    """Labels in the order of imagenet2012."""
+    """The labels in the order of sorted wnids."""
     wrong = (numbers < 1) | (numbers > _CLASSES)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])

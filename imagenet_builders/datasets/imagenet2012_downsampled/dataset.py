@@ -23,7 +23,7 @@ SIZES = (8, 16, 32, 64)
 TRAIN_BATCHES = 10
 """Files of the train split. Source: Imagenet32_Scripts, image2numpy_imagenet_train.py."""
 
-# What a PNG has besides its pixels, which are hardly compressed at these sizes.
+# Bytes of a PNG besides its pixels, which hardly compress at these sizes.
 _PNG_BYTES = 80
 _KEY = re.compile(r"(train_data_batch_(?:[1-9]|10)|val_data)/[0-9]{6,}")
 
@@ -51,7 +51,7 @@ def _recipes(
 
 
 def label_of(split: str, ids: Mapping[str, int]) -> LabelOf:
-    """The rule of labels, of which an id says nothing; see `Dataset.label_of`."""
+    """The rule of labels, which checks ids only; see `Dataset.label_of`."""
     del ids
 
     def of_id(key: str) -> None:

@@ -1,4 +1,4 @@
-"""Examples of imagenet2012_downsampled from rows: read pixels, encode them as PNGs."""
+"""Makes examples of imagenet2012_downsampled: reads pixels, and encodes them as PNGs."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ def make_examples(
 
 
 def example_sizes(index: Index) -> np.ndarray:
-    """Bytes of each serialized example, as far as they can be known beforehand.
+    """Bytes of each serialized example, estimated.
 
-    The size of a PNG is known only when it has been made, and the plan needs the sum of all. So
-    `SAMPLE_ROWS` pictures, evenly spaced over the index, are encoded, and the others are taken to
-    be as large as these are on average. The same index gives the same sizes.
+    The plan needs the sum of all sizes, and only encoding a PNG tells its size. So `SAMPLE_ROWS`
+    pictures, evenly spaced over the index, are encoded, and all others count as their mean. The
+    same index gives the same sizes.
 
     Args:
         index: The index of a split.

@@ -1,8 +1,8 @@
 """Where the splits of imagenet2012_downsampled are staged.
 
 The authors offer a zip of npz files for each split and size, two for the train split of 64x64; many
-sites keep the folders that these unpack to. Archives are preferred to folders, as their official
-sizes are known. What else is staged, other sizes among it, is left alone.
+sites keep the folders that these unpack to. Archives come before folders, because their official
+sizes are known. Everything else, such as other sizes, is ignored.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _as_found(split: str, paths: tuple[Path, ...]) -> Found:
 
 
 def _ways(size: int) -> dict[str, list[list[str]]]:
-    """Split to the ways of providing it, each of them names without `.zip`, all needed."""
+    """Split to alternatives; each is a list of names without `.zip`, which are all needed."""
     train = [[f"Imagenet{size}_train_npz"]]
     if size == 64:
         train.insert(0, [f"Imagenet64_train_part{part}_npz" for part in (1, 2)])
@@ -64,7 +64,7 @@ def _ways(size: int) -> dict[str, list[list[str]]]:
 
 
 def _first(directory: Path, stem: str, kind: str | None = None) -> Path | None:
-    """The archive or the folder of a name, or that of a kind alone."""
+    """The archive or the folder of a name, or the one of a given kind."""
     archive, folder = directory / f"{stem}.zip", directory / stem
     if kind != _FOLDERS and archive.is_file():
         return archive
@@ -72,7 +72,7 @@ def _first(directory: Path, stem: str, kind: str | None = None) -> Path | None:
 
 
 def _half(directory: Path, ways: list[list[str]]) -> str:
-    """What to say where one of two parts is there, or an empty string."""
+    """A sentence if only one of two parts is there, or an empty string."""
     for way in ways:
         paths = [_first(directory, stem) for stem in way]
         if any(paths):
@@ -86,7 +86,7 @@ def _half(directory: Path, ways: list[list[str]]) -> str:
 
 
 def _wanting(directory: Path, ways: list[list[str]]) -> str:
-    """What is not there, as text."""
+    """A sentence on what is missing."""
     half = _half(directory, ways)
     if half:
         return half

@@ -1,4 +1,4 @@
-"""The npz files of imagenet2012_downsampled, in the archives and folders that provide a split."""
+"""Finds the npz files of imagenet2012_downsampled in archives and folders."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Batch:
     Attributes:
         name: Name without `.npz`, such as `train_data_batch_3`; the ids of its examples begin so.
         number: 1 to 10, and 1 for the validation data.
-        file: The file on disk that it is in, or is.
-        member: Where it is in that file, if that is an archive.
+        file: The file on disk, which is an archive or the npz file itself.
+        member: Its place in the archive, or None.
     """
 
     name: str
@@ -39,7 +39,7 @@ def find_batches(split: str, paths: tuple[Path, ...]) -> list[Batch]:
 
     Args:
         split: `train` or `validation`.
-        paths: The archives and folders that provide it.
+        paths: The archives and folders of the source.
 
     Returns:
         The batches in the order of their numbers.
@@ -105,7 +105,7 @@ def _in_folder(split: str, path: Path) -> list[Batch]:
 
 
 def _is_litter(name: str) -> bool:
-    """Whether a name is nothing of the dataset: a directory, a hidden file, no npz file."""
+    """Whether a name is no part of the dataset: a directory, a hidden file, no npz file."""
     parts = name.split("/")
     return parts[0] == "__MACOSX" or parts[-1].startswith(".") or not name.endswith(".npz")
 
@@ -129,5 +129,5 @@ def _file_name(split: str, number: int) -> str:
 
 
 def _place(batch: Batch) -> str:
-    """Where a batch is, for messages."""
+    """The place of a batch, for messages."""
     return batch.file.path + (f" as {batch.member.name!r}" if batch.member else "")

@@ -1,8 +1,8 @@
-"""Where the images and the boxes of imagenet2012_localization are staged, and how they meet.
+"""Indexes the images and the boxes of imagenet2012_localization, and joins them.
 
-An annotation belongs to the image of the same name, and every class comes from a name too: for
-train it is in the name, for validation the number in the name gives it. Where an annotation lies,
-and what it says of its own file name, decides nothing.
+An annotation belongs to the image of the same name. Every class comes from a name too: a train
+image's name has it, a validation image's number gives it. The folder of an annotation and the file
+name inside it decide nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SPLITS = tuple(split.name for split in DATASET.configs[0].splits)
 
 
 def recipes(staged: Survey, context: BuildContext) -> list[SplitRecipe]:
-    """Indexes the splits; warns of those that cannot be built and of what is odd.
+    """Indexes the splits; warns of splits that cannot be built, and of oddities.
 
     Args:
         staged: What is staged.
@@ -51,7 +51,7 @@ def recipes(staged: Survey, context: BuildContext) -> list[SplitRecipe]:
 
 
 def _choose_whole(staged: Survey, source: str | None) -> dict[str, Found]:
-    """What provides the images of the splits that have boxes too; warns of the other splits.
+    """The sources of the images of splits that have boxes too; warns of the other splits.
 
     Raises:
         StagingError: No split has both.

@@ -1,4 +1,4 @@
-"""The classes of both configurations, compared with what is staged."""
+"""The classes of both configurations, and their comparison with those that are staged."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def classes_of(config: str) -> Space:
 
 @functools.cache
 def removed_from_fall11() -> frozenset[str]:
-    """The 2,674 classes, all of people, that winter 2021 has not and the release before it had.
+    """The 2,674 classes of people that the winter 2021 release no longer has.
 
     Source: the 21,841 classes of fall 2011 (`imagenet22k_synsets.txt` of timm 1.0.31) less the
     19,167 of winter 2021.
@@ -34,7 +34,7 @@ def removed_from_fall11() -> frozenset[str]:
 
 
 def why_unknown(config: str, wnid: str) -> str:
-    """What to say of a class that the configuration does not have.
+    """A sentence on a class that the configuration does not have.
 
     >>> why_unknown("whole", "n09537660")
     'n09537660 is one of the 2,674 classes of people that were removed in 2021, so this is the \
@@ -59,16 +59,16 @@ fall 2011 release (21,841 classes), which is another dataset; stage the winter 2
 def check_classes(
     config: str, where: str, found: Mapping[str, Collection[str]], *, strict: bool
 ) -> None:
-    """Compares the classes that are staged with those that the configuration has.
+    """Compares the staged classes with those of the configuration; warns of missing ones.
 
     Args:
         config: Name of the configuration.
-        where: What provides it, for the message.
+        where: The source, for the message.
         found: Split to the classes that have an image in it, all of them known.
-        strict: Whether a class that is not there is an error.
+        strict: Whether a missing class is an error.
 
     Raises:
-        SourceError: A class is not there and `strict` is set.
+        SourceError: A class is missing and `strict` is set.
     """
     known = classes_of(config).wnids
     splits_without: dict[tuple[str, ...], list[str]] = {}

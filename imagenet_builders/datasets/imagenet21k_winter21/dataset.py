@@ -35,7 +35,7 @@ def _recipes(
 
 
 def _label_of(split: str, ids: Mapping[str, int]) -> LabelOf:
-    # The names of both splits are as those of train images of ILSVRC2012.
+    # Images of both splits have names as the train images of ILSVRC2012 have.
     del split
     return label_of("train", ids)
 

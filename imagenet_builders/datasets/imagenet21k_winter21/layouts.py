@@ -1,8 +1,8 @@
-"""Where the images of each configuration are staged: every layout that sites really have.
+"""The layouts in which sites stage each configuration.
 
-What can be read in place is preferred to what must be unpacked first, and archives to folders that
-someone made of them: of those nobody knows whether they are whole. (On one cluster the class
-folders beside the complete `tars/` lack most of the classes.)
+Sources that can be read in place come before archives that must be unpacked, and archives before
+folders that somebody unpacked, which may not be whole. (On one cluster the class folders beside the
+complete `tars/` lack most of the classes.)
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ _P = "imagenet21k_resized"
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Something that provides a configuration.
+    """A source of a configuration.
 
     Attributes:
         kind: `CLASS_TARS`, `TAR`, `GZIP` or `FOLDERS`.
         path: The archive, or the directory.
         classes: The wnids of the class tars or class folders in the directory, by the folder that
             they are in below `path` (an empty name for `path` itself), sorted; empty for archives.
-        passed_over: What else is in the directory.
+        passed_over: Other names in the directory.
     """
 
     kind: str
@@ -65,7 +65,7 @@ class Source:
     passed_over: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """The path, and what it is if that is not plain from it."""
+        """The path, and the kind if the path does not show it."""
         return str(self.path) if self.kind in (TAR, GZIP) else f"the {self.kind} in {self.path}"
 
     def is_complete(self, config: str) -> bool:
@@ -75,14 +75,14 @@ class Source:
 
 
 def locate(config: str, manual_dir: Path) -> list[Source]:
-    """Finds what provides a configuration.
+    """Finds the sources of a configuration.
 
     Args:
         config: `whole` or `p`.
-        manual_dir: Where to look.
+        manual_dir: The directory with the archives.
 
     Returns:
-        All that is staged, the preferred one first; at least one.
+        The sources, the preferred one first; at least one.
 
     Raises:
         StagingError: `manual_dir` is not a directory, or nothing is staged.
@@ -95,7 +95,7 @@ def locate(config: str, manual_dir: Path) -> list[Source]:
             f"of {NAME}"
         )
     found = list(_whole(manual_dir) if config == "whole" else _p(manual_dir))
-    # A copy in folders that has every class spares the unpacking; another does not.
+    # Folders with every class spare the unpacking; others do not.
     found.sort(key=lambda source: _rank(source, config))
     if not found:
         raise StagingError(
@@ -128,7 +128,7 @@ def _whole(manual_dir: Path) -> Iterator[Source]:
     }
     for path, (folders, others) in listings.items():
         tars = sorted(match[1] for name in others if (match := CLASS_TAR.fullmatch(name)))
-        # Whatever else manual_dir itself holds is other datasets' business.
+        # Other names in manual_dir itself belong to other datasets.
         rest = () if path == manual_dir else _rest(others)
         if tars:
             yield Source(CLASS_TARS, path, {"": tars}, rest)
@@ -162,17 +162,17 @@ def _archives(manual_dir: Path, stem: str) -> Iterator[Source]:
 
 
 def check_entries(source: Source, *, strict: bool) -> str | None:
-    """Says what is in the directory beside class tars or class folders.
+    """Reports other names beside class tars or class folders.
 
     Args:
-        source: What was found.
-        strict: Whether that is an error.
+        source: The source.
+        strict: Whether other names are an error.
 
     Returns:
-        What to warn of, or None.
+        The text of a warning, or None.
 
     Raises:
-        SourceError: There is something, and `strict` is set.
+        SourceError: There are other names, and `strict` is set.
     """
     if not source.passed_over:
         return None
@@ -207,7 +207,7 @@ def survey(manual_dir: Path, config: str | None = None) -> Survey:
 
 
 def _as_found(config: str, source: Source, split: str) -> Found | None:
-    """What a source is to a split, or None if it has nothing of it."""
+    """A source as the survey has it, or None if it has nothing of the split."""
     if source.kind == FOLDERS and config == "p":
         folders = {SPLIT_FOLDERS[name] for name in source.classes}
         if split not in folders:

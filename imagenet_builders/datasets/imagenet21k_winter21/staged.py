@@ -1,4 +1,4 @@
-"""The rows of imagenet21k_winter21, from whatever provides them."""
+"""Indexes imagenet21k_winter21 from a source of any kind."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _BATCH_FOLDERS = 64
 
 
 def unpacked_directory(config: str, context: BuildContext) -> Path:
-    """Where the gzip archive of a configuration is unpacked to; nothing else is there."""
+    """The directory that a configuration's gzip archive is unpacked to, and nothing else."""
     return context.scratch / f"{NAME}-{config}-unpacked"
 
 
@@ -60,7 +60,7 @@ def recipes(config: str, manual_dir: Path, context: BuildContext) -> list[SplitR
 
     Args:
         config: `whole` or `p`.
-        manual_dir: Where to look.
+        manual_dir: The directory with the archives.
         context: What to index with.
 
     Returns:
@@ -68,9 +68,9 @@ def recipes(config: str, manual_dir: Path, context: BuildContext) -> list[SplitR
 
     Raises:
         StagingError: Nothing is staged.
-        SourceError: What is staged is damaged or holds what it should not; or, if the options are
-            strict, a class is not there.
-        OptionError: There is no room to unpack an archive.
+        SourceError: A source is damaged or holds what it should not; or a class is missing and the
+            options are strict.
+        OptionError: There is too little space to unpack an archive.
     """
     sources = layouts.locate(config, manual_dir)
     wanted = [one for one in sources if context.options.source in (None, KINDS[one.kind][0])]
@@ -137,7 +137,7 @@ def _of_gzip(config: str, archive: Path, context: BuildContext) -> dict[str, Ind
         os.path.abspath(archive), f"{archive} (unpacked to {file.path})"
     )
     gunzip.keep(plain, context)
-    # Its index is kept beside it, and goes with it.
+    # Its index lies beside it and is removed with it.
     return _of_tar(config, plain, IndexCache(directory), context.workers)
 
 
@@ -166,9 +166,9 @@ def _class_tars_in(config: str, file: SourceFile, workers: Workers) -> pa.Table:
 
 
 def _place_of(folder: str) -> Place | None:
-    """What a folder of ImageNet-21K-P's archive holds."""
+    """The split, class and label of a folder of ImageNet-21K-P's archive."""
     top, *parts = folder.split("/")
-    if top != "imagenet21k_resized":  # Packed again, from inside of it.
+    if top != "imagenet21k_resized":  # The archive was packed again, from inside of this folder.
         parts.insert(0, top)
     if parts[:1] == [SMALL_CLASSES]:
         return None
@@ -252,7 +252,7 @@ def _classes_in(config: str, index: Index) -> frozenset[str]:
 
 
 def _check_disjoint(indexes: dict[str, Index]) -> None:
-    """No image is in two splits."""
+    """Refuses an image that is in two splits."""
     import pyarrow.compute as pc
 
     if set(indexes) != {"train", "validation"}:

@@ -1,11 +1,11 @@
-r"""Bounding boxes in the text files of Tiny ImageNet: a line an image, its corners in pixels.
+r"""Reads the text files with the boxes of Tiny ImageNet: a line for each image, in pixels.
 
     train/<wnid>/<wnid>_boxes.txt   file, xmin, ymin, xmax, ymax
     val/val_annotations.txt         file, wnid, xmin, ymin, xmax, ymax
 
-Images are 64 x 64 pixels. Numbers are 0 to 63 in the lines of the validation file that were seen,
-and a box that covers an image is `0 0 63 63`; 64 is let through, since nothing says whether a box
-ends in its last pixel or beside it. Some boxes have no width or no height, such as `0 63 63 63` of
+Images are 64 x 64 pixels. Published lines of the validation file have numbers from 0 to 63, and a
+box of a whole image is `0 0 63 63`. 64 is accepted, because no document says whether a box ends in
+its last pixel or beside it. Some boxes have no width or no height, such as `0 63 63 63` of
 val_37.JPEG, and are kept as they are.
 
 >>> train_boxes(b"n01443537_0.JPEG\t0\t10\t63\t58\n")
@@ -35,7 +35,7 @@ _SHOWN = 60
 
 
 class PixelBox(NamedTuple):
-    """A box as its file gives it, in pixels; a min may be greater than its max."""
+    """A box as in its file, in pixels; a min may be greater than its max."""
 
     xmin: int
     ymin: int
@@ -44,7 +44,7 @@ class PixelBox(NamedTuple):
 
 
 class BoxFileError(ValueError):
-    """A file of boxes cannot be read; the message says where, what was expected and found."""
+    """A file of boxes cannot be read; the message has the line, what was expected and found."""
 
 
 def train_boxes(data: bytes) -> dict[str, PixelBox]:
@@ -87,7 +87,7 @@ def validation_boxes(
 
 
 def relative(box: PixelBox) -> tuple[float, float, float, float]:
-    """A box relative to the image: its numbers as they are, divided by `SIDE`.
+    """A box relative to the image: its numbers divided by `SIDE`.
 
     Args:
         box: In pixels. A min that is greater than its max changes places with it.

@@ -1,11 +1,11 @@
-"""What is in Tiny ImageNet as it is staged: the same view of the archive and of the folder.
+"""The contents of Tiny ImageNet, with one interface for the archive and for the folder.
 
     train/<wnid>/images/<wnid>_<0..499>.JPEG    train/<wnid>/<wnid>_boxes.txt
     val/images/val_<0..9999>.JPEG               val/val_annotations.txt
     test/images/test_<0..9999>.JPEG             wnids.txt, words.txt
 
-Anything else is an error that names it, because an archive or a folder that holds what it should
-not is not what it is taken for; directories are passed over in the archive.
+Any other file is an error that names it, because the source is then another dataset. Other
+directories in the archive are ignored.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from imagenet_builders.sources.rows import WHOLE_FILE, Rows, SourceFile
 
 ANNOTATIONS = "val/val_annotations.txt"
 
-# Nothing of these is read; a copy of Tiny ImageNet may lack them.
+# Files that are not read; a copy of Tiny ImageNet may lack them.
 _IGNORED = frozenset({"words.txt"})
 
 _EXAMPLES = {"train": "{wnid}_0.JPEG to {wnid}_499.JPEG", "val": "val_0.JPEG to val_9999.JPEG"}
@@ -45,7 +45,7 @@ _IMAGE = re.compile(
 )
 _BOXES = re.compile(r"train/(?P<wnid>n[0-9]{8})/(?P=wnid)_boxes\.txt")
 
-# So many folders are listed by one job; enough for a process to be worth starting.
+# Folders that one job lists: enough work for a process to be worth starting.
 _FOLDERS_A_JOB = 50
 
 
@@ -53,9 +53,9 @@ class Images(NamedTuple):
     """The images of a split, column by column.
 
     Attributes:
-        rows: Keys are file names; the label is the class, or -1 where the place does not say it.
-        packed: Bytes of each as it is stored, deflated; 0 where it is stored as it is.
-        crcs: CRC-32 of each; -1 where none is known.
+        rows: Keys are file names; the label is the class, or -1 if the path does not tell it.
+        packed: Bytes of each as it is stored, deflated; 0 if it is not deflated.
+        crcs: CRC-32 of each; -1 if it is unknown.
     """
 
     rows: Rows
@@ -64,7 +64,7 @@ class Images(NamedTuple):
 
 
 class Contents(abc.ABC):
-    """Tiny ImageNet, staged in one way or the other.
+    """Tiny ImageNet, as an archive or as a folder.
 
     Attributes:
         path: The archive or the folder.
@@ -79,19 +79,19 @@ class Contents(abc.ABC):
 
     @abc.abstractmethod
     def text_sources(self, split: str) -> list[SourceFile]:
-        """Files besides those that the rows of a split are made from."""
+        """Other files that the rows of a split are made from."""
 
     @abc.abstractmethod
     def images(self, split: str) -> Images:
         """The images of a split; their files are counted as in `image_sources`.
 
         Raises:
-            SourceError: There is something that does not belong, or the source is damaged.
+            SourceError: A file does not belong, or the source is damaged.
         """
 
     @abc.abstractmethod
     def text(self, name: str) -> bytes | None:
-        """A text file by its path from the root; None where there is none.
+        """A text file by its path from the root, or None if there is none.
 
         Raises:
             SourceError: It is too large, or the source is damaged.
@@ -99,7 +99,7 @@ class Contents(abc.ABC):
 
     @abc.abstractmethod
     def error(self, name: str, problem: str) -> SourceError:
-        """The error that the file of this name has a problem."""
+        """The error for a file of this name."""
 
 
 class _Members(NamedTuple):
@@ -129,11 +129,11 @@ class Archive(Contents):
         return self._file.size
 
     def image_sources(self, split: str) -> list[SourceFile]:
-        """The archive: whether it has the split is known when it is listed."""
+        """The archive; only listing it tells whether it has the split."""
         return [self._file]
 
     def text_sources(self, split: str) -> list[SourceFile]:
-        """None: all is in the archive."""
+        """Nothing: the archive has everything."""
         return []
 
     def images(self, split: str) -> Images:
@@ -158,7 +158,7 @@ class Archive(Contents):
             os.close(fd)
 
     def error(self, name: str, problem: str) -> SourceError:
-        """The error, with the place of the member where there is one."""
+        """The error, with the place of the member if it exists."""
         member = self._members.texts.get(name)
         if member is None:
             return ArchiveError(self._file.path, problem, member=self._members.root + name)
@@ -168,7 +168,7 @@ class Archive(Contents):
 
     @functools.cached_property
     def _members(self) -> _Members:
-        """All members by what they are."""
+        """All members, sorted by their role."""
         fd = self._open()
         try:
             members = zip_members.list_members(fd, self._file.path)
@@ -199,7 +199,7 @@ class Archive(Contents):
         return _Members(root, images, texts)
 
     def _root(self, members: Sequence[ZipMember]) -> str:
-        """What comes before `wnids.txt`, `tiny-imagenet-200/` as a rule."""
+        """The path before `wnids.txt`, usually `tiny-imagenet-200/`."""
         lists = [member.name for member in members if member.file_name == CLASS_LIST]
         if not lists:
             raise ArchiveError(
@@ -242,7 +242,7 @@ class Folder(Contents):
         label_of: Gives the label of a wnid; raises ValueError for one that is not a class.
 
     Raises:
-        SourceError: There is something in its directories that does not belong.
+        SourceError: A file in its directories does not belong.
     """
 
     def __init__(self, path: Path, label_of: Callable[[str], int]):
@@ -272,7 +272,7 @@ class Folder(Contents):
         return folder_images.source_files(self.path / name for name in self._directories(split))
 
     def text_sources(self, split: str) -> list[SourceFile]:
-        """The class list, and the files with the boxes that are there."""
+        """The class list, and the existing files with boxes."""
         names = [CLASS_LIST]
         if split == "train":
             names += [f"train/{wnid}/{wnid}_boxes.txt" for wnid in self._labels]
@@ -345,7 +345,7 @@ class Folder(Contents):
 
 
 def _expected_at(name: str, place: str = "") -> str:
-    """What belongs where this file is, for messages; `place` if that is known already."""
+    """The names that belong where this file is, for messages; `place` if that is known."""
     if name.startswith("__MACOSX/") or "/." in f"/{name}":
         return "it is a file of the system that packed the archive, not of the dataset"
     if place:

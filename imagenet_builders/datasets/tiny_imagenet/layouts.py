@@ -1,4 +1,4 @@
-"""Where Tiny ImageNet is staged: its archive, or the folder that it unpacks to."""
+"""The layouts of Tiny ImageNet: its archive, or the folder that it unpacks to."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ARCHIVE, _FOLDER = KINDS
 
 
 def survey(manual_dir: Path, config: str | None = None) -> Survey:
-    """All that is staged of the dataset; see `Dataset.survey`."""
+    """Surveys what is staged of the dataset; see `Dataset.survey`."""
     del config
     require_directory(NAME, manual_dir)
     places: list[tuple[str, Path]] = []
@@ -52,6 +52,6 @@ def survey(manual_dir: Path, config: str | None = None) -> Survey:
 
 
 def folders(manual_dir: Path) -> tuple[Path, ...]:
-    """Where the archive may have been unpacked to."""
-    # Into a folder that was made for it: the archive's own folder is in one of its name then.
+    """The folders that the archive may have been unpacked to."""
+    # The first is for an archive that was unpacked into a folder of its name.
     return manual_dir / FOLDER / FOLDER, manual_dir / FOLDER, manual_dir

@@ -1,8 +1,8 @@
-"""Where Tiny ImageNet is staged, and the rows in it: images with their classes and boxes.
+"""Indexes Tiny ImageNet: images with their classes and boxes.
 
-A train image's class is in its name, a validation image's in the annotations, never in the order of
-anything. Every train and validation image has one box, in a line of a text file; an image without
-its line, or a line without its image, is an error, because then a part of the copy is missing.
+A train image's class is in its name, a validation image's in the annotations; the order of files
+tells nothing. Every train and validation image has one box, in a line of a text file. An image
+without a line, or a line without an image, is an error, because a part of the copy is missing.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ NO_BOX = (0.0, 0.0, 0.0, 0.0)
 
 NO_LABEL = -1
 
-# In messages: so many names, and so many characters of one.
+# Names in a message, and characters of one.
 _NAMED = 5
 _SHOWN = 60
 
@@ -59,10 +59,10 @@ _Line = TypeVar("_Line")
 
 
 def recipes(manual_dir: Path, context: BuildContext) -> list[SplitRecipe]:
-    """Finds and indexes the splits staged under `manual_dir`; warns of what is missing.
+    """Finds and indexes the splits staged under `manual_dir`; warns of missing images.
 
     Args:
-        manual_dir: Where to look.
+        manual_dir: The directory with the archive.
         context: What to index with.
 
     Returns:
@@ -70,7 +70,7 @@ def recipes(manual_dir: Path, context: BuildContext) -> list[SplitRecipe]:
 
     Raises:
         StagingError: Nothing is staged.
-        SourceError: What is staged is damaged, or not all of it is there and `strict` is set.
+        SourceError: The source is damaged, or images are missing and `strict` is set.
     """
     contents, found = open_staged(manual_dir, context.options.source)
     access = kinds.kind(found.kind).access
@@ -100,18 +100,18 @@ def recipes(manual_dir: Path, context: BuildContext) -> list[SplitRecipe]:
 
 
 def open_staged(manual_dir: Path, source: str | None = None) -> tuple[Contents, Found]:
-    """Finds Tiny ImageNet: the archive, else the folder, else a folder that is `manual_dir` itself.
+    """Finds Tiny ImageNet: the archive, else the folder, which may be `manual_dir` itself.
 
     Args:
-        manual_dir: Where to look.
-        source: `zip` or `folders` for the one or the other, or None.
+        manual_dir: The directory with the archive.
+        source: `zip` or `folders` for one kind only, or None.
 
     Returns:
-        What is staged, and the same as `survey` has it, for any of its splits.
+        The contents, and the source as `survey` has it for one of the splits.
 
     Raises:
-        StagingError: Nothing is; the message lists all that was looked for.
-        SourceError: The folder holds something that does not belong.
+        StagingError: Nothing is staged; the message lists the paths.
+        SourceError: The folder holds a file that does not belong.
     """
     staged = survey(manual_dir)
     found = [each for of_split in staged.found.values() for each in of_split]
@@ -143,19 +143,19 @@ def index_split(split: str, contents: Contents, context: BuildContext, access: A
 
     Args:
         split: `train`, `validation` or `test`.
-        contents: What is staged.
+        contents: The contents of the source.
         context: What to index with.
         access: How the rows are read.
 
     Returns:
         The rows in the order of the source, with three more columns: `bbox` (four float32: ymin,
         xmin, ymax, xmax, relative to the image; `NO_BOX` for test), `packed` (int64: bytes of the
-        image as it lies in the archive, deflated; 0 where it is not) and `crc` (int64: its CRC-32,
-        or -1 where none is known). Keys are the images' file names. No rows if the split is not
-        staged.
+        image in the archive, deflated; 0 if it is not deflated) and `crc` (int64: its CRC-32, or
+        -1 if it is unknown). Keys are the images' file names. There are no rows if the split is
+        not staged.
 
     Raises:
-        SourceError: What is staged is damaged, or is not Tiny ImageNet.
+        SourceError: The source is damaged, or is not Tiny ImageNet.
     """
     sources = contents.image_sources(split)
     read = [*sources, *contents.text_sources(split)]
@@ -171,14 +171,14 @@ def index_split(split: str, contents: Contents, context: BuildContext, access: A
 
 
 def check_complete(contents: Contents, indexes: Mapping[str, Index]) -> str | None:
-    """Compares what was found with the official numbers.
+    """Compares the numbers of images with the official ones.
 
     Args:
-        contents: What is staged.
+        contents: The contents of the source.
         indexes: The rows of each split.
 
     Returns:
-        A sentence that says what is missing, or None where nothing is.
+        A sentence on missing images, or None.
 
     Raises:
         SourceError: The archive has the official size, so that nothing may be missing.
@@ -211,7 +211,7 @@ def check_complete(contents: Contents, indexes: Mapping[str, Index]) -> str | No
 
 
 def _counts(index: Index) -> dict[str, int]:
-    """What is worth knowing of the boxes."""
+    """Counts of boxes, for `provenance.json`."""
     boxes = index.table["bbox"].combine_chunks().flatten().to_numpy().reshape(-1, 4)
     is_box = index.table["label"].to_numpy() != NO_LABEL
     flat = ((boxes[:, 0] == boxes[:, 2]) | (boxes[:, 1] == boxes[:, 3])) & is_box
@@ -219,7 +219,7 @@ def _counts(index: Index) -> dict[str, int]:
 
 
 def _check_class_list(contents: Contents) -> None:
-    """The classes are known; another list of them means that this is another dataset."""
+    """Refuses another list of classes, which means that this is another dataset."""
     data = contents.text(CLASS_LIST)
     if data is None:
         raise contents.error(CLASS_LIST, "the list of classes is missing; copy it again")
@@ -243,7 +243,7 @@ def _check_class_list(contents: Contents) -> None:
 
 
 def _boxes(split: str, images: Images, contents: Contents) -> list[tuple[float, ...]]:
-    """The box of each image; gives validation images their labels on the way."""
+    """The box of each image; it also sets the labels of validation images."""
     rows = images.rows
     if split == "train":
         by_class: dict[int, list[str]] = {}
@@ -276,7 +276,7 @@ def _lines(
     keys: list[str],
     parse: Callable[[bytes], dict[str, _Line]],
 ) -> dict[str, _Line]:
-    """What a file of boxes says of the images, each of which must have its line."""
+    """The lines of a file of boxes, which must have one for each image."""
     data = contents.text(name)
     if data is None:
         raise contents.error(

@@ -30,7 +30,7 @@ def manual_dir(tmp_path: Path) -> Path:
 
 
 def cached(scratch: Path, split: str) -> Path:
-    [path] = scratch.rglob(f"imagenet2012-{split}-*.index.arrow")
+    [path] = scratch.rglob(f"ilsvrc2012-{split}-*.index.arrow")
     return path
 
 
@@ -76,7 +76,7 @@ def test_an_index_is_rebuilt_when_an_archive_changes(
         (manual_dir / corpus.PATCH).unlink()
     assert build(manual_dir, tmp_path / "second", *scratch_option(tmp_path)).status == 0
     assert path.read_bytes() == b""
-    assert len(list(path.parent.glob(f"imagenet2012-{split}-*"))) == 2
+    assert len(list(path.parent.glob(f"ilsvrc2012-{split}-*"))) == 2
     assert split_info(tmp_path / "second") == split_info(tmp_path / "first")
 
 

@@ -34,3 +34,4 @@ class ImageFacts(NamedTuple):
     adobe_transform: int | None = None
     trailing: int = 0
     problem: str | None = None
+    stray_marker: int | None = None

@@ -94,7 +94,7 @@ def to_rgb_jpeg(data: bytes, facts: ImageFacts) -> bytes:
             f"{MAX_REPAIRED_PIXELS:,} are decoded for a repair"
         )
     try:
-        with _strict_pillow():
+        with strict_pillow():
             return _encode(_DECODERS[facts.format](data, facts))
     except (ImportError, MemoryError):
         raise  # no fault of the image
@@ -108,7 +108,7 @@ def to_rgb_jpeg(data: bytes, facts: ImageFacts) -> bytes:
 
 
 @contextlib.contextmanager
-def _strict_pillow() -> Iterator[None]:
+def strict_pillow() -> Iterator[None]:
     """Pillow with its default strictness: TFDS has it take truncated images, process-wide."""
     from PIL import ImageFile
 

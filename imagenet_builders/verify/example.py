@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -12,10 +11,6 @@ from imagenet_builders.datasets.description import Dataset, LabelOf
 from imagenet_builders.formats.tfrecord.example import Feature
 from imagenet_builders.images import ImageFacts
 from imagenet_builders.verify.metadata import Field
-
-MAX_DECODED_PIXELS = images.MAX_REPAIRED_PIXELS
-"""A larger PNG is not decoded but a problem; no image of ImageNet comes near. A JPEG has the bound
-of `images.inspect`, that of TensorFlow, as builds store any that is smaller."""
 
 _PROTO_KINDS = {"image": "bytes", "text": "bytes", "label": "int64", "bbox": "float"}
 
@@ -146,7 +141,7 @@ def check_image(data: bytes, field: Field, *, decode: bool) -> Iterator[Finding]
     Args:
         data: Its bytes.
         field: What it should be.
-        decode: Decode every pixel of it, instead of its header alone.
+        decode: Decode every pixel of it, whatever its markers are.
 
     Yields:
         One finding at most.
@@ -163,10 +158,12 @@ def check_image(data: bytes, field: Field, *, decode: bool) -> Iterator[Finding]
         shape = " x ".join("any" if size is None else str(size) for size in field.shape)
         found = f"{facts.height} x {facts.width} x {facts.components}"
         yield Finding("the image has another shape", shape, found)
-    elif decode:
-        problem = _decoded(data, facts)
-        if problem is not None:
-            yield Finding("the image cannot be decoded", f"a whole {wanted}", problem)
+    elif decode or facts.stray_marker is not None:
+        decoded = images.decode(data, facts)
+        if decoded.problem is not None:
+            yield Finding("the image cannot be decoded", f"a whole {wanted}", decoded.problem)
+        elif decode and decoded.lost is not None:
+            yield Finding("pixels of the image are lost", f"a whole {wanted}", decoded.lost)
 
 
 def _has_shape(facts: ImageFacts, field: Field) -> bool:
@@ -180,35 +177,3 @@ def _has_shape(facts: ImageFacts, field: Field) -> bool:
         and width in (None, facts.width)
         and (grey or channels in (None, facts.components))
     )
-
-
-def _decoded(data: bytes, facts: ImageFacts) -> str | None:
-    """Tries to decode an image; returns why that fails, or None."""
-    if facts.format != "jpeg" and facts.width * facts.height > MAX_DECODED_PIXELS:
-        return f"{facts.width:,} x {facts.height:,} pixels, more than any image of ImageNet has"
-    try:
-        if facts.format == "jpeg":
-            _decode_jpeg(data, facts)
-        else:
-            from PIL import Image
-
-            with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-                image.load()
-    except MemoryError:
-        raise
-    except Exception as error:
-        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-    return None
-
-
-def _decode_jpeg(data: bytes, facts: ImageFacts) -> None:
-    import simplejpeg
-
-    colours = "GRAY" if facts.components == 1 else "RGB"
-    try:
-        simplejpeg.decode_jpeg(data, colours)
-    except ValueError as error:
-        # libjpeg's other warnings concern what it can read all the same; this one, lost pixels.
-        if "corrupt" in str(error).lower():
-            raise
-        simplejpeg.decode_jpeg(data, colours, strict=False)

@@ -270,7 +270,7 @@ BROKEN_JPEGS = {
     ),
     "baseline scan of a progressive frame": (
         frame_marker(0xC2),
-        "the parameters of its first scan are not progressive",
+        "the parameters of a scan are not progressive",
     ),
 }
 
@@ -687,7 +687,7 @@ def test_no_decoder_is_imported_before_it_is_needed():
     code = (
         "import sys; from imagenet_builders.images import inspect_and_repair\n"
         "inspect_and_repair(sys.stdin.buffer.read())\n"
-        "print([m for m in ('PIL', 'numpy', 'simplejpeg', 'tensorflow') if m in sys.modules])"
+        "print([m for m in ('PIL', 'simplejpeg', 'tensorflow') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], input=JPEG, capture_output=True, check=True)
     assert done.stdout.strip() == b"[]"

@@ -294,8 +294,28 @@ def test_damage_is_found_and_described(dataset: Path, kind: str):
 def test_pixels_that_cannot_be_decoded_are_found_when_they_are_decoded(dataset: Path):
     change_record("train", not_a_picture)(dataset)
     without, with_pixels = verified(dataset), verified(dataset, decode=True)
-    assert "cannot be decoded" not in said(without)
-    assert "the image cannot be decoded" in said(with_pixels)
+    assert "pixels of the image" not in said(without)
+    assert "pixels of the image are lost" in said(with_pixels)
+
+
+def stray_marker(features: dict[str, Any]) -> None:
+    image = features["image"]
+    middle = (image.index(b"\xff\xda") + len(image)) // 2
+    features["image"] = image[:middle] + b"\xff\x44" + image[middle + 2 :]
+
+
+def a_second_start(features: dict[str, Any]) -> None:
+    image = features["image"]
+    features["image"] = image[: (image.index(b"\xff\xda") + len(image)) // 2] + image
+
+
+@pytest.mark.parametrize("decode", [False, True])
+@pytest.mark.parametrize("change", [stray_marker, a_second_start])
+def test_a_jpeg_that_tensorflow_gives_up_on_is_found(
+    dataset: Path, change: Callable[[dict[str, Any]], None], decode: bool
+):
+    change_record("train", change)(dataset)
+    assert "the image cannot be decoded" in said(verified(dataset, decode=decode))
 
 
 def test_problems_are_shown_up_to_a_limit_and_all_counted(dataset: Path):

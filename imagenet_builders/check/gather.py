@@ -15,7 +15,7 @@ from imagenet_builders.locate.found import Found
 from imagenet_builders.locate.official import official_archive
 from imagenet_builders.sources import kinds
 from imagenet_builders.sources.inspection import ERROR, WARNING, Counted, Inspection, Problem
-from imagenet_builders.sources.kinds import Expected
+from imagenet_builders.sources.kind import Expected
 
 # Missing classes that a problem names.
 _NAMED = 5

@@ -105,7 +105,7 @@ def opened(file: SourceFile, scratch: Path) -> Iterator[tuple[int, str]]:
 
 
 def prepare_boxes(found: Found, naming: Naming, workers: Runner, scratch: Path) -> Prepared:
-    """Prepares an archive of annotations to be indexed; see `kinds.PrepareBoxes`."""
+    """Prepares an archive of annotations to be indexed; see `kind.PrepareBoxes`."""
     file = SourceFile.of(found.paths[0])
 
     def make() -> pa.Table:

@@ -55,7 +55,7 @@ class FilesJob:
 
 
 def prepare_boxes(found: Found, naming: Naming, workers: Runner, scratch: Path) -> Prepared:
-    """Prepares folders of annotations to be indexed; see `kinds.PrepareBoxes`."""
+    """Prepares folders of annotations to be indexed; see `kind.PrepareBoxes`."""
     root = found.paths[0]
     classes, _ = list_folders(root)
     folders = tuple(source_files([root / wnid for wnid in classes] or [root]))

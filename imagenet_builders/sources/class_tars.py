@@ -27,7 +27,7 @@ from imagenet_builders.sources.indexing import (
     what_is_passed_over,
 )
 from imagenet_builders.sources.inspection import Counted, Inspection, Problem
-from imagenet_builders.sources.kinds import Copies, Expected, Kind
+from imagenet_builders.sources.kind import Copies, Expected, Kind
 from imagenet_builders.sources.tar_images import CLASS_TAR
 
 if TYPE_CHECKING:

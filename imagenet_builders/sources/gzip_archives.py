@@ -9,7 +9,7 @@ from imagenet_builders.formats import tar_header
 from imagenet_builders.locate.found import Found
 from imagenet_builders.sources import box_archives, tar_archives
 from imagenet_builders.sources.inspection import Wrong
-from imagenet_builders.sources.kinds import Copies, Kind
+from imagenet_builders.sources.kind import Copies, Kind
 
 # Images are compressed already, so a tar of them is 1 to 5 % larger than its gzip file.
 _GROWTH = 1.1

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from imagenet_builders.locate.found import Found
 from imagenet_builders.sources.inspection import ERROR, Counted, Inspection, Problem
-from imagenet_builders.sources.kinds import Copies, Expected, Kind
+from imagenet_builders.sources.kind import Copies, Expected, Kind
 
 
 def archives_in(folder: Path) -> list[Path]:

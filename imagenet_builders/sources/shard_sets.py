@@ -28,7 +28,7 @@ from imagenet_builders.sources.indexing import (
     run_for_table,
 )
 from imagenet_builders.sources.inspection import ERROR, WARNING, Counted, Inspection, Problem
-from imagenet_builders.sources.kinds import Expected
+from imagenet_builders.sources.kind import Expected
 from imagenet_builders.sources.rows import SourceFile
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from imagenet_builders.locate.listing import LIST_ENDING, WNID
 from imagenet_builders.sources.folder_images import named_rows
 from imagenet_builders.sources.indexing import Prepared, Runner, what_is_passed_over
 from imagenet_builders.sources.inspection import WARNING, Counted, Inspection, Problem, Wrong
-from imagenet_builders.sources.kinds import Expected, Kind
+from imagenet_builders.sources.kind import Expected, Kind
 from imagenet_builders.sources.reader import Access, ImageRow, Reader, columns
 from imagenet_builders.sources.rows import (
     WHOLE_FILE,

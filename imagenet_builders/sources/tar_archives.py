@@ -30,7 +30,7 @@ from imagenet_builders.sources.inspection import (
     Problem,
     Wrong,
 )
-from imagenet_builders.sources.kinds import Expected, Kind
+from imagenet_builders.sources.kind import Expected, Kind
 from imagenet_builders.sources.rows import Rows, SourceFile, check_not_too_many
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from imagenet_builders.sources import shard_sets as sets
 from imagenet_builders.sources import slim_tfrecords
 from imagenet_builders.sources.indexing import Runner
 from imagenet_builders.sources.inspection import Wrong
-from imagenet_builders.sources.kinds import Kind
+from imagenet_builders.sources.kind import Kind
 from imagenet_builders.sources.reader import Access, ImageRow, Reader, columns
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.sources.shard_sets import ShardSet

@@ -32,7 +32,7 @@ from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.sources import shard_sets as sets
 from imagenet_builders.sources import tar_archives
 from imagenet_builders.sources.indexing import Runner
-from imagenet_builders.sources.kinds import Kind
+from imagenet_builders.sources.kind import Kind
 from imagenet_builders.sources.rows import Rows, SourceFile, check_not_too_many, opened
 from imagenet_builders.sources.shard_sets import ShardSet, ShardsJob
 from imagenet_builders.sources.tar_images import file_name, unexpected

@@ -18,7 +18,7 @@ from imagenet_builders.labels.image_names import IMAGE_FILE
 from imagenet_builders.locate.found import Found
 from imagenet_builders.sources import npz_files
 from imagenet_builders.sources.inspection import Counted, Inspection, Problem, Wrong
-from imagenet_builders.sources.kinds import Expected, Kind
+from imagenet_builders.sources.kind import Expected, Kind
 from imagenet_builders.sources.reader import Access, ImageRow, Reader, columns
 from imagenet_builders.sources.rows import check_image_size
 

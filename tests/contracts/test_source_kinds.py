@@ -30,7 +30,7 @@ from imagenet_builders.plan import index as index_lib
 from imagenet_builders.scratch.to_copy import archives_of, files_to_copy
 from imagenet_builders.sources import kinds
 from imagenet_builders.sources.inspection import Inspection
-from imagenet_builders.sources.kinds import Expected
+from imagenet_builders.sources.kind import Expected
 from imagenet_builders.write import outputs
 from imagenet_builders.write.shard import ShardJob, prefetch
 

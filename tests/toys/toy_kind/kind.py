@@ -20,7 +20,7 @@ from imagenet_builders.locate.found import Found
 from imagenet_builders.locate.search import Layout
 from imagenet_builders.sources.indexing import Prepared, Runner, run_for_table
 from imagenet_builders.sources.inspection import Counted, Inspection, Problem, Wrong
-from imagenet_builders.sources.kinds import Expected, Kind
+from imagenet_builders.sources.kind import Expected, Kind
 from imagenet_builders.sources.reader import Access, ImageRow, Reader, columns
 from imagenet_builders.sources.rows import Rows, SourceFile, check_image_size, opened
 

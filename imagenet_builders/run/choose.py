@@ -1,4 +1,4 @@
-"""Who does the work of a build: processes on this machine, or a Beam runner where one is given."""
+"""Chooses the runner of a build: processes on this machine, or a Beam runner if one is given."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def make_workers(
         options: How to build.
         download_config: A `tfds.download.DownloadConfig`; of interest are `beam_runner` and
             `beam_options`, as `tfds build --beam_pipeline_options` sets them.
-        job_dir: Directory for what Beam's workers job_dir, beside the target; it need not exist.
-        manual_dir: Where the archives are, which all workers must see.
+        job_dir: Directory for the jobs of Beam's workers. It need not exist.
+        manual_dir: Where the archives are; all workers must see it.
 
     Returns:
         The workers, to be used in a `with` block.
 
     Raises:
-        OptionError: Beam, its runner, or what that talks to cannot be used, or has workers that
+        OptionError: Beam, its runner, or a server of that cannot be used, or has workers that
             cannot do the work.
     """
     if not uses_beam(download_config):
@@ -43,7 +43,7 @@ def make_workers(
     job_dir = as_workers_see(job_dir, download_config)
     manual_dir = as_workers_see(manual_dir, download_config)
     seen = [str(manual_dir), str(job_dir)]
-    # Where a file system is not mounted, its directory may be there, empty.
+    # The directory of a file system that is not mounted may be there, empty.
     with contextlib.suppress(OSError), os.scandir(manual_dir) as entries:
         seen += [entry.path for entry in itertools.islice(entries, 1)]
     try:
@@ -72,8 +72,8 @@ def uses_beam(download_config: Any) -> bool:
 def shared_scratch(options: BuildOptions, download_config: Any, data_dir: Path) -> Path:
     """The scratch directory; with Beam, one that the machines of a cluster share.
 
-    What is unpacked there is read by all workers. `$SLURM_TMPDIR` and `$TMPDIR` are of one machine,
-    so with Beam they are not the default.
+    All workers read what is unpacked there. `$SLURM_TMPDIR` and `$TMPDIR` belong to one machine, so
+    with Beam they are not the default.
 
     Args:
         options: How to build.
@@ -89,5 +89,5 @@ def shared_scratch(options: BuildOptions, download_config: Any, data_dir: Path) 
 
 
 def as_workers_see(path: Path, download_config: Any) -> Path:
-    """The path, absolute with Beam: a worker on another machine is in another directory."""
+    """The path; with Beam absolute, because workers on other machines are in other directories."""
     return path.absolute() if uses_beam(download_config) else path

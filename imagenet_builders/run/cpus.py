@@ -1,4 +1,4 @@
-"""How many CPUs a build may use, and so how many processes work for it."""
+"""The number of CPUs that a build may use, which is the default number of its workers."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def usable_cpus() -> int:
 
 
 def worker_count(options: BuildOptions) -> int:
-    """Number of worker processes: as the options say, or else one for each usable CPU."""
+    """Number of worker processes: the one in the options, or one for each usable CPU."""
     return options.workers or usable_cpus()
 
 
 def _cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """CPUs granted by control groups (v2, or v1), or None where there is no quota."""
+    """CPUs granted by control groups (v2 or v1), or None without a quota."""
     quotas = []
     for directory in _cgroup_directories(root):
         with contextlib.suppress(OSError, ValueError):
@@ -38,7 +38,7 @@ def _cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> int | None:
 
 
 def _cgroup_directories(root: Path) -> Iterator[Path]:
-    """The control groups that this process is in, and those above: a quota holds for all below."""
+    """The control groups of this process and those above them: a quota holds for all below it."""
     yield from (root, root / "cpu")
     try:
         lines = Path("/proc/self/cgroup").read_text().splitlines()

@@ -1,4 +1,4 @@
-"""What a runner is asked: to call a function for each of some jobs, in whatever processes."""
+"""The interface of all runners: they call a function for each job, in whatever processes."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Worker processes: run a function over jobs, on this machine.
+"""The runner for one machine: a pool of worker processes.
 
-Fresh interpreters, not forks (TensorFlow may be loaded and threaded in this process) and not
-`multiprocessing`'s spawn, which would run the user's script again in every worker unless it is
-guarded by `if __name__ == "__main__"`; `tfds.load` in a plain script must work.
+Workers are fresh interpreters. They are no forks, because TensorFlow may be loaded in this process,
+with its threads. Nor does `multiprocessing` spawn them: it would run the user's script again in
+each, unless `if __name__ == "__main__"` guards it, and `tfds.load` must work in any script.
 
 A worker that loses its parent ends at once, whatever it is doing.
 """
@@ -27,10 +27,10 @@ from typing import Any, cast
 from imagenet_builders.errors import WorkerError
 from imagenet_builders.run.jobs import Function, Job, Prefetch, Report, Result, Workers, ignore
 
-# One job being done and one waiting, so that a worker need not ask, and can read ahead.
+# A worker does one job while the next waits, so that it can read ahead and need not ask.
 _JOBS_AT_A_WORKER = 2
 
-# So many results may be futures still when a worker begins another job.
+# How many results may still be futures when a worker begins another job.
 _UNFINISHED = 2
 
 _STARTUP = (
@@ -151,7 +151,7 @@ class LocalWorkers(Workers):
         numbered = next(waiting, None)
         if numbered is None:
             return
-        # A worker that died has said why, or will be found dead when it is listened to.
+        # A worker that died has said why, or `_receive` will tell.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             connection.send((function, prefetch, *numbered))
         given[connection] += 1
@@ -166,7 +166,7 @@ class LocalWorkers(Workers):
 
 
 def worker_main(fd: int) -> None:
-    """What a worker process does: take jobs from a pipe, do them, send the results back.
+    """Takes jobs from a pipe, does them and sends the results back: what a worker process does.
 
     Args:
         fd: Descriptor of the pipe.
@@ -174,7 +174,7 @@ def worker_main(fd: int) -> None:
     # Only the parent decides when a worker ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     connection = Connection(fd)
-    with contextlib.suppress(EOFError):  # The thread will see it as well.
+    with contextlib.suppress(EOFError):  # `_take_jobs` meets it again and ends the process.
         if on_start := connection.recv():
             on_start()
     jobs: queue.SimpleQueue[tuple[int, Function[Any, Any], Any]] = queue.SimpleQueue()
@@ -209,7 +209,7 @@ _sending = threading.Lock()
 
 
 def _send(connection: Connection, kind: str, content: Any) -> None:
-    """Tells the parent; a worker whose parent does not listen any more has nothing left to do."""
+    """Tells the parent; ends this process if the parent does not listen any more."""
     with _sending:
         try:
             connection.send((kind, content))
@@ -233,7 +233,7 @@ def _take_jobs(connection: Connection, jobs: queue.SimpleQueue[Any]) -> None:
             continue
         jobs.put((number, function, job))
         if prefetch is not None:
-            # Reading ahead only saves time; what is wrong with the sources is found by the job.
+            # Reading ahead only saves time; the job itself finds what is wrong with the sources.
             with contextlib.suppress(Exception):
                 prefetch(job)
 
@@ -244,7 +244,7 @@ def run_in_process(
     report: Report,
     prefetch: Prefetch[Job] | None,
 ) -> Iterator[tuple[int, Result]]:
-    """What `Workers.run` does when it uses no other processes."""
+    """Calls a function for each job in this process; see `Workers.run`."""
     unfinished: deque[tuple[int, Future[Result]]] = deque()
     try:
         for number, job in enumerate(jobs):
@@ -263,13 +263,13 @@ def run_in_process(
             first, future = unfinished.popleft()
             yield first, future.result()
     finally:
-        # When this ends, however it does, nothing is at work any more.
+        # However this ends, no thread is at work afterwards.
         for _, future in unfinished:
             future.exception()
 
 
 def picklable(error: Exception) -> Exception:
-    """The error itself where it can travel, or else one of ours with its text."""
+    """The error itself if it can be pickled, or else one of ours with its text."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:

@@ -1,4 +1,4 @@
-"""What a person sees while a build runs: one bar over all of it, or a line a minute in a log."""
+"""Progress of a build for people: one bar over all of it, or one line each minute in a log."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class Progress:
         name: What is built.
         images: Number of images in all.
         size: Bytes of images in all.
-        stream: Where to; stderr by default. A bar on a terminal, otherwise a line a minute.
+        stream: Where it is shown, stderr by default: as a bar on a terminal, otherwise as one line
+            each minute.
     """
 
     def __init__(self, name: str, *, images: int, size: int, stream: TextIO | None = None):

@@ -1,1 +1,1 @@
-"""DOCSTRING of run/beam."""
+"""The runner for clusters: each list of jobs is an Apache Beam pipeline."""

@@ -1,7 +1,7 @@
-"""Sees that the servers and workers of a Beam runner are there, before work and during it.
+"""Checks the servers and workers of a Beam runner, before the work and during it.
 
-A runner that finds nobody waits for ever, or says so when the index is made. What each worker must
-have (this package, the same Python, the same directories) is asked of it in one go.
+Without them, a runner waits without end, or fails when the index is made. One question to a worker
+finds out whether it has what it needs: this package, the same Python, the same directories.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ T = TypeVar("T")
 # Beam options that say where a server is, as host:port.
 _ENDPOINTS = ("job_endpoint", "flink_master")
 
-# What a master may be called that is not a server.
+# Values of `flink_master` that name no server.
 _NO_SERVERS = ("", "auto", "local", "[auto]", "[local]", "[collection]", "embed")
 
 _CONNECT_SECONDS = 10
@@ -43,18 +43,18 @@ _ANSWER_SECONDS = 30
 
 _TRIES = 3
 
-# Workers come and go; a cluster without any for so long is taken for dead.
+# Workers come and go; a cluster without any for so many seconds is taken for dead.
 _NO_WORKERS_SECONDS = 120.0
 _LOOK_EVERY = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
 class WorkerFacts:
-    """What a worker says of itself.
+    """Facts about a worker.
 
     Attributes:
-        versions: Of Python (as `3.11`), this package and Beam.
-        unseen: What of that which was asked about it does not see.
+        versions: Versions of Python (such as `3.11`), this package and Beam.
+        unseen: The files and directories that it should see and does not.
     """
 
     versions: Mapping[str, str]
@@ -62,7 +62,7 @@ class WorkerFacts:
 
 
 def worker_facts(seen: Sequence[str] = ()) -> WorkerFacts:
-    """What the process that calls this says of itself; Beam is not imported for it.
+    """The facts about this process; Beam is not imported for them.
 
     Args:
         seen: Files and directories that it should see.
@@ -83,19 +83,19 @@ def worker_facts(seen: Sequence[str] = ()) -> WorkerFacts:
 
 
 def worker_facts_job(job: Sequence[str], report: object) -> WorkerFacts:
-    """The same, as a job for workers."""
+    """The facts about a worker, as a job."""
     return worker_facts(job)
 
 
 def check_facts(worker: str, facts: WorkerFacts) -> None:
-    """Sees that a worker has what this process has.
+    """Checks that a worker has what this process has.
 
     Args:
-        worker: Which, for messages.
-        facts: What it said.
+        worker: The worker, for messages.
+        facts: The facts about it.
 
     Raises:
-        OptionError: It has not.
+        OptionError: It lacks something.
     """
     for what, here in worker_facts().versions.items():
         there = facts.versions.get(what, "none")
@@ -112,14 +112,14 @@ def check_facts(worker: str, facts: WorkerFacts) -> None:
 
 
 def check_dask(options: PipelineOptions, seen: Sequence[str] = ()) -> None:
-    """Connects to the scheduler, and sees that each worker has what it needs.
+    """Connects to the scheduler, and checks that each worker has what it needs.
 
     Args:
         options: Beam's options.
         seen: Files and directories that workers must see.
 
     Raises:
-        OptionError: It does not answer, has no workers, or one that cannot do the work.
+        OptionError: The scheduler does not answer, has no workers, or one lacks something.
     """
     import dask
     from apache_beam.runners.dask.dask_runner import DaskOptions
@@ -142,7 +142,7 @@ def check_dask(options: PipelineOptions, seen: Sequence[str] = ()) -> None:
     try:
         patience = given.get("timeout")
         patience = patience if isinstance(patience, int | float) else _CONNECT_SECONDS
-        # Of a server that is something else, Dask waits for an answer for ever.
+        # Dask waits without end for the answer of a server of another kind.
         client = _within(
             _ANSWER_SECONDS + patience, lambda: Client(**{"timeout": _CONNECT_SECONDS, **given})
         )
@@ -176,10 +176,10 @@ def check_dask(options: PipelineOptions, seen: Sequence[str] = ()) -> None:
 
 def _check_scheduler_file(file: str) -> None:
     problem = "is not there"
-    if os.path.isfile(file):  # Dask would wait for it.
+    if os.path.isfile(file):  # Without it, Dask would wait.
         problem = "does not say where a scheduler is"
         for _ in range(_TRIES):
-            # A scheduler that is just starting has made the file and is about to write it.
+            # A scheduler that is just starting may have made the file and not written it.
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
                 if json.loads(Path(file).read_bytes())["address"]:
                     return
@@ -191,14 +191,14 @@ def _check_scheduler_file(file: str) -> None:
 
 
 def _ask_workers(client: Any, seen: Sequence[str]) -> dict[str, Any]:
-    """The facts of each worker, or what it answered instead."""
+    """The facts about each worker, or the error that it answered with."""
 
     def ask() -> dict[str, Any]:
         found: dict[str, Any] = client.run(worker_facts, list(seen), on_error="return")
         return found
 
     try:
-        # A worker that is stopped does not answer, and Dask waits for it for minutes.
+        # Dask waits for minutes for a worker that is suspended.
         return _within(_ANSWER_SECONDS, ask)
     except TimeoutError:
         raise OptionError(
@@ -208,11 +208,14 @@ def _ask_workers(client: Any, seen: Sequence[str]) -> dict[str, Any]:
 
 
 def _within(seconds: float, function: Callable[[], T]) -> T:
-    """What a function of Dask returns.
+    """Calls a function of Dask.
+
+    Returns:
+        What it returns.
 
     Raises:
-        TimeoutError: It did not, within that time; it goes on, in a thread.
-        Exception: What it raised.
+        TimeoutError: It takes longer; it goes on, in a thread.
+        Exception: Whatever it raises.
     """
     future: Future[T] = Future()
 
@@ -227,18 +230,16 @@ def _within(seconds: float, function: Callable[[], T]) -> T:
         try:
             return future.result(seconds)
         except TimeoutError:
-            if future.done():  # It is the function's own.
+            if future.done():  # The function itself raised it.
                 raise
             raise TimeoutError(f"nothing within {seconds:.0f} s") from None
 
 
 def wait_for_loss(result: Any) -> str:
-    """Waits, for as long as it takes, until a Dask cluster has lost all of its workers.
-
-    Dask itself waits for new ones for ever.
+    """Waits until a Dask cluster has lost all of its workers; Dask would wait for new ones.
 
     Args:
-        result: Of the DaskRunner's pipeline.
+        result: The result of the DaskRunner's pipeline.
 
     Returns:
         A sentence that says so.
@@ -246,7 +247,7 @@ def wait_for_loss(result: Any) -> str:
     since = time.monotonic()
     while time.monotonic() - since < _NO_WORKERS_SECONDS:
         time.sleep(_LOOK_EVERY)
-        # A scheduler that does not answer is the runner's to tell of.
+        # The runner itself tells of a scheduler that does not answer.
         with contextlib.suppress(Exception):
             if not result.client.nthreads():
                 continue
@@ -265,7 +266,7 @@ def check_endpoints(given: Mapping[str, Any], runner: str) -> None:
         runner: The runner's class name.
 
     Raises:
-        OptionError: One does not answer, or is not a server.
+        OptionError: One does not answer, or no server is named.
     """
     if runner == "PortableRunner" and not given.get("job_endpoint"):
         raise OptionError(
@@ -290,7 +291,7 @@ def check_endpoints(given: Mapping[str, Any], runner: str) -> None:
 
 
 def one_line(error: Exception) -> str:
-    """An error in a few words."""
+    """An error as one line."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
@@ -298,7 +299,7 @@ def one_line(error: Exception) -> str:
 
 @contextlib.contextmanager
 def _quiet(name: str) -> Iterator[None]:
-    """Keeps a library from logging what is told in our own words."""
+    """Keeps a library from logging what we say in our own words."""
     logger = logging.getLogger(name)
     before = logger.level
     logger.setLevel(logging.CRITICAL)

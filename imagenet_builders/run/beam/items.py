@@ -1,9 +1,9 @@
-"""What a Beam work item does: one job, its result stored in a directory that all machines share.
+"""Work items of Beam: each does one job and stores its result where all machines see it.
 
-A runner may do a work item twice, on two machines at once, or again after the machine it was on is
-gone. So an item says where its job is and leaves its result beside it, under a name that the job
-gives, by a rename: whoever comes second finds it done, or stores the same once more. Nothing is
-asked of the runner but to run a function; what it does with the value returned does not matter.
+A runner may do a work item twice, on two machines at once, or again when a machine is gone. So an
+item names its job and leaves the result beside it by a rename: the second one finds it done, or
+stores the same once more. The runner must only call a function; the value that this returns does
+not matter.
 
 Nothing here imports Beam or TensorFlow.
 """
@@ -29,24 +29,24 @@ from imagenet_builders.run.local import picklable
 Item = tuple[str, int]
 """A work item: the directory of its job, and the job's number. It is all that the runner ships."""
 
-# Whoever gives out the jobs leaves this file when it wants no more of them done.
+# The process that gave out the jobs makes this file when it wants no more of them done.
 STOP = "stop"
 
-# What network file systems answer when a server is slow or has been restarted.
+# Answers of network file systems whose server is slow or was restarted.
 _PASSING = (errno.ESTALE, errno.ETIMEDOUT, errno.EIO, errno.EREMOTEIO, errno.ENOTCONN)
 _PAUSES = (1.0, 5.0)  # Seconds before the second and the third attempt.
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What became of a job.
+    """The outcome of a job.
 
     Attributes:
         result: What the function returned, or None.
         error: What it raised, or None.
         images: Images that it reported.
         size: Bytes that it reported.
-        host: Name of the machine that did it.
+        host: Name of the machine on which it was done.
         pid: The process that did it.
     """
 
@@ -69,7 +69,7 @@ def put_job(
 
     Args:
         directory: Where it is stored.
-        number: The job's number, its own in the directory.
+        number: The job's number; no other job in the directory has it.
         function: What does the job.
         prefetch: Called with the job before, or None.
         job: The job; it is pickled.
@@ -83,11 +83,11 @@ def put_job(
 
 
 def run_item(item: Item) -> int:
-    """Does a job, unless it is done already, and stores what became of it.
+    """Does a job, unless it is done already, and stores the outcome.
 
     An error of the job is its outcome, not an error of the item: runners wrap errors in texts of
-    their own, and some try again what can only fail again. A file that cannot be read for a reason
-    that passes (`ESTALE`, `EIO`, ...) is tried three times here, because not all runners do that.
+    their own, and some retry a job that can only fail again. A job that fails for a reason that
+    passes (`ESTALE`, `EIO`, ...) is tried three times here, because not all runners do that.
 
     Args:
         item: As `put_job` returned it.
@@ -114,7 +114,7 @@ def run_item(item: Item) -> int:
 
 
 def get_outcome(directory: Path, number: int) -> Outcome:
-    """What became of a job.
+    """The outcome of a job.
 
     Raises:
         FileNotFoundError: It is not done.
@@ -125,7 +125,7 @@ def get_outcome(directory: Path, number: int) -> Outcome:
 
 
 def outcome_path(directory: Path, number: int) -> Path:
-    """The file that holds what became of a job."""
+    """The file that holds the outcome of a job."""
     return directory / f"{number}.outcome"
 
 
@@ -142,7 +142,7 @@ def _attempt(content: bytes) -> Outcome:
             # A worker with another version of this package may not have the function.
             function, prefetch, job = pickle.loads(content)
             if prefetch is not None:
-                # Reading ahead only saves time; what is wrong is found by the job itself.
+                # Reading ahead only saves time; the job itself finds what is wrong.
                 with contextlib.suppress(Exception):
                     prefetch(job)
             result = function(job, report)
@@ -160,7 +160,7 @@ def _attempt(content: bytes) -> Outcome:
 
 
 def _store(directory: Path, number: int, outcome: Outcome) -> None:
-    """Stores an outcome, whole or not at all, whoever else does the same."""
+    """Stores an outcome, whole or not at all, even if another machine does the same."""
     partial = directory / f"{number}.{outcome.host}-{outcome.pid}-{secrets.token_hex(4)}.partial"
     with open(partial, "wb") as file:
         pickle.dump(outcome, file, protocol=pickle.HIGHEST_PROTOCOL)

@@ -1,7 +1,7 @@
-"""Beam's runner and options: read, checked before any work starts, and given the defaults needed.
+"""Beam's runner and options: parses them, checks them before any work, and fills in defaults.
 
-All that is particular to a runner is here, and is options and checks: the pipeline itself
-(`beam_workers`) knows of none. Beam is imported only when it is asked for.
+What is particular to a Beam runner is here and in `cluster`, and for the DirectRunner and Dask in
+`pipeline`, which notices lost workers. Beam is imported only when it is asked for.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _MAX_PARTITIONS = 10_000
 
 @dataclasses.dataclass(frozen=True)
 class BeamSettings:
-    """A runner that is there, and its options.
+    """A runner that can be used, and its options.
 
     Attributes:
         name: The runner's class name.
@@ -52,7 +52,7 @@ class BeamSettings:
 
     @property
     def is_checked(self) -> bool:
-        """Whether all that can be found out without a pipeline has been."""
+        """Whether the checks have found out all that a trial pipeline would."""
         return self.name == "DaskRunner" or self.name.endswith(_LOCAL_RUNNERS)
 
     def new_runner(self) -> Any:
@@ -65,16 +65,16 @@ class BeamSettings:
         if self.name == "DaskRunner" and not _given(options, "dask_npartitions", "npartitions"):
             from apache_beam.runners.dask.dask_runner import DaskOptions
 
-            # A partition is a task: up to 128 items go to one worker unless they are told apart.
+            # A partition is a task, and by default up to 128 items go into one.
             if not _given(options, "dask_partition_size", "partition_size"):
                 options.view_as(DaskOptions).npartitions = min(items, _MAX_PARTITIONS)
         return options
 
     def failure(self, error: BaseException) -> str:
-        """One sentence about a pipeline that failed."""
+        """One sentence that says why a pipeline failed."""
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        # Beam wraps an error in the traceback of the worker, which ends in what it was; one of gRPC
-        # goes on with what it is about.
+        # Beam wraps an error in the traceback of the worker, which ends in the error itself; gRPC
+        # adds details.
         told = [line for line in lines if line.startswith("details = ")]
         told = told or [line for line in lines if any(map(str.isalnum, line))]
         said = told[-1].removeprefix("details = ") if told else "without a word"
@@ -87,7 +87,7 @@ class BeamSettings:
 
 
 def parse(text: str) -> PipelineOptions:
-    """Options as on TensorFlow Datasets' command line: `runner=DaskRunner,dask_npartitions=8`.
+    """Parses options of TensorFlow Datasets' form: `runner=DaskRunner,dask_npartitions=8`.
 
     Args:
         text: Beam's flags without their dashes, separated by commas.
@@ -96,7 +96,7 @@ def parse(text: str) -> PipelineOptions:
         The options.
 
     Raises:
-        OptionError: It is not such a list, or Beam is not installed.
+        OptionError: The text is no such list, or Beam is not installed.
     """
     flags = [part.strip().removeprefix("--") for part in text.split(",")]
     for flag in flags:
@@ -123,21 +123,21 @@ def check(
     workers: int,
     seen: Sequence[str] = (),
 ) -> BeamSettings:
-    """Sees that a runner can be used, and fills in the options that it needs.
+    """Checks that a runner can be used, and fills in the options that it needs.
 
     Args:
         runner: The runner, its name, or None for the one that the options name (Beam's own default
             is the DirectRunner).
         options: Beam's options, or None.
-        workers: Number of worker processes where they are on this machine.
+        workers: Number of worker processes of a runner on this machine.
         seen: Files and directories that workers must see.
 
     Returns:
-        What pipelines are run with.
+        The runner and its options.
 
     Raises:
-        OptionError: Beam is not installed, there is no such runner or option, or what the runner
-            talks to does not answer, or has no workers that can import this package.
+        OptionError: Beam is not installed, there is no such runner or option, or a server of the
+            runner does not answer or has no workers that can import this package.
     """
     options = _pipeline_options([]) if options is None else copy.deepcopy(options)
     from apache_beam.options.pipeline_options import (
@@ -159,7 +159,7 @@ def check(
     name = type(made).__name__
     name = "DirectRunner" if name == "SwitchingDirectRunner" else name  # Beam's own alias.
     _check_names(options, name)
-    # Work items are named functions: nothing of the program that runs is to be shipped.
+    # Work items are functions that workers import, so the main program need not be shipped.
     options.view_as(SetupOptions).save_main_session = False
     if name in _LOCAL_RUNNERS:
         _set_direct_defaults(options, workers)
@@ -185,7 +185,7 @@ def _pipeline_options(flags: list[str]) -> PipelineOptions:
 
 
 def _runner(runner: Any) -> Any:
-    """A runner by its name, or one that the caller made."""
+    """A runner by its name, or the one that the caller made."""
     if not isinstance(runner, str):
         _check_is_runner(runner)
         try:
@@ -227,7 +227,7 @@ def _check_is_runner(runner: Any) -> None:
 
 
 def _check_names(options: PipelineOptions, runner: str) -> None:
-    """Refuses options that nobody knows; the classes that know them are imported by now."""
+    """Refuses unknown options; by now, the classes that define options are imported."""
     with _refusing():
         given = options.get_all_options(drop_default=True, retain_unknown_options=True)
         known = options.get_all_options(drop_default=True)
@@ -241,10 +241,10 @@ def _check_names(options: PipelineOptions, runner: str) -> None:
 
 @contextlib.contextmanager
 def _refusing() -> Iterator[None]:
-    """Beam parses options with argparse, which prints its usage and exits: one error instead."""
+    """Makes one error of what Beam's argparse would print before it exits."""
     said = io.StringIO()
     try:
-        # Unknown options are logged, each time.
+        # Beam logs unknown options each time.
         with _silent(), contextlib.redirect_stderr(said):
             yield
     except SystemExit:
@@ -254,7 +254,7 @@ def _refusing() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    """Nothing is logged but errors."""
+    """Logs nothing but errors."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -264,13 +264,13 @@ def _silent() -> Iterator[None]:
 
 
 def _given(options: PipelineOptions, flag: str, name: str | None = None) -> bool:
-    """Whether an option was set, be it to its default."""
+    """Whether an option was set, even to its default."""
     flags = [str(each).partition("=")[0] for each in getattr(options, "_flags", None) or ()]
     return f"--{flag}" in flags or (name or flag) in options.get_all_options(drop_default=True)
 
 
 def _set_direct_defaults(options: PipelineOptions, workers: int) -> None:
-    """Processes, not one thread of this one; and no network."""
+    """Makes the DirectRunner use processes, not one thread of this one, and no network."""
     from apache_beam.options.pipeline_options import DirectOptions, TypeOptions, WorkerOptions
 
     if not _given(options, "direct_running_mode"):
@@ -284,6 +284,5 @@ def _set_direct_defaults(options: PipelineOptions, workers: int) -> None:
         )
     if not _given(options, "default_sdk_harness_log_level"):
         options.view_as(WorkerOptions).default_sdk_harness_log_level = "ERROR"
-    # Beam 2.77 first tries to download another runner, Prism, for all pipelines but those that say
-    # this; there are no triggers in ours.
+    # Without this, Beam 2.77 first tries to download another runner, Prism. Ours has no triggers.
     options.view_as(TypeOptions).allow_unsafe_triggers = True

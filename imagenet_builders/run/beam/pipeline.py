@@ -1,9 +1,9 @@
 """A Beam pipeline, run by a process of its own.
 
-Beam's DirectRunner waits for ever for a worker process that was killed, and its threads keep the
-process that they are in from ending; Dask's client goes on asking for a cluster that is gone. In a
-process of its own, whatever a runner does can be ended: with it, its group ends, in which are also
-the DirectRunner's workers.
+Beam's DirectRunner waits without end for a worker process that was killed, and its threads keep
+their process alive; Dask's client goes on asking for a cluster that is gone. A process of its own
+can be ended whatever a runner does, with all processes of its group, among them the DirectRunner's
+workers.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ _STARTUP = (
     "from imagenet_builders.run.beam.pipeline import pipeline_main; pipeline_main()"
 )
 
-# For so many seconds, a runner may tell its cluster that nothing more is wanted.
+# Seconds that a runner has to tell its cluster that nothing more is wanted.
 _PATIENCE = 5.0
 
 _ERROR = "pipeline.error"
 
 
 class Pipeline:
-    """The process that runs a pipeline, from where it is made on.
+    """The process that runs a pipeline; it starts when this value is made.
 
     Args:
         settings: The runner and its options.
-        directory: Directory of the jobs; what the pipeline failed with is left there.
+        directory: Directory of the jobs. A pipeline that fails leaves its error there.
         items: The work items.
     """
 
@@ -55,7 +55,7 @@ class Pipeline:
             env=env,
         )
         assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # It says itself why it ended.
+        with contextlib.suppress(BrokenPipeError):  # The process says why it ended.
             self._process.stdin.write(pickle.dumps((settings, str(directory), items)))
             self._process.stdin.flush()
 
@@ -64,7 +64,7 @@ class Pipeline:
         return self._process.poll() is None
 
     def wait(self, seconds: float) -> None:
-        """Waits for its end, but no longer than this."""
+        """Waits for its end, or for so many seconds."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(seconds)
 
@@ -79,21 +79,21 @@ class Pipeline:
         return f"the process that ran the Beam pipeline ended with status {status}"
 
     def end(self) -> None:
-        """Ends the pipeline if it is not done, and with it all processes that it started here."""
+        """Ends the pipeline if it is not done, and all processes that it started here."""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
         self.wait(2 * _PATIENCE)
-        # Also when it has ended: its workers may be left.
+        # Even if it has ended, its workers may be alive.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
 
 def pipeline_main() -> None:
-    """What the process does: take the pipeline from its input, run it, and end with its input."""
-    # Beam warns of optional parts that are not installed, and of each runner's options in turn; of
-    # an error, one sentence tells.
+    """Takes a pipeline from stdin, runs it, and ends when stdin is closed."""
+    # Beam warns of optional parts that are not installed, and of each runner's options in turn. An
+    # error becomes one sentence.
     logging.disable(logging.ERROR)
     settings, directory, items = pickle.load(sys.stdin.buffer)
     results: list[Any] = []
@@ -101,9 +101,9 @@ def pipeline_main() -> None:
     threading.excepthook = lambda arguments: _in_thread(settings, Path(directory), arguments)
     try:
         _run(settings, Path(directory), items, results)
-    except BaseException as error:  # What is cancelled is not an `Exception`.
+    except BaseException as error:  # A cancellation is no `Exception`.
         _fail(Path(directory), settings.failure(error))
-    # Not by returning: that would wait for threads of which some never end.
+    # To return would wait for threads, and some never end.
     os._exit(0)
 
 
@@ -138,7 +138,7 @@ def _fail(directory: Path, sentence: str) -> None:
 
 
 def _in_thread(settings: BeamSettings, directory: Path, arguments: Any) -> None:
-    """Hears of a worker process that died: only the thread that waits for it is told."""
+    """Fails if a worker process died: only the thread that waits for it gets to know."""
     said = str(arguments.exc_value)
     if "Worker subprocess exited" in said:
         _fail(
@@ -149,7 +149,7 @@ def _in_thread(settings: BeamSettings, directory: Path, arguments: Any) -> None:
 
 
 def _end_with_input(results: list[Any]) -> None:
-    """Ends this process, and all of its group, when the one that started it wants that or died."""
+    """Ends this process and its group when the process that started it wants that, or died."""
     with contextlib.suppress(OSError):
         sys.stdin.buffer.read()
     if results:

@@ -1,9 +1,9 @@
-"""Workers on other machines: each list of jobs is a Beam pipeline, on whatever runner there is.
+"""The runner for clusters: each list of jobs is a Beam pipeline, on any Beam runner.
 
-The pipeline is the plainest that there is, `Create | Reshuffle | Map`, and its items leave their
-results in a directory on the shared file system (`beam_items`), where they are found as they come.
-So all that a runner must be able to do is to run a function over a list, and progress, errors and
-results are the same with each of them.
+The pipeline is the plainest possible, `Create | Reshuffle | Map`, and its items leave their results
+in a directory on the shared file system (`items`), where this process finds them. So a Beam runner
+must only be able to call a function for each item of a list, and progress, errors and results are
+the same with all of them.
 """
 
 from __future__ import annotations
@@ -26,35 +26,37 @@ from imagenet_builders.run.beam.options import BeamSettings
 from imagenet_builders.run.beam.pipeline import Pipeline
 from imagenet_builders.run.jobs import Function, Job, Prefetch, Report, Result, Workers, ignore
 from imagenet_builders.run.local import run_in_process
+from imagenet_builders.words import counted
 
 _LOG = logging.getLogger(__name__)
 
-_LOOK_EVERY = 0.5  # Seconds between two looks for new results.
+# Seconds between two looks for new results.
+_LOOK_EVERY = 0.5
 
-# For so many seconds after the pipeline, results are waited for: a network file system may show an
-# older listing of a directory, by default for up to a minute.
+# Seconds to wait for results after the pipeline has ended: a network file system may show an older
+# listing of a directory, by default for up to a minute.
 _SHOWN_AFTER = 90.0
 
-# So long has a runner for a first work item; Dataflow's machines take some minutes to start.
+# Seconds that a runner has for its first work item; Dataflow's machines start in some minutes.
 _TRIAL_SECONDS = 600.0
 
-# For so many seconds after all results are there, the runner may tidy up.
+# Seconds that the runner has to tidy up when all results are there.
 _PATIENCE = 10.0
 
 
 class BeamWorkers(Workers):
     """Runs jobs as the work items of Beam pipelines.
 
-    What the items exchange is in a directory of its own below `job_dir`, for each list of jobs,
-    and is removed once the list is done; `job_dir` goes with the `with` block.
+    Each list of jobs has a directory of its own in `job_dir`, which is removed when the list is
+    done; `job_dir` is removed when the `with` block ends.
 
     Args:
         settings: The runner and its options.
-        job_dir: Directory on a file system that this machine and all workers have in common, under
-            the same path. It need not exist; nothing else may be in it.
+        job_dir: Directory on a file system that this machine and all workers mount under the same
+            path. It need not exist; nothing else may be in it.
 
     Attributes:
-        done_by: Number of jobs done by each function and process, as (name, host, pid).
+        done_by: Number of jobs that each process did, by (function, host, pid).
     """
 
     def __init__(self, settings: BeamSettings, job_dir: Path):
@@ -63,13 +65,13 @@ class BeamWorkers(Workers):
         self.done_by: Counter[tuple[str, str, int]] = Counter()
 
     def run_trial_item(self, seen: Sequence[str]) -> None:
-        """Has the runner do one work item that does nothing, before there is work to be lost.
+        """Runs one work item that asks its worker for facts, before there is work to be lost.
 
         Args:
             seen: Files and directories that workers must see.
 
         Raises:
-            OptionError: It does not, or the worker has not what it needs.
+            OptionError: The runner does not do it, or the worker lacks what it needs.
         """
         name = self._settings.name
         _LOG.info(f"trying the {name} with one work item")
@@ -87,22 +89,21 @@ class BeamWorkers(Workers):
         check_facts(f"a worker of the {name}", facts)
 
     def close(self) -> None:
-        """Removes the directory of the jobs, and says who did how much."""
+        """Removes the directory of the jobs, and logs how much each machine did."""
         shutil.rmtree(self._job_dir, ignore_errors=True)
         for line in self._summary():
             _LOG.info(line)
 
     def _summary(self) -> Iterator[str]:
-        """Who did what, a line a function: a cluster of which only a part works is found so."""
+        """Items done per function and host; shows when part of the cluster sits idle."""
         for function in dict.fromkeys(function for function, _, _ in self.done_by):
             done = {key[1:]: n for key, n in self.done_by.items() if key[0] == function}
             hosts = sorted({host for host, _ in done})
             named = ", ".join(hosts[:4]) + (", ..." if len(hosts) > 4 else "")
-            processes = f"{len(done):,} process" + ("es" if len(done) > 1 else "")
-            machines = f"{len(hosts):,} machine" + ("s" if len(hosts) > 1 else "")
             yield (
-                f"{self._settings.name}: {function}: {sum(done.values()):,} "
-                f"work items done by {processes} on {machines} ({named})"
+                f"{self._settings.name}: {function}: {counted(sum(done.values()), 'work item')} "
+                f"done by {counted(len(done), 'process', 'processes')} on "
+                f"{counted(len(hosts), 'machine')} ({named})"
             )
 
     def run(
@@ -135,7 +136,7 @@ class BeamWorkers(Workers):
         prefetch: Prefetch[Job] | None = None,
         within: float | None = None,
     ) -> Iterator[tuple[int, Result]]:
-        """Runs jobs on the runner, which has done something `within` so many seconds."""
+        """Runs jobs on the runner; an error if none is done `within` so many seconds."""
         directory = self._job_dir / f"{function.__name__}-{secrets.token_hex(4)}"
         # Private, because what is in it is unpickled.
         self._job_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -165,7 +166,8 @@ class BeamWorkers(Workers):
         try:
             deadline = None
             while missing:
-                running = pipeline.is_running()  # Asked before looking: the last look sees all.
+                # Asked first: what is found after the pipeline has ended is all there is.
+                running = pipeline.is_running()
                 found = _found(directory, missing)
                 for number in found:
                     missing.remove(number)
@@ -192,14 +194,14 @@ class BeamWorkers(Workers):
                     time.sleep(_LOOK_EVERY)
             pipeline.wait(_PATIENCE)
         finally:
-            # Items that have not begun end at once when they find it.
+            # Items that have not begun end at once when they find this file.
             with contextlib.suppress(OSError):
                 (directory / STOP).touch()
             pipeline.end()
 
 
 def _found(directory: Path, missing: set[int]) -> list[int]:
-    """The jobs, of those that are missing, whose outcomes are there, in order."""
+    """The missing jobs whose outcomes are there, in order."""
     names = os.listdir(directory)
     done = {int(name.removesuffix(".outcome")) for name in names if name.endswith(".outcome")}
     return sorted(done & missing)

@@ -1,4 +1,4 @@
-"""DOCSTRING of plan/identity."""
+"""The identity of a build: tells whether shards of another build are of use to it."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def describe(
     version: str,
     scratch: Path,
 ) -> dict[str, Any]:
-    """What a build makes, so that another can tell whether its shards are of use.
+    """Describes what a build makes, so that another can tell whether its shards are of use.
 
     Args:
         plans: The plans of the splits.
-        also_read: For each, the files that it was made from besides those that its rows point into.
+        also_read: The files that each plan was made from besides those that its rows point into.
         dataset: Full name of the dataset.
         file_format: Name of the file format.
-        mark_format: Of the marks that say which shards are finished.
+        mark_format: Format of the marks that say which shards are finished.
         version: Version of this package.
-        scratch: Directory of files that were unpacked; when they were is of no interest.
+        scratch: Directory of unpacked files, whose times do not count.
 
     Returns:
         A JSON document.
@@ -59,10 +59,10 @@ def describe(
 
 
 def plan_digest(plan: SplitPlan, also_read: Sequence[SourceFile], scratch: Path) -> tuple[str, str]:
-    """Identity of all that decides the shards of a split, and of its source files alone.
+    """Digests of all that decides the shards of a split, and of its source files alone.
 
-    Sources count by name, size and time, wherever they lie: staged to another node's disk, they
-    are the same.
+    Sources count by name, size and time, wherever they lie: copied to another node's disk, they are
+    the same.
 
     Args:
         plan: The plan.
@@ -74,7 +74,7 @@ def plan_digest(plan: SplitPlan, also_read: Sequence[SourceFile], scratch: Path)
     """
     scratch = scratch.absolute()
     files = [
-        # What was unpacked has a name that tells from where and when; what from is also read.
+        # Name and time of an unpacked file tell of its unpacking; its archive is also read.
         [file.size]
         if Path(file.path).is_relative_to(scratch)
         else [os.path.basename(file.path), file.size, file.mtime_ns]
@@ -83,14 +83,14 @@ def plan_digest(plan: SplitPlan, also_read: Sequence[SourceFile], scratch: Path)
     sources = hashlib.blake2b(json.dumps(files).encode(), digest_size=16)
     digest = sources.copy()
     digest.update(json.dumps([plan.split, plan.ends, str(plan.rows.schema)]).encode())
-    # An Arrow stream, because the same rows can lie in memory in more than one way.
+    # An Arrow stream, because the layout of the same rows in memory can differ.
     for start in range(0, plan.rows.num_rows, _DIGEST_ROWS):
         digest.update(index_lib.to_bytes(plan.rows.slice(start, _DIGEST_ROWS)))
     return digest.hexdigest(), sources.hexdigest()
 
 
 def difference(before: Any, now: Mapping[str, Any]) -> str:
-    """In which way two descriptions are not the same, in words."""
+    """The first difference between two descriptions, in words."""
     unknown = "it is not known what it was"
     if not isinstance(before, Mapping):
         return unknown

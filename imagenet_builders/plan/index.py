@@ -1,4 +1,4 @@
-"""The index of a split: its rows and the files they point into; kept on disk between builds."""
+"""The index of a split, its rows and the files that they point into, and its cache on disk."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from _typeshed import ReadableBuffer
 
-# Raised whenever the meaning of a row changes, so that an older cached index is not used.
+# To be raised when the meaning of a row changes, so that no older cached index is used.
 INDEX_FORMAT = 2
 
-# Writing an index takes seconds, so what is older than this was left by a process that was killed.
+# An index is written in seconds, so a process that was killed has left what is older than this.
 _LEFT_SECONDS = 3600.0
 
 # Some twenty thousand files with long paths.
 _MAX_HEADER_BYTES = 16 << 20
 
-# Of the digest that a kept index is checked with.
+# Hexadecimal digits of the digest that a kept index is checked with.
 _DIGITS = 32
 
 
@@ -57,13 +57,13 @@ class Index:
         return Reader(self.files, self.access)
 
     def where(self, row: int) -> tuple[str, int]:
-        """Path and byte offset of a row's bytes, for messages."""
+        """Path and offset of the bytes of a row, for messages."""
         one = self.table.slice(row, 1).to_pylist()[0]
         return self.files[one["file"]].path, one["offset"]
 
 
 def to_bytes(table: pa.Table) -> bytes:
-    """A table as an Arrow stream, to travel to another process."""
+    """A table as an Arrow stream, for another process."""
     import pyarrow as pa
 
     sink = pa.BufferOutputStream()
@@ -83,14 +83,18 @@ def from_bytes(stream: bytes) -> pa.Table:
 
 
 class IndexCache:
-    """Keeps indexes on disk, under a name that says what they were made of."""
+    """Keeps indexes on disk, under names that say what they were made from.
+
+    Args:
+        directory: Where they are kept.
+    """
 
     def __init__(self, directory: Path):
         self._directory = directory
         self._used: set[Path] = set()
 
     def forget(self) -> None:
-        """Removes the indexes that `get` has given: what they point to is not what it was."""
+        """Removes the indexes that `get` has given: the files that they point into have changed."""
         for path in self._used:
             with contextlib.suppress(OSError):
                 path.unlink()
@@ -102,11 +106,11 @@ class IndexCache:
         make: Callable[[], Index],
         access: Access = RANGES,
     ) -> Index:
-        """The index of `what` made from `files`: the one that is kept, or else a new one.
+        """The kept index of `what` made from `files`, or else a new one.
 
         Args:
-            what: Names what is indexed: dataset, split, and whatever else decides the rows.
-            files: The files it is made from, as they are now.
+            what: Dataset, split, and whatever else decides the rows.
+            files: The files that it is made from, as they are now.
             make: Makes it.
             access: How its rows are read, which is not kept.
 
@@ -122,7 +126,7 @@ class IndexCache:
         return dataclasses.replace(index, access=access)
 
     def _points_into(self, index: Index, files: Sequence[SourceFile]) -> bool:
-        """Whether rows point into the files asked for, or what was unpacked from them here."""
+        """Whether rows point into these files, or into files here that were unpacked from them."""
         for file in set(index.files) - set(files):
             try:
                 if self._directory.resolve() not in Path(file.path).resolve().parents:
@@ -133,13 +137,13 @@ class IndexCache:
         return True
 
     def path(self, what: Sequence[str], files: Iterable[SourceFile]) -> Path:
-        """Where the index of `what` (dataset, split, ...) made from `files` is kept."""
+        """The path of the index of `what` made from `files`."""
         identity = [INDEX_FORMAT, list(what), [dataclasses.astuple(file) for file in files]]
         digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
         return self._directory / f"{'-'.join(what)}-{digest}.index.arrow"
 
     def load(self, path: Path) -> Index | None:
-        """The index kept at `path`, or None where there is none or it cannot be used."""
+        """The index kept at `path`; None without one, and if it cannot be used."""
         try:
             with open(path, "rb") as file:
                 if os.fstat(file.fileno()).st_uid != os.getuid():
@@ -169,12 +173,12 @@ class IndexCache:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._remove_left()
             with open(partial, "wb") as file:
-                # As long as it will be; what it says is known once all of the rows are written.
+                # A header of its final length; the digest is known when all rows are written.
                 header = {"files": files, "digest": "0" * _DIGITS}
                 file.write(json.dumps(header).encode() + b"\n")
                 sink = _Digesting(file, _digest_of(index.files))
                 with pa.ipc.new_stream(pa.PythonFile(sink, "w"), index.table.schema) as writer:
-                    # One piece, so that it is one again when it is loaded.
+                    # In one piece, so that loading gives one piece.
                     writer.write_table(index.table.combine_chunks())
                 header["digest"] = sink.digest.hexdigest()[:_DIGITS]
                 file.seek(0)
@@ -187,7 +191,7 @@ class IndexCache:
         return True
 
     def _remove_left(self) -> None:
-        """Removes what processes that were killed have left."""
+        """Removes partial files of processes that were killed."""
         for left in self._directory.glob("*.index.arrow.*.partial"):
             with contextlib.suppress(OSError):
                 if time.time() - left.stat().st_mtime > _LEFT_SECONDS:
@@ -195,9 +199,9 @@ class IndexCache:
 
 
 class _Digesting(io.RawIOBase):
-    """Writes to a file what it is given, and makes the digest of it.
+    """Writes data to a file and digests them.
 
-    Held in memory as a whole first, the stream of 13 million rows would be there three times.
+    To write a stream of 13 million rows as a whole would hold them in memory three times.
     """
 
     def __init__(self, file: IO[bytes], digest: hashlib.blake2b):
@@ -213,5 +217,5 @@ class _Digesting(io.RawIOBase):
 
 
 def _digest_of(files: Sequence[SourceFile]) -> hashlib.blake2b:
-    """Begins the digest of all that a kept index holds, so that a damaged one is not used."""
+    """Begins the digest of all that a kept index holds, which a damaged index does not match."""
     return hashlib.blake2b(json.dumps([dataclasses.astuple(file) for file in files]).encode())

@@ -1,8 +1,8 @@
 """The plan of a split: its rows in TensorFlow Datasets' order, cut into its shards.
 
-A pure function of the index; no image is read for it. TensorFlow Datasets sorts records by the MD5
-of split name and key (`core/hashing.py`, `core/shuffle.py`) and derives the number of shards from
-the records' total size and count (`core/utils/shard_utils.py`).
+It is a pure function of the index, made without reading an image. TensorFlow Datasets sorts records
+by the MD5 of split name and key (`core/hashing.py`, `core/shuffle.py`) and derives the number of
+shards from the records' total size and count (`core/utils/shard_utils.py`).
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 ShardCounter = Callable[[int, int], int]
 """From the total size of the serialized examples in bytes, and their number, to a shard count."""
 
-# Python's own strings of so many keys exist at a time; those of 13 million would be a gigabyte.
+# The number of keys that are Python strings at a time; 13 million would take a gigabyte.
 _KEYS_AT_A_TIME = 1 << 14
 
 
 @dataclasses.dataclass(frozen=True)
 class SplitPlan:
-    """What goes into which shard of a split.
+    """The rows of a split, and their cut into shards.
 
     Attributes:
         split: Name of the split.
@@ -54,13 +54,13 @@ class SplitPlan:
         return len(self.ends)
 
     def shard_sizes(self) -> list[int]:
-        """Bytes of the images of each shard, as they are staged."""
+        """Bytes of the staged images of each shard."""
         total = np.concatenate(([0], np.cumsum(self.rows["size"].to_numpy(), dtype=np.int64)))
         sizes: list[int] = np.diff(total[[0, *self.ends]]).tolist()
         return sizes
 
     def shard(self, number: int) -> tuple[pa.Table, SourceFiles]:
-        """The rows of one shard and just the files that they point into.
+        """The rows of one shard and the files that these point into.
 
         Args:
             number: The shard, counted from 0.
@@ -96,9 +96,8 @@ def plan_split(
         index: The rows, in the order of the source.
         count_shards: Gives the number of shards.
         example_sizes: Bytes of each serialized example, by row of the index, shape (rows,).
-        max_examples: Only so many rows from the front of the index are kept. None keeps all.
-        ignore_duplicates: Keep the first of rows with the same key, where otherwise they are an
-            error.
+        max_examples: Number of rows to take from the front of the index; None takes all.
+        ignore_duplicates: Keep the first of rows with the same key; otherwise they are an error.
 
     Returns:
         The plan.
@@ -139,7 +138,7 @@ def shard_ends(examples: int, shards: int) -> tuple[int, ...]:
         shards: Number of shards; not more than there are examples.
 
     Returns:
-        One number a shard, the last of them `examples`.
+        A number for each shard; the last is `examples`.
 
     Raises:
         SourceError: There are more shards than examples.

@@ -1,4 +1,4 @@
-"""How the examples of a split come about: its index, and the function that makes examples of it."""
+"""Recipes of splits: an index, and the function that makes examples of its rows."""
 
 from __future__ import annotations
 
@@ -50,17 +50,17 @@ the top of a module, where other processes find it.
 
 @dataclasses.dataclass(frozen=True)
 class SplitRecipe:
-    """How the examples of a split come about.
+    """How to make the examples of a split.
 
     Attributes:
         split: Name of the split.
         index: Its rows.
         examples: Makes examples of rows.
-        example_sizes: Gives the bytes of each serialized example from the index, shape (rows,).
-        counts: What else is worth knowing of all that is staged of the split, as names with
-            underscores and numbers; told at the end of a build and kept in `provenance.json`.
+        example_sizes: Computes the bytes of each serialized example from the index, shape (rows,).
+        counts: Other numbers worth knowing about the split, by names with underscores; shown at the
+            end of a build and kept in `provenance.json`.
         also_read: Files that the index was made from besides those that its rows point into.
-        layout: How it is staged, in words; kept in `provenance.json`.
+        layout: Its layout under `manual_dir`, in words; kept in `provenance.json`.
         classes: The wnids in the order of their labels, as an archive has them; empty where they
             are known without it.
     """
@@ -77,11 +77,11 @@ class SplitRecipe:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PlanConfig:
-    """What TensorFlow Datasets' `DownloadConfig` says of the plan.
+    """The part of TensorFlow Datasets' `DownloadConfig` that concerns the plan.
 
     Attributes:
-        count_shards: Gives the number of shards.
-        max_examples_per_split: Only so many examples from the front of each split, or None.
+        count_shards: Computes the number of shards.
+        max_examples_per_split: Number of examples to take from the front of each split, or None.
         ignore_duplicates: Keep the first of examples with the same key.
     """
 

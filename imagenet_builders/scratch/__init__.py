@@ -1,1 +1,1 @@
-"""DOCSTRING of scratch."""
+"""Scratch space: copies of archives, and what is unpacked to be read at random."""

@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Self
 
 from imagenet_builders.errors import OptionError, SourceError
-from imagenet_builders.scratch import copy_dirs
-from imagenet_builders.scratch.space import check_room
+from imagenet_builders.scratch import copy_dirs, space
 from imagenet_builders.scratch.to_copy import ToCopy
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.words import size_text
@@ -29,7 +28,6 @@ from imagenet_builders.words import size_text
 # more (POSIX_FADV_WILLNEED), and copying inside of it (copy_file_range), took no less time.
 _READ_BYTES = 8 << 20
 _PARTIAL = ".partial"
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class _ChangedError(SourceError):
@@ -157,7 +155,7 @@ def _copy_all(manual_dir: Path, to_copy: ToCopy, directory: Path, report: CopyRe
     size = sum(file.size for file in files.values())
     done = size - sum(files[path].size for path in todo)
     kept = sum(_size_of(partials[path]) for path in todo)
-    free = check_room(
+    free = space.check_room(
         directory,
         size - done - kept,
         f"to copy {len(todo):,} files of {manual_dir} there (--stage)",
@@ -306,11 +304,7 @@ def partial_name(file: SourceFile) -> str:
     Another state of the file has another name, and so has the same state after a restart: what was
     written before a crash of the machine may not be on the disk, whatever its length.
     """
-    try:
-        boot = _BOOT_ID.read_text().strip()
-    except OSError:
-        boot = str(os.getpid())
-    identity = json.dumps([*dataclasses.astuple(file), boot])
+    identity = json.dumps([*dataclasses.astuple(file), space.boot()])
     return hashlib.sha256(identity.encode()).hexdigest()[:24] + _PARTIAL
 
 

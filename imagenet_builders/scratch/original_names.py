@@ -1,6 +1,6 @@
-"""Lets errors and warnings name what is staged, not the copies and unpacked files that are read.
+"""Lets errors and warnings name staged archives, not the copies and unpacked files that are read.
 
-Who reads a message mends what is staged; a copy of it in scratch space may be gone by then.
+Readers of a message mend a staged archive; its copy in scratch space may be gone by then.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from imagenet_builders.scratch.copy import ScratchCopy
 
 @contextlib.contextmanager
 def naming_originals(copy: ScratchCopy, unpacked: Mapping[str, Origin]) -> Iterator[None]:
-    """Lets what is said of sources in the block name the originals.
+    """Lets messages of the block about sources name the originals.
 
-    Errors in writing to scratch space, and what the system says of a file there, stay as they are.
+    Errors in writing to scratch space, and the system's errors about files there, stay as they are.
 
     Args:
-        copy: What is read.
+        copy: The copy that is read.
         unpacked: Path of each unpacked file, to its origin; it may grow meanwhile.
 
     Raises:
@@ -36,7 +36,7 @@ def naming_originals(copy: ScratchCopy, unpacked: Mapping[str, Origin]) -> Itera
             text = text.replace(path, origin.name)
         if copy.directory is None:
             return text
-        # Where the copy is may be known by a relative path, which ends the absolute one.
+        # The path may be relative in a message; then it is the end of the absolute one.
         text = text.replace(os.path.abspath(copy.manual_dir), os.path.abspath(copy.original))
         return text.replace(str(copy.manual_dir), str(copy.original))
 

@@ -1,7 +1,8 @@
-"""Whether the scratch directory is there, may be written to, and has room; asked before any work.
+"""Checks, before any work, that the scratch directory is there, is writable, and has room.
 
-Scratch space is for what a build can make again: indexes, unpacked archives, staged copies. An
-index that finds no room is done without; the others are asked about when their sizes are known.
+Scratch space is for what a build can make again: indexes, unpacked archives, scratch copies. A
+build does without an index that finds no room; room for the others is checked when their sizes are
+known.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from imagenet_builders.words import sizes_apart
 
 _PROBE_BYTES = 4096
 _TRIES = 100
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 _REASONS = {
     errno.ENOSPC: "no space, or no file (inode), is left there",
@@ -29,9 +32,9 @@ _REASONS = {
 
 
 def check_scratch(scratch: Path, options: BuildOptions) -> None:
-    """Makes sure that the scratch directory that somebody chose can be used, and makes it.
+    """Makes the scratch directory, and makes sure that it can be used, if it was chosen.
 
-    Where nobody did, it is beside the datasets, and what is wrong there is wrong for these too.
+    If nobody chose one, it is beside the datasets, and what is wrong there is wrong for these too.
 
     Args:
         scratch: The directory.
@@ -41,7 +44,7 @@ def check_scratch(scratch: Path, options: BuildOptions) -> None:
         OptionError: It is missing, is not a directory, is another user's, or may not be written to.
     """
     name, chosen = options.scratch_choice() or ("", "")
-    # With Beam, what the environment chooses for this machine is not what is used.
+    # With Beam, the scratch directory is not the one that the environment chooses.
     if chosen and _is_same(Path(os.path.expanduser(chosen)), scratch.parent):
         _check_chosen(name, chosen)
         make_scratch(scratch, name, may_be_full=True)
@@ -50,7 +53,7 @@ def check_scratch(scratch: Path, options: BuildOptions) -> None:
 def make_scratch(
     directory: Path, name: str, *, parents: bool = False, may_be_full: bool = False
 ) -> None:
-    """Makes a directory of ours in scratch space, unless it is there, and writes to it to see.
+    """Makes a private directory in scratch space, unless it is there, and writes to it as a test.
 
     Args:
         directory: The directory.
@@ -83,7 +86,7 @@ def _made(directory: Path) -> int:
     """Makes a directory and writes to it; returns its owner."""
     for left in reversed(range(_TRIES)):
         try:
-            # What is there is taken for our own work later, so nobody else may put anything there.
+            # Later, its content counts as our own work, so nobody else may write there.
             with contextlib.suppress(FileExistsError):
                 directory.mkdir(mode=0o700)
             owner = os.lstat(directory).st_uid
@@ -91,7 +94,7 @@ def _made(directory: Path) -> int:
                 probe.write(bytes(_PROBE_BYTES))
                 os.fsync(probe.fileno())
             return owner
-        except FileNotFoundError:  # Another build has just removed it, as it was empty.
+        except FileNotFoundError:  # Another build has just removed it, because it was empty.
             if not left:
                 raise
     raise AssertionError
@@ -103,7 +106,7 @@ def check_room(directory: Path, needed: int, what_for: str) -> int:
     Args:
         directory: The directory.
         needed: Bytes that will be written.
-        what_for: What for, such as `to copy the archives`.
+        what_for: Their purpose, such as `to copy the archives`.
 
     Returns:
         Bytes that are free.
@@ -111,8 +114,7 @@ def check_room(directory: Path, needed: int, what_for: str) -> int:
     Raises:
         OptionError: There is too little space.
     """
-    status = os.statvfs(directory)
-    free = status.f_bavail * status.f_frsize
+    free = shutil.disk_usage(directory).free
     if needed > free:
         has, needs = sizes_apart(free, needed)
         raise OptionError(
@@ -122,12 +124,20 @@ def check_room(directory: Path, needed: int, what_for: str) -> int:
     return free
 
 
+def boot() -> str:
+    """Identifies the time since the machine was started; if unknown, the time of this process."""
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return f"p{os.getpid()}"
+
+
 def _is_same(path: Path, other: Path) -> bool:
     return os.path.abspath(path) == os.path.abspath(other)
 
 
 def _check_chosen(name: str, chosen: str) -> None:
-    """The directory chosen must be there, or the one above it: a typo is not to be made real."""
+    """The chosen directory must exist, or the one above it: no typo becomes a directory."""
     directory = Path(os.path.expanduser(chosen))
     if directory.is_dir():
         return

@@ -1,4 +1,4 @@
-"""Which of the files that are staged a build would read: what `--stage` copies."""
+"""Finds the staged files that `--stage` copies: those that a build would read at random."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class ToCopy:
 
     Attributes:
         files: The files, each once, below `manual_dir`.
-        in_place: Folders of small files that are read where they are, which takes less time than to
-            copy them. In a copy they are links; none of the files lies in one of them.
-        stand_ins: What else lies in a directory of which files are copied, each with whether it is
-            a directory. An empty one in the copy lets a build say of it what it always says.
+        in_place: Folders of small files, which take less time to read in place than to copy. In a
+            copy they are links; none of the files lies in one of them.
+        stand_ins: Other entries of a directory whose files are copied, each with whether it is a
+            directory. Empty ones in the copy let a build say of them what it always says.
     """
 
     files: tuple[Path, ...]
@@ -32,20 +32,20 @@ class ToCopy:
 def files_to_copy(survey: Survey, manual_dir: Path, source: str | None) -> ToCopy:
     """The files that a build would read at random.
 
-    An archive of images in gzip is read once, from its beginning to its end, and unpacked to
-    scratch space in any case, so that it is not copied. Nor are boxes for images of which none is:
-    they are read once, before all else.
+    An archive of images in gzip is not copied: it is read once, from its beginning to its end, and
+    unpacked to scratch space in any case. Boxes are copied only with images: alone, they are read
+    once, before all else.
 
     Args:
         survey: What is staged.
-        manual_dir: Where.
+        manual_dir: Where it is staged.
         source: The kind of source asked for (`--source`), or None.
 
     Returns:
         The files; none where there is nothing to build or nothing worth copying.
 
     Raises:
-        SourceError: What would be read is not whole.
+        SourceError: A source that would be read is not whole.
         OSError: A directory cannot be read.
     """
     taken = list(_taken(survey, source))
@@ -57,7 +57,7 @@ def files_to_copy(survey: Survey, manual_dir: Path, source: str | None) -> ToCop
         files |= dict.fromkeys((*copies.archives, *copies.beside))
         in_place |= dict.fromkeys(copies.linked)
         for directory in copies.stood_in_for:
-            if directory == manual_dir:  # What else is there is others' business.
+            if directory == manual_dir:  # Other datasets may be staged there.
                 continue
             with os.scandir(directory) as entries:
                 stand_ins |= {directory / entry.name: entry.is_dir() for entry in entries}
@@ -85,14 +85,14 @@ def copied_of(taken: Sequence[Found]) -> tuple[Path, ...]:
 
 
 def _can_be_links(in_place: Iterable[Path], others: Iterable[Path], manual_dir: Path) -> bool:
-    """Whether nothing of a copy would lie behind a link in it, that is in the original."""
+    """Whether nothing would be copied to behind a link of the copy, and so into the original."""
     links = set(in_place)
     behind = {*others, *links}
     return manual_dir not in links and not any(links & set(path.parents) for path in behind)
 
 
 def archives_of(found: Found) -> tuple[Path, ...]:
-    """The archives that are read at random where something is built from.
+    """The archives of one source that are read at random.
 
     Args:
         found: What it is built from.
@@ -107,7 +107,7 @@ def archives_of(found: Found) -> tuple[Path, ...]:
 
 
 def _taken(survey: Survey, source: str | None) -> Iterator[Found]:
-    """What a build takes, as `choosing.choose` and `choose_boxes` do."""
+    """The sources that a build takes, as `locate.choose` chooses them."""
     for split, found in survey.found.items():
         boxes = survey.boxes.get(split)
         images = preferred(found, source)

@@ -1,25 +1,23 @@
-"""What is compressed is unpacked to scratch space, once; what is not is only checked.
+"""Unpacks compressed members of zip archives to scratch space, once, and checks the others.
 
-A row of an array can be read where it lies if the file that it is in is not compressed. So a
-compressed npz in a zip becomes an npz in scratch space, and a compressed array an npy there. Files
-get their names when they are whole and checked, so what is there is good and the next run need not
-do it again. When the dataset is built, they are removed.
+A row of an array can be read in place if its file is not compressed. So a compressed npz in a zip
+becomes an npz in scratch space, and a compressed array an npy there. Files get their names when
+they are whole and checked, so the next run can use them. When the dataset is built, they are
+removed.
 
-Nothing waits until they are on the disk, which may take as long as all the rest: they are read at
-once, from memory, and may be gone before they need to be written. Only a crash of the machine can
-then leave a file that is not what was written, so no file from before a reboot is used.
+No file is flushed to the disk, which may take as long as all the rest: files are read at once, from
+memory, and may be gone before the system writes them. Then only a crash of the machine can leave a
+damaged file, so no file from before a reboot is used.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import errno
-import functools
 import hashlib
 import json
 import logging
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -27,16 +25,16 @@ from imagenet_builders.errors import OptionError
 from imagenet_builders.formats import zip_members
 from imagenet_builders.formats.zip_members import ZipMember
 from imagenet_builders.plan.context import BuildContext, Origin
+from imagenet_builders.scratch import space
 from imagenet_builders.scratch.locks import LOCK, lock_directory, remove_unless_shared
 from imagenet_builders.sources.rows import SourceFile, opened
-from imagenet_builders.words import size_text, sizes_apart
+from imagenet_builders.words import size_text
 
 _LOG = logging.getLogger(__name__)
 
-# Less than this is done here: starting a process takes as long.
+# To start a process takes as long as to unpack this much.
 _SMALL_BYTES = 64 << 20
 _PARTIAL = ".partial"
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +55,7 @@ class Job:
 
 
 def work(job: Job, report: object) -> None:
-    """Does a job; the signature is that of every job of the workers.
+    """Does a job; see `run.jobs.Function`.
 
     Raises:
         ArchiveError: The member is damaged.
@@ -107,7 +105,7 @@ class Unpacked:
         self._lock: int | None = None
         room.at_end.callback(self.close)
         room.when_built.callback(self.remove)
-        # A file here to the archive, and the names inside of it, that it comes from.
+        # From an unpacked file to its archive and the names inside of that.
         self._origins: dict[str, tuple[str, tuple[str, ...]]] = {}
 
     def unpack(self, members: Sequence[tuple[SourceFile, ZipMember, str | None]]) -> list[Path]:
@@ -157,7 +155,7 @@ class Unpacked:
             self._lock = None
 
     def _take_lock(self) -> None:
-        """Locks the directory, which it makes; removes what an interrupted run left half done."""
+        """Makes and locks the directory; removes the partial files of interrupted runs."""
         if self._lock is None:
             self._lock = lock_directory(
                 self._directory,
@@ -172,19 +170,13 @@ class Unpacked:
                 left.unlink(missing_ok=True)
 
     def _is_usable(self, name: str) -> bool:
-        return name.startswith(f"{_boot()}-") and not name.endswith(_PARTIAL)
+        return name.startswith(f"{space.boot()[:8]}-") and not name.endswith(_PARTIAL)
 
     def _announce(self, jobs: Sequence[Job]) -> None:
-        """Says what is needed; raises OptionError where there is not as much."""
+        """Says how much space unpacking needs; raises OptionError if there is too little."""
         needed = sum(job.member.size for job in jobs)
-        free = shutil.disk_usage(self._directory).free
-        if needed > free:
-            has, needs = sizes_apart(free, needed)
-            raise OptionError(
-                f"scratch directory {self._directory} has {has} free, but unpacking the "
-                f"compressed arrays of {self._name} needs {needs}; choose another with "
-                "--scratch-dir"
-            )
+        what_for = f"to unpack the compressed arrays of {self._name}"
+        free = space.check_room(self._directory, needed, what_for)
         _LOG.info(
             f"{self._name}: unpacking {size_text(needed)} of compressed arrays to "
             f"{self._directory} ({size_text(free)} are free), where they stay until the dataset is "
@@ -193,23 +185,14 @@ class Unpacked:
 
 
 def _target_name(file: SourceFile, member: ZipMember) -> str:
-    """A name that says what is in the file; another source, or a changed one, has another."""
+    """A name for a member of a source in one state; a changed source gives another name."""
     identity = json.dumps([dataclasses.astuple(file), member])
     digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
-    return f"{_boot()}-{digest}-{member.file_name}"
-
-
-@functools.cache
-def _boot() -> str:
-    """Stands for the time since the machine was started; a process's own where that is unknown."""
-    try:
-        return _BOOT_ID.read_text()[:8]
-    except OSError:
-        return f"p{os.getpid()}"
+    return f"{space.boot()[:8]}-{digest}-{member.file_name}"
 
 
 def _write(target: Path, data: Iterator[bytes]) -> None:
-    """Writes a file that has its name only when it is whole."""
+    """Writes a file, which gets its name when it is whole."""
     partial = target.with_name(f"{target.name}.{os.getpid()}{_PARTIAL}")
     try:
         with open(partial, "wb", buffering=0) as out:

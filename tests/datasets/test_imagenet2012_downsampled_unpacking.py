@@ -15,7 +15,7 @@ from support.built_datasets import records, shards
 from support.corpora.downsampled import LAYOUTS, build_small, changed, options_of, refused
 
 from imagenet_builders.errors import ArchiveError, OptionError
-from imagenet_builders.scratch import unzip
+from imagenet_builders.scratch import space, unzip
 
 pytestmark = pytest.mark.filterwarnings("ignore:split .* will be missing")
 
@@ -74,7 +74,8 @@ def test_too_little_space_is_reported_before_anything_is_unpacked(
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(9000, 4001, 4999))
     message = str(refused(manual, kind=OptionError))
-    assert "has 5.0 kB free, but unpacking the compressed arrays" in message
+    assert "has 5.0 kB free, but " in message
+    assert " are needed to unpack the compressed arrays of imagenet2012_downsampled/8x8" in message
     assert "--scratch-dir" in message
     assert not scratch_files(manual)
 
@@ -134,7 +135,7 @@ def test_files_unpacked_before_a_reboot_are_not_used(manual: Path, monkeypatch: 
     refused(manual, kind=ArchiveError)
     before = scratch_files(manual)
     assert len(before) == 11
-    monkeypatch.setattr(unzip, "_boot", lambda: "another")
+    monkeypatch.setattr(space, "boot", lambda: "another")
     refused(manual, kind=ArchiveError)
     assert len(scratch_files(manual)) == 11
     assert not before.keys() & scratch_files(manual).keys()

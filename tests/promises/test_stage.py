@@ -27,8 +27,7 @@ from support.paths import DUMMY_DATA
 from support.processes import environment, found_during
 
 from imagenet_builders.errors import OptionError, SourceError
-from imagenet_builders.scratch import copy as copying
-from imagenet_builders.scratch import unzip
+from imagenet_builders.scratch import space
 from imagenet_builders.scratch.copy import CopyReport, copy_to_scratch
 from imagenet_builders.scratch.to_copy import ToCopy
 from imagenet_builders.sources.rows import SourceFile
@@ -296,7 +295,7 @@ def test_a_copy_begun_before_a_reboot_is_not_trusted(
     [partial] = scratch.rglob("*.partial")
     partial.write_bytes(bytes(partial.stat().st_size))  # As after a loss of power.
     (tmp_path / "boot").write_text("another")
-    monkeypatch.setattr(copying, "_BOOT_ID", tmp_path / "boot")
+    monkeypatch.setattr(space, "_BOOT_ID", tmp_path / "boot")
     copy = copy_to_scratch(tmp_path / "staged", ToCopy(files), scratch / "s", "x")
     assert (copy.manual_dir / "a.tar").read_bytes() == files[0].read_bytes()
     copy.close()
@@ -499,11 +498,9 @@ def test_unpacked_sources_do_not_restart_a_build(
     with monkeypatch.context() as patch:
         patch.setattr(PUBLISH, lose_the_node)
         assert command_line.run(*arguments, f"--scratch-dir={tmp_path / 'node1'}").status == 1
-    unzip._boot.cache_clear()
     (tmp_path / "boot").write_text("another")
-    monkeypatch.setattr(unzip, "_BOOT_ID", tmp_path / "boot")
+    monkeypatch.setattr(space, "_BOOT_ID", tmp_path / "boot")
     again = command_line.run(*arguments, f"--scratch-dir={tmp_path / 'node2'}")
-    unzip._boot.cache_clear()
     assert again.status == 0
     assert "already finished: 2 of " in again.err
     [path] = (tmp_path / "built").rglob("provenance.json")

@@ -70,3 +70,8 @@ def found_during(directory: Path, pattern: str) -> list[Path]:
         for parent, directories, files in os.walk(directory)
         for name in fnmatch.filter([*directories, *files], pattern)
     ]
+
+
+def blocking(*modules: str) -> str:
+    """Code that makes modules as good as not installed, for the process that runs it."""
+    return f"import sys; sys.modules.update(dict.fromkeys({modules}))\n"

@@ -1,4 +1,4 @@
-"""The package and TensorFlow Datasets in one process: names, imports, and reading without it.
+"""The package and TensorFlow Datasets in one process: names and imports.
 
 What a process has imported cannot be undone, so each of these runs in a fresh interpreter.
 """
@@ -8,13 +8,11 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from makers import ilsvrc2012_large
 from support.building import DUMMY_ARCHIVES, built_by_cli
 from support.built_datasets import split_content
-from support.processes import run, run_python
+from support.processes import blocking, run, run_python
 
 OURS = "imagenet_builders.datasets.imagenet2012.imagenet2012_dataset_builder"
 SIZES = {"train": 24, "validation": 12, "test": 6}
@@ -29,11 +27,6 @@ OTHERS = (
     "imagenet_resized",
     "imagenet_v2",
 )
-
-
-def blocking(*modules: str) -> str:
-    """Code that makes modules as good as not installed, for the process that runs it."""
-    return f"import sys; sys.modules.update(dict.fromkeys({modules}))\n"
 
 
 ORDERS = {
@@ -124,14 +117,6 @@ print([type(f).__name__ for f in sys.meta_path if type(f).__module__.startswith(
     assert run_python(code).split("\n")[:2] == ["True SourceFileLoader", "[]"]
 
 
-@pytest.fixture(scope="module")
-def larger_archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Enough for worker processes to be worth starting: more than 32 MiB."""
-    directory = tmp_path_factory.mktemp("larger")
-    ilsvrc2012_large.make_large_corpus(directory, gigabytes=0.045, classes=5)
-    return directory
-
-
 # What is heavy.
 
 HEAVY = ("tensorflow", "tensorflow_datasets", "apache_beam", "pyarrow", "numpy", "PIL", "etils")
@@ -218,13 +203,13 @@ sys.meta_path.insert(0, Fatal())
 
 @pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
 def test_no_process_of_a_build_with_workers_imports_tensorflow_or_beam(
-    larger_archives: Path, tmp_path: Path, file_format: str, monkeypatch: pytest.MonkeyPatch
+    large_corpus: Path, tmp_path: Path, file_format: str, monkeypatch: pytest.MonkeyPatch
 ):
     # Python runs this in every process that starts, so in workers, too.
     (tmp_path / "sitecustomize.py").write_text(FATAL)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     directory = built_by_cli(
-        larger_archives,
+        large_corpus,
         tmp_path / "data",
         f"--file-format={file_format}",
         "--workers=2",
@@ -263,7 +248,7 @@ def test_tfds_build_builds_with_our_builder(tmp_path: Path):
 
 
 def test_tfds_build_uses_the_workers_that_the_environment_asks_for(
-    larger_archives: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    large_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     started = tmp_path / "started"
     started.mkdir()
@@ -274,7 +259,7 @@ pathlib.Path(os.environ["TEST_STARTED"], str(os.getpid())).write_text(" ".join(s
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     directory = tfds_build(
-        larger_archives,
+        large_corpus,
         tmp_path / "data",
         "--num_shards=4",
         IMAGENET_BUILDERS_WORKERS="2",
@@ -285,7 +270,7 @@ pathlib.Path(os.environ["TEST_STARTED"], str(os.getpid())).write_text(" ".join(s
     assert sum("imagenet_builders.run.local" in command for command in commands) == 2
 
 
-# Plain scripts and readers.
+# Plain scripts.
 
 SCRIPT = """
 import sys
@@ -305,120 +290,14 @@ print(len(dataset), "examples")
 
 
 def test_a_plain_script_can_build_with_workers_that_do_not_rerun_it(
-    larger_archives: Path, tmp_path: Path
+    large_corpus: Path, tmp_path: Path
 ):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     done = run(
-        [sys.executable, script, larger_archives, tmp_path / "data"],
+        [sys.executable, script, large_corpus, tmp_path / "data"],
         IMAGENET_BUILDERS_WORKERS="2",
     )
     begins, counted = done.stdout.splitlines()
     assert begins == "the script begins"
     assert int(counted.split()[0]) > 300
-
-
-@pytest.fixture(scope="module")
-def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("data")
-    built_by_cli(DUMMY_ARCHIVES, directory)
-    return directory
-
-
-READER = blocking("imagenet_builders") + "import tensorflow_datasets as tfds\n"
-
-
-def test_a_reader_without_the_package_really_is_without_it():
-    with pytest.raises(AssertionError, match=r"ModuleNotFoundError: .*imagenet_builders"):
-        run_python(f"{READER}import imagenet_builders")
-
-
-@pytest.fixture(scope="module")
-def read_by_stock(data_dir: Path) -> dict[str, Any]:
-    """What a process without the package reads, in all the ways that there are."""
-    code = f"""{READER}
-import json
-data_dir = sys.argv[1]
-builder = tfds.builder("imagenet2012", data_dir=data_dir)
-splits, info = tfds.load("imagenet2012", data_dir=data_dir, with_info=True)
-int2str = info.features["label"].int2str
-supervised = tfds.load("imagenet2012", split="train", data_dir=data_dir, as_supervised=True)
-parts = tfds.load("imagenet2012", split=["train[:5]", "train[5:]"], data_dir=data_dir)
-alone = tfds.builder_from_directory(sys.argv[2])
-examples = {{split: list(d.as_numpy_iterator()) for split, d in splits.items()}}
-print(json.dumps({{
-    "module": type(builder).__module__,
-    "names": {{s: [e["file_name"].decode() for e in found] for s, found in examples.items()}},
-    "shapes": {{s: [e["image"].shape for e in found] for s, found in examples.items()}},
-    "sizes": {{split: info.splits[split].num_examples for split in info.splits}},
-    "wnids": [int2str(int(label)) for image, label in supervised],
-    "parts": [[e["file_name"].decode() for e in part.as_numpy_iterator()] for part in parts],
-    "alone": alone.info.full_name,
-    "alone sizes": {{split: len(alone.as_dataset(split=split)) for split in alone.info.splits}},
-}}))
-"""
-    found: dict[str, Any] = json.loads(run_python(code, data_dir, data_dir / "imagenet2012/5.1.0"))
-    return found
-
-
-def test_a_reader_without_the_package_uses_the_class_of_tfds(read_by_stock: dict[str, Any]):
-    assert read_by_stock["module"].startswith("tensorflow_datasets.datasets.imagenet2012.")
-
-
-def test_stock_tfds_loads_all_splits_without_the_package(read_by_stock: dict[str, Any]):
-    assert read_by_stock["sizes"] == SIZES
-    assert {split: len(set(names)) for split, names in read_by_stock["names"].items()} == SIZES
-
-
-def test_stock_tfds_decodes_all_images_without_the_package(read_by_stock: dict[str, Any]):
-    shapes = [shape for found in read_by_stock["shapes"].values() for shape in found]
-    assert len(shapes) == sum(SIZES.values())
-    assert all(height > 0 and width > 0 and channels == 3 for height, width, channels in shapes)
-
-
-def test_stock_tfds_names_the_labels_without_the_package(read_by_stock: dict[str, Any]):
-    # The class is in the name of each train image; supervised reading has the order of the names.
-    assert read_by_stock["wnids"] == [
-        name.partition("_")[0] for name in read_by_stock["names"]["train"]
-    ]
-
-
-def test_stock_tfds_loads_slices_of_splits_without_the_package(read_by_stock: dict[str, Any]):
-    first, rest = read_by_stock["parts"]
-    assert len(first) == 5
-    assert first + rest == read_by_stock["names"]["train"]
-
-
-def test_stock_tfds_reads_the_directory_alone_without_the_package(read_by_stock: dict[str, Any]):
-    assert read_by_stock["alone"] == "imagenet2012/5.1.0"
-    assert read_by_stock["alone sizes"] == SIZES
-
-
-def test_loading_without_the_package_does_not_build_again(data_dir: Path):
-    info = data_dir / "imagenet2012" / "5.1.0" / "dataset_info.json"
-    before = info.stat().st_mtime_ns
-    run_python(f"{READER}tfds.load('imagenet2012', data_dir=sys.argv[1])", data_dir)
-    assert info.stat().st_mtime_ns == before
-    assert {path.name for path in data_dir.iterdir() if path.name[0] != "."} == {"imagenet2012"}
-
-
-def test_a_dataset_becomes_a_table(data_dir: Path):
-    pytest.importorskip("pandas")
-    code = f"""{READER}
-dataset, info = tfds.load("imagenet2012", split="train", data_dir=sys.argv[1], with_info=True)
-table = tfds.as_dataframe(dataset.take(5), info)
-print(sorted(table.columns), len(table), "n0" in table._repr_html_())
-"""
-    assert run_python(code, data_dir) == "['file_name', 'image', 'label'] 5 True\n"
-
-
-def test_examples_can_be_shown(data_dir: Path, tmp_path: Path):
-    pytest.importorskip("matplotlib")
-    code = f"""{READER}
-import matplotlib
-matplotlib.use("Agg")
-dataset, info = tfds.load("imagenet2012", split="train", data_dir=sys.argv[1], with_info=True)
-tfds.show_examples(dataset, info).savefig(sys.argv[2])
-"""
-    run_python(code, data_dir, tmp_path / "shown.png")
-    assert (tmp_path / "shown.png").stat().st_size > 10_000

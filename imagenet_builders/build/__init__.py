@@ -1,1 +1,1 @@
-"""From rows to a published dataset: index, plan, shards, and the processes that write them."""
+"""Building: TensorFlow Datasets' interface, and the steps from an index to written shards."""

@@ -92,12 +92,12 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         return info
 
     @abc.abstractmethod
-    def split_recipes(self, manual_dir: Path, room: BuildContext) -> list[SplitRecipe]:
+    def split_recipes(self, manual_dir: Path, context: BuildContext) -> list[SplitRecipe]:
         """Finds and indexes the splits staged under `manual_dir`.
 
         Args:
             manual_dir: Where the archives are.
-            room: What to index with.
+            context: What to index with.
 
         Returns:
             A recipe for each split that is staged.

@@ -1,4 +1,4 @@
-"""The build of a dataset's splits: plan all, then write all shards from one queue."""
+"""The steps of a build: plans all splits, then writes all shards from one queue."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _LOG = logging.getLogger(__name__)
 
 _SMALL_BYTES = 32 << 20
 
-# The shard itself and its mark.
+# A shard and its mark.
 _FILES_A_SHARD = 2
 
 
@@ -157,7 +157,7 @@ def write_splits(
         output: How shards become files.
         incomplete: Where finished shards and their marks are; it is open.
         options: How to write.
-        workers: Who writes.
+        workers: The processes that write.
 
     Returns:
         What was built, in the order of `recipes`.
@@ -177,7 +177,7 @@ def write_splits(
     images = sum(plan.rows.num_rows for plan in plans)
     sizes = [plan.shard_sizes() for plan in plans]
     size = sum(map(sum, sizes))
-    # Less than this is written here: starting a process takes as long.
+    # To start a process takes as long as to write this much.
     in_process = size < _SMALL_BYTES
     results: list[ShardResult] = []
     with Progress(name, images=images, size=size) as progress:
@@ -212,9 +212,9 @@ def write_splits(
 def check_shards(
     results: Sequence[SplitResult], shard_path: Callable[[str, int, int], Path]
 ) -> None:
-    """Makes sure that all shards are there still, before they are published.
+    """Makes sure that all shards are still there, before they are published.
 
-    File systems for scratch data are tidied by programs that remove what is old.
+    On file systems for scratch data, programs remove old files.
 
     Args:
         results: What was built.
@@ -237,7 +237,7 @@ def check_shards(
 
 @dataclasses.dataclass(frozen=True)
 class _Shard:
-    """A shard to be made: which plan, which shard of it, its file and its mark."""
+    """A shard to write: the position of its plan, its number there, its file and its mark."""
 
     which: int
     number: int
@@ -272,7 +272,7 @@ def _shard_job(
 def _collect(plan: SplitPlan, recipe: SplitRecipe, results: Sequence[ShardResult]) -> SplitResult:
     """Puts the shards of a split together, in order."""
     shards = sorted((r for r in results if r.split == plan.split), key=lambda r: r.number)
-    # A shard of an earlier build may have been made from the same file in another place.
+    # An earlier build may have made a shard from the same file in another directory.
     paths = {os.path.basename(file.path): file.path for file in plan.files}
     result = SplitResult(
         split=plan.split,

@@ -1,4 +1,4 @@
-"""What was asked for, out of TensorFlow Datasets' `DownloadConfig` and `DownloadManager`."""
+"""Reads what a caller asked for from the `DownloadConfig` and `DownloadManager` of TFDS."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from imagenet_builders.plan.recipe import PlanConfig
 
 
 def manual_dir_of(dl_manager: tfds.download.DownloadManager) -> Path:
-    """Where the archives are; whether anything is there is for the dataset to say, in its words."""
+    """The directory of the archives. The dataset itself says if nothing is there."""
     try:
         return Path(dl_manager.manual_dir)
     except (AssertionError, OSError):
-        # TensorFlow Datasets' own words for a directory that is missing or empty.
+        # TensorFlow Datasets raises them for a directory that is missing or empty.
         return Path(dl_manager._manual_dir)
 
 

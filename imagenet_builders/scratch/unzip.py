@@ -72,18 +72,18 @@ def work(job: Job, report: object) -> None:
                 pass
 
 
-def check(jobs: Sequence[Job], room: BuildContext) -> None:
+def check(jobs: Sequence[Job], context: BuildContext) -> None:
     """Compares members with their CRC-32, all workers at once.
 
     Args:
         jobs: The members.
-        room: Who does it.
+        context: Who does it.
 
     Raises:
         ArchiveError: One of them is damaged.
     """
     small = sum(job.member.size for job in jobs) < _SMALL_BYTES
-    for _ in room.workers.run(work, jobs, in_process=small):
+    for _ in context.workers.run(work, jobs, in_process=small):
         pass
 
 
@@ -95,16 +95,16 @@ class Unpacked:
 
     Args:
         name: The dataset and its configuration, for messages.
-        room: Who unpacks, and where.
+        context: Who unpacks, and where.
     """
 
-    def __init__(self, name: str, room: BuildContext):
+    def __init__(self, name: str, context: BuildContext):
         self._name = name
-        self._room = room
-        self._directory = room.scratch / f"{name.replace('/', '-')}.unpacked"
+        self._context = context
+        self._directory = context.scratch / f"{name.replace('/', '-')}.unpacked"
         self._lock: int | None = None
-        room.at_end.callback(self.close)
-        room.when_built.callback(self.remove)
+        context.at_end.callback(self.close)
+        context.when_built.callback(self.remove)
         # From an unpacked file to its archive and the names inside of that.
         self._origins: dict[str, tuple[str, tuple[str, ...]]] = {}
 
@@ -133,14 +133,16 @@ class Unpacked:
                 jobs.append(Job(file, member, inner, str(targets[-1])))
         if jobs:
             self._announce(jobs)
-            check(jobs, self._room)
+            check(jobs, self._context)
         for (file, member, inner), target in zip(members, targets, strict=True):
             # An array can be in a file that was itself unpacked.
             archive, parts = self._origins.get(file.path, (file.path, ()))
             parts = (*parts, *filter(None, (inner, member.name)))
             path = os.path.abspath(target)
             self._origins[path] = archive, parts
-            self._room.unpacked[path] = Origin(archive, f"{archive} ({'/'.join(parts)}, unpacked)")
+            self._context.unpacked[path] = Origin(
+                archive, f"{archive} ({'/'.join(parts)}, unpacked)"
+            )
         return targets
 
     def remove(self) -> None:

@@ -64,7 +64,7 @@ def test_unpacking_is_announced(manual: Path, caplog: pytest.LogCaptureFixture):
     assert str(manual.with_name("scratch")) in said
     make_downsampled(manual, 8, outer="stored")
     build_small(manual, 8)
-    assert "unpacking" not in caplog.text
+    assert ": unpacking " not in caplog.text
 
 
 def test_too_little_space_is_reported_before_anything_is_unpacked(

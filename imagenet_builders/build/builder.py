@@ -11,7 +11,7 @@ import abc
 import contextlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,9 @@ from imagenet_builders.run.jobs import Workers
 from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.scratch.copy import ScratchCopy
 from imagenet_builders.scratch.copy_first import copy_first
-from imagenet_builders.scratch.original_names import naming_originals
 from imagenet_builders.scratch.shared_copies import SharedCopies
 from imagenet_builders.scratch.space import check_scratch
+from imagenet_builders.sources.rows import NO_COPIES
 from imagenet_builders.write import durable, outputs
 from imagenet_builders.write.results import SplitResult
 
@@ -133,8 +133,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         options = self.build_options
         with LocalWorkers(1) as workers:
             context = self._context(options.scratch_for(self.data_dir_root), options, workers)
-            with naming_originals(ScratchCopy(), context.unpacked):
-                recipes = self.split_recipes(tfds_request.manual_dir_of(dl_manager), context)
+            recipes = self.split_recipes(tfds_request.manual_dir_of(dl_manager), context)
         return {recipe.split: self._generate_examples(recipe) for recipe in recipes}
 
     def _generate_examples(self, recipe: SplitRecipe) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -292,29 +291,34 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
             )
             self._at_end.enter_context(copy)
             self._when_built.callback(self._done_with_copy, copy)
-            context = self._context(scratch, options, workers)
-            with naming_originals(copy, context.unpacked):
-                with saying_why(copy.manual_dir):
-                    recipes = self.split_recipes(copy.manual_dir, context)
-                built = steps.build_splits(
-                    recipes,
-                    context,
-                    self._running,
-                    name=self.info.full_name,
-                    shard_path=self._shard_path,
-                    output=output,
-                    plan_config=tfds_request.plan_config(download_config),
-                )
+            context = self._context(scratch, options, workers, copy.files)
+            with saying_why(manual_dir):
+                recipes = self.split_recipes(manual_dir, context)
+            built = steps.build_splits(
+                recipes,
+                context,
+                self._running,
+                name=self.info.full_name,
+                shard_path=self._shard_path,
+                output=output,
+                plan_config=tfds_request.plan_config(download_config),
+            )
         if built is None:
             return False
         self._plans = built.plans
-        self.results = steps.as_original(built.results, copy, context)
+        self.results = steps.of_archives(built.results, context.unpacked)
         self.info.set_splits(tfds.core.SplitDict(map(self._split_info, self.results)))
         return True
 
-    def _context(self, scratch: Path, options: BuildOptions, workers: Workers) -> BuildContext:
+    def _context(
+        self,
+        scratch: Path,
+        options: BuildOptions,
+        workers: Workers,
+        copies: Mapping[str, str] = NO_COPIES,
+    ) -> BuildContext:
         return BuildContext(
-            scratch, options, workers, at_end=self._at_end, when_built=self._when_built
+            scratch, options, workers, copies, at_end=self._at_end, when_built=self._when_built
         )
 
     def _check_version(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import imagenet_builders
@@ -22,7 +22,6 @@ from imagenet_builders.publish.published import Request, Task
 from imagenet_builders.publish.session import BuildSession
 from imagenet_builders.run.jobs import Workers
 from imagenet_builders.run.progress import Progress
-from imagenet_builders.scratch.copy import ScratchCopy
 from imagenet_builders.words import counted
 from imagenet_builders.write import durable, marks
 from imagenet_builders.write.marks import BYTES_A_RECORD, MarkedShard, finished_shard
@@ -297,37 +296,22 @@ def _collect(plan: SplitPlan, recipe: SplitRecipe, results: Sequence[ShardResult
     return result
 
 
-def as_original(
-    results: Iterable[SplitResult], copy: ScratchCopy, context: BuildContext
-) -> list[SplitResult]:
-    """Results that name the original archives, not the copies and unpacked files that were read.
+def of_archives(results: Iterable[SplitResult], unpacked: Mapping[str, str]) -> list[SplitResult]:
+    """Results that name archives in place of the files that were unpacked from them.
 
     Args:
         results: What was built.
-        copy: What it was built from.
-        context: How it was built. The archives that files in scratch space were unpacked from are
-            among the files of a result.
-
-    Returns:
-        The results as they would be had all been read in place.
+        unpacked: As in `BuildContext`; the archives are among the files of a result.
     """
-    scratch = os.path.join(os.path.abspath(context.scratch), "")
-
-    def original(path: str) -> str:
-        if (origin := context.unpacked.get(path)) is not None:
-            path = f"{origin.archive}, unpacked"
-        return copy.original_of(path)
-
     return [
         dataclasses.replace(
             result,
-            files=tuple(
-                dataclasses.replace(file, path=copy.original_of(file.path))
-                for file in result.files
-                if file.path not in context.unpacked and not file.path.startswith(scratch)
-            ),
+            files=tuple(file for file in result.files if file.path not in unpacked),
             notes=tuple(
-                dataclasses.replace(note, path=original(note.path)) for note in result.notes
+                dataclasses.replace(note, path=f"{unpacked[note.path]}, unpacked")
+                if note.path in unpacked
+                else note
+                for note in result.notes
             ),
         )
         for result in results

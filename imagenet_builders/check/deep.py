@@ -21,8 +21,6 @@ from imagenet_builders.options import BuildOptions
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.run.cpus import worker_count
 from imagenet_builders.run.local import LocalWorkers
-from imagenet_builders.scratch.copy import ScratchCopy
-from imagenet_builders.scratch.original_names import naming_originals
 from imagenet_builders.sources.inspection import ERROR, WARNING, Problem
 from imagenet_builders.sources.reader import keep_files_open
 
@@ -57,13 +55,12 @@ def index_all(
             with warnings.catch_warnings(record=True) as said:
                 warnings.simplefilter("always", UserWarning)
                 try:
-                    with naming_originals(ScratchCopy(), context.unpacked):
-                        recipes = target.dataset.recipes(
-                            target.manual_dir,
-                            target.config.name,
-                            context,
-                            found if target.dataset.splits_apart else None,
-                        )
+                    recipes = target.dataset.recipes(
+                        target.manual_dir,
+                        target.config.name,
+                        context,
+                        found if target.dataset.splits_apart else None,
+                    )
                     indexed = {each.split: len(each.index) for each in recipes}
                     counts.setdefault(target.name, {}).update(indexed)
                 except (ImagenetBuildersError, OSError) as error:

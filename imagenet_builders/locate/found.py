@@ -26,6 +26,8 @@ class Found:
         problem: Why it cannot be read as it is, a sentence, or empty. A build takes something else
             if there is anything.
         where: Where it is, in a phrase; empty where the first of `paths` says it.
+        copies: Absolute paths of files to the paths of their copies in scratch space, which a build
+            reads in their place.
     """
 
     split: str
@@ -36,6 +38,7 @@ class Found:
     note: str = ""
     problem: str = ""
     where: str = ""
+    copies: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
     def __str__(self) -> str:
         """Where it is and what it is, in one phrase."""
@@ -63,6 +66,20 @@ class Survey:
     missing: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     needs_boxes: bool = False
+
+    def reading(self, copies: Mapping[str, str]) -> Survey:
+        """The same, to be built from copies; see `Found.copies`."""
+        return dataclasses.replace(
+            self,
+            found={
+                split: tuple(dataclasses.replace(one, copies=copies) for one in found)
+                for split, found in self.found.items()
+            },
+            boxes={
+                split: tuple(dataclasses.replace(one, copies=copies) for one in found)
+                for split, found in self.boxes.items()
+            },
+        )
 
     def of_splits(self, names: Collection[str] | None) -> Survey:
         """The same of some splits alone, without what it says of others.

@@ -5,24 +5,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.plan.index import IndexCache
 from imagenet_builders.run.jobs import Workers
-
-
-@dataclasses.dataclass(frozen=True)
-class Origin:
-    """What a file in scratch space was unpacked from.
-
-    Attributes:
-        archive: The staged archive.
-        name: How messages name the file.
-    """
-
-    archive: str
-    name: str
+from imagenet_builders.sources.rows import SourceFile
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,8 +24,10 @@ class BuildContext:
             A dataset finds there what an earlier build of it unpacked.
         options: How to build.
         workers: Who does the work.
-        unpacked: Path of each file that was unpacked to scratch space, to its origin. A dataset
-            adds the files that it unpacks.
+        copies: Absolute paths of staged files to the paths of their copies in scratch space, which
+            the build reads in their place (`--stage`).
+        unpacked: What messages call each file that was unpacked to scratch space, to the staged
+            archive that it was unpacked from; see `add_unpacked`.
         at_end: Is closed when the build has ended, with or without success: here a dataset gives up
             its locks.
         when_built: Is closed, before `at_end`, when the dataset is published: here a dataset
@@ -45,7 +37,8 @@ class BuildContext:
     scratch: Path
     options: BuildOptions
     workers: Workers
-    unpacked: dict[str, Origin] = dataclasses.field(default_factory=dict)
+    copies: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    unpacked: dict[str, str] = dataclasses.field(default_factory=dict)
     at_end: contextlib.ExitStack = dataclasses.field(default_factory=contextlib.ExitStack)
     when_built: contextlib.ExitStack = dataclasses.field(default_factory=contextlib.ExitStack)
 
@@ -53,3 +46,19 @@ class BuildContext:
     def cache(self) -> IndexCache:
         """The indexes that are kept between builds."""
         return IndexCache(self.scratch)
+
+    def source_file(self, path: str | os.PathLike[str]) -> SourceFile:
+        """A staged file as it is now, read through its copy if there is one."""
+        return SourceFile.of(path, self.copies)
+
+    def add_unpacked(self, path: Path, archive: str, name: str) -> SourceFile:
+        """A file that was unpacked to scratch space, which messages call by what it is.
+
+        Args:
+            path: The file.
+            archive: The staged archive that it was unpacked from.
+            name: What messages call it; it begins with the path of the archive.
+        """
+        self.unpacked[name] = archive
+        status = os.stat(path)
+        return SourceFile(name, status.st_size, status.st_mtime_ns, os.path.abspath(path))

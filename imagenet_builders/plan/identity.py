@@ -76,7 +76,7 @@ def plan_digest(plan: SplitPlan, also_read: Sequence[SourceFile], scratch: Path)
     files = [
         # Name and time of an unpacked file tell of its unpacking; its archive is also read.
         [file.size]
-        if Path(file.path).is_relative_to(scratch)
+        if Path(file.place).is_relative_to(scratch)
         else [os.path.basename(file.path), file.size, file.mtime_ns]
         for file in (*plan.files, *also_read)
     ]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 # To be raised when the meaning of a row changes, so that no older cached index is used.
-INDEX_FORMAT = 2
+INDEX_FORMAT = 3
 
 # An index is written in seconds, so a process that was killed has left what is older than this.
 _LEFT_SECONDS = 3600.0
@@ -123,13 +123,16 @@ class IndexCache:
         if index is None or not self._points_into(index, files):
             index = make()
             self.save(path, index)
-        return dataclasses.replace(index, access=access)
+        # The same files may be read through other copies now, or through none.
+        now = {file: file for file in files}
+        used = tuple(now.get(file, file) for file in index.files)
+        return dataclasses.replace(index, files=used, access=access)
 
     def _points_into(self, index: Index, files: Sequence[SourceFile]) -> bool:
         """Whether rows point into these files, or into files here that were unpacked from them."""
         for file in set(index.files) - set(files):
             try:
-                if self._directory.resolve() not in Path(file.path).resolve().parents:
+                if self._directory.resolve() not in Path(file.place).resolve().parents:
                     return False
                 file.check_still_there()
             except (SourceError, OSError):
@@ -138,7 +141,7 @@ class IndexCache:
 
     def path(self, what: Sequence[str], files: Iterable[SourceFile]) -> Path:
         """The path of the index of `what` made from `files`."""
-        identity = [INDEX_FORMAT, list(what), [dataclasses.astuple(file) for file in files]]
+        identity = [INDEX_FORMAT, list(what), [file.identity for file in files]]
         digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
         return self._directory / f"{'-'.join(what)}-{digest}.index.arrow"
 

@@ -105,7 +105,8 @@ def versions() -> dict[str, str]:
 def _source(file: SourceFile) -> dict[str, Any]:
     """A file that was read, with its hashes if `check --hash` has made them."""
     hashes = hash_cache.known_hashes(file.path, file.size, file.mtime_ns)
-    return dataclasses.asdict(file) | hashes
+    path, size, mtime_ns = file.identity
+    return {"path": path, "size": size, "mtime_ns": mtime_ns} | hashes
 
 
 def digest_of(document: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -22,7 +22,7 @@ from imagenet_builders.errors import OptionError, SourceError
 from imagenet_builders.scratch import copy_dirs, space
 from imagenet_builders.scratch.to_copy import ToCopy
 from imagenet_builders.sources.rows import SourceFile
-from imagenet_builders.words import size_text
+from imagenet_builders.words import counted, size_text
 
 # One request of this size keeps many going, so that the kernel reads ahead enough. Asking it for
 # more (POSIX_FADV_WILLNEED), and copying inside of it (copy_file_range), took no less time.
@@ -36,34 +36,25 @@ class _ChangedError(SourceError):
 
 @dataclasses.dataclass(frozen=True)
 class ScratchCopy:
-    """A copy of staged archives to build from, or the original where nothing was copied.
+    """Copies of staged archives, which a build reads in their place; or none.
 
-    A context manager: with the block ends the lock of the copy, which stays unless it was removed.
+    A context manager: with the block ends the lock of the copies, which stay unless they were
+    removed.
 
     Attributes:
-        manual_dir: What to build from: it has the archives under the same names, and links to the
-            folders that are read in place.
-        original: What it is a copy of, if it is one.
-        size: Bytes of the archives in it.
-        directory: The directory of the copy and what belongs to it; None where nothing was copied.
+        files: Absolute path of each original to that of its copy.
+        size: Bytes of the copies.
+        directory: The directory of the copies and what belongs to them; None where there are none.
         lock: Descriptor of the lock that keeps others away, or None.
     """
 
-    manual_dir: Path = Path()
-    original: Path = Path()
+    files: Mapping[str, str] = dataclasses.field(default_factory=dict)
     size: int = 0
     directory: Path | None = None
     lock: int | None = None
 
-    def original_of(self, path: str) -> str:
-        """The path in the original of a path in the copy; of any other path, the path itself."""
-        copied = os.path.join(os.path.abspath(self.manual_dir), "")
-        if self.directory is None or not path.startswith(copied):
-            return path
-        return os.path.join(os.path.abspath(self.original), path[len(copied) :])
-
     def remove(self) -> None:
-        """Removes the copy; to be called before the block ends."""
+        """Removes the copies; to be called before the block ends."""
         if self.directory is not None:
             copy_dirs.remove_all(self.directory)
 
@@ -114,7 +105,7 @@ def copy_to_scratch(
         report: Told of progress.
 
     Returns:
-        The copy, locked; `manual_dir` itself where there is nothing to copy.
+        The copies, locked; none where there is nothing to copy.
 
     Raises:
         OptionError: There is too little space, or it may not be written to.
@@ -122,16 +113,20 @@ def copy_to_scratch(
             the copy.
     """
     if not to_copy.files:
-        return ScratchCopy(manual_dir)
+        return ScratchCopy()
     report = report or CopyReport()
     parent = copy_dirs.parent_of(scratch)
     directory = copy_dirs.directory_of(parent, name, manual_dir)
     lock = copy_dirs.lock(directory)
     copy_dirs.remove_left(parent)
     try:
-        copy = ScratchCopy(directory / copy_dirs.FILES, manual_dir, 0, directory, lock)
-        size = _copy_all(manual_dir, to_copy, directory, report)
-        return dataclasses.replace(copy, size=size)
+        copies = {
+            path: directory / copy_dirs.FILES / path.relative_to(manual_dir)
+            for path in to_copy.files
+        }
+        size = _copy_all(manual_dir, copies, directory, report)
+        files = {os.path.abspath(path): os.path.abspath(copy) for path, copy in copies.items()}
+        return ScratchCopy(files, size, directory, lock)
     except BaseException:
         if not copy_dirs.holds_anything(directory):
             copy_dirs.remove_all(directory)
@@ -139,15 +134,13 @@ def copy_to_scratch(
         raise
 
 
-def _copy_all(manual_dir: Path, to_copy: ToCopy, directory: Path, report: CopyReport) -> int:
-    root = directory / copy_dirs.FILES
-    files = {path: _status(path) for path in to_copy.files}
-    targets = {path: root / path.relative_to(manual_dir) for path in to_copy.files}
+def _copy_all(
+    manual_dir: Path, targets: Mapping[Path, Path], directory: Path, report: CopyReport
+) -> int:
+    """Copies files to their targets; returns the bytes of all."""
+    files = {path: _status(path) for path in targets}
     partials = {path: directory / partial_name(file) for path, file in files.items()}
-    stand_ins = {root / path.relative_to(manual_dir): is_dir for path, is_dir in to_copy.stand_ins}
-    links = {root / path.relative_to(manual_dir): path for path in to_copy.in_place}
-    keep = {*targets.values(), *stand_ins, *links}
-    copy_dirs.remove_others(directory, keep, {*partials.values()})
+    copy_dirs.remove_others(directory, {*targets.values()}, {*partials.values()})
     todo = [path for path, file in files.items() if not is_copy(targets[path], file)]
     for path in todo:
         if os.path.lexists(targets[path]):  # Of another state of the original.
@@ -158,27 +151,17 @@ def _copy_all(manual_dir: Path, to_copy: ToCopy, directory: Path, report: CopyRe
     free = space.check_room(
         directory,
         size - done - kept,
-        f"to copy {len(todo):,} files of {manual_dir} there (--stage)",
+        f"to copy {counted(len(todo), 'file')} of {manual_dir} there (--stage)",
     )
     there = f" ({size_text(done + kept)} are there already)" if done + kept else ""
     same = os.stat(directory).st_dev == os.stat(manual_dir).st_dev
     report.begins(
-        f"copying {len(files):,} files of {manual_dir}, {size_text(size)}{there} to {root} "
-        f"({size_text(free)} are free), where they stay until the dataset is built"
+        f"copying {counted(len(files), 'file')} of {manual_dir}, {size_text(size)}{there} to "
+        f"{directory} ({size_text(free)} are free), where they stay until the dataset is built"
         + ("; both are on one file system, so that this may gain nothing" if same else ""),
         size,
     )
     report.copied(done)
-    for target, is_dir in stand_ins.items():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if os.path.lexists(target) and (target.is_symlink() or target.is_dir() != is_dir):
-            copy_dirs.remove(target)
-        target.mkdir(exist_ok=True) if is_dir else target.touch()
-    for target, path in links.items():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if os.path.lexists(target):
-            copy_dirs.remove(target)
-        target.symlink_to(os.path.abspath(path))
     for path in todo:
         targets[path].parent.mkdir(parents=True, exist_ok=True)
         _copy(files[path], targets[path], partials[path], report.copied)
@@ -304,7 +287,7 @@ def partial_name(file: SourceFile) -> str:
     Another state of the file has another name, and so has the same state after a restart: what was
     written before a crash of the machine may not be on the disk, whatever its length.
     """
-    identity = json.dumps([*dataclasses.astuple(file), space.boot()])
+    identity = json.dumps([*file.identity, space.boot()])
     return hashlib.sha256(identity.encode()).hexdigest()[:24] + _PARTIAL
 
 

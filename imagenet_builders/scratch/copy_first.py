@@ -40,7 +40,7 @@ def copy_first(
         options: How to build.
 
     Returns:
-        The copy; `manual_dir` itself without `options.stage`, and where nothing is worth copying.
+        The copies; none without `options.stage`, and where nothing is worth copying.
 
     Raises:
         OptionError: The archives cannot be copied to there.
@@ -48,15 +48,15 @@ def copy_first(
         SourceError: A source cannot be read, or changed meanwhile.
     """
     if not options.stage:
-        return ScratchCopy(manual_dir)
-    to_copy = files_to_copy(survey(manual_dir), manual_dir, options.source)
+        return ScratchCopy()
+    to_copy = files_to_copy(survey(manual_dir), options.source)
     _warn_of_folders(name, to_copy.in_place)
     if not to_copy.files:
         if not to_copy.in_place:
             _LOG.info(
                 f"{name}: there is nothing that --stage would copy; it is built from {manual_dir}"
             )
-        return ScratchCopy(manual_dir)
+        return ScratchCopy()
     started = time.monotonic()
     with contextlib.ExitStack() as stack:
         progress: list[Progress] = []
@@ -68,10 +68,7 @@ def copy_first(
         report = CopyReport(begins, lambda done: progress[0].update(0, done))
         copy = copy_to_scratch(manual_dir, to_copy, scratch, name, report)
     seconds = time.monotonic() - started
-    _LOG.info(
-        f"{name}: copied {size_text(copy.size)} in {seconds:.1f} s; below, {copy.manual_dir} means "
-        f"{manual_dir}"
-    )
+    _LOG.info(f"{name}: copied {size_text(copy.size)} in {seconds:.1f} s")
     return copy
 
 

@@ -14,7 +14,6 @@ damaged and has been copied again since.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import errno
 import fcntl
 import json
@@ -82,7 +81,7 @@ def gunzipped(
         os.ftruncate(out, size)
         os.fsync(out)
         partial.replace(plain)
-    state.write_text(json.dumps({"source": dataclasses.astuple(source), "size": size}) + "\n")
+    state.write_text(json.dumps({"source": source.identity, "size": size}) + "\n")
     return plain
 
 
@@ -110,8 +109,7 @@ def _is_whole(plain: Path, state: Path, source: SourceFile) -> bool:
     try:
         known = json.loads(state.read_text())
         return bool(
-            known["source"] == list(dataclasses.astuple(source))
-            and known["size"] == plain.stat().st_size
+            known["source"] == list(source.identity) and known["size"] == plain.stat().st_size
         )
     except (OSError, ValueError, KeyError, TypeError):
         return False

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from imagenet_builders.errors import ImagenetBuildersError
@@ -63,11 +63,11 @@ class SharedCopies:
         """
         if copy.directory is None:
             return
-        files = list(_files_of(copy))
+        files = {Path(original): Path(path) for original, path in copy.files.items()}
         for turn in self._later:
             if not files:
                 break
-            moves = self._moves(copy, files, turn)
+            moves = self._moves(files, turn)
             if not moves:
                 continue
             directory = copy_dirs.directory_of(copy.directory.parent, turn.name, turn.manual_dir)
@@ -79,7 +79,7 @@ class SharedCopies:
                     moved = _move(moves, directory, turn.manual_dir)
                 finally:
                     os.close(lock)
-                files = [path for path in files if path not in moved]
+                files = {one: path for one, path in files.items() if path not in moved}
         copy.remove()
 
     def end_turn(self, name: str, manual_dir: Path) -> None:
@@ -98,8 +98,8 @@ class SharedCopies:
             # Another build that uses them will remove them.
             with contextlib.suppress(OSError, ImagenetBuildersError):
                 lock = copy_dirs.lock(directory)
-                files = directory / copy_dirs.FILES
-                with ScratchCopy(files, manual_dir, 0, directory, lock) as copy:
+                files = _files_in(directory / copy_dirs.FILES, manual_dir)
+                with ScratchCopy(files, 0, directory, lock) as copy:
                     self.pass_on(copy)
 
     def note_kept_copies(self, error: BaseException) -> None:
@@ -112,16 +112,13 @@ class SharedCopies:
                     "the same command again to build from them, or remove them"
                 )
 
-    def _moves(
-        self, copy: ScratchCopy, files: Sequence[Path], turn: Turn
-    ) -> list[tuple[Path, SourceFile, Path]]:
+    def _moves(self, files: Mapping[Path, Path], turn: Turn) -> list[tuple[Path, SourceFile, Path]]:
         """The files in a copy that a dataset needs: copied file, original, the original's path."""
         wanted: dict[str, list[Path]] = {}
         for path in self._files_for(turn):
             wanted.setdefault(path.name, []).append(path)
         moves = []
-        for path in files:
-            original = Path(copy.original_of(os.path.abspath(path)))
+        for original, path in files.items():
             for needed in wanted.get(path.name, ()):
                 with contextlib.suppress(OSError):
                     file = SourceFile.of(needed)
@@ -134,17 +131,19 @@ class SharedCopies:
         if turn not in self._files:
             try:
                 survey = turn.survey(turn.manual_dir)
-                self._files[turn] = files_to_copy(survey, turn.manual_dir, self._source).files
+                self._files[turn] = files_to_copy(survey, self._source).files
             except (OSError, ImagenetBuildersError):  # It is told when its turn comes.
                 self._files[turn] = ()
         return self._files[turn]
 
 
-def _files_of(copy: ScratchCopy) -> Iterator[Path]:
-    """The archives in a copy."""
-    for directory, _, names in os.walk(copy.manual_dir):
-        paths = (Path(directory, name) for name in names)
-        yield from (path for path in paths if not path.is_symlink())
+def _files_in(root: Path, manual_dir: Path) -> dict[str, str]:
+    """The copies below a directory, by the paths of their originals; see `ScratchCopy.files`."""
+    return {
+        os.path.abspath(manual_dir / path.relative_to(root)): os.path.abspath(path)
+        for path in root.rglob("*")
+        if path.is_file() and not path.is_symlink()
+    }
 
 
 def _move(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from imagenet_builders.locate.choose import preferred
@@ -18,18 +17,14 @@ class ToCopy:
 
     Attributes:
         files: The files, each once, below `manual_dir`.
-        in_place: Folders of small files, which take less time to read in place than to copy. In a
-            copy they are links; none of the files lies in one of them.
-        stand_ins: Other entries of a directory whose files are copied, each with whether it is a
-            directory. Empty ones in the copy let a build say of them what it always says.
+        in_place: Folders of small files, which take less time to read in place than to copy.
     """
 
     files: tuple[Path, ...]
     in_place: tuple[Path, ...] = ()
-    stand_ins: tuple[tuple[Path, bool], ...] = ()
 
 
-def files_to_copy(survey: Survey, manual_dir: Path, source: str | None) -> ToCopy:
+def files_to_copy(survey: Survey, source: str | None) -> ToCopy:
     """The files that a build would read at random.
 
     An archive of images in gzip is not copied: it is read once, from its beginning to its end, and
@@ -38,7 +33,6 @@ def files_to_copy(survey: Survey, manual_dir: Path, source: str | None) -> ToCop
 
     Args:
         survey: What is staged.
-        manual_dir: Where it is staged.
         source: The kind of source asked for (`--source`), or None.
 
     Returns:
@@ -49,22 +43,8 @@ def files_to_copy(survey: Survey, manual_dir: Path, source: str | None) -> ToCop
         OSError: A directory cannot be read.
     """
     taken = list(_taken(survey, source))
-    files: dict[Path, None] = {}
-    stand_ins: dict[Path, bool] = {}
-    in_place: dict[Path, None] = {}
-    for found in taken:
-        copies = kinds.kind(found.kind).copies(found)
-        files |= dict.fromkeys((*copies.archives, *copies.beside))
-        in_place |= dict.fromkeys(copies.linked)
-        for directory in copies.stood_in_for:
-            if directory == manual_dir:  # Other datasets may be staged there.
-                continue
-            with os.scandir(directory) as entries:
-                stand_ins |= {directory / entry.name: entry.is_dir() for entry in entries}
-    if not copied_of(taken) or not _can_be_links(in_place, [*files, *stand_ins], manual_dir):
-        return ToCopy((), tuple(in_place))
-    others = sorted((path, is_dir) for path, is_dir in stand_ins.items() if path not in files)
-    return ToCopy(tuple(files), tuple(in_place), tuple(others))
+    in_place = (path for found in taken for path in kinds.kind(found.kind).copies(found).in_place)
+    return ToCopy(copied_of(taken), tuple(dict.fromkeys(in_place)))
 
 
 def copied_of(taken: Sequence[Found]) -> tuple[Path, ...]:
@@ -82,13 +62,6 @@ def copied_of(taken: Sequence[Found]) -> tuple[Path, ...]:
     if not any(archives_of(found) for found in taken if found.part == "images"):
         return ()
     return tuple(dict.fromkeys(path for found in taken for path in archives_of(found)))
-
-
-def _can_be_links(in_place: Iterable[Path], others: Iterable[Path], manual_dir: Path) -> bool:
-    """Whether nothing would be copied to behind a link of the copy, and so into the original."""
-    links = set(in_place)
-    behind = {*others, *links}
-    return manual_dir not in links and not any(links & set(path.parents) for path in behind)
 
 
 def archives_of(found: Found) -> tuple[Path, ...]:

@@ -24,7 +24,7 @@ from pathlib import Path
 from imagenet_builders.errors import OptionError
 from imagenet_builders.formats import zip_members
 from imagenet_builders.formats.zip_members import ZipMember
-from imagenet_builders.plan.context import BuildContext, Origin
+from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.scratch import space
 from imagenet_builders.scratch.locks import LOCK, lock_directory, remove_unless_shared
 from imagenet_builders.sources.rows import SourceFile, opened
@@ -105,10 +105,12 @@ class Unpacked:
         self._lock: int | None = None
         context.at_end.callback(self.close)
         context.when_built.callback(self.remove)
-        # From an unpacked file to its archive and the names inside of that.
+        # From the name of an unpacked file to its archive and the names inside of that.
         self._origins: dict[str, tuple[str, tuple[str, ...]]] = {}
 
-    def unpack(self, members: Sequence[tuple[SourceFile, ZipMember, str | None]]) -> list[Path]:
+    def unpack(
+        self, members: Sequence[tuple[SourceFile, ZipMember, str | None]]
+    ) -> list[SourceFile]:
         """Unpacks members to a file each, all workers at once; those that are there are kept.
 
         Args:
@@ -134,16 +136,15 @@ class Unpacked:
         if jobs:
             self._announce(jobs)
             check(jobs, self._context)
+        files = []
         for (file, member, inner), target in zip(members, targets, strict=True):
             # An array can be in a file that was itself unpacked.
             archive, parts = self._origins.get(file.path, (file.path, ()))
             parts = (*parts, *filter(None, (inner, member.name)))
-            path = os.path.abspath(target)
-            self._origins[path] = archive, parts
-            self._context.unpacked[path] = Origin(
-                archive, f"{archive} ({'/'.join(parts)}, unpacked)"
-            )
-        return targets
+            name = f"{archive} ({'/'.join(parts)}, unpacked)"
+            self._origins[name] = archive, parts
+            files.append(self._context.add_unpacked(target, archive, name))
+        return files
 
     def remove(self) -> None:
         """Removes the files, unless another build uses them."""
@@ -188,7 +189,7 @@ class Unpacked:
 
 def _target_name(file: SourceFile, member: ZipMember) -> str:
     """A name for a member of a source in one state; a changed source gives another name."""
-    identity = json.dumps([dataclasses.astuple(file), member])
+    identity = json.dumps([file.identity, member])
     digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
     return f"{space.boot()[:8]}-{digest}-{member.file_name}"
 

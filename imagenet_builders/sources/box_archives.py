@@ -92,7 +92,7 @@ def opened(file: SourceFile, scratch: Path) -> Iterator[tuple[int, str]]:
         SourceError: The file changed since `file` was made.
         OSError: It cannot be read, or there is no room for the copy.
     """
-    with open(file.path, "rb", buffering=0) as source:
+    with open(file.place, "rb", buffering=0) as source:
         file.check_unchanged(source.fileno())
         if source.read(len(_GZIP_MAGIC)) != _GZIP_MAGIC:
             yield source.fileno(), file.path
@@ -106,7 +106,7 @@ def opened(file: SourceFile, scratch: Path) -> Iterator[tuple[int, str]]:
 
 def prepare_boxes(found: Found, naming: Naming, workers: Runner, scratch: Path) -> Prepared:
     """Prepares an archive of annotations to be indexed; see `kind.PrepareBoxes`."""
-    file = SourceFile.of(found.paths[0])
+    file = SourceFile.of(found.paths[0], found.copies)
 
     def make() -> pa.Table:
         with opened(file, scratch) as (fd, name):

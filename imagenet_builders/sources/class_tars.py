@@ -52,7 +52,7 @@ def prepare_images(found: Found, naming: Naming, workers: Runner, *, strict: boo
     """Prepares a folder of class tars to be indexed; see `PrepareImages`."""
     root = found.paths[0]
     tars, rest = _listed(root)
-    files = tuple(source_files(root / name for name in tars))
+    files = tuple(source_files((root / name for name in tars), found.copies))
 
     def make() -> pa.Table:
         try:
@@ -85,7 +85,7 @@ def copies(found: Found) -> Copies:
     root = found.paths[0]
     with os.scandir(root) as entries:
         tars = sorted(entry.name for entry in entries if CLASS_TAR.fullmatch(entry.name))
-    return Copies(tuple(root / name for name in tars), stood_in_for=(root,))
+    return Copies(tuple(root / name for name in tars))
 
 
 def count(

@@ -11,7 +11,7 @@ import dataclasses
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from imagenet_builders.locate.listing import (
     is_litter,
     list_names,
 )
-from imagenet_builders.sources.rows import WHOLE_FILE, Rows, SourceFile
+from imagenet_builders.sources.rows import NO_COPIES, WHOLE_FILE, Rows, SourceFile
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -154,11 +154,12 @@ def _with_sizes(directory: str, names: Sequence[str], is_listed: bool) -> list[t
     return files
 
 
-def source_files(paths: Iterable[Path]) -> list[SourceFile]:
+def source_files(paths: Iterable[Path], copies: Mapping[str, str] = NO_COPIES) -> list[SourceFile]:
     """Many files or directories as they are now, asked for several at a time.
 
     Args:
         paths: The files.
+        copies: As for `SourceFile.of`.
 
     Returns:
         One for each path, in their order.
@@ -169,7 +170,7 @@ def source_files(paths: Iterable[Path]) -> list[SourceFile]:
 
     def look(path: Path) -> SourceFile:
         try:
-            return SourceFile.of(path)
+            return SourceFile.of(path, copies)
         except OSError as error:
             raise unreadable(str(path), error) from error
 

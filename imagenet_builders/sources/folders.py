@@ -226,8 +226,8 @@ def nothing_ahead(reader: Reader, rows: pa.Table) -> list[tuple[int, int, int]]:
 
 
 def copies(found: Found) -> Copies:
-    """What is copied: nothing but the list of the files; see `Kind.copies`."""
-    return Copies(beside=found.paths[1:], linked=found.paths[:1])
+    """What is copied: nothing; see `Kind.copies`."""
+    return Copies(in_place=found.paths[:1])
 
 
 def count(

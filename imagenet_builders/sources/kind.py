@@ -28,17 +28,11 @@ class Copies(NamedTuple):
 
     Attributes:
         archives: Files that are read at random, which are copied.
-        beside: Small files that are copied with them.
-        linked: Folders of small files, which are read in place: that takes less time than to copy
-            them. In the copy, they are links.
-        stood_in_for: Directories of which archives are copied. What else lies in them has an empty
-            one of its name in the copy, so that a build says of it what it always says.
+        in_place: Folders of small files, which take less time to read in place than to copy.
     """
 
     archives: tuple[Path, ...] = ()
-    beside: tuple[Path, ...] = ()
-    linked: tuple[Path, ...] = ()
-    stood_in_for: tuple[Path, ...] = ()
+    in_place: tuple[Path, ...] = ()
 
 
 class Expected(NamedTuple):

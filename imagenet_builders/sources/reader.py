@@ -212,20 +212,20 @@ class Reader:
         """What storage is to be asked for before rows are read: file, offset and bytes, sorted."""
         return sorted(self._access.ranges(self, rows))
 
-    def opened(self, file: int, open_it: Callable[[str], _C]) -> _C:
+    def opened(self, file: int, open_it: Callable[[SourceFile], _C]) -> _C:
         """What a kind of source makes of a file that it opens itself, valid until the next call.
 
         Args:
             file: Position in `files`.
-            open_it: Makes it of the path, unless it is open already.
+            open_it: Opens it, unless it is open already.
 
         Raises:
             SourceError: The file changed after it was indexed, or is not of that kind.
         """
         source = self.files[file]
-        opened: _C | None = self._descriptors.opened.get(source.path)
+        opened: _C | None = self._descriptors.opened.get(source.place)
         if opened is None:
-            opened = self._descriptors.opened[source.path] = open_it(source.path)
+            opened = self._descriptors.opened[source.place] = open_it(source)
         if not self._checked[file]:
             source.check_unchanged(opened.fileno())
             self._checked[file] = 1
@@ -244,7 +244,7 @@ class Reader:
             SourceError: The file changed after it was indexed.
             OSError: It cannot be opened.
         """
-        fd, is_new = self._descriptors.get(self.files[file].path)
+        fd, is_new = self._descriptors.get(self.files[file].place)
         if is_new or not self._checked[file]:
             self.files[file].check_unchanged(fd)
             self._checked[file] = 1

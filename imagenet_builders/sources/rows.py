@@ -10,7 +10,8 @@ import contextlib
 import dataclasses
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from imagenet_builders.errors import SourceError
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+
+NO_COPIES: Mapping[str, str] = MappingProxyType({})
+"""No file is read through a copy."""
 
 WHOLE_FILE = -1
 """The `offset` of a row that is a file of its own, in a directory or a SquashFS image."""
@@ -73,22 +77,43 @@ class SourceFile:
     """A file that rows point into, as it was when it was indexed.
 
     Attributes:
-        path: Absolute path. It may be a directory, for rows that are files in it: such a row's
+        path: Absolute path, which is also its name in messages and in `provenance.json`. It may be
+            a directory, for rows that are files in it: such a row's
             `offset` is `WHOLE_FILE`, and the file has the name of the row's key unless the index
             has a column `name`. So it is with a SquashFS image, whose rows have a `reference`.
         size: Bytes.
         mtime_ns: Time of last modification, in nanoseconds.
+        copy: Path of the file in scratch space that is read in its place; empty where it is read
+            itself. Of no account when files are compared.
     """
 
     path: str
     size: int
     mtime_ns: int
+    copy: str = dataclasses.field(default="", compare=False)
 
     @classmethod
-    def of(cls, path: str | os.PathLike[str], fd: int | None = None) -> SourceFile:
-        """The file at `path` as it is now (through `fd` where it is open already)."""
-        status = os.stat(path) if fd is None else os.fstat(fd)
-        return cls(os.path.abspath(path), status.st_size, status.st_mtime_ns)
+    def of(cls, path: str | os.PathLike[str], copies: Mapping[str, str] = NO_COPIES) -> SourceFile:
+        """The file at `path` as it is now.
+
+        Args:
+            path: Its path.
+            copies: Absolute paths of files to those of the copies that are read in their place.
+        """
+        path = os.path.abspath(path)
+        copy = copies.get(path, "")
+        status = os.stat(copy or path)
+        return cls(path, status.st_size, status.st_mtime_ns, copy)
+
+    @property
+    def place(self) -> str:
+        """Path of the file that is opened: the copy, if there is one."""
+        return self.copy or self.path
+
+    @property
+    def identity(self) -> tuple[str, int, int]:
+        """Path, size and time: what tells it from other files, and from its other states."""
+        return self.path, self.size, self.mtime_ns
 
     def check_unchanged(self, fd: int) -> None:
         """Raises SourceError where the open file is not what was indexed."""
@@ -96,7 +121,7 @@ class SourceFile:
 
     def check_still_there(self) -> None:
         """Raises SourceError where the file at this path is not what was indexed any more."""
-        self._compare(os.stat(self.path))
+        self._compare(os.stat(self.place))
 
     def _compare(self, status: os.stat_result) -> None:
         if (status.st_size, status.st_mtime_ns) != (self.size, self.mtime_ns):
@@ -114,7 +139,7 @@ def opened(file: SourceFile) -> Iterator[int]:
         SourceError: It changed.
         OSError: It cannot be opened.
     """
-    fd = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
+    fd = os.open(file.place, os.O_RDONLY | os.O_CLOEXEC)
     try:
         file.check_unchanged(fd)
         yield fd
@@ -133,17 +158,18 @@ class SourceFiles(tuple[SourceFile, ...]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """How it is pickled: all paths as one text, deflated."""
-        paths = "\0".join(file.path for file in self).encode(errors="surrogateescape")
+        paths = "\0".join(path for file in self for path in (file.path, file.copy))
         sizes = [file.size for file in self]
         mtimes = [file.mtime_ns for file in self]
-        return _source_files, (zlib.compress(paths, 1), sizes, mtimes)
+        deflated = zlib.compress(paths.encode(errors="surrogateescape"), 1)
+        return _source_files, (deflated, sizes, mtimes)
 
 
 def _source_files(paths: bytes, sizes: list[int], mtimes: list[int]) -> SourceFiles:
     """What `SourceFiles` becomes once it is unpickled."""
     # Of no files there is no path, where splitting finds an empty one.
     names = zlib.decompress(paths).decode(errors="surrogateescape").split("\0") if sizes else []
-    return SourceFiles(map(SourceFile, names, sizes, mtimes))
+    return SourceFiles(map(SourceFile, names[::2], sizes, mtimes, names[1::2]))
 
 
 def row_schema(*extra: tuple[str, Any]) -> pa.Schema:

@@ -209,7 +209,7 @@ def prepare_images(
         workers: Who indexes.
         strict: Not used: nothing is passed over.
     """
-    files = tuple(source_files(found.paths))
+    files = tuple(source_files(found.paths, found.copies))
     return Prepared(files, lambda: index_shards(naming.part, files, workers))
 
 

@@ -45,7 +45,7 @@ def prepare_images(found: Found, naming: Naming, workers: Runner, *, strict: boo
 
     It is listed in this process: a chain of directories, each known from the one before.
     """
-    file = SourceFile.of(found.paths[0])
+    file = SourceFile.of(found.paths[0], found.copies)
     return Prepared(
         (file,),
         lambda: _rows(file, naming, strict=strict),
@@ -76,7 +76,7 @@ def _rows(file: SourceFile, naming: Naming, *, strict: bool) -> pa.Table:
     names: list[str] = []
     references: list[int] = []
     others: list[str] = []
-    for member in list_files(file.path):
+    for member in list_files(file.place, file.path):
         folder, _, name = member.path.rpartition("/")
         folder = folder.rpartition("/")[2]
         in_class = folder if WNID.fullmatch(folder) else None
@@ -116,7 +116,9 @@ def classes(found: Found) -> tuple[str, ...]:
     """The class folders in an image."""
     from imagenet_builders.formats.squashfs.image import list_files
 
-    folders = {member.path.rpartition("/")[0] for member in list_files(found.paths[0])}
+    file = SourceFile.of(found.paths[0], found.copies)
+    members = list_files(file.place, file.path)
+    folders = {member.path.rpartition("/")[0] for member in members}
     names = {folder.rpartition("/")[2] for folder in folders}
     return tuple(sorted(name for name in names if WNID.fullmatch(name)))
 
@@ -140,10 +142,10 @@ def ranges(reader: Reader, rows: pa.Table) -> Iterator[tuple[int, int, int]]:
             yield file, start, length
 
 
-def _open(path: str) -> SquashFSImage:
+def _open(file: SourceFile) -> SquashFSImage:
     from imagenet_builders.formats.squashfs.image import SquashFSImage
 
-    return SquashFSImage(path)
+    return SquashFSImage(file.place, file.path)
 
 
 def inspect(path: Path, fd: int, size: int) -> tuple[Wrong | None, None]:

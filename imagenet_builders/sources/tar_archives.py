@@ -47,7 +47,7 @@ _CLASS = re.compile(r"(?:^|/)(n[0-9]{8})(?:\.tar)?/?$")
 
 def prepare_images(found: Found, naming: Naming, workers: Runner, *, strict: bool) -> Prepared:
     """Prepares an archive, and its patch if it has one, to be indexed; see `PrepareImages`."""
-    files = tuple(map(SourceFile.of, found.paths))
+    files = tuple(SourceFile.of(path, found.copies) for path in found.paths)
 
     def make() -> pa.Table:
         if naming.is_train:
@@ -125,7 +125,8 @@ def _apply_patch(rows: Rows, patch: SourceFile, position: int, naming: Naming) -
 
 def classes(found: Found) -> tuple[str, ...]:
     """The classes of the tars in an archive of train images."""
-    tars = tar_images.class_tars(SourceFile.of(found.paths[0]), lambda wnid: 0)
+    file = SourceFile.of(found.paths[0], found.copies)
+    tars = tar_images.class_tars(file, lambda wnid: 0)
     return tuple(sorted(class_tar.wnid for class_tar, _ in tars))
 
 

@@ -224,29 +224,30 @@ def test_what_is_asked_for_is_taken_where_there_is_more(
 # --- copied --------------------------------------------------------------------------------------
 
 
-def test_the_files_to_copy_hold_all_that_is_read(case: Case, manual_dir: Path, tmp_path: Path):
-    """Without the original, a copy of them, and of what stays in place, gives the same."""
+def test_copies_are_read_in_place_of_the_files_to_copy(
+    case: Case, manual_dir: Path, tmp_path: Path
+):
+    """Where these hold nothing any more, the rows and images are the same, by the same names."""
     survey = datasets.get(case.dataset).survey(manual_dir, case.config)
-    to_copy = files_to_copy(survey, manual_dir, case.kind)
+    to_copy = files_to_copy(survey, case.kind)
     found = found_in(case, manual_dir)
     assert set(archives_of(found[0])) <= set(to_copy.files)
     with recipes_of(case, manual_dir, tmp_path / "scratch") as recipes:
         rows, images = rows_of(recipes), {s: images_of(r) for s, r in recipes.items()}
-        in_place = {Path(f.path).is_relative_to(manual_dir) for f in files_in(recipes)}
+        in_place = {Path(f.place).is_relative_to(manual_dir) for f in files_in(recipes)}
     if not to_copy.files:
         assert to_copy.in_place or in_place == {False}  # What is unpacked is not copied.
         return
-    copy = tmp_path / "copy"
-    for path in to_copy.files:
-        (copy / path.relative_to(manual_dir)).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, copy / path.relative_to(manual_dir))
-    manual_dir.rename(tmp_path / "away")
-    with recipes_of(case, copy, tmp_path / "scratch2") as recipes:
+    copies = {}
+    for number, path in enumerate(to_copy.files):
+        copy = tmp_path / f"{number}"
+        shutil.copy2(path, copy)
+        os.truncate(path, 0)
+        copies[str(path)] = str(copy)
+    with recipes_of(case, manual_dir, tmp_path / "scratch2", copies=copies) as recipes:
         assert rows_of(recipes) == rows
         for split, recipe in recipes.items():
-            assert [image.data for image in images_of(recipe)] == [
-                image.data for image in images[split]
-            ]
+            assert images_of(recipe) == images[split]
 
 
 def files_in(recipes: dict[str, Any]) -> list[Any]:
@@ -273,7 +274,7 @@ def test_what_is_read_ahead_lies_in_the_files(
 
     with recipes_of(case, manual_dir, tmp_path / "scratch") as recipes:
         for recipe in recipes.values():
-            files = {file.path: file.size for file in recipe.index.files}
+            files = {file.place: file.size for file in recipe.index.files}
             with monkeypatch.context() as patched:
                 patched.setattr(os, "posix_fadvise", advise)
                 asked.clear()
@@ -335,7 +336,7 @@ def test_a_source_that_changes_after_it_was_indexed_is_an_error_that_names_it(
 ):
     with recipes_of(case, manual_dir, tmp_path / "scratch") as recipes:
         for recipe in recipes.values():
-            path = Path(recipe.index.files[0].path)
+            path = Path(recipe.index.files[0].place)
             if not path.is_relative_to(manual_dir):
                 break  # It was unpacked.
             changed = largest_file(path)

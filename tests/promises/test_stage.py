@@ -28,7 +28,7 @@ from support.processes import environment, found_during
 
 from imagenet_builders.errors import OptionError, SourceError
 from imagenet_builders.scratch import space
-from imagenet_builders.scratch.copy import CopyReport, copy_to_scratch
+from imagenet_builders.scratch.copy import CopyReport, ScratchCopy, copy_to_scratch
 from imagenet_builders.scratch.to_copy import ToCopy
 from imagenet_builders.sources.rows import SourceFile
 
@@ -88,7 +88,7 @@ def test_every_dataset_is_the_same_with_and_without_stage(dataset: str, tmp_path
     if dataset == "imagenet21k_winter21":  # Archives in gzip are unpacked to scratch in any case.
         assert "there is nothing that --stage would copy" in outcome.err
     else:
-        assert re.search(r": copied [0-9.]+ [kM]B in [0-9.]+ s; below, ", outcome.err)
+        assert re.search(r": copied [0-9.]+ [kM]B in [0-9.]+ s$", outcome.err, re.MULTILINE)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -226,6 +226,12 @@ copy_to_scratch(manual_dir, to_copy, scratch, "x", report)
 """
 
 
+def copy_of(copy: ScratchCopy, name: str) -> Path:
+    """The copy of the file of a name."""
+    [path] = [path for path in copy.files.values() if Path(path).name == name]
+    return Path(path)
+
+
 def large_files(manual_dir: Path) -> tuple[Path, ...]:
     """Two files of 50 MB that have no two blocks alike."""
     manual_dir.mkdir()
@@ -271,8 +277,8 @@ def test_a_killed_copy_continues(tmp_path: Path, scratch: Path):
     assert " are there already)" in said[0][0]
     assert whole.stat().st_ino == inode
     for file in files:
-        assert (copy.manual_dir / file.name).read_bytes() == file.read_bytes()
-        assert (copy.manual_dir / file.name).stat().st_mtime_ns == file.stat().st_mtime_ns
+        assert copy_of(copy, file.name).read_bytes() == file.read_bytes()
+        assert copy_of(copy, file.name).stat().st_mtime_ns == file.stat().st_mtime_ns
     assert not list(scratch.rglob("*.partial"))
     copy.remove()
     copy.close()
@@ -297,7 +303,7 @@ def test_a_copy_begun_before_a_reboot_is_not_trusted(
     (tmp_path / "boot").write_text("another")
     monkeypatch.setattr(space, "_BOOT_ID", tmp_path / "boot")
     copy = copy_to_scratch(tmp_path / "staged", ToCopy(files), scratch / "s", "x")
-    assert (copy.manual_dir / "a.tar").read_bytes() == files[0].read_bytes()
+    assert copy_of(copy, "a.tar").read_bytes() == files[0].read_bytes()
     copy.close()
 
 
@@ -352,7 +358,7 @@ def test_a_source_that_changes_during_the_copy_is_reported(
     if change == "is_written_back":  # By a program that sets sizes and times, such as rsync.
         os.utime(files[0], ns=(before.mtime_ns, before.mtime_ns))
     copy = copy_to_scratch(tmp_path / "staged", ToCopy(files), scratch / "s", "x")
-    assert (copy.manual_dir / "a.tar").read_bytes() == files[0].read_bytes()
+    assert copy_of(copy, "a.tar").read_bytes() == files[0].read_bytes()
     copy.close()
 
 
@@ -362,7 +368,7 @@ def test_a_source_that_changed_since_is_copied_again(tmp_path: Path, scratch: Pa
     with open(files[1], "r+b") as file:
         file.write(b"something else")
     copy = copy_to_scratch(tmp_path / "staged", ToCopy(files), scratch / "s", "x")
-    assert (copy.manual_dir / "b.tar").read_bytes() == files[1].read_bytes()
+    assert copy_of(copy, "b.tar").read_bytes() == files[1].read_bytes()
     copy.close()
 
 
@@ -389,7 +395,7 @@ def test_a_full_disk_is_reported_and_copies_are_kept(tmp_path: Path):
         assert set(copies(disk)) == {"a.tar"}
         (disk / "others").unlink()
         copy = copy_to_scratch(tmp_path / "staged", ToCopy(files), disk / "s", "x")
-        assert (copy.manual_dir / "b.tar").read_bytes() == files[1].read_bytes()
+        assert copy_of(copy, "b.tar").read_bytes() == files[1].read_bytes()
         copy.close()
 
 
@@ -432,7 +438,7 @@ def test_processes_that_make_and_remove_one_copy_never_share_it(tmp_path: Path, 
                 errors.append(error)
                 return
             inside.append(1)
-            if sum(inside) != 1 or (copy.manual_dir / "a.tar").read_bytes() != b"content":
+            if sum(inside) != 1 or copy_of(copy, "a.tar").read_bytes() != b"content":
                 errors.append(AssertionError(f"{sum(inside)} at a time"))
             inside.append(-1)
             copy.remove()

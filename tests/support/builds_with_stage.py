@@ -56,15 +56,10 @@ def same_with_and_without(
         assert not list(scratch.glob("*-staged"))
     assert published(tmp_path / "with") == published(tmp_path / "without")
     assert any(path.endswith("provenance.json") for path in published(tmp_path / "with"))
-    if "--source" not in " ".join(arguments):  # What is not of that kind is not copied.
-        of_folders = [line for line in warned(outcomes[1]) if FOLDERS in line]
-        assert len(set(of_folders)) == len(of_folders)
-        # What is there besides is not copied either.
-        without, with_copies = (
-            [line for line in warned(outcome) if "is staged more than once" not in line]
-            for outcome in outcomes
-        )
-        assert [line for line in with_copies if line not in of_folders] == without
+    without, with_copies = map(warned, outcomes)
+    of_folders = [line for line in with_copies if FOLDERS in line]
+    assert len(set(of_folders)) == len(of_folders)
+    assert [line for line in with_copies if line not in of_folders] == without
     return outcomes[1]
 
 

@@ -23,6 +23,7 @@ from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.sources.reader import ImageRow
+from imagenet_builders.sources.rows import NO_COPIES
 from support.corpora import layouts, sites, winter21
 from support.corpora.ilsvrc2012 import CLASSES, picture, test_name, val_name
 from support.corpora.layouts import in_classes, write, write_squashfs
@@ -167,13 +168,17 @@ CASES = (
 
 @contextlib.contextmanager
 def recipes_of(
-    case: Case, manual_dir: Path, scratch: Path, source: str | None = None
+    case: Case,
+    manual_dir: Path,
+    scratch: Path,
+    source: str | None = None,
+    copies: Mapping[str, str] = NO_COPIES,
 ) -> Iterator[dict[str, SplitRecipe]]:
     """The recipes of a dataset, split by split, with workers that live as long."""
     options = BuildOptions(workers=1, scratch_dir=str(scratch), source=source)
     with LocalWorkers(1) as workers, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        context = BuildContext(scratch, options, workers)
+        context = BuildContext(scratch, options, workers, copies)
         found = datasets.get(case.dataset).recipes(manual_dir, case.config, context, None)
         yield {recipe.split: recipe for recipe in found}
 

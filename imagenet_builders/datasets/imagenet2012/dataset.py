@@ -35,7 +35,7 @@ def _recipes(
     from imagenet_builders.locate.choose import choose, layout_of
     from imagenet_builders.plan.recipe import SplitRecipe
 
-    staged = DATASET.survey(manual_dir, config).of_splits(only)
+    staged = DATASET.survey(manual_dir, config).of_splits(only).reading(context.copies)
     return [
         SplitRecipe(
             split,

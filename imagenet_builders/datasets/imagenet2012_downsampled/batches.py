@@ -77,7 +77,7 @@ def recipes(staged: Survey, context: BuildContext) -> list[SplitRecipe]:
     size = int(staged.dataset.rpartition("x")[2])
     unpacked = Unpacked(staged.dataset, context)
     chosen = choose(staged, context.options.source)
-    found = {split: find_batches(split, one.paths) for split, one in chosen.items()}
+    found = {split: find_batches(split, one.paths, context.copies) for split, one in chosen.items()}
     made = []
     for split, files in found.items():
         index = index_split(size, split, files, context, unpacked)
@@ -157,7 +157,7 @@ def _unpack_npz(
         if member is None:
             places.append((batch.file, 0, batch.file.size, None))
         elif _is_deflated(batch):
-            file = SourceFile.of(next(plain))
+            file = next(plain)
             places.append((file, 0, file.size, None))
         else:
             end = member.offset + member.size
@@ -251,9 +251,9 @@ def _unpack_data(whole: Sequence[_Opened], unpacked: Unpacked) -> list[tuple[Sou
     """The file that has the pictures of each batch uncompressed, and where they begin."""
     packed = [one for one in whole if not one.data.is_stored]
     plain = unpacked.unpack([(one.file, one.data.member, one.inner) for one in packed])
-    by_batch = {one.batch: path for one, path in zip(packed, plain, strict=True)}
+    by_batch = {one.batch: file for one, file in zip(packed, plain, strict=True)}
     return [
-        (SourceFile.of(by_batch[one.batch]), one.data.start)
+        (by_batch[one.batch], one.data.start)
         if one.batch in by_batch
         else (one.file, one.data.offset)
         for one in whole

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from imagenet_builders.datasets.imagenet2012_downsampled.dataset import TRAIN_BATCHES
 from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.formats import zip_members
 from imagenet_builders.formats.zip_members import ZipMember
-from imagenet_builders.sources.rows import SourceFile
+from imagenet_builders.sources.rows import NO_COPIES, SourceFile
 
 _BATCH = re.compile(r"train_data_batch_([1-9][0-9]?)\.npz")
 _VALIDATION = "val_data.npz"
@@ -34,12 +35,15 @@ class Batch:
     member: ZipMember | None
 
 
-def find_batches(split: str, paths: tuple[Path, ...]) -> list[Batch]:
+def find_batches(
+    split: str, paths: tuple[Path, ...], copies: Mapping[str, str] = NO_COPIES
+) -> list[Batch]:
     """Finds the npz files of a split.
 
     Args:
         split: `train` or `validation`.
         paths: The archives and folders of the source.
+        copies: As for `SourceFile.of`.
 
     Returns:
         The batches in the order of their numbers.
@@ -50,7 +54,8 @@ def find_batches(split: str, paths: tuple[Path, ...]) -> list[Batch]:
     """
     batches: dict[int, Batch] = {}
     for path in paths:
-        for batch in _in_folder(split, path) if path.is_dir() else _in_archive(split, path):
+        within = _in_folder if path.is_dir() else _in_archive
+        for batch in within(split, path, copies):
             other = batches.setdefault(batch.number, batch)
             if other is not batch:
                 places = " and in ".join(_place(one) for one in (other, batch))
@@ -67,9 +72,9 @@ def find_batches(split: str, paths: tuple[Path, ...]) -> list[Batch]:
     return [batches[number] for number in sorted(batches)]
 
 
-def _in_archive(split: str, path: Path) -> list[Batch]:
-    file = SourceFile.of(path)
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+def _in_archive(split: str, path: Path, copies: Mapping[str, str]) -> list[Batch]:
+    file = SourceFile.of(path, copies)
+    fd = os.open(file.place, os.O_RDONLY | os.O_CLOEXEC)
     try:
         members = zip_members.list_members(fd, file.path)
     finally:
@@ -88,7 +93,7 @@ def _in_archive(split: str, path: Path) -> list[Batch]:
     return batches
 
 
-def _in_folder(split: str, path: Path) -> list[Batch]:
+def _in_folder(split: str, path: Path, copies: Mapping[str, str]) -> list[Batch]:
     batches = []
     for directory, folders, names in os.walk(path):
         folders.sort()
@@ -100,7 +105,8 @@ def _in_folder(split: str, path: Path) -> list[Batch]:
                 number = _number(split, name)
             except ValueError as error:
                 raise SourceError(f"{where}: {error}") from None
-            batches.append(Batch(name.removesuffix(".npz"), number, SourceFile.of(where), None))
+            file = SourceFile.of(where, copies)
+            batches.append(Batch(name.removesuffix(".npz"), number, file, None))
     return batches
 
 

@@ -35,7 +35,7 @@ def _recipes(
     from imagenet_builders.datasets.imagenet2012_localization import staged
 
     del only
-    return staged.recipes(DATASET.survey(manual_dir, config), context)
+    return staged.recipes(DATASET.survey(manual_dir, config).reading(context.copies), context)
 
 
 DATASET = Dataset(

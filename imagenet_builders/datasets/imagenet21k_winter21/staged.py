@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +26,7 @@ from imagenet_builders.datasets.imagenet21k_winter21.layouts import (
 from imagenet_builders.errors import SourceError
 from imagenet_builders.images import OPTIONAL_REPAIRS
 from imagenet_builders.locate.choose import nothing_staged
-from imagenet_builders.plan.context import BuildContext, Origin
+from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.index import Index, IndexCache
 from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.run.jobs import Workers
@@ -92,7 +91,8 @@ def recipes(config: str, manual_dir: Path, context: BuildContext) -> list[SplitR
         archive = (SourceFile.of(source.path),)
         found = _of_gzip(config, source.path, context)
     elif source.kind == layouts.TAR:
-        found = _of_tar(config, source.path, context.cache, context.workers)
+        file = context.source_file(source.path)
+        found = _of_tar(config, file, context.cache, context.workers)
     else:
         found = _INDEXERS[source.kind](config, source, context)
     indexes = {split: index for split, index in found.items() if len(index)}
@@ -132,23 +132,21 @@ def _of_gzip(config: str, archive: Path, context: BuildContext) -> dict[str, Ind
             announce=lambda text: _LOG.info(f"{NAME}/{config}: {text}"),
             report=lambda done: progress.update(0, done),
         )
-    file = SourceFile.of(plain)
-    context.unpacked[file.path] = Origin(
-        os.path.abspath(archive), f"{archive} (unpacked to {file.path})"
-    )
     gunzip.keep(plain, context)
+    archive = archive.absolute()
+    file = context.add_unpacked(plain, str(archive), f"{archive} (unpacked to {plain})")
     # Its index lies beside it and is removed with it.
-    return _of_tar(config, plain, IndexCache(directory), context.workers)
+    return _of_tar(config, file, IndexCache(directory), context.workers)
 
 
-def _of_tar(config: str, archive: Path, cache: IndexCache, workers: Workers) -> dict[str, Index]:
-    files = (SourceFile.of(archive),)
+def _of_tar(config: str, file: SourceFile, cache: IndexCache, workers: Workers) -> dict[str, Index]:
+    files = (file,)
 
     @functools.cache
     def tables() -> dict[str, pa.Table]:
         if config == "p":
-            return tar_images.tree_images(files[0], 0, _place_of)
-        return {"train": _class_tars_in(config, files[0], workers)}
+            return tar_images.tree_images(file, 0, _place_of)
+        return {"train": _class_tars_in(config, file, workers)}
 
     def make(split: str) -> Index:
         return Index(tables().get(split, row_schema().empty_table()), files)
@@ -183,7 +181,7 @@ def _place_of(folder: str) -> Place | None:
 def _of_class_tars(config: str, source: layouts.Source, context: BuildContext) -> dict[str, Index]:
     wnids = source.classes[""]
     labels = _labels(config, source.path, wnids)
-    files = tuple(source_files(source.path / f"{wnid}.tar" for wnid in wnids))
+    files = tuple(source_files((source.path / f"{wnid}.tar" for wnid in wnids), context.copies))
 
     def make() -> Index:
         labelled = zip(wnids, labels, strict=True)

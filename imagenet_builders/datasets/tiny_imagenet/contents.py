@@ -15,7 +15,7 @@ import functools
 import os
 import re
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +28,7 @@ from imagenet_builders.locate import listing
 from imagenet_builders.sources import folder_images
 from imagenet_builders.sources.folder_images import ImageFolder
 from imagenet_builders.sources.indexing import in_batches
-from imagenet_builders.sources.rows import WHOLE_FILE, Rows, SourceFile
+from imagenet_builders.sources.rows import NO_COPIES, WHOLE_FILE, Rows, SourceFile
 
 ANNOTATIONS = "val/val_annotations.txt"
 
@@ -116,12 +116,18 @@ class Archive(Contents):
     Args:
         path: The archive.
         label_of: Gives the label of a wnid; raises ValueError for one that is not a class.
+        copies: As for `SourceFile.of`.
     """
 
-    def __init__(self, path: Path, label_of: Callable[[str], int]):
+    def __init__(
+        self,
+        path: Path,
+        label_of: Callable[[str], int],
+        copies: Mapping[str, str] = NO_COPIES,
+    ):
         super().__init__(path)
         self._label_of = label_of
-        self._file = SourceFile.of(path)
+        self._file = SourceFile.of(path, copies)
 
     @property
     def size(self) -> int:
@@ -225,7 +231,7 @@ class Archive(Contents):
         )
 
     def _open(self) -> int:
-        fd = os.open(self._file.path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(self._file.place, os.O_RDONLY | os.O_CLOEXEC)
         try:
             self._file.check_unchanged(fd)
         except BaseException:

@@ -41,7 +41,7 @@ from imagenet_builders.plan.index import Index
 from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.sources import kinds
 from imagenet_builders.sources.reader import Access
-from imagenet_builders.sources.rows import row_schema
+from imagenet_builders.sources.rows import NO_COPIES, row_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -72,7 +72,7 @@ def recipes(manual_dir: Path, context: BuildContext) -> list[SplitRecipe]:
         StagingError: Nothing is staged.
         SourceError: The source is damaged, or images are missing and `strict` is set.
     """
-    contents, found = open_staged(manual_dir, context.options.source)
+    contents, found = open_staged(manual_dir, context.options.source, context.copies)
     access = kinds.kind(found.kind).access
     indexes = {split: index_split(split, contents, context, access) for split in SPLITS}
     if not any(map(len, indexes.values())):
@@ -99,12 +99,15 @@ def recipes(manual_dir: Path, context: BuildContext) -> list[SplitRecipe]:
     ]
 
 
-def open_staged(manual_dir: Path, source: str | None = None) -> tuple[Contents, Found]:
+def open_staged(
+    manual_dir: Path, source: str | None = None, copies: Mapping[str, str] = NO_COPIES
+) -> tuple[Contents, Found]:
     """Finds Tiny ImageNet: the archive, else the folder, which may be `manual_dir` itself.
 
     Args:
         manual_dir: The directory with the archive.
         source: `zip` or `folders` for one kind only, or None.
+        copies: As for `SourceFile.of`.
 
     Returns:
         The contents, and the source as `survey` has it for one of the splits.
@@ -135,7 +138,9 @@ def open_staged(manual_dir: Path, source: str | None = None) -> tuple[Contents, 
         say(NAME, wanted[0], (wanted[0], *others.values()))
     label_of = labels.space(NAME).id_of
     path = wanted[0].paths[0]
-    return (Archive if path.is_file() else Folder)(path, label_of), wanted[0]
+    if path.is_file():
+        return Archive(path, label_of, copies), wanted[0]
+    return Folder(path, label_of), wanted[0]
 
 
 def index_split(split: str, contents: Contents, context: BuildContext, access: Access) -> Index:

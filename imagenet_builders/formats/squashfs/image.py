@@ -64,19 +64,20 @@ class SquashFSImage:
 
     Args:
         path: The image.
+        name: Its name in messages; None for its path.
 
     Attributes:
-        path: The same.
+        path: Its name in messages.
 
     Raises:
         ArchiveError: It cannot be read, is no SquashFS image of version 4.0, or is cut off.
         OptionError: A package to unpack it is not installed.
     """
 
-    def __init__(self, path: str | os.PathLike[str]):
-        self.path = os.fspath(path)
+    def __init__(self, path: str | os.PathLike[str], name: str | None = None):
+        self.path = name or os.fspath(path)
         try:
-            self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise ArchiveError(
                 self.path, f"the file cannot be opened: {error.strerror or error}"
@@ -266,11 +267,12 @@ class SquashFSImage:
         )
 
 
-def list_files(path: str | os.PathLike[str]) -> Iterator[Member]:
+def list_files(path: str | os.PathLike[str], name: str | None = None) -> Iterator[Member]:
     """Everything in an image except its directories.
 
     Args:
         path: The image.
+        name: Its name in messages; None for its path.
 
     Yields:
         Members, as `SquashFSImage.members` does. Only those of kind `file` have bytes to read.
@@ -279,7 +281,7 @@ def list_files(path: str | os.PathLike[str]) -> Iterator[Member]:
         ArchiveError: The image cannot be read, or is damaged.
         OptionError: A package to unpack it is not installed.
     """
-    with SquashFSImage(path) as image:
+    with SquashFSImage(path, name) as image:
         for member in image.members():
             if member.kind != "directory":
                 yield member

@@ -75,9 +75,8 @@ def _index(found: Found, context: BuildContext) -> Any:
     from imagenet_builders.labels.image_names import Naming
     from imagenet_builders.plan.index import Index
     from imagenet_builders.sources import tar_images
-    from imagenet_builders.sources.rows import SourceFile
 
-    file = SourceFile.of(found.paths[0])
+    file = context.source_file(found.paths[0])
     naming = Naming("train", {wnid: label for label, wnid in enumerate(classes())})
 
     def make() -> Index:

@@ -42,7 +42,7 @@ class Job:
 
 
 def prepare_images(found: Found, naming: Naming, workers: Runner, *, strict: bool) -> Prepared:
-    file = SourceFile.of(found.paths[0])
+    file = SourceFile.of(found.paths[0], found.copies)
     jobs = [Job(file, naming.part)]
     return Prepared((file,), lambda: run_for_table(workers, rows_of, jobs, in_process=False))
 

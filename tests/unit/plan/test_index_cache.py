@@ -281,7 +281,7 @@ def test_an_open_file_other_than_the_indexed_one_is_an_error(tmp_path: Path) -> 
     [file] = some_index(tmp_path).files
     with open(file.path, "r+b") as opened:
         file.check_unchanged(opened.fileno())
-        assert SourceFile.of(file.path, opened.fileno()) == file
+        assert SourceFile.of(file.path) == file
         os.utime(opened.fileno(), ns=(0, file.mtime_ns + 1))
         with pytest.raises(SourceError, match=r"changed after .* \(100 bytes then, 100 now\)"):
             file.check_unchanged(opened.fileno())

@@ -18,16 +18,16 @@ _MAX_BYTES = 4096
 
 @dataclasses.dataclass(frozen=True)
 class Holder:
-    """Who holds a lock.
+    """The process that holds a lock.
 
     Attributes:
         host: Name of the machine.
-        boot: Identity of the machine's run since it was started, or empty.
-        namespace: In which numbers of processes mean the same, or empty.
-        pid: Process.
-        started: When that process started, in the kernel's ticks since the machine was started.
+        boot: Identity of the time since the machine was started, or empty.
+        namespace: Namespace of its process numbers, or empty.
+        pid: Its process number.
+        started: When it started, in the kernel's ticks since the machine was started.
         since: When it took the lock, as text.
-        token: Tells this holding from every other.
+        token: Tells this lock from all others.
     """
 
     host: str

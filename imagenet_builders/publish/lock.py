@@ -46,7 +46,7 @@ class BuildLock:
         announce: Told once which process it waits for.
 
     Attributes:
-        token: Tells this holding of the lock from every other.
+        token: Tells this lock from all others.
 
     Raises:
         BusyError: On entering: another process holds the lock, and `wait` is not set.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
+import logging
 from pathlib import Path
 
 import tensorflow_datasets as tfds
 
 from imagenet_builders.plan.recipe import PlanConfig
+
+_LOG = logging.getLogger(__name__)
 
 
 def manual_dir_of(dl_manager: tfds.download.DownloadManager) -> Path:
@@ -35,10 +37,9 @@ def plan_config(download_config: tfds.download.DownloadConfig) -> PlanConfig:
         count: int = shards.get_number_shards(size, examples)
         defaults = type(shards)(num_shards=shards.num_shards)
         if shards != defaults and count == defaults.get_number_shards(size, examples):
-            warnings.warn(
+            _LOG.warning(
                 "min_shard_size and max_shard_size made no difference: the installed TensorFlow "
-                f"Datasets makes {count} shards with and without them; num_shards is obeyed",
-                stacklevel=2,
+                f"Datasets makes {count} shards with and without them; num_shards is obeyed"
             )
         return count
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from imagenet_builders.errors import ArchiveError, ImagenetBuildersError
 from imagenet_builders.locate.found import Found
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.plan.context import BuildContext
+from imagenet_builders.run import console
 from imagenet_builders.run.cpus import worker_count
 from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.sources.inspection import ERROR, WARNING, Problem
@@ -52,8 +52,7 @@ def index_all(
         context = BuildContext(options.scratch_for(data_dir), options, workers, at_end=at_end)
         for target, found in jobs:
             announce(f"{target.name}: {', '.join(found)}")
-            with warnings.catch_warnings(record=True) as said:
-                warnings.simplefilter("always", UserWarning)
+            with console.collected_warnings() as texts:
                 try:
                     recipes = target.dataset.recipes(
                         target.manual_dir,
@@ -66,11 +65,9 @@ def index_all(
                 except (ImagenetBuildersError, OSError) as error:
                     problems.append(_problem(target, error))
             problems += [
-                target.problem(WARNING, "", str(one.message), action="see whether that is meant")
-                for one in said
-                # `explain` has reported what is not staged.
-                if issubclass(one.category, UserWarning)
-                and "will be missing" not in str(one.message)
+                target.problem(WARNING, "", text, action="see whether that is meant")
+                for text in texts
+                if "will be missing" not in text  # `explain` has reported what is not staged.
             ]
     return [_counted(one, counts) for one in checked], problems
 

@@ -6,7 +6,6 @@ import argparse
 import functools
 import logging
 import os
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -178,7 +177,7 @@ def run(arguments: argparse.Namespace) -> None:
             if built == before:
                 raise not_staged[-1]
             for sentence in missing:
-                show_warning(sentence)
+                _LOG.warning(sentence)
     if not built:
         raise not_staged[0]
 
@@ -219,16 +218,8 @@ def _shared_copies(
 
 
 def _build_one(builder: Any, config: Any, file_format: str | None) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = show_warning
-        builder.download_and_prepare(download_config=config, file_format=file_format)
+    builder.download_and_prepare(download_config=config, file_format=file_format)
     if not builder.results:
         print(f"{builder.info.full_name} is there already: {builder.data_dir}")
     else:
         print(builder.data_dir)
-
-
-def show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    """Prints a warning as the command line words it."""
-    _LOG.warning(str(message))

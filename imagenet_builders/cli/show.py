@@ -12,13 +12,14 @@ from typing import Any
 
 from imagenet_builders import labels
 from imagenet_builders.cli import arguments as arguments_lib
-from imagenet_builders.cli.build import show_warning
 from imagenet_builders.cli.contact_sheet import CAPTION_LETTERS, Picture, draw
 from imagenet_builders.cli.streams import stderr_held_back
 from imagenet_builders.errors import LabelError
 from imagenet_builders.options import default_data_dir
 from imagenet_builders.words import counted
 from imagenet_builders.write import outputs
+
+_LOG = logging.getLogger(__name__)
 
 
 def add_parser(commands: Any) -> None:
@@ -72,7 +73,7 @@ def run(arguments: argparse.Namespace) -> None:
     for directory in dict.fromkeys(found):
         warning = published.part_warning(directory)
         if warning is not None:
-            show_warning(warning)
+            _LOG.warning(warning)
         for line in _described(tfds.builder_from_directory(directory), arguments.count, pictures):
             print(line)
     if arguments.out is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 
 from imagenet_builders.errors import SourceError, StagingError
 from imagenet_builders.locate.found import Found, Survey
@@ -29,10 +28,9 @@ def choose(survey: Survey, source: str | None) -> dict[str, Found]:
     for split, found in survey.found.items():
         one = preferred(found, source)
         if one is None:
-            warnings.warn(
+            _LOG.warning(
                 f"split {split} will be missing: it is not staged as {source}, only as "
-                f"{', '.join(map(str, found))}",
-                stacklevel=4,
+                f"{', '.join(map(str, found))}"
             )
             continue
         chosen[split] = one
@@ -41,10 +39,10 @@ def choose(survey: Survey, source: str | None) -> dict[str, Found]:
     if not chosen:
         raise nothing_staged(survey, source)
     for warning in survey.warnings:
-        warnings.warn(warning, stacklevel=4)
+        _LOG.warning(warning)
     for split in survey.missing:
         if not split.endswith(" boxes"):
-            warnings.warn(f"split {split} will be missing: {wanting(survey, split)}", stacklevel=4)
+            _LOG.warning(f"split {split} will be missing: {wanting(survey, split)}")
     return chosen
 
 

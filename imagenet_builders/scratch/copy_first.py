@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -74,9 +73,8 @@ def copy_first(
 
 def _warn_of_folders(name: str, folders: Sequence[Path]) -> None:
     if folders:
-        warnings.warn(
+        _LOG.warning(
             f"{name}: --stage does not copy folders of small files, because reading them in place "
             f"takes less time; read in place: {', '.join(map(str, folders))}; an archive of them "
-            "(tar, SquashFS) would be copied",
-            stacklevel=4,
+            "(tar, SquashFS) would be copied"
         )

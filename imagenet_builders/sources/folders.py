@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import os
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +48,8 @@ from imagenet_builders.sources.rows import WHOLE_FILE, Rows, SourceFile
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_LOG = logging.getLogger(__name__)
 
 _BATCH_FOLDERS = 64
 
@@ -127,10 +129,9 @@ def _folders(root: Path, file_list: Path | None, naming: Naming) -> Folders:
         if flat or "" not in named:
             names = {folder: tuple(named[folder]) for folder in sorted(named)}
             return Folders(root, () if flat else tuple(names), names)
-        warnings.warn(
+        _LOG.warning(
             f"{file_list} does not say in which class folders of {root} the images lie; the "
-            "folders are listed instead",
-            stacklevel=2,
+            "folders are listed instead"
         )
     if _is_flat(root, naming):
         return Folders(root, ())

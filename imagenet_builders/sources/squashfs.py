@@ -5,9 +5,9 @@ Source: Linux, `fs/squashfs/squashfs_fs.h`; what is in a superblock.
 
 from __future__ import annotations
 
+import logging
 import os
 import struct
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from imagenet_builders.formats.squashfs.image import SquashFSImage
+
+_LOG = logging.getLogger(__name__)
 
 _MAGIC = b"hsqs"
 _BYTES_USED = struct.Struct("<40xQ")
@@ -104,7 +106,7 @@ def _rows(file: SourceFile, naming: Naming, *, strict: bool) -> pa.Table:
     if odd is not None:
         if strict:
             raise SourceError(f"{odd}; make the image without it, or build without --strict")
-        warnings.warn(f"{odd}; it is passed over", stacklevel=4)
+        _LOG.warning(f"{odd}; it is passed over")
     if not rows:
         raise ArchiveError(file.path, f"there are no {naming.expected} in it; check what it is")
     table = named_rows(rows, names, [file.path])

@@ -35,7 +35,6 @@ from imagenet_builders.write import outputs
 from imagenet_builders.write.shard import ShardJob, prefetch
 
 # Copies of a few images are not the whole of ImageNet, and are said not to be.
-pytestmark = pytest.mark.filterwarnings("ignore")
 
 Reference = Callable[[str], Any]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from makers import imagenet2012_downsampled as maker
 from PIL import Image
 from support.building import DUMMY_ARCHIVES, build
 from support.built_datasets import example, recorded_splits, records, shards
+from support.logged import warned
 from support.processes import run_cli, run_python
 from tensorflow_datasets.datasets.imagenet_resized import imagenet_resized_dataset_builder as stock
 
@@ -230,7 +230,7 @@ def test_any_number_of_workers_gives_the_same_records(tmp_path: Path):
 
 def test_only_staged_sizes_are_built(tmp_path: Path):
     maker.make_downsampled(tmp_path / "manual", 8, val=0)
-    with pytest.warns(UserWarning, match=r"split validation will be missing: .*_val_npz\.zip"):
+    with warned(r"split validation will be missing: .*_val_npz\.zip"):
         directory = build_small(tmp_path / "manual", tmp_path / "built")
     assert [split["name"] for split in recorded_splits(directory)] == ["train"]
 
@@ -245,9 +245,7 @@ def test_archives_of_other_sizes_are_ignored(tmp_path: Path):
 def test_an_archive_is_preferred_to_a_folder(tmp_path: Path):
     made = maker.make_downsampled(tmp_path, 8, val=0)
     maker.make_downsampled(tmp_path, 8, val=0, outer=None, seed=1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = content(build_small(tmp_path, tmp_path / "built"), "train")
+    found = content(build_small(tmp_path, tmp_path / "built"), "train")
     first = "train_data_batch_1/000000"
     np.testing.assert_array_equal(pixels(found[first].image), made.pictures["train"][first].pixels)
 

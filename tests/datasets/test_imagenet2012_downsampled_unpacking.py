@@ -17,8 +17,6 @@ from support.corpora.downsampled import LAYOUTS, build_small, changed, options_o
 from imagenet_builders.errors import ArchiveError, OptionError
 from imagenet_builders.scratch import space, unzip
 
-pytestmark = pytest.mark.filterwarnings("ignore:split .* will be missing")
-
 TRAIN, VAL = "Imagenet8_train_npz.zip", "Imagenet8_val_npz.zip"
 
 

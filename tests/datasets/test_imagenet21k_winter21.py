@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import tarfile
-import warnings
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -32,6 +31,7 @@ from support.corpora.winter21 import (
     pack_p,
     remove,
 )
+from support.logged import warned
 from support.paths import DUMMY_DATA
 
 from imagenet_builders import labels
@@ -51,8 +51,6 @@ from imagenet_builders.errors import (
 DUMMY = DUMMY_DATA / "imagenet21k_winter21"
 CASES = [(config, layout) for config, layouts in LAYOUTS.items() for layout in layouts]
 # Few classes of thousands are there, which is the subject of tests of its own.
-pytestmark = pytest.mark.filterwarnings("ignore:imagenet21k_winter21/.* classes have no")
-NOT_STAGED = pytest.mark.filterwarnings("ignore:split .* will be missing")
 
 
 class WholeTest(tfds.testing.DatasetBuilderTestCase):
@@ -85,12 +83,10 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], W
 @pytest.fixture(scope="module")
 def built(corpora, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Path]:
     """The datasets built of them."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return {
-            (config, layout): build_here(config, corpus.directory, tmp_path_factory.mktemp("built"))
-            for (config, layout), corpus in corpora.items()
-        }
+    return {
+        (config, layout): build_here(config, corpus.directory, tmp_path_factory.mktemp("built"))
+        for (config, layout), corpus in corpora.items()
+    }
 
 
 def test_the_committed_archives_hold_what_the_maker_makes(tmp_path: Path):
@@ -274,11 +270,11 @@ def test_layouts_that_need_no_unpacking_are_preferred_with_a_message(tmp_path: P
         make(manual_dir, "whole", layout, classes=["n00017222"])
     used = []
     for chosen in ("tars", "winter21_whole.tar", "winter21_whole.tar.gz"):
-        with pytest.warns(UserWarning, match="staged more than once: .* will be read") as said:
+        with warned("staged more than once: .* will be read") as said:
             directory = build_here("whole", manual_dir, tmp_path / chosen)
         sources = json.loads((directory / "provenance.json").read_text())["splits"]["train"]
         used.append(Path(sources["sources"][0]["path"]).relative_to(manual_dir).parts[0])
-        text = next(str(w.message) for w in said if "more than once" in str(w.message))
+        text = next(text for text in said if "more than once" in text)
         assert f"{chosen}, which will be read" in text
         assert "the class folders in" in text.partition("which will be read, and ")[2]
         remove(manual_dir / chosen)
@@ -298,9 +294,7 @@ def test_complete_class_folders_are_read_instead_of_unpacking(
         "imagenet_builders.datasets.imagenet21k_winter21.layouts.classes_of", lambda config: small
     )
     with (
-        pytest.warns(
-            UserWarning, match="the class folders in .*, which will be read, and .*tar.gz"
-        ),
+        warned("the class folders in .*, which will be read, and .*tar.gz"),
         pytest.raises(SourceError, match="n03001627: there is no image in this folder"),
     ):
         build_here("p", manual_dir, tmp_path / "built")
@@ -314,7 +308,7 @@ def test_the_layout_of_nibi_is_built_from_its_tars(tmp_path: Path, corpora):
         corpora["whole", "folders"].directory / "winter21_whole" / "n00004475", root / "n00004475"
     )
     for manual_dir in (root.parent, root):
-        with pytest.warns(UserWarning, match="class tars in .*/tars, which will be read"):
+        with warned("class tars in .*/tars, which will be read"):
             directory = build_here("whole", manual_dir, tmp_path / manual_dir.name)
         assert content(directory) == expected(corpora["whole", "class tars"], "whole")
 
@@ -344,14 +338,13 @@ def test_an_empty_manual_dir_is_an_error_that_lists_the_expected_names(
         build_here(config, manual_dir, tmp_path / "built")
 
 
-@NOT_STAGED
 @pytest.mark.parametrize("layout", LAYOUTS["p"])
 def test_a_missing_split_is_omitted_with_a_warning(tmp_path: Path, layout: str):
     make(tmp_path / "manual", "p", "folders")
     root = tmp_path / "manual" / "imagenet21k_resized"
     shutil.rmtree(root / VALIDATION)
     pack_p(tmp_path / "manual", layout)
-    with pytest.warns(UserWarning, match="split validation will be missing"):
+    with warned("split validation will be missing"):
         directory = build_here("p", tmp_path / "manual", tmp_path / "built")
     assert list(content(directory)) == ["train"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import shutil
-import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from makers.tiny_imagenet import ARCHIVE, ROOT
 from PIL import Image
 from support.building import DUMMY_ARCHIVES, build
 from support.built_datasets import example, recorded_splits, records, shards
+from support.logged import warned
 from support.processes import run_python
 
 from imagenet_builders import labels
@@ -29,7 +29,6 @@ DUMMY = DUMMY_ARCHIVES.parent / "tiny_imagenet"
 SPLITS = {"train": 18, "validation": 8, "test": 6}
 
 # Nothing here is all of Tiny ImageNet.
-pytestmark = pytest.mark.filterwarnings("ignore:.*only a part of Tiny ImageNet")
 
 
 class TinyImagenetTest(tfds.testing.DatasetBuilderTestCase):
@@ -79,9 +78,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> maker.Tiny:
 
 @pytest.fixture(scope="module")
 def built(corpus: maker.Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return build_tiny(corpus.path.parent, tmp_path_factory.mktemp("built"))
+    return build_tiny(corpus.path.parent, tmp_path_factory.mktemp("built"))
 
 
 @pytest.fixture
@@ -260,15 +257,15 @@ def test_the_next_build_uses_a_corrected_annotation(tmp_path: Path):
 @pytest.mark.parametrize("unpacked", [False, True])
 def test_a_split_without_images_is_omitted_and_reported(tmp_path: Path, unpacked: bool):
     staged = maker.make_tiny_imagenet(tmp_path / "staged", unpacked=unpacked, test=0).path.parent
-    with pytest.warns(UserWarning, match=r"only a part.*images: .*test 0 of 10,000"):
+    with warned(r"only a part.*images: .*test 0 of 10,000"):
         directory = build_tiny(staged, tmp_path / "data")
     assert [split["name"] for split in recorded_splits(directory)] == ["train", "validation"]
 
 
 def test_missing_files_are_reported(corpus: maker.Tiny, tmp_path: Path):
-    with pytest.warns(UserWarning, match="only a part") as caught:
+    with warned("only a part") as caught:
         build_tiny(corpus.path.parent, tmp_path)
-    [message] = [str(warning.message) for warning in caught if "only a part" in str(warning)]
+    [message] = [text for text in caught if "only a part" in text]
     assert "train 18 of 100,000, validation 8 of 10,000, test 6 of 10,000" in message
     assert "no images of 194 of the 200 classes, n01629819, " in message
 

@@ -25,7 +25,6 @@ from imagenet_builders.datasets.imagenet2012_localization import (
 from imagenet_builders.options import BuildOptions
 
 # Copies of a few images are not the whole of ImageNet, and are said not to be.
-pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def built(builder: type, manual_dir: Path, data_dir: Path, source: str | None = None) -> Path:

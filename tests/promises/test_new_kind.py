@@ -28,7 +28,6 @@ PACKAGE = Path(imagenet_builders.__file__).parent
 IMAGES = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
 DATASET = "imagenet2012"
 # Copies of a few images are not the whole of ImageNet, and are said not to be.
-pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.fixture(autouse=True)

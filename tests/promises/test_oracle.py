@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import tarfile
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from etils import epath
 from makers import archives, ilsvrc2012, ilsvrc2012_large, pictures
 from support.building import build
 from support.built_datasets import example, recorded_splits, records, shards, split_content
+from support.logged import warned
 from tensorflow_datasets.datasets.imagenet2012 import imagenet2012_dataset_builder as stock
 
 from imagenet_builders import labels
@@ -27,7 +27,6 @@ from imagenet_builders.errors import ArchiveError
 from imagenet_builders.options import BuildOptions
 
 # Many corpora here do without a test archive.
-pytestmark = pytest.mark.filterwarnings("ignore:split .* will be missing")
 
 FORMATS = ("tfrecord", "array_record")
 
@@ -173,7 +172,7 @@ def test_a_shard_size_that_stock_ignores_is_ignored_with_a_warning(tmp_path: Pat
     make(tmp_path / "manual")
     config: dict[str, Any] = {limit: 10_000}
     theirs = build(stock.Builder, tmp_path / "manual", tmp_path / "stock", **config)
-    with pytest.warns(UserWarning, match="made no difference"):
+    with warned("made no difference"):
         mine = build_ours(tmp_path / "manual", tmp_path / "ours", **config)
     assert recorded_splits(mine) == recorded_splits(theirs)
 
@@ -298,11 +297,9 @@ def test_a_train_archive_alone_stops_stock_but_builds_here_with_a_warning(tmp_pa
     corpus = make(tmp_path / "manual", val=0, test=0)
     with pytest.raises(Exception, match=ilsvrc2012.VALIDATION_ARCHIVE):
         build(stock.Builder, tmp_path / "manual", tmp_path / "stock")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with warned("split validation will be missing") as caught:
         directory = build_ours(tmp_path / "manual", tmp_path / "ours")
-    said = " ".join(str(warning.message) for warning in caught)
-    assert "split validation will be missing" in said
+    said = " ".join(caught)
     assert "split test will be missing" in said
     assert [split["name"] for split in recorded_splits(directory)] == ["train"]
     assert len(split_content(directory, "train")) == len(corpus.train)

@@ -91,7 +91,6 @@ def test_every_dataset_is_the_same_with_and_without_stage(dataset: str, tmp_path
         assert re.search(r": copied [0-9.]+ [kM]B in [0-9.]+ s$", outcome.err, re.MULTILINE)
 
 
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("site", ["nibi", "hyak", "timm", "slim", "class_archives"])
 def test_layouts_without_folders_are_the_same_with_and_without_stage(site: str, tmp_path: Path):
     sites.SITES[site](tmp_path / "staged", layouts_corpus.pictures("imagenet2012"))

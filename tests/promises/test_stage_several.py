@@ -175,7 +175,6 @@ def test_copies_in_use_by_another_build_are_kept(family: Path, tmp_path: Path, s
 # --- folders -------------------------------------------------------------------------------------
 
 
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("site", "folders"), [("image_folder", ["train", "val"]), ("kaggle", [])])
 def test_folders_are_read_in_place_with_one_warning(site: str, folders: list[str], tmp_path: Path):
     manual_dir = tmp_path / "staged"
@@ -187,7 +186,6 @@ def test_folders_are_read_in_place_with_one_warning(site: str, folders: list[str
     assert "copying" not in outcome.err
 
 
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("where", [".", "ILSVRC2012"])
 @pytest.mark.parametrize("listed", [False, True])
 def test_folders_beside_archives_are_read_in_place(where: str, listed: bool, tmp_path: Path):
@@ -209,7 +207,6 @@ def test_folders_beside_archives_are_read_in_place(where: str, listed: bool, tmp
     assert {Path(each["path"]).parent for each in sources} <= {root / "val", root}
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_boxes_in_folders_are_read_in_place(tmp_path: Path):
     manual_dir = tmp_path / "staged"
     pictures = layouts_corpus.pictures("imagenet2012_localization")
@@ -220,7 +217,6 @@ def test_boxes_in_folders_are_read_in_place(tmp_path: Path):
     assert "copying 2 files of " in outcome.err
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_all_datasets_build_where_some_are_in_folders(tmp_path: Path):
     """A tree of a real site: archives, folders of others, npz files, class tars."""
     family = sites.nibi_family(tmp_path / "staged")

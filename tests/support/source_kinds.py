@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import random
 import shutil
-import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -176,8 +175,7 @@ def recipes_of(
 ) -> Iterator[dict[str, SplitRecipe]]:
     """The recipes of a dataset, split by split, with workers that live as long."""
     options = BuildOptions(workers=1, scratch_dir=str(scratch), source=source)
-    with LocalWorkers(1) as workers, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with LocalWorkers(1) as workers:
         context = BuildContext(scratch, options, workers, copies)
         found = datasets.get(case.dataset).recipes(manual_dir, case.config, context, None)
         yield {recipe.split: recipe for recipe in found}

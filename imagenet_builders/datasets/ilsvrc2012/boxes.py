@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
+import logging
 from collections.abc import Sequence
 
 from imagenet_builders.datasets.ilsvrc2012 import examples, objects
@@ -18,6 +18,8 @@ from imagenet_builders.plan.index import Index
 from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.sources import kinds
 from imagenet_builders.sources.rows import SourceFile
+
+_LOG = logging.getLogger(__name__)
 
 
 def boxed(images: Found, index: Index, boxes: Found, annotations: Index) -> SplitRecipe:
@@ -44,10 +46,9 @@ def boxed(images: Found, index: Index, boxes: Found, annotations: Index) -> Spli
             "and none of them of an image that is there; check that both are the right archives"
         )
     if astray:
-        warnings.warn(
+        _LOG.warning(
             f"split {images.split}: {astray:,} of the {len(annotations):,} annotations in "
-            f"{box_path} are of images that are not in {image_path}; they are left out",
-            stacklevel=4,
+            f"{box_path} are of images that are not in {image_path}; they are left out"
         )
     also_read = tuple(file for file in annotations.files if file not in index.files)
     return recipe(images, indexed, counts, also_read, boxes)

@@ -7,7 +7,7 @@ entry in it would shift every label that is taken by position.
 
 from __future__ import annotations
 
-import warnings
+import logging
 from collections.abc import Sequence
 
 from imagenet_builders import labels
@@ -19,6 +19,8 @@ from imagenet_builders.locate.found import Found
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.index import Index
 from imagenet_builders.sources import kinds
+
+_LOG = logging.getLogger(__name__)
 
 
 def index_found(
@@ -53,7 +55,7 @@ def index_found(
         if prepared.odd is not None:
             if context.options.strict:
                 raise SourceError(f"{prepared.odd}; remove it, or build without --strict")
-            warnings.warn(f"{prepared.odd}; it is passed over", stacklevel=4)
+            _LOG.warning(f"{prepared.odd}; it is passed over")
         files = prepared.files
         index = context.cache.get(
             [*what, found.kind, *prepared.how],
@@ -95,7 +97,7 @@ def _check_complete(found: Found, naming: Naming, index: Index, *, strict: bool)
     )
     if strict:
         raise SourceError(f"{text}; copy all of it, or build without --strict")
-    warnings.warn(text, stacklevel=5)
+    _LOG.warning(text)
 
 
 def index_split(found: Found, context: BuildContext) -> Index:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import warnings
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from imagenet_builders.locate.found import Survey
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.sources import kinds
+
+_LOG = logging.getLogger(__name__)
 
 NAME = DATASET.name
 
@@ -70,7 +72,7 @@ def recipes(staged: Survey, context: BuildContext) -> list[SplitRecipe]:
         recipe = boxes_.boxed(images, index, boxes, annotations)
         return [dataclasses.replace(recipe, classes=classes)]
     looked_at = " or ".join(staged.missing["train boxes"])
-    warnings.warn(f"no image will have boxes: there is no {looked_at}", stacklevel=3)
+    _LOG.warning(f"no image will have boxes: there is no {looked_at}")
     indexed, counts = objects.without_objects(index)
     recipe = boxes_.recipe(images, indexed, counts, (), None)
     return [dataclasses.replace(recipe, classes=classes)]

@@ -8,7 +8,7 @@ name inside it decide nothing.
 from __future__ import annotations
 
 import dataclasses
-import warnings
+import logging
 
 from imagenet_builders.datasets.ilsvrc2012.boxes import (
     boxed,
@@ -22,6 +22,8 @@ from imagenet_builders.locate.choose import choose, choose_boxes, nothing_staged
 from imagenet_builders.locate.found import Found, Survey
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.recipe import SplitRecipe
+
+_LOG = logging.getLogger(__name__)
 
 NAME = DATASET.name
 SPLITS = tuple(split.name for split in DATASET.configs[0].splits)
@@ -79,5 +81,5 @@ def _choose_whole(staged: Survey, source: str | None) -> dict[str, Found]:
         )
     for split, what in lacking.items():
         if what:
-            warnings.warn(f"split {split} will be missing: {what}", stacklevel=4)
+            _LOG.warning(f"split {split} will be missing: {what}")
     return choose(dataclasses.replace(staged, found=whole, missing={}), source)

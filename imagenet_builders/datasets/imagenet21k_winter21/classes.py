@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
-import warnings
+import logging
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from imagenet_builders import labels
 from imagenet_builders.errors import SourceError
 from imagenet_builders.labels import Space
+
+_LOG = logging.getLogger(__name__)
 
 CONFIGS: Mapping[str, str] = {"whole": "imagenet21k_winter21", "p": "imagenet21k_p"}
 """Configuration to its label space."""
@@ -86,8 +88,7 @@ def check_classes(
     text = f"imagenet21k_winter21/{config} in {where}: {', and '.join(reports)}"
     if strict:
         raise SourceError(f"{text}; stage them all, or build without --strict")
-    warnings.warn(
+    _LOG.warning(
         f"{text}; the dataset will have no example of them, and the labels of all others are what "
-        "they always are",
-        stacklevel=2,
+        "they always are"
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,14 +77,13 @@ def recipes(config: str, manual_dir: Path, context: BuildContext) -> list[SplitR
     source = wanted[0]
     others = [one for one in sources if one is not source]
     if others:
-        warnings.warn(
+        _LOG.warning(
             f"{NAME}/{config} is staged more than once: {source}, which will be "
-            f"read, and {', and '.join(map(str, others))}, which will not",
-            stacklevel=2,
+            f"read, and {', and '.join(map(str, others))}, which will not"
         )
     passed_over = layouts.check_entries(source, strict=context.options.strict)
     if passed_over:
-        warnings.warn(passed_over, stacklevel=2)
+        _LOG.warning(passed_over)
     archive: tuple[SourceFile, ...] = ()
     if source.kind == layouts.GZIP:
         archive = (SourceFile.of(source.path),)
@@ -98,7 +96,7 @@ def recipes(config: str, manual_dir: Path, context: BuildContext) -> list[SplitR
     indexes = {split: index for split, index in found.items() if len(index)}
     for split in SPLITS[config]:
         if split not in indexes:
-            warnings.warn(f"split {split} will be missing: it is not in {source}", stacklevel=2)
+            _LOG.warning(f"split {split} will be missing: it is not in {source}")
     if not indexes:
         raise SourceError(f"{source.path}: there is no image of {NAME}/{config} in it")
     check_classes(

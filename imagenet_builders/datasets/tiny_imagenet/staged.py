@@ -7,7 +7,7 @@ without a line, or a line without an image, is an error, because a part of the c
 
 from __future__ import annotations
 
-import warnings
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -46,6 +46,8 @@ from imagenet_builders.sources.rows import NO_COPIES, row_schema
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_LOG = logging.getLogger(__name__)
+
 NO_BOX = (0.0, 0.0, 0.0, 0.0)
 """The `bbox` of an image without one."""
 
@@ -83,7 +85,7 @@ def recipes(manual_dir: Path, context: BuildContext) -> list[SplitRecipe]:
     if missing is not None and context.options.strict:
         raise SourceError(f"{missing}; stage all of it, or build without --strict")
     if missing is not None:
-        warnings.warn(missing, stacklevel=4)
+        _LOG.warning(missing)
     return [
         SplitRecipe(
             split,

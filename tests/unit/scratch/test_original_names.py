@@ -25,8 +25,6 @@ from support.paths import DUMMY_DATA
 TRAIN_BOXES = "ILSVRC2012_bbox_train_v2.tar.gz"
 VAL_NPZ = "Imagenet8_val_npz.zip"
 
-pytestmark = pytest.mark.filterwarnings("ignore")
-
 
 def refused(
     dataset: str, manual_dir: Path, tmp_path: Path, *arguments: str

@@ -18,6 +18,7 @@ from support.building import built_by_cli
 from support.built_datasets import files_of, shards
 from support.clusters.dask import Cluster
 from support.clusters.portable import Servers
+from support.processes import environment_of_tests
 
 # No limits of time, which depend on the machine; the same examples each time, so that what fails
 # is due to the last change. `--hypothesis-profile=search` looks for new ones.
@@ -89,7 +90,7 @@ def dask_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     cluster = Cluster(tmp_path_factory.mktemp("dask"))
     try:
         for _ in range(2):
-            cluster.add_worker()
+            cluster.add_worker(**environment_of_tests({}))
         cluster.wait_for_workers(2)
         yield cluster
     finally:
@@ -97,10 +98,10 @@ def dask_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def job_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    """A job service of Beam with a pool of workers, for tests that leave them as they are."""
+def job_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Options for a job service of Beam and its pool of workers; tests leave both as they are."""
     servers = Servers(tmp_path_factory.mktemp("job_service"))
     try:
-        yield servers
+        yield servers.options(servers.add_pool(**environment_of_tests({})))
     finally:
         servers.stop()

@@ -24,6 +24,7 @@ class Runner:
         options: Options of a build that asks for it.
         told: What a build says that wrote 24 shards by it; nothing by default.
         in_this_process: Whether jobs are done here, so that nothing is pickled.
+        is_cluster: Whether the workers are a cluster's, which goes on when the runner is done.
         killed: Regular expression of the error after a worker was killed; None where none can be
             killed (in this process) or somebody else sees to it (a cluster).
     """
@@ -32,6 +33,7 @@ class Runner:
     options: tuple[str, ...]
     told: str = ""
     in_this_process: bool = False
+    is_cluster: bool = False
     killed: str | None = None
 
 
@@ -45,12 +47,13 @@ def processes() -> Runner:
     )
 
 
-def beam(options: str, told: str, killed: str | None = None) -> Runner:
+def beam(options: str, told: str, *, killed: str | None = None, is_cluster: bool = False) -> Runner:
     """Beam's runner of these options, in the form `name=value,name=value`."""
     return Runner(
         lambda job_dir: beam_workers(job_dir, options),
         ("--workers=2", f"--beam-options={options}"),
         told,
+        is_cluster=is_cluster,
         killed=killed,
     )
 

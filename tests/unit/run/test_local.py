@@ -87,6 +87,12 @@ def test_progress_is_reported_while_a_job_runs(count: int) -> None:
 # --- errors ----------------------------------------------------------------------------------
 
 
+def test_an_error_that_cannot_be_unpickled_is_told() -> None:
+    with LocalWorkers(2) as workers, pytest.raises(WorkerError) as told:
+        list(workers.run(jobs.fail_with_two_arguments, [0]))
+    assert str(told.value) == "TwoArgumentsError: one and two"
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
 def test_a_worker_that_is_killed_is_an_error_that_names_the_signal(number: signal.Signals) -> None:
     with LocalWorkers(2) as workers, pytest.raises(WorkerError) as caught:

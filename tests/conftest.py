@@ -62,7 +62,7 @@ def _private_scratch(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
 
 @pytest.fixture
 def open_path() -> Iterator[Path]:
-    """As `tmp_path`, but below directories that every user may enter."""
+    """Like `tmp_path`, but every user may enter the directories above it."""
     with tempfile.TemporaryDirectory() as directory:
         Path(directory).chmod(0o755)
         yield Path(directory)
@@ -86,7 +86,7 @@ def large_built(large_corpus: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="session")
 def dask_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A Dask cluster of two workers, for tests that leave it as it is."""
+    """A Dask cluster of two workers, which tests must leave unchanged."""
     cluster = Cluster(tmp_path_factory.mktemp("dask"))
     try:
         for _ in range(2):
@@ -99,7 +99,7 @@ def dask_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def job_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Options for a job service of Beam and its pool of workers; tests leave both as they are."""
+    """Options for a job service of Beam and its pool of workers, which tests must leave unchanged."""
     servers = Servers(tmp_path_factory.mktemp("job_service"))
     try:
         yield servers.options(servers.add_pool(**environment_of_tests({})))

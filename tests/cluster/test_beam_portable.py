@@ -56,7 +56,7 @@ def test_a_build_through_a_job_service_gives_the_same_bytes_even_after_its_worke
         time.sleep(0.01)
     for worker in servers.workers():
         worker.send_signal(signal.SIGKILL)
-    # This job service waits for ever for a worker that died, where Flink and Spark start another.
+    # This job service never stops waiting for a dead worker; Flink and Spark start another.
     process.terminate()
     _, said = process.communicate(timeout=60)
     assert process.returncode in (0, 128 + signal.SIGTERM)  # It may have been done already.

@@ -112,9 +112,7 @@ SIZES = pytest.mark.parametrize(
 
 
 @SIZES
-def test_records_are_read_back_as_they_were_written(
-    tmp_path: Path, output: Output, sizes: list[int]
-):
+def test_records_are_read_back_unchanged(tmp_path: Path, output: Output, sizes: list[int]):
     examples = flat_examples(sizes)
     path = path_of(tmp_path, output)
     written = output.write(path, iter(examples))
@@ -160,7 +158,7 @@ def test_an_existing_file_is_replaced_as_a_whole(tmp_path: Path, output: Output)
 
 @given(st.lists(st.binary(max_size=20_000), min_size=1, max_size=20))
 @settings(max_examples=30, deadline=None)
-def test_a_tfrecord_file_is_byte_for_byte_what_tensorflow_writes(
+def test_a_tfrecord_file_equals_tensorflows_byte_for_byte(
     tmp_path_factory: pytest.TempPathFactory, images: list[bytes]
 ):
     directory = tmp_path_factory.mktemp("files")
@@ -262,7 +260,7 @@ def test_one_and_several_workers_write_the_same_bytes(tmp_path: Path, output: Ou
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_a_build_goes_on_from_the_marks_of_another(tmp_path: Path, output: Output, workers: int):
+def test_a_build_continues_from_the_marks_of_another(tmp_path: Path, output: Output, workers: int):
     recipe = engine_builds.make_recipe(tmp_path, IMAGES)
     target = tmp_path / "built" / "1"
     begun, _, result = engine_builds.write(recipe, output, target, shards=6)
@@ -352,7 +350,7 @@ def files_of_at_most() -> Iterator[Callable[[int], None]]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_where_there_is_no_room_the_finished_shards_stay(
+def test_a_full_disk_keeps_the_finished_shards(
     tmp_path: Path, output: Output, files_of_at_most: Callable[[int], None]
 ):
     recipe = engine_builds.make_recipe(tmp_path, [1000] * 30 + [200_000])

@@ -128,7 +128,7 @@ def test_an_error_travels_with_its_type_and_all_it_says_and_leaves_nothing_over(
     assert dict(workers.run(jobs.square, range(10))) == {n: n * n for n in range(10)}
 
 
-def test_after_an_error_no_more_jobs_are_begun(workers: Workers, tmp_path: Path) -> None:
+def test_no_more_jobs_start_after_an_error(workers: Workers, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space left"):
         list(workers.run(jobs.fail_at_the_first, [str(tmp_path / "begun")] * 80))
     # A job takes 0.2 s.
@@ -136,7 +136,7 @@ def test_after_an_error_no_more_jobs_are_begun(workers: Workers, tmp_path: Path)
 
 
 @pytest.mark.usefixtures("_by_others")
-def test_an_error_that_cannot_be_pickled_is_told(workers: Workers) -> None:
+def test_an_error_that_cannot_be_pickled_becomes_a_worker_error(workers: Workers) -> None:
     with pytest.raises(WorkerError) as told:
         list(workers.run(jobs.fail_in_an_unpicklable_way, [0, 1]))
     assert str(told.value) == "UnpicklableError: it holds a lock"
@@ -158,7 +158,7 @@ def test_a_function_that_a_worker_cannot_import_is_an_error_and_no_hang(
 
 
 @pytest.mark.usefixtures("_by_others")
-def test_a_function_that_no_worker_could_find_is_an_error_at_once(
+def test_a_function_without_an_importable_name_is_an_error_at_once(
     workers: Workers, tmp_path: Path
 ) -> None:
     with pytest.raises((pickle.PicklingError, AttributeError)):

@@ -208,7 +208,7 @@ def test_a_build_from_a_copy_is_the_same(
     assert found == only(case.splits, built(case.dataset))
 
 
-def test_what_is_asked_for_is_taken_where_there_is_more(
+def test_source_selects_one_kind_where_several_are_staged(
     case: Case, manual_dir: Path, built: Reference, tmp_path: Path
 ):
     other = OFFICIAL[case.dataset]
@@ -421,7 +421,7 @@ def test_every_kind_is_among_the_cases():
 
 
 @pytest.mark.parametrize("name", [case.kind for case in CASES])
-def test_a_kind_has_the_name_by_which_it_is_asked_for(name: str):
+def test_a_kind_is_selected_by_its_name(name: str):
     assert kinds.kind(name).name == name
 
 
@@ -433,7 +433,7 @@ def test_a_name_is_taken_once():
         kinds.register(dataclasses.replace(PILE, name="tar"))
 
 
-def test_a_kind_that_there_is_not_is_an_error_that_lists_those_that_there_are():
+def test_an_unknown_kind_is_an_error_that_lists_the_known_ones():
     with pytest.raises(OptionError, match=r"source must be one of tar, .*, pile, not 'rar'"):
         kinds.kind("rar")
 

@@ -54,7 +54,7 @@ class Imagenet2012DownsampledTest(tfds.testing.DatasetBuilderTestCase):
 
 
 class Stored(NamedTuple):
-    """An example as it is stored."""
+    """A stored example."""
 
     label: int
     image: bytes

@@ -40,7 +40,7 @@ class TinyImagenetTest(tfds.testing.DatasetBuilderTestCase):
 
 
 class Stored(NamedTuple):
-    """An example as it is stored."""
+    """A stored example."""
 
     label: int
     bbox: tuple[float, ...]

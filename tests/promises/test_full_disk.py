@@ -1,4 +1,4 @@
-"""Storage that is full, fails, or may not be written to: one sentence; what is finished stays."""
+"""Full, failing or read-only storage ends a build with one sentence; finished shards stay."""
 
 from __future__ import annotations
 

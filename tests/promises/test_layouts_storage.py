@@ -1,4 +1,4 @@
-"""What a layout costs on storage where every call is a round trip, counted by strace."""
+"""The system calls that a layout costs, counted by strace: on NFS each is a round trip."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several builders of one dataset: one builds, the others wait, and the dead are not waited for."""
+"""Of several builds of one dataset, one works and the others wait; nobody waits for the dead."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def replaced_at_once(
     second: list[str],
     meanwhile: Callable[[], None] = lambda: None,
 ) -> tuple[Ended, bool]:
-    """Two that replace a dataset, of which the second waits; whether what is there is its own."""
+    """Two builds replace a dataset, and the second waits. Its end, and whether it published."""
     holder = Held(forks, [*first, "--overwrite"], data_dir)
     waiting = forks.start([*second, "--overwrite"], data_dir, first=OFTEN)
     wait_for(lambda: "waiting" in waiting.err.read_text())

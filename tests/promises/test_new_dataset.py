@@ -83,7 +83,7 @@ def test_check_finds_it_without_being_asked_for_it(manual_dir: Path):
     assert document["needs"]["output"]["bytes"] > 0
 
 
-def test_check_says_what_lacks(manual_dir: Path):
+def test_check_names_the_missing_files(manual_dir: Path):
     (manual_dir / ARCHIVES["validation"]).unlink()
     document = checked(manual_dir, TOY, status=0)
     assert row(document, "validation")["verdict"] == "missing"
@@ -91,7 +91,7 @@ def test_check_says_what_lacks(manual_dir: Path):
     assert lacking["datasets"] == [TOY]
 
 
-def test_check_deep_indexes_what_a_build_would(manual_dir: Path, tmp_path: Path):
+def test_check_deep_makes_the_index_of_a_build(manual_dir: Path, tmp_path: Path):
     document = checked(manual_dir, "--deep", f"--scratch-dir={tmp_path / 'scratch'}", status=0)
     assert {one["split"]: one["images_found"] for one in document["sources"]} == IMAGES
     archive = manual_dir / ARCHIVES["train"]
@@ -176,9 +176,7 @@ def test_it_is_verified_as_a_dataset_that_is_known(manual_dir: Path, tmp_path: P
     } == IMAGES
 
 
-def test_a_dataset_with_too_few_of_its_images_is_said_to_be_a_part(
-    manual_dir: Path, tmp_path: Path
-):
+def test_a_dataset_with_too_few_images_is_called_partial(manual_dir: Path, tmp_path: Path):
     directory = build(manual_dir, tmp_path / "data", "--max-examples-per-split=2")
     notes = " ".join(verify(directory)["notes"])
     assert f"train is a part of the official dataset: 2 of {IMAGES['train']} images" in notes

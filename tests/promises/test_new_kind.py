@@ -82,7 +82,7 @@ def test_check_finds_it_without_being_asked_for_it(manual_dir: Path):
     assert document["needs"]["output"]["bytes"] > 0
 
 
-def test_check_deep_indexes_what_a_build_would(manual_dir: Path, tmp_path: Path):
+def test_check_deep_makes_the_index_of_a_build(manual_dir: Path, tmp_path: Path):
     where = f"--scratch-dir={tmp_path / 'scratch'}"
     document = checked(manual_dir, DATASET, "--deep", where, status=0)
     assert {one["split"]: one["images_found"] for one in document["sources"]} == {

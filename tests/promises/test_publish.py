@@ -1,4 +1,4 @@
-"""What readers find: a whole dataset, the old one or the new, under the modes that were wanted."""
+"""Readers find a whole dataset at every moment, old or new, with the requested modes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stock TensorFlow Datasets reads what was built, in a process that has not this package.
+"""Stock TensorFlow Datasets reads a built dataset in a process without this package.
 
 What a process has imported cannot be undone, so each of these runs in a fresh interpreter.
 """

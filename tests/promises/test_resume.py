@@ -1,4 +1,4 @@
-"""A build that ends before its time: what the same command finds, does again, and leaves."""
+"""A build that ends early: what the same command reuses, repeats and leaves behind."""
 
 from __future__ import annotations
 

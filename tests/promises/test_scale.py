@@ -130,7 +130,7 @@ SOURCE_FILES = st.builds(
 
 @pytest.mark.parametrize("protocol", [2, pickle.HIGHEST_PROTOCOL])
 @given(files=st.lists(SOURCE_FILES, max_size=9))
-def test_source_files_arrive_as_they_left(protocol, files):
+def test_source_files_are_pickled_unchanged(protocol, files):
     arrived = pickle.loads(pickle.dumps(SourceFiles(files), protocol))
     assert isinstance(arrived, SourceFiles)
     assert arrived == tuple(files)

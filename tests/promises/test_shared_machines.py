@@ -1,4 +1,4 @@
-"""A build among others: their processes, places and rights; and a terminal that goes away."""
+"""A build among other users: their processes, files and permissions; and a lost terminal."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_hidden_process_is_not_taken_for_dead() -> None:
         assert not os.path.exists(f"/proc/{parent.pid}")
         print(parent.is_known_dead(), dataclasses.replace(parent, pid=dead.pid).is_known_dead())
         """)
-    # A /proc of its own: to mount the machine's anew would change it for everybody.
+    # A /proc of its own: remounting the machine's would change it for everybody.
     hidden = 'mount -t proc -o hidepid=2 proc /proc && "$@"; exit $?'
     command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", hidden, "sh"]
     done = subprocess.run(

@@ -36,7 +36,7 @@ THREE = "imagenet2012 imagenet2012_dogs imagenet2012_localization"
 
 @pytest.fixture
 def family(tmp_path: Path) -> Path:
-    """Three datasets in one directory, of which two are made of the same images."""
+    """Three datasets in one directory; two of them are made of the same images."""
     for name in ("imagenet2012_localization", "imagenet2012_dogs"):
         shutil.copytree(DUMMY_DATA / name, tmp_path / "family", dirs_exist_ok=True)
     return tmp_path / "family"

@@ -101,7 +101,7 @@ def zero(data: bytes, rng: random.Random, places: list[Range]) -> tuple[str, byt
 
 
 def zero_to_the_end(data: bytes, rng: random.Random, places: list[Range]) -> tuple[str, bytes]:
-    """A file that was to be copied, of which only so much was."""
+    """Cuts the file off, as an interrupted copy does."""
     at = rng.choice([_boundary(data, rng, places), rng.randrange(len(data)) // 4096 * 4096])
     return f"zeros from {at} on", data[:at] + bytes(len(data) - at)
 

@@ -14,7 +14,7 @@ VERSION = Path(DATASET).name
 
 
 def incomplete_dir(data_dir: Path) -> Path:
-    """The one place in which a dataset is put together."""
+    """The one directory in which a dataset is incomplete."""
     [directory] = (data_dir / DATASET).parent.glob(f".{VERSION}.building-*")
     return directory
 

@@ -19,7 +19,7 @@ _NO_CHANGES = ("fsync", "os.utime", "os.chmod")
 
 
 def damaged(data: bytes, chosen: random.Random) -> tuple[bytes, str]:
-    """Some bytes with something done to them, and what."""
+    """Damages some bytes; returns them and what was done."""
     place = chosen.randrange(len(data))
     # Most of an archive is pixels; what is told of them is found in its blocks' beginnings.
     place = chosen.choice([place, place // 512 * 512 + chosen.randrange(160)]) % len(data)
@@ -48,7 +48,7 @@ def damaged(data: bytes, chosen: random.Random) -> tuple[bytes, str]:
 def damage_is_survived(
     forks: Server, staged_dir: Path, directory: Path, chosen: random.Random
 ) -> tuple[str, list[str]]:
-    """Builds from archives of which one is damaged.
+    """Builds from archives after damaging one of them.
 
     Args:
         forks: Where it is built.

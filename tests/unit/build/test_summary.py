@@ -35,5 +35,5 @@ def test_sizes_and_plurals_fit() -> None:
     ]
 
 
-def test_a_build_of_nothing_is_said_too() -> None:
+def test_an_empty_build_has_a_summary() -> None:
     assert summary("x/1.0.0", [], 0.0) == "x/1.0.0:\n  0 B in 0.0 s, 0 B/s"

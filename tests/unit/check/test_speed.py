@@ -102,7 +102,7 @@ def test_staging_is_advised_where_it_pays(
     assert found.document()["stage"] is stage
 
 
-def test_check_says_what_it_measured(monkeypatch: pytest.MonkeyPatch):
+def test_check_reports_its_measurement(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(speed, "_MIN_ARCHIVE_BYTES", 1)
     manual_dir = DUMMY_DATA / "imagenet2012"
     outcome = run("check", str(manual_dir), "imagenet2012", "--speed")

@@ -1,4 +1,4 @@
-"""Arrays in npz files: what NumPy reads, and nothing that would be unpickled or taken on trust."""
+"""Arrays in npz files are read as NumPy reads them; nothing is unpickled or trusted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PNGs: every decoder gets the pixels back, and the bytes depend on nothing else."""
+"""PNGs: every decoder returns the pixels, and the bytes depend on nothing but them."""
 
 from __future__ import annotations
 

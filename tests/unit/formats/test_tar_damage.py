@@ -263,7 +263,7 @@ FAULTS = {
 
 @pytest.mark.parametrize(("data", "said", "member", "offset"), FAULTS.values(), ids=FAULTS)
 @pytest.mark.parametrize("inner", [None, "n01440764.tar"])
-def test_an_error_says_what_and_where(
+def test_an_error_names_the_fault_and_its_place(
     data: bytes, said: str, member: str | None, offset: int, inner: str | None
 ) -> None:
     before = bytes(300) if inner else b""

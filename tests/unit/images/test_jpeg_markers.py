@@ -118,7 +118,7 @@ def damaged(kind: str, count: int) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
-def test_what_passes_is_what_tensorflow_decodes(kind: str):
+def test_images_pass_exactly_if_tensorflow_decodes_them(kind: str):
     """Of thousands of images. What is refused is what it does not decode, but for a few."""
     outcomes: Counter[tuple[str, bool, bool]] = Counter()
     for data in damaged(kind, 500):

@@ -66,7 +66,7 @@ def test_space_has_its_size_and_each_wnid_once(name: str) -> None:
 
 
 @every_space
-def test_space_says_what_it_is_and_where_it_is_from(name: str) -> None:
+def test_a_space_has_a_description_and_a_source(name: str) -> None:
     assert labels.space(name).description.endswith(".")
     assert labels.space(name).source
 
@@ -256,7 +256,7 @@ def test_convert_refuses_labels_out_of_range(name: str) -> None:
 
 
 @pytest.mark.parametrize("wrong", [[1.0], [True], ["n01440764"]])
-def test_convert_refuses_what_is_not_an_integer(wrong: list[float] | list[str]) -> None:
+def test_convert_refuses_anything_but_integers(wrong: list[float] | list[str]) -> None:
     with pytest.raises(labels.LabelError, match="must be integers"):
         labels.convert(wrong, "imagenet2012", "slim")
 

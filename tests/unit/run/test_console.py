@@ -85,8 +85,6 @@ with console.shown_unless_configured():
         ),
     ],
 )
-def test_a_program_in_python_sees_messages_as_it_has_configured(
-    configure: str, said: list[str]
-) -> None:
+def test_a_python_program_configures_the_messages_it_sees(configure: str, said: list[str]) -> None:
     code = "import sys; sys.stderr = sys.stdout\n" + _BUILD.format(configure=configure)
     assert run_python(code).splitlines() == said

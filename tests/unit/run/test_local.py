@@ -1,4 +1,4 @@
-"""Workers do every job once, say what went wrong, and never outlive who started them."""
+"""Local workers: how jobs are spread, how a death is reported, and that none outlives its parent."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_progress_is_reported_while_a_job_runs(count: int) -> None:
 # --- errors ----------------------------------------------------------------------------------
 
 
-def test_an_error_that_cannot_be_unpickled_is_told() -> None:
+def test_an_error_that_cannot_be_unpickled_becomes_a_worker_error() -> None:
     with LocalWorkers(2) as workers, pytest.raises(WorkerError) as told:
         list(workers.run(jobs.fail_with_two_arguments, [0]))
     assert str(told.value) == "TwoArgumentsError: one and two"

@@ -111,7 +111,7 @@ def test_an_empty_folder_is_an_error(tree: Path):
         rows(folder(tree / TENCH), folder(tree / "n02958343"))
 
 
-def test_a_folder_that_may_not_be_read_is_named_with_what_may_be_the_cause(
+def test_an_unreadable_folder_is_named_with_the_likely_cause(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ):
     scandir = os.scandir
@@ -128,7 +128,7 @@ def test_a_folder_that_may_not_be_read_is_named_with_what_may_be_the_cause(
             rows(folder(tree / PLANT), folder(tree / TENCH))
 
 
-def test_other_entries_beside_class_folders_are_told_apart(tree: Path):
+def test_other_entries_beside_class_folders_are_distinguished(tree: Path):
     (tree / "tars").mkdir()
     (tree / "n01443537").write_bytes(b"a file with the name of a class")
     (tree / "README").touch()

@@ -404,7 +404,7 @@ def test_other_and_empty_files_are_refused(tmp_path):
             index(tmp_path)
 
 
-def test_an_image_whose_record_was_damaged_is_refused_when_it_is_read(tmp_path):
+def test_an_image_in_a_damaged_record_is_refused_when_read(tmp_path):
     path = one_shard(tmp_path, example(PLAIN))
     table, files = index(tmp_path)
     damaged = bytearray(path.read_bytes())

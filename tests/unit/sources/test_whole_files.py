@@ -1,4 +1,4 @@
-"""Files are read ahead in their order, each once; what is wrong is said when it is their turn."""
+"""Files are read ahead in order, each once; an error is raised at the file's turn."""
 
 from __future__ import annotations
 

@@ -56,9 +56,7 @@ def sealed(content: Any) -> bytes:
     ],
     ids=str,
 )
-def test_a_mark_whose_offsets_cannot_be_those_of_its_file_counts_for_nothing(
-    tmp_path: Path, offsets: Any
-):
+def test_a_mark_with_impossible_offsets_is_ignored(tmp_path: Path, offsets: Any):
     right = RecordOffsets.of(np.array([12, 38]), np.array([10, 18]))
     result = result_of(2, 60, right)
     path = tmp_path / "mark"

@@ -99,7 +99,7 @@ def dask_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def job_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Options for a job service of Beam and its pool of workers, which tests must leave unchanged."""
+    """Options for a job service of Beam with a pool of workers; tests must leave both unchanged."""
     servers = Servers(tmp_path_factory.mktemp("job_service"))
     try:
         yield servers.options(servers.add_pool(**environment_of_tests({})))

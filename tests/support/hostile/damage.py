@@ -101,7 +101,7 @@ def zero(data: bytes, rng: random.Random, places: list[Range]) -> tuple[str, byt
 
 
 def zero_to_the_end(data: bytes, rng: random.Random, places: list[Range]) -> tuple[str, bytes]:
-    """Cuts the file off, as an interrupted copy does."""
+    """Leaves zeros from some place on, as an interrupted preallocated copy does."""
     at = rng.choice([_boundary(data, rng, places), rng.randrange(len(data)) // 4096 * 4096])
     return f"zeros from {at} on", data[:at] + bytes(len(data) - at)
 

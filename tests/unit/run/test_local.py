@@ -1,4 +1,4 @@
-"""Local workers: how jobs are spread, how a death is reported, and that none outlives its parent."""
+"""Local workers: how jobs are spread, how a death is reported, and that none outlives us."""
 
 from __future__ import annotations
 

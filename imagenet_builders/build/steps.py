@@ -229,8 +229,8 @@ def check_shards(
                 found = path.stat().st_size
             if found != size:
                 raise TargetError(
-                    f"{path} had {size:,} bytes when it was written and has {found:,} now; see who "
-                    "changed it, then run the same command again"
+                    f"{path} had {size:,} bytes when it was written and has {found:,} now; find "
+                    "out what changed it, then run the same command again"
                 )
 
 

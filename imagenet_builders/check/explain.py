@@ -41,7 +41,7 @@ def not_a_directory(manual_dir: Path) -> Problem | None:
         "the directory that holds the archives",
         "nothing",
         "another spelling, or a file system that is not mounted on this machine",
-        f"look whether {_any(close)} is meant" if close else "look at the path",
+        f"check whether {_any(close)} is meant" if close else "check the path",
     )
 
 

@@ -57,7 +57,7 @@ def inspect_file(path: Path, kind: str, official: OfficialArchive | None) -> Ins
                 _official_size(official) or "an archive",
                 "0 bytes",
                 "a download or copy that failed at its beginning, or ran out of quota",
-                "remove it and copy it again",
+                "copy it again",
             )
         else:
             wrong, names = kinds.kind(kind).inspect(path, fd, size)
@@ -74,7 +74,7 @@ def inspect_file(path: Path, kind: str, official: OfficialArchive | None) -> Ins
 def unreadable(path: Path, error: OSError) -> Problem:
     """The problem of a file or directory that cannot be read."""
     cause = ""
-    action = "look at the path and at the file system it is on"
+    action = "check the path and the file system it is on"
     if isinstance(error, PermissionError):
         cause = "its permissions, or those of a directory above it, do not let you read it"
         action = "ask its owner for the permission to read it, or to add you to its group"

@@ -151,7 +151,7 @@ def measure(datasets: Sequence[Sequence[Path]], scratch: Path) -> Speed:
         in_order = _read_in_order(path, half)
     except OSError as error:
         raise SourceError(
-            f"{path} cannot be read: {error.strerror}; see whether its file system is well"
+            f"{path} cannot be read: {error.strerror}; check that its file system is healthy"
         ) from error
     return Speed(
         path,

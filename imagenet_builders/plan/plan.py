@@ -203,8 +203,7 @@ def _duplicate(index: Index, first: int, second: int) -> ArchiveError:
     at = "" if other_offset == WHOLE_FILE else f" at byte {other_offset:,}"
     return ArchiveError(
         path,
-        f"this name is there twice: it was met before in {other_path}{at}; "
-        "every image must be there once",
+        f"this name is there twice: first in {other_path}{at}; every image must be there once",
         member=key,
         offset=None if offset == WHOLE_FILE else offset,
     )

@@ -135,7 +135,8 @@ def _rename(finished: Path, target: Path, identity: tuple[int, int]) -> None:
         if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
             raise TargetError(
                 f"{target} appeared while this dataset was built, made by another program; nothing "
-                "was changed; look at it, then remove it or run the same command with --overwrite"
+                "was changed; look at it, then move it elsewhere or run the same command with "
+                "--overwrite"
             ) from error
         raise
 

@@ -106,9 +106,9 @@ class Request:
         lost = sorted(before - set(splits))
         if lost:
             raise OptionError(
-                f"{self.path} has the splits {', '.join(sorted(before))}, but what is staged now "
-                f"is without {', '.join(lost)}; stage that too, or build with "
-                "--allow-fewer-splits if it is to go"
+                f"{self.path} has the splits {', '.join(sorted(before))}, but {', '.join(lost)} "
+                "cannot be built from what is staged now; stage what is missing, or build with "
+                "--allow-fewer-splits to drop it"
             )
 
 
@@ -174,8 +174,8 @@ def _check_readable(path: Path) -> None:
     if provenance.read_provenance(path) is None:
         raise TargetError(
             f"{path / provenance.FILE_NAME} is damaged or may not be read, so it is not known "
-            "whether the dataset is whole; look with `imagenet-builders verify`, or build it with "
-            "--overwrite"
+            "whether the dataset is whole; check it with `imagenet-builders verify`, or build it "
+            "anew with --overwrite"
         )
 
 
@@ -188,5 +188,5 @@ def _check_not_in_the_way(path: Path) -> None:
             return
     raise TargetError(
         f"{path} is there, but is no dataset: there is no dataset_info.json in it; look at it, "
-        "then remove it or run the same command with --overwrite"
+        "then move it elsewhere or run the same command with --overwrite"
     )

@@ -211,7 +211,7 @@ def _pieces(file: SourceFile, source: int, done: int) -> Iterator[memoryview]:
             _check_same(file, os.fstat(source))
             raise SourceError(
                 f"{file.path}: expected {file.size:,} bytes, but reading ends at byte {done:,}; "
-                "see whether its file system is well"
+                "check that its file system is healthy"
             )
         yield buffer[:count]
         # The build reads the copy, and the memory is of more use for that.

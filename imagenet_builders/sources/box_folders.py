@@ -98,8 +98,8 @@ def _files_in(
                     image = naming.annotated(name)
                 except ValueError as error:
                     raise SourceError(
-                        f"{path!r} does not belong in its folder: {error}; remove it, or stage "
-                        "the original archive"
+                        f"{path!r} does not belong in its folder: {error}; move it elsewhere, or "
+                        "stage the original archive"
                     ) from None
                 yield os.path.relpath(path, root), image
 

@@ -60,7 +60,7 @@ def prepare_images(found: Found, naming: Naming, workers: Runner, *, strict: boo
             labelled = [(wnid, naming.label_of(wnid)) for wnid in wnids]
         except ValueError as error:
             raise SourceError(
-                f"{root}: {error}; remove it, or stage the original archive"
+                f"{root}: {error}; move it elsewhere, or stage the original archive"
             ) from None
         jobs = tar_images.jobs_of_files(zip(files, labelled, strict=True))
         return run_for_table(workers, tar_images.class_images, jobs)

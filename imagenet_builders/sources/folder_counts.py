@@ -91,7 +91,7 @@ def problems(counted: Counted, lists: Sequence[Path]) -> list[Problem]:
             Problem(
                 ERROR,
                 str(lists[0]),
-                "a list of images, the path of one a line",
+                "a list of images, one path on each line",
                 "no line of that kind",
                 "a list of something else, or in another encoding than UTF-8",
                 "mend it, or move it away so that the folder is listed",
@@ -109,7 +109,7 @@ def problems(counted: Counted, lists: Sequence[Path]) -> list[Problem]:
             "nothing but images in the folders of images, and some in each",
             what + others,
             "another program left it, or an unpacking or copy broke off",
-            "remove it, or copy what is missing",
+            "move it elsewhere, or copy what is missing",
         )
     ]
 

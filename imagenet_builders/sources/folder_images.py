@@ -93,8 +93,8 @@ def _add_folder(rows: Rows, folder: ImageFolder, files: list[tuple[str, int]]) -
         if is_expected(name) is None:
             raise SourceError(
                 f"{os.path.join(path, name)!r} does not belong in its folder: "
-                f"{_LITTER if is_litter(name) else ''}only {folder.expected} belong there; remove "
-                "it, or stage the original archive"
+                f"{_LITTER if is_litter(name) else ''}only {folder.expected} belong there; "
+                "move it elsewhere, or stage the original archive"
             )
         rows.add(name, folder.label, folder.position, WHOLE_FILE, size)
 
@@ -147,8 +147,8 @@ def _with_sizes(directory: str, names: Sequence[str], is_listed: bool) -> list[t
         if not stat.S_ISREG(status.st_mode):
             kind = "a directory" if stat.S_ISDIR(status.st_mode) else "neither file nor directory"
             raise SourceError(
-                f"{path!r} is {kind} where only plain files belong; remove it, or stage the "
-                "original archive"
+                f"{path!r} is {kind} where only plain files belong; move it elsewhere, or stage "
+                "the original archive"
             )
         files.append((name, status.st_size))
     return files
@@ -198,7 +198,7 @@ def named_rows(rows: Rows, names: list[str], paths: Sequence[str]) -> pa.Table:
                 )
             raise SourceError(
                 f"{places[1]!r}: the image {key} is there twice, first as {places[0]!r}; every "
-                "image must be there once, remove one of them"
+                "image must be there once, move the other one elsewhere"
             )
     table = rows.table()
     if names != rows.keys:

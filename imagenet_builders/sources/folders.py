@@ -178,7 +178,7 @@ def _rows(
         except ValueError as error:
             path = os.path.join(files[file].path, name)
             raise SourceError(
-                f"{path!r} does not belong in its folder: {error}; remove it, or stage the "
+                f"{path!r} does not belong in its folder: {error}; move it elsewhere, or stage the "
                 "original archive"
             ) from None
         rows.add(key, label, file, WHOLE_FILE, size)
@@ -197,7 +197,7 @@ def _image_folders(
                 naming.label_of(wnid)
             except ValueError as error:
                 raise SourceError(
-                    f"{file.path}: {error}; remove it, or stage the original archive"
+                    f"{file.path}: {error}; move it elsewhere, or stage the original archive"
                 ) from None
             if naming.is_train:
                 pattern = rf"{wnid}_[0-9]+{FILE_PATTERN}"

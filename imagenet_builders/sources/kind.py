@@ -112,7 +112,7 @@ def not_readable(found: Found) -> Problem:
         f"all of it ({found.layout})",
         found.problem,
         "its permissions",
-        "have it made readable for you",
+        "ask for permission to read it",
     )
 
 

@@ -18,13 +18,13 @@ PARTIAL_SUFFIX = ".partial"
 _REASONS = {
     errno.ENOSPC: "the file system is full; free some space",
     errno.EDQUOT: "your quota there is used up; free some space, or ask for more",
-    errno.EIO: "the storage reported an error; see whether it is well",
+    errno.EIO: "the storage reported an error; check that it is healthy",
     errno.EFBIG: "the file is larger than this process may write; raise `ulimit -f`",
     errno.EROFS: "the file system is mounted read-only; choose another directory",
     errno.EACCES: "you may not write there; ask its owner, or choose another directory",
     errno.EPERM: "that is not allowed there; ask its owner, or choose another directory",
-    errno.ESTALE: "the network file system has lost the file; see whether its server is well",
-    errno.ENOENT: "it or its directory was removed meanwhile; see who did that",
+    errno.ESTALE: "the network file system has lost the file; check that its server is healthy",
+    errno.ENOENT: "it or its directory was removed meanwhile; find out what did that",
     errno.EMFILE: "too many files are open; raise `ulimit -n`",
 }
 
@@ -100,7 +100,7 @@ def writing_as_tensorflow(directory: Path) -> Iterator[None]:
 
 def target_error(path: Path, error: OSError) -> TargetError:
     """Explains why a file or directory cannot be written."""
-    reason = _REASONS.get(error.errno or 0, "see whether its file system is well")
+    reason = _REASONS.get(error.errno or 0, "check that its file system is healthy")
     return TargetError(
         f"{path} cannot be written: {error.strerror or error}; {reason}, then run the same "
         "command again"

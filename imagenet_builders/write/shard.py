@@ -180,7 +180,7 @@ def _read(examples: Iterator[Any], reader: Reader) -> Iterator[Any]:
             if isinstance(error, PermissionError):
                 raise unreadable(path, error) from error
             raise SourceError(
-                f"{path}: cannot be read: {error.strerror or error}; see whether its file system "
-                "is well and whether you may read it, then run the same command again"
+                f"{path}: cannot be read: {error.strerror or error}; check that its file system "
+                "is healthy and that you may read it, then run the same command again"
             ) from error
         yield example

@@ -42,6 +42,6 @@ def check_space(directory: Path, size: int, files: int) -> None:
     if status.f_files and files + _MORE_FILES > status.f_favail:
         raise TargetError(
             f"{directory} has room for {status.f_favail:,} more files (inodes), but "
-            f"{files + _MORE_FILES:,} are needed; remove some, or choose another --data-dir, then "
+            f"{files + _MORE_FILES:,} are needed; free some, or choose another --data-dir, then "
             "run the same command again"
         )

@@ -74,7 +74,7 @@ def test_missing_classes_are_one_warning_with_their_number_and_some_names(
         "whole": ("19,159 of the 19,167", "(n00005787, n00006024, ", "no train image"),
         "p": ("10,444 of the 10,450", "(n00005787, n00006484, ", "no train or validation image"),
     }[config]
-    assert all(words in text for words in (number, names, splits, "will have no example of them"))
+    assert all(words in text for words in (number, names, splits, "will have no examples of them"))
 
 
 def test_classes_missing_from_one_split_are_named_by_split(tmp_path: Path):

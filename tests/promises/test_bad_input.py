@@ -373,7 +373,7 @@ def an_image_twice(path: Path, name: str) -> tuple[Place, str]:
     archive = whole.write(path) / name
     prefix = f"{TENCH}.tar/" if name == TRAIN else ""
     (_, before), (_, offset) = (member_offsets(archive, f"{prefix}{p}{first}") for p in ("", "./"))
-    said = f"there twice: it was met before in {re.escape(str(archive))} at byte {before:,}"
+    said = f"there twice: first in {re.escape(str(archive))} at byte {before:,}"
     return Place(archive, first, offset), said
 
 

@@ -233,7 +233,7 @@ def test_too_few_inodes_are_reported_before_anything_is_written(
     ended = forks.run(build_arguments(small, data_dir, *SHARDS), data_dir, log=True)
     assert re.fullmatch(
         rf"{data_dir}/imagenet2012/\S+ has room for \d\d more files \(inodes\), but 44 are needed; "
-        "remove some, or choose another --data-dir, then run the same command again",
+        "free some, or choose another --data-dir, then run the same command again",
         refused(ended, data_dir),
     )
     assert not any("record-" in change for change in ended.changes)

@@ -198,7 +198,7 @@ def test_whatever_appears_at_the_target_meanwhile_is_left_alone(
     assert ended.status == 1
     assert error(ended.err) == (
         f"{target} appeared while this dataset was built, made by another program; nothing was "
-        "changed; look at it, then remove it or run the same command with --overwrite"
+        "changed; look at it, then move it elsewhere or run the same command with --overwrite"
     )
     match theirs:
         case "dataset":
@@ -301,8 +301,9 @@ def test_a_split_is_not_lost_by_mistake(
     ended = forks.run(argv, data_dir)
     assert ended.status == 2
     assert error(ended.err) == (
-        f"{data_dir / DATASET} has the splits test, train, validation, but what is staged now is "
-        "without test; stage that too, or build with --allow-fewer-splits if it is to go"
+        f"{data_dir / DATASET} has the splits test, train, validation, but test cannot be built "
+        "from what is staged now; stage what is missing, or build with --allow-fewer-splits to "
+        "drop it"
     )
     assert differences(data_dir, before) == []
     assert forks.run([*argv, "--allow-fewer-splits"], data_dir).status == 0

@@ -292,7 +292,7 @@ def test_an_obstacle_at_the_target_is_reported_before_the_work(
     assert ended.status == 1
     assert error(ended.err) == (
         f"{target} is there, but is no dataset: there is no dataset_info.json in it; look at it, "
-        "then remove it or run the same command with --overwrite"
+        "then move it elsewhere or run the same command with --overwrite"
     )
     assert everything(data_dir) == before
     assert forks.run([*argv, "--overwrite"], data_dir).status == 0

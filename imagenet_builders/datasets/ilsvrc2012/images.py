@@ -54,7 +54,7 @@ def index_found(
         prepared = kind.images(found, naming, context.workers, strict=context.options.strict)
         if prepared.odd is not None:
             if context.options.strict:
-                raise SourceError(f"{prepared.odd}; remove it, or build without --strict")
+                raise SourceError(f"{prepared.odd}; move it elsewhere, or build without --strict")
             _LOG.warning(f"{prepared.odd}; it is passed over")
         files = prepared.files
         index = context.cache.get(

@@ -205,7 +205,7 @@ def _open(
     if problem is not None:
         raise ArchiveError(
             batch.file.path,
-            f"{problem}; look whether this is the npz file of this size",
+            f"{problem}; check that this is the npz file of this size",
             member=_name(batch),
         )
     return _Opened(batch, file, inner, data, numbers)
@@ -217,7 +217,7 @@ def _check_count(split: str, files: Sequence[SourceFile], whole: Sequence[_Opene
     if found > OFFICIAL_ROWS[split]:
         raise SourceError(
             f"{', '.join(file.path for file in files)}: {found:,} pictures, more than the official "
-            f"{OFFICIAL_ROWS[split]:,} of {split}; look whether these are the official files"
+            f"{OFFICIAL_ROWS[split]:,} of {split}; check that these are the official files"
         )
     official = official_archives()
     for file in files:

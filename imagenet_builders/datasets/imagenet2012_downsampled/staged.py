@@ -59,7 +59,9 @@ def find_batches(
             other = batches.setdefault(batch.number, batch)
             if other is not batch:
                 places = " and in ".join(_place(one) for one in (other, batch))
-                raise SourceError(f"{batch.name}.npz is there twice, in {places}; keep one of them")
+                raise SourceError(
+                    f"{batch.name}.npz is there twice, in {places}; move one of them elsewhere"
+                )
     count = TRAIN_BATCHES if split == "train" else 1
     absent = [number for number in range(1, count + 1) if number not in batches]
     if absent:
@@ -124,7 +126,7 @@ def _number(split: str, name: str) -> int:
     if split == "validation" or match is None or int(match[1]) > TRAIN_BATCHES:
         last = f" to {_file_name(split, TRAIN_BATCHES)}" if split == "train" else ""
         raise ValueError(
-            f"only {_file_name(split, 1)}{last} belong here; look whether this is the {split} "
+            f"only {_file_name(split, 1)}{last} belong here; check that this is the {split} "
             "split, and its npz version"
         )
     return int(match[1])

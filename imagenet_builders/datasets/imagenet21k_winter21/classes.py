@@ -89,6 +89,6 @@ def check_classes(
     if strict:
         raise SourceError(f"{text}; stage them all, or build without --strict")
     _LOG.warning(
-        f"{text}; the dataset will have no example of them, and the labels of all others are what "
-        "they always are"
+        f"{text}; the dataset will have no examples of them, and the labels of the others stay "
+        "the same"
     )

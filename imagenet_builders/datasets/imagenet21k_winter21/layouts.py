@@ -180,7 +180,7 @@ def check_entries(source: Source, *, strict: bool) -> str | None:
     more = ", ..." if len(source.passed_over) > 5 else ""
     text = f"{source.path} holds what is not one of its {source.kind}: {names}{more}"
     if strict:
-        raise SourceError(f"{text}; remove it, or build without --strict")
+        raise SourceError(f"{text}; move it elsewhere, or build without --strict")
     return f"{text}; it is passed over"
 
 

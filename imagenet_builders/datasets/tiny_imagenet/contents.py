@@ -346,7 +346,7 @@ class Folder(Contents):
     def _unexpected(self, name: str, reason: str) -> SourceError:
         return SourceError(
             f"{str(self.path / name)!r} does not belong in the folder: {reason}; "
-            "remove it, or stage the original archive"
+            "move it elsewhere, or stage the original archive"
         )
 
 

@@ -176,7 +176,9 @@ class SquashFSImage:
             prefix, directory = waiting.pop()
             table_bytes -= directory.size
             if table_bytes < 0:
-                raise self._damaged_directory(prefix, directory, "its entries are others', too")
+                raise self._damaged_directory(
+                    prefix, directory, "its entries also belong to another directory"
+                )
             inner: list[tuple[str, Inode]] = []
             for path, reference, inode in self._entries(prefix, directory):
                 if inode.type == DIRECTORY:
@@ -234,7 +236,9 @@ class SquashFSImage:
                     inodes += more
                 inode = parse_inode(self._blocks, inodes, offset, position)
                 if inode.number != first + step or inode.type != kind:
-                    raise self._damaged_directory(prefix, directory, "its inodes are not its own")
+                    raise self._damaged_directory(
+                        prefix, directory, "its inodes belong to other entries"
+                    )
                 yield prefix + self._name(raw, prefix, directory), start << 16 | offset, inode
             cursor.skip(at - begin)
             left -= at - begin

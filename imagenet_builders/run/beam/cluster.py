@@ -135,7 +135,7 @@ def check_dask(options: PipelineOptions, seen: Sequence[str] = ()) -> None:
     if not where:
         raise OptionError(
             "the DaskRunner needs dask_client_address=tcp://host:port or dask_scheduler_file=FILE "
-            "among the beam_options; for workers on this machine alone take the DirectRunner"
+            "among the beam_options; to use this machine alone, take the DirectRunner"
         )
     if file:
         _check_scheduler_file(file)
@@ -161,8 +161,8 @@ def check_dask(options: PipelineOptions, seen: Sequence[str] = ()) -> None:
             client.wait_for_workers(1, timeout=_FIRST_WORKER_SECONDS)
         except Exception:
             raise OptionError(
-                f"the Dask scheduler at {where} has no workers, nor got any in "
-                f"{_FIRST_WORKER_SECONDS} s; start them with `dask worker {where} --nthreads 1`"
+                f"the Dask scheduler at {where} has had no workers for "
+                f"{_FIRST_WORKER_SECONDS} s; start some with `dask worker {where} --nthreads 1`"
             ) from None
         for worker, facts in _ask_workers(client, seen).items():
             if isinstance(facts, Exception):

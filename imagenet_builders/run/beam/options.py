@@ -280,7 +280,7 @@ def _set_direct_defaults(options: PipelineOptions, workers: int) -> None:
     number = options.view_as(DirectOptions).direct_num_workers
     if number < 0:
         raise OptionError(
-            f"direct_num_workers must be at least 1, or 0 for one a CPU, not {number}"
+            f"direct_num_workers must be at least 1, or 0 for one worker per CPU, not {number}"
         )
     if not _given(options, "default_sdk_harness_log_level"):
         options.view_as(WorkerOptions).default_sdk_harness_log_level = "ERROR"

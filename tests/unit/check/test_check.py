@@ -446,7 +446,7 @@ def test_a_missing_directory_is_an_error(tmp_path: Path) -> None:
     said = problem(checked(tmp_path / "imagenet", status=1), severity="error")
     assert (said["found"], said["action"]) == (
         "nothing",
-        f"look whether {tmp_path / 'ImageNet'} is meant",
+        f"check whether {tmp_path / 'ImageNet'} is meant",
     )
     said = problem(checked(tmp_path / "ImageNet" / TRAIN, status=1), severity="error")
     assert said["found"] == "a file"

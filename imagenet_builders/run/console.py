@@ -1,8 +1,8 @@
 """Shows people the package's log messages, in lines that do not tear the progress bar.
 
 The modules log to loggers of their names: at INFO what a build does, at WARNING what somebody
-should look at. The command line shows both on stderr. So does a build in Python, unless the program
-has handlers of its own, as `tfds build` has: then these decide.
+should look at. The command line shows both on stderr. So do a build in Python and `tfds build`,
+unless the program has handlers of its own: then these decide.
 """
 
 from __future__ import annotations
@@ -59,8 +59,14 @@ class _Collector(logging.Handler):
 
 
 def shown_unless_configured() -> AbstractContextManager[None]:
-    """Shows messages while the block runs, unless the program has handlers that get them."""
-    return contextlib.nullcontext() if LOGGER.hasHandlers() else shown()
+    """Shows messages while the block runs, unless the program has handlers that get them.
+
+    That of absl does not count: `tfds build` installs it, and it drops what a build announces.
+    """
+    handlers = (*LOGGER.handlers, *logging.getLogger().handlers)
+    if any(type(handler).__module__.partition(".")[0] != "absl" for handler in handlers):
+        return contextlib.nullcontext()
+    return shown()
 
 
 @contextlib.contextmanager

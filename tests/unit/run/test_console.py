@@ -78,6 +78,11 @@ with console.shown_unless_configured():
             "logging.getLogger('imagenet_builders').setLevel(logging.WARNING)",
             ["imagenet-builders: warning: warned of"],
         ),
+        # As `tfds build` does: it would show neither.
+        (
+            "import absl.logging; absl.logging.use_absl_handler()",
+            ["announced", "imagenet-builders: warning: warned of"],
+        ),
         ("logging.basicConfig(stream=sys.stdout)", ["WARNING:imagenet_builders.x:warned of"]),
         (
             "logging.basicConfig(stream=sys.stdout, level=logging.INFO)",

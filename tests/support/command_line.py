@@ -78,9 +78,11 @@ def build(manual_dir: Path, data_dir: Path, *options: str) -> Outcome:
 
 # Everything is imported, from wherever only root may read it, before root is given up.
 _AS_NOBODY = textwrap.dedent("""\
-    import os, sys
-    from imagenet_builders import labels
+    import importlib, os, pkgutil, sys
+    from imagenet_builders import formats, labels
     from imagenet_builders.cli import main
+    for module in pkgutil.walk_packages(formats.__path__, formats.__name__ + "."):
+        importlib.import_module(module.name)
     assert main(["build", *sys.argv[1:6]]) == 0
     labels.train_counts(), labels.validation_labels()
     print("warmed up", file=sys.stderr)

@@ -178,6 +178,15 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
             ImagenetBuildersError: What is staged is missing or damaged, the target cannot be
                 written, another process builds the same, or an option cannot be used.
         """
+        if not tfds_request.is_of_tfds(super().download_and_prepare):
+            # `tfds.testing.mock_data`, or a test of its own, lets nothing be built.
+            super().download_and_prepare(
+                download_dir=download_dir,
+                download_config=download_config,
+                file_format=file_format,
+                **kwargs,
+            )
+            return
         config = download_config or tfds.download.DownloadConfig()
         if config.download_mode == tfds.GenerateMode.UPDATE_DATASET_INFO:
             super().download_and_prepare(download_config=config)

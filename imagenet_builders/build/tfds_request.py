@@ -1,11 +1,18 @@
-"""Reads what a caller asked for from the `DownloadConfig` and `DownloadManager` of TFDS."""
+"""Reads what a caller asked for from the `DownloadConfig` and `DownloadManager` of TFDS.
+
+Also whether TensorFlow Datasets is itself, or mocked by a test.
+"""
 
 from __future__ import annotations
 
+import inspect
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core import dataset_builder
 
 from imagenet_builders.plan.recipe import PlanConfig
 
@@ -19,6 +26,18 @@ def manual_dir_of(dl_manager: tfds.download.DownloadManager) -> Path:
     except (AssertionError, OSError):
         # TensorFlow Datasets raises them for a directory that is missing or empty.
         return Path(dl_manager._manual_dir)
+
+
+def is_of_tfds(method: Callable[..., Any]) -> bool:
+    """Whether a method of a builder is TensorFlow Datasets' own.
+
+    Tests put others in its place: `tfds.testing.mock_data` does, and `unittest.mock` can.
+
+    Args:
+        method: The method of the base class, decorated or not.
+    """
+    code = inspect.unwrap(method)
+    return getattr(code, "__globals__", None) is vars(dataset_builder)
 
 
 def plan_config(download_config: tfds.download.DownloadConfig) -> PlanConfig:

@@ -20,14 +20,15 @@ import tensorflow_datasets as tfds
 from imagenet_builders.build import steps, tfds_request
 from imagenet_builders.build.steps import Running
 from imagenet_builders.build.summary import summary
-from imagenet_builders.errors import OptionError
+from imagenet_builders.errors import OptionError, TargetError
 from imagenet_builders.formats.tfrecord.example import FlatExample
 from imagenet_builders.locate.access import saying_why
 from imagenet_builders.locate.found import Survey
 from imagenet_builders.options import BuildOptions, require_local
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.recipe import SplitRecipe
-from imagenet_builders.publish import provenance
+from imagenet_builders.publish import default_config, provenance
+from imagenet_builders.publish.access import Access
 from imagenet_builders.publish.published import Request, Task, warn_of_a_part
 from imagenet_builders.publish.session import BuildSession, tidy
 from imagenet_builders.publish.target import Target
@@ -211,6 +212,8 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         if request.task() is Task.NOTHING:
             self._check_format(file_format)
             tidy(target, self.info.full_name)
+            with contextlib.suppress(TargetError):  # Whoever only reads may not write there.
+                self._name_default_config(target, options)
             return
         self.results = []
         with BuildSession(target, options, self.info.full_name) as session:
@@ -227,6 +230,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
                 with self._at_end:
                     is_ours = self._prepare(download_dir, config)
                     if is_ours:
+                        self._name_default_config(target, options)
                         session.publish(replace=task is Task.REPLACE)
                         self.info.update_data_dir(os.fspath(target.path))
                     self._when_built.close()
@@ -345,6 +349,14 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
             raise OptionError(
                 f"{self.data_dir} is there already, as {there}; build it as {file_format} with "
                 "--overwrite, or into another --data-dir"
+            )
+
+    def _name_default_config(self, target: Target, options: BuildOptions) -> None:
+        """Sees to it that readers without this package know what the bare name means."""
+        config = self.get_default_builder_config()
+        if config is not None:
+            default_config.ensure(
+                target.path, config.name, self.builder_configs, Access.of(options)
             )
 
     def _restore(self, target: Path) -> None:

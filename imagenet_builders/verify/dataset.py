@@ -15,7 +15,12 @@ from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.run.progress import Progress
 from imagenet_builders.verify import provenance
 from imagenet_builders.verify.conclusion import conclude
-from imagenet_builders.verify.layout import check_features, check_listing, check_path
+from imagenet_builders.verify.layout import (
+    check_default_config,
+    check_features,
+    check_listing,
+    check_path,
+)
 from imagenet_builders.verify.metadata import Description, MetadataError, describe
 from imagenet_builders.verify.problems import Problem, Problems
 from imagenet_builders.verify.provenance import Recorded
@@ -92,6 +97,7 @@ def _verify_splits(
     dataset = datasets.find(description.name)
     config = dataset.config(description.config) if dataset is not None else None
     check_path(directory, description, problems)
+    check_default_config(directory, description, problems)
     if dataset is not None and config is not None:
         check_features(directory, description, dataset, config, problems)
     check_listing(directory, description, recorded, problems)

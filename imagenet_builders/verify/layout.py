@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from imagenet_builders.datasets.description import Config, Dataset
+from imagenet_builders.publish import default_config
 from imagenet_builders.verify import provenance
 from imagenet_builders.verify.metadata import Description
 from imagenet_builders.verify.problems import Problem, Problems
@@ -43,6 +44,34 @@ def check_path(directory: Path, description: Description, problems: Problems) ->
                     found=ascii("/".join(reversed(expected)))[1:-1][:200],
                 )
             )
+
+
+def check_default_config(directory: Path, description: Description, problems: Problems) -> None:
+    """Makes sure that stock readers know which configuration the bare name of a dataset means.
+
+    Args:
+        directory: The directory of its version.
+        description: Its metadata.
+        problems: Receives what is wrong, and notes of what is harmless.
+    """
+    names = (directory.parent.parent.name, directory.parent.name)
+    if names != (description.name, description.config):
+        return  # There are no configurations, or it lies alone.
+    path = default_config.path_of(directory)
+    advice = "run its build again: it writes this file and leaves the dataset as it is"
+    try:
+        default = default_config.read(path)
+    except ValueError as error:
+        problems.add(Problem(str(path), str(error), advice=advice))
+        return
+    if default is None:
+        what = "this file is missing, so stock readers have to name the configuration"
+        problems.add(Problem(str(path), what, advice=advice))
+    elif not (path.parent.parent / default).is_dir():
+        problems.note(
+            f"{description.name} alone means {description.name}/{default}, which is not built "
+            "here; readers name the configuration"
+        )
 
 
 def check_features(

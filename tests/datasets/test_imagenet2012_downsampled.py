@@ -361,10 +361,10 @@ def test_info_describes_the_dataset_and_its_terms(reading: Any, size: int):
     assert "non-commercial research" in info.redistribution_info.license
 
 
-def test_32x32_is_the_default(tmp_path: Path):
+def test_the_first_configuration_is_the_default(tmp_path: Path):
     import imagenet_builders  # noqa: F401  # Offers the builders.
 
     builder = tfds.builder("imagenet2012_downsampled", data_dir=tmp_path)
     assert type(builder) is Builder
-    assert builder.builder_config.name == "32x32"
+    assert builder.builder_config.name == CONFIGS[0] == "8x8"
     assert list(Builder.builder_configs) == CONFIGS

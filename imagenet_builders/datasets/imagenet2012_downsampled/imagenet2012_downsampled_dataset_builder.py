@@ -35,7 +35,6 @@ class Builder(DatasetBuilder):
         Config(name=config.name, description=config.description, size=size)
         for config, size in zip(DATASET.configs, SIZES, strict=True)
     ]
-    DEFAULT_BUILDER_CONFIG_NAME = "32x32"
     MANUAL_DOWNLOAD_INSTRUCTIONS = """\
     manual_dir should contain, for pictures of 8x8 (and so on for 16x16 and 32x32):
     Imagenet8_train_npz.zip and Imagenet8_val_npz.zip, for 64x64: Imagenet64_train_part1_npz.zip,

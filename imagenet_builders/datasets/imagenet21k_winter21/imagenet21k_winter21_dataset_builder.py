@@ -23,7 +23,6 @@ class Builder(DatasetBuilder):
         tfds.core.BuilderConfig(name=config.name, description=config.description)
         for config in DATASET.configs
     ]
-    DEFAULT_BUILDER_CONFIG_NAME = DATASET.configs[0].name
     MANUAL_DOWNLOAD_INSTRUCTIONS = """\
     For `whole`, manual_dir should contain winter21_whole.tar.gz, or what is in it: a folder of
     class tars (tars/, winter21_whole/ or manual_dir itself), which is the fastest to build from,

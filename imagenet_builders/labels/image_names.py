@@ -2,6 +2,12 @@
 
 A train image's name has its class; the number in a validation image's name gives its class. A class
 folder must agree with the name, and decides nothing.
+
+Copies spell names in other ways: `.jpg` or `.png` in place of `.JPEG`, capitals and small letters,
+more or fewer zeros before the number, and the class once more at the end, as Hugging Face's
+archives have it (`n01440764_10026_n01440764.JPEG`, `ILSVRC2012_val_00000293_n01440764.JPEG`). The
+key of an image is its official name, however it is spelled. A class that is said again must be the
+image's own.
 """
 
 from __future__ import annotations
@@ -16,16 +22,24 @@ NO_LABEL = -1
 
 TEST_IMAGES = 100_000
 
-_TRAIN = re.compile(r"(n[0-9]{8})_[0-9]+\.JPEG")
-_NUMBERED = re.compile(r"ILSVRC2012_(val|test)_([0-9]{8})\.JPEG")
+# How nearly all names are spelled; millions of them are compared.
+_OFFICIAL_TRAIN = re.compile(r"(n[0-9]{8})_(?:0|[1-9][0-9]*)\.JPEG")
 
-# Copies in folders spell the ending in many ways. One train image is a PNG; some copies name it so.
-_ENDING = re.compile(r"\.(?:jpe?g|png)", re.IGNORECASE)
+# One train image is a PNG; some copies name it so.
+_ENDING = r"\.(?:jpe?g|png)"
+_REST = rf"_([0-9]+)(?:_(n[0-9]{{8}}))?{_ENDING}"
+_TRAIN = re.compile(rf"(n[0-9]{{8}}){_REST}", re.ASCII | re.IGNORECASE)
+_NUMBERED = re.compile(rf"ILSVRC2012_(val|test){_REST}", re.ASCII | re.IGNORECASE)
+_XML = re.compile(r"(.+)\.xml", re.ASCII | re.IGNORECASE)
 
-FILE_PATTERN = r"(?i:\.(?:jpe?g|png))"
-"""Regular expression of the endings of images in folders."""
+# Digits of a number, and of those that a validation or test image may have at all.
+_DIGITS = 8
+_MOST_DIGITS = 18
 
-IMAGE_FILE = re.compile(rf"[^.].*{FILE_PATTERN}")
+NAMED_IMAGE = re.compile(f"{_TRAIN.pattern}|{_NUMBERED.pattern}", _TRAIN.flags)
+"""The name of an image of ILSVRC2012, in any spelling."""
+
+IMAGE_FILE = re.compile(rf"[^.].*(?i:{_ENDING})")
 """The name of any image."""
 
 
@@ -78,27 +92,36 @@ class Naming:
         return f"images such as {name}"
 
     def row_of(self, name: str) -> tuple[str, int]:
-        """Key and label of an image by its official name.
+        """Key and label of an image by its name, in any spelling.
+
+        Returns:
+            The key, which is the official name, and the label.
 
         Raises:
             ValueError: There is no such image; the message has the reason.
         """
         if self.is_train:
-            match = _TRAIN.fullmatch(name)
-            if match is None:
-                raise ValueError(f"only {self.expected} belong here")
-            return name, self.label_of(match[1])
+            key, wnid = train_image(name)
+            return key, self.label_of(wnid)
         match = _NUMBERED.fullmatch(name)
-        if match is None or match[1] != self._word:
+        if match is None or match[1].lower() != self._word:
             raise ValueError(f"only {self.expected} belong here")
-        number = int(match[2])
+        digits = match[2].lstrip("0") or "0"
+        number = int(digits[:_MOST_DIGITS])
         assert self.count is not None
         if not 1 <= number <= self.count:
             raise ValueError(f"the images are numbered from 1 to {self.count:,}")
-        return name, self._by_number[number - 1] if self._by_number else NO_LABEL
+        key = f"ILSVRC2012_{self._word}_{number:0{_DIGITS}}.JPEG"
+        label = self._by_number[number - 1] if self._by_number else NO_LABEL
+        if match[3] and label != NO_LABEL and self.label_of(match[3]) != label:
+            raise ValueError(
+                f"its name says the class {match[3].lower()}, and its number that of "
+                f"{self._wnid_of(label)}"
+            )
+        return key, label
 
     def row_of_file(self, name: str, folder: str | None) -> tuple[str, int]:
-        """Key and label of an image file with any ending.
+        """Key and label of an image file in a folder.
 
         Args:
             name: The file's name.
@@ -111,12 +134,11 @@ class Naming:
             ValueError: There is no such image, or it is not of that class; the message has the
                 reason.
         """
-        key, label = self.row_of(official_name(name))
+        key, label = self.row_of(name)
         if folder is not None and self.part != "test" and self.label_of(folder) != label:
-            own = next(wnid for wnid, each in self.ids.items() if each == label)
             raise ValueError(
-                f"expected an image of the folder's class {folder}, found one of {own}, as its "
-                f"{'name' if self.is_train else 'number'} says"
+                f"expected an image of the folder's class {folder}, found one of "
+                f"{self._wnid_of(label)}, as its {'name' if self.is_train else 'number'} says"
             )
         return key, label
 
@@ -129,32 +151,70 @@ class Naming:
         Raises:
             ValueError: There is no such image; it says why.
         """
-        key = f"{name.removesuffix('.xml')}.JPEG"
-        may_be_bare = self.part == "train_t3"
-        match = (_TRAIN if self.is_train else _NUMBERED).fullmatch(key)
-        if match is None or not (name.endswith(".xml") or may_be_bare):
-            expected = "n01440764_18.xml" if self.is_train else "ILSVRC2012_val_00000001.xml"
-            raise ValueError(f"only annotations such as {expected} belong here")
-        if self.is_train:
-            return Annotated(key, self.ids.get(match[1], NO_LABEL), match[1])
-        return Annotated(*self.row_of(key), None)
+        match = _XML.fullmatch(name)
+        if match is not None or self.part == "train_t3":
+            image = f"{match[1] if match else name}.JPEG"
+            if self.is_train and _TRAIN.fullmatch(image):
+                key, wnid = train_image(image)
+                return Annotated(key, self.ids.get(wnid, NO_LABEL), wnid)
+            if not self.is_train and _NUMBERED.fullmatch(image):
+                return Annotated(*self.row_of(image), None)
+        expected = "n01440764_18.xml" if self.is_train else "ILSVRC2012_val_00000001.xml"
+        raise ValueError(f"only annotations such as {expected} belong here")
 
     def is_image(self, name: str) -> bool:
-        """Whether a file's name is that of an image of this part."""
-        pattern = _TRAIN if self.is_train else _NUMBERED
-        return pattern.fullmatch(official_name(name)) is not None
+        """Whether a file's name is that of an image of this part, in any spelling."""
+        if self.is_train:
+            return _TRAIN.fullmatch(name) is not None
+        match = _NUMBERED.fullmatch(name)
+        return match is not None and match[1].lower() == self._word
 
     def label_of(self, wnid: str) -> int:
         """The label of a class; raises ValueError if it is none of the dataset."""
-        label = self.ids.get(wnid)
+        label = self.ids.get(wnid.lower())
         if label is None:
             raise ValueError(f"{wnid} is not one of the {len(self.ids):,} classes of this dataset")
         return label
 
+    def _wnid_of(self, label: int) -> str:
+        return next(wnid for wnid, each in self.ids.items() if each == label)
 
-def official_name(name: str) -> str:
-    """The official name of an image that a site may spell differently; it ends in `.JPEG`."""
-    if name.endswith(".JPEG"):
-        return name
-    stem, dot, ending = name.rpartition(".")
-    return f"{stem}.JPEG" if _ENDING.fullmatch(dot + ending) else name
+
+def train_image(name: str) -> tuple[str, str]:
+    """Official name and wnid of an image whose name has its class, in any spelling.
+
+    Raises:
+        ValueError: It is not the name of such an image; the message has the reason.
+
+    >>> train_image("N01440764_0010026_n01440764.jpg")
+    ('n01440764_10026.JPEG', 'n01440764')
+    """
+    official = _OFFICIAL_TRAIN.fullmatch(name)
+    if official is not None:
+        return name, official[1]
+    match = _TRAIN.fullmatch(name)
+    if match is None:
+        raise ValueError("only images such as n01440764_1.JPEG belong here")
+    wnid = match[1].lower()
+    if match[3] and match[3].lower() != wnid:
+        raise ValueError(f"its name says two classes, {wnid} and {match[3].lower()}")
+    return f"{wnid}_{match[2].lstrip('0') or '0'}.JPEG", wnid
+
+
+def class_image(wnid: str, name: str) -> str:
+    """The official name of an image of a class, in any spelling.
+
+    Args:
+        wnid: The class.
+        name: The name of the image.
+
+    Raises:
+        ValueError: It is not the name of an image of that class; the message has the reason.
+    """
+    try:
+        key, found = train_image(name)
+    except ValueError:
+        found = ""
+    if found != wnid.lower():
+        raise ValueError(f"only images such as {wnid.lower()}_1.JPEG belong here")
+    return key

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from imagenet_builders.labels.image_names import NAMED_IMAGE
 from imagenet_builders.locate.access import unreadable
 from imagenet_builders.locate.listing import LIST_ENDING
 from imagenet_builders.locate.search import Place
@@ -36,7 +37,7 @@ class Held(NamedTuple):
 
 CLASS_FOLDERS = Held(
     "class folders",
-    re.compile(r"n[0-9]{8}|(n[0-9]{8}_[0-9]+|ILSVRC2012_(val|test)_[0-9]{8})\.(?i:jpe?g|png)"),
+    re.compile(f"n[0-9]{{8}}|{NAMED_IMAGE.pattern}", NAMED_IMAGE.flags),
 )
 """Class folders, or images that lie in no class folder."""
 CLASS_ARCHIVES = Held("class archives", re.compile(r"n[0-9]{8}\.tar"))

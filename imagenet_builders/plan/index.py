@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 # To be raised when the meaning of a row changes, so that no older cached index is used.
-INDEX_FORMAT = 3
+INDEX_FORMAT = 4
 
 # An index is written in seconds, so a process that was killed has left what is older than this.
 _LEFT_SECONDS = 3600.0
@@ -56,10 +56,10 @@ class Index:
         """What reads the rows."""
         return Reader(self.files, self.access)
 
-    def where(self, row: int) -> tuple[str, int]:
-        """Path and offset of the bytes of a row, for messages."""
+    def where(self, row: int) -> tuple[str, int, str]:
+        """Path and offset of the bytes of a row, and the name of its image, for messages."""
         one = self.table.slice(row, 1).to_pylist()[0]
-        return self.files[one["file"]].path, one["offset"]
+        return self.files[one["file"]].path, one["offset"], one.get("name") or one["key"]
 
 
 def to_bytes(table: pa.Table) -> bytes:

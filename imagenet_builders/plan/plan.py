@@ -197,13 +197,14 @@ def _hash_keys(salt: str, keys: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray
 
 def _duplicate(index: Index, first: int, second: int) -> ArchiveError:
     first, second = sorted((first, second))
+    (path, offset, name), (other_path, other_offset, other_name) = map(index.where, (second, first))
     key = index.table["key"][first].as_py()
-    path, offset = index.where(second)
-    other_path, other_offset = index.where(first)
+    as_ = f" as {other_name}" if other_name != name else ""
     at = "" if other_offset == WHOLE_FILE else f" at byte {other_offset:,}"
     return ArchiveError(
         path,
-        f"this name is there twice: first in {other_path}{at}; every image must be there once",
-        member=key,
+        f"the image {key} is there twice: first{as_} in {other_path}{at}; every image must be "
+        "there once",
+        member=name,
         offset=None if offset == WHOLE_FILE else offset,
     )

@@ -8,8 +8,8 @@ left its own files in, is not what it is taken for.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
-import re
 import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -41,22 +41,19 @@ _THREADS = 8
 
 @dataclasses.dataclass(frozen=True)
 class ImageFolder:
-    """A folder of images of one class.
+    """A folder of images.
 
     Attributes:
         directory: The folder.
         position: Its position among the files of the index.
-        label: The class of all images in it, or -1.
-        pattern: Regular expression that the whole name of each file matches.
-        expected: What the pattern wants, for messages: `images such as n01440764_1.JPEG`.
+        row_of: Gives an image's key and label from its name; raises ValueError with the reason for
+            a name that should not be there. It goes to worker processes.
         names: The files in it, where a list says that; then the folder is not listed.
     """
 
     directory: SourceFile
     position: int
-    label: int
-    pattern: str
-    expected: str
+    row_of: Callable[[str], tuple[str, int]]
     names: tuple[str, ...] | None = None
 
 
@@ -68,8 +65,8 @@ def folder_images(folders: Sequence[ImageFolder], report: Callable[[int, int], N
         report: Not used; the signature is that of every job of the workers.
 
     Returns:
-        A table of `row_schema()`, in the order of `folders`, in each by file name. Keys are file
-        names, and every `offset` is `WHOLE_FILE`.
+        A table of `row_schema()`, with a column `name` where a file is not named by its key, in the
+        order of `folders`, in each by file name. Every `offset` is `WHOLE_FILE`.
 
     Raises:
         SourceError: A folder is empty, cannot be read, changed, or holds something else.
@@ -88,15 +85,16 @@ def _add_folder(rows: Rows, folder: ImageFolder, files: list[tuple[str, int]]) -
     path = folder.directory.path
     if not files:
         raise SourceError(f"{path}: there is no image in this folder; copy or unpack it again")
-    is_expected = re.compile(folder.pattern).fullmatch
     for name, size in files:
-        if is_expected(name) is None:
+        try:
+            key, label = folder.row_of(name)
+        except ValueError as error:
             raise SourceError(
                 f"{os.path.join(path, name)!r} does not belong in its folder: "
-                f"{_LITTER if is_litter(name) else ''}only {folder.expected} belong there; "
-                "move it elsewhere, or stage the original archive"
-            )
-        rows.add(name, folder.label, folder.position, WHOLE_FILE, size)
+                f"{_LITTER if is_litter(name) else ''}{error}; move it elsewhere, or stage the "
+                "original archive"
+            ) from None
+        rows.add(key, label, folder.position, WHOLE_FILE, size, name)
 
 
 def list_files(
@@ -119,6 +117,12 @@ def list_files(
     path = os.fspath(directory)
     known = list_names(path) if names is None else sorted(names)
     is_listed = names is not None
+    for name, other in itertools.pairwise(known):
+        if name == other:
+            raise SourceError(
+                f"{os.path.join(path, name)!r} is twice in the list of the folder's files; mend "
+                "the list, or move it away so that the folder is listed"
+            )
     if len(known) <= _STATS_AT_A_TIME:
         return _with_sizes(path, known, is_listed)
     parts = [known[at : at + _STATS_AT_A_TIME] for at in range(0, len(known), _STATS_AT_A_TIME)]
@@ -176,31 +180,3 @@ def source_files(paths: Iterable[Path], copies: Mapping[str, str] = NO_COPIES) -
 
     with ThreadPoolExecutor(_THREADS) as threads:
         return list(threads.map(look, paths))
-
-
-def named_rows(rows: Rows, names: list[str], paths: Sequence[str]) -> pa.Table:
-    """The table of rows, with the names of their files where those are not the keys.
-
-    Raises:
-        SourceError: Two files are the same image.
-    """
-    import pyarrow as pa
-
-    first: dict[str, int] = {}
-    for row, key in enumerate(rows.keys):
-        other = first.setdefault(key, row)
-        if other != row:
-            places = [os.path.join(paths[rows.files[each]], names[each]) for each in (other, row)]
-            if places[0] == places[1]:  # Only a list can name the same file twice.
-                raise SourceError(
-                    f"{places[0]!r} is twice in the list of the folder's files; mend the list, or "
-                    "move it away so that the folder is listed"
-                )
-            raise SourceError(
-                f"{places[1]!r}: the image {key} is there twice, first as {places[0]!r}; every "
-                "image must be there once, move the other one elsewhere"
-            )
-    table = rows.table()
-    if names != rows.keys:
-        table = table.append_column("name", pa.array(names, pa.string()))
-    return table

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagenet_builders.errors import SourceError
-from imagenet_builders.labels.image_names import FILE_PATTERN, Naming
+from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.locate import listing
 from imagenet_builders.locate.access import unreadable
 from imagenet_builders.locate.class_directories import (
@@ -33,7 +34,7 @@ from imagenet_builders.locate.listing import WNID
 from imagenet_builders.locate.search import Match, Place, named_directories
 from imagenet_builders.sources import box_folders, folder_counts, folder_images, whole_files
 from imagenet_builders.sources.file_lists import read_list
-from imagenet_builders.sources.folder_images import ImageFolder, named_rows, source_files
+from imagenet_builders.sources.folder_images import ImageFolder, source_files
 from imagenet_builders.sources.indexing import (
     Prepared,
     Runner,
@@ -44,7 +45,7 @@ from imagenet_builders.sources.indexing import (
 from imagenet_builders.sources.inspection import Counted, Inspection, Problem
 from imagenet_builders.sources.kind import Copies, Expected, Kind
 from imagenet_builders.sources.reader import Access, ImageRow, Reader, columns
-from imagenet_builders.sources.rows import WHOLE_FILE, Rows, SourceFile
+from imagenet_builders.sources.rows import SourceFile
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -168,22 +169,7 @@ def _rows(
         SourceError: A folder is empty, cannot be read, or holds something else.
     """
     jobs = in_batches(_image_folders(folders, files, naming), _BATCH_FOLDERS)
-    table = run_for_table(workers, folder_images.folder_images, jobs)
-    names: list[str] = []
-    folders_of = folders.classes or (None,)
-    rows = Rows()
-    for name, file, size in columns(table, "key", "file", "size"):
-        try:
-            key, label = naming.row_of_file(name, folders_of[file])
-        except ValueError as error:
-            path = os.path.join(files[file].path, name)
-            raise SourceError(
-                f"{path!r} does not belong in its folder: {error}; move it elsewhere, or stage the "
-                "original archive"
-            ) from None
-        rows.add(key, label, file, WHOLE_FILE, size)
-        names.append(name)
-    return named_rows(rows, names, [file.path for file in files])
+    return run_for_table(workers, folder_images.folder_images, jobs)
 
 
 def _image_folders(
@@ -191,7 +177,6 @@ def _image_folders(
 ) -> Iterator[ImageFolder]:
     for position, file in enumerate(files):
         wnid = folders.classes[position] if folders.classes else None
-        pattern, expected = rf".*{FILE_PATTERN}", naming.expected
         if wnid is not None:
             try:
                 naming.label_of(wnid)
@@ -199,11 +184,9 @@ def _image_folders(
                 raise SourceError(
                     f"{file.path}: {error}; move it elsewhere, or stage the original archive"
                 ) from None
-            if naming.is_train:
-                pattern = rf"{wnid}_[0-9]+{FILE_PATTERN}"
-                expected = f"images such as {wnid}_1.JPEG"
         names = None if folders.names is None else folders.names[wnid or ""]
-        yield ImageFolder(file, position, -1, pattern, expected, names)
+        row_of = functools.partial(naming.row_of_file, folder=wnid)
+        yield ImageFolder(file, position, row_of, names)
 
 
 def read(reader: Reader, rows: pa.Table) -> Iterator[ImageRow]:

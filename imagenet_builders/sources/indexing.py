@@ -95,7 +95,10 @@ def run_for_table(
         counted(rows)
     if not parts:
         return (schema or row_schema()).empty_table()
-    table = pa.concat_tables([parts[number] for number in range(len(parts))]).combine_chunks()
+    ordered = [parts[number] for number in range(len(parts))]
+    # Only some may have a column of names.
+    table = pa.concat_tables(ordered, promote_options="default").combine_chunks()
+    del ordered
     parts.clear()
     # The pieces of 13 million rows are 0.6 GB, which the plan finds a use for.
     pa.default_memory_pool().release_unused()

@@ -178,8 +178,9 @@ def row_schema(*extra: tuple[str, Any]) -> pa.Schema:
     `key` (string) is the example's key, `label` (int32) its class or -1, `file` (int32) the
     position in `Index.files`, `offset` and `size` (int64) the bytes in that file.
 
-    What a row needs to be read besides, in columns that only some indexes have: `name` (string),
-    the path below `file` of a row that is a file of its own, where it is not the key; `reference`
+    What a row needs besides, in columns that only some indexes have: `name` (string), the name of
+    the image where it is spelled in another way than the key, else null (of a row that is a file of
+    its own, the path below `file`); `reference`
     (int64), where that file is in a SquashFS image; `record_offset` and `record_size` (int64), the
     TFRecord around the bytes, whose checksum is to be looked at.
     """
@@ -204,6 +205,8 @@ class Rows:
         self.files: list[int] = []
         self.offsets: list[int] = []
         self.sizes: list[int] = []
+        # The names of images that are not spelled as their keys, by row.
+        self.names: dict[int, str] = {}
 
     def __len__(self) -> int:
         """Number of examples."""
@@ -211,14 +214,19 @@ class Rows:
 
     def extend(self, other: Rows) -> None:
         """Adds the examples of another."""
+        self.names.update((len(self) + row, name) for row, name in other.names.items())
         self.keys += other.keys
         self.labels += other.labels
         self.files += other.files
         self.offsets += other.offsets
         self.sizes += other.sizes
 
-    def add(self, key: str, label: int, file: int, offset: int, size: int) -> None:
-        """Adds one example."""
+    def add(
+        self, key: str, label: int, file: int, offset: int, size: int, name: str | None = None
+    ) -> None:
+        """Adds one example, of an image whose name may be spelled in another way than its key."""
+        if name is not None and name != key:
+            self.names[len(self)] = name
         self.keys.append(key)
         self.labels.append(label)
         self.files.append(file)
@@ -226,7 +234,7 @@ class Rows:
         self.sizes.append(size)
 
     def table(self) -> pa.Table:
-        """The rows as a table of `row_schema()`."""
+        """The rows as a table of `row_schema()`, with a column `name` where a name is no key."""
         import numpy as np
         import pyarrow as pa
 
@@ -237,7 +245,11 @@ class Rows:
         for column, field in zip(columns, list(schema)[1:], strict=True):
             numbers = np.array(column, dtype=f"i{field.type.bit_width // 8}")
             arrays.append(number_array(numbers, field.type))
-        return pa.Table.from_arrays(arrays, schema=schema)
+        table = pa.Table.from_arrays(arrays, schema=schema)
+        if self.names:
+            names = map(self.names.get, range(len(self)))
+            table = table.append_column("name", pa.array(names, pa.string(), size=len(self)))
+        return table
 
 
 def number_array(numbers: np.ndarray, kind: pa.DataType) -> pa.Array:

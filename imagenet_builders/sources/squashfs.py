@@ -17,7 +17,6 @@ from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.locate.class_directories import CLASS_FOLDERS
 from imagenet_builders.locate.found import Found
 from imagenet_builders.locate.listing import LIST_ENDING, WNID
-from imagenet_builders.sources.folder_images import named_rows
 from imagenet_builders.sources.indexing import Prepared, Runner, what_is_passed_over
 from imagenet_builders.sources.inspection import WARNING, Counted, Inspection, Problem, Wrong
 from imagenet_builders.sources.kind import Expected, Kind
@@ -75,7 +74,6 @@ def _rows(file: SourceFile, naming: Naming, *, strict: bool) -> pa.Table:
     from imagenet_builders.formats.squashfs.image import list_files
 
     rows = Rows()
-    names: list[str] = []
     references: list[int] = []
     others: list[str] = []
     for member in list_files(file.place, file.path):
@@ -96,9 +94,8 @@ def _rows(file: SourceFile, naming: Naming, *, strict: bool) -> pa.Table:
                 f"this file does not belong in the image: {error}; check what it was made of",
                 member=member.path,
             ) from None
-        rows.add(key, label, 0, WHOLE_FILE, member.size)
+        rows.add(key, label, 0, WHOLE_FILE, member.size, member.path)
         check_not_too_many(file.path, len(rows))
-        names.append(member.path)
         references.append(member.reference)
     odd = what_is_passed_over(
         Path(file.path), others, CLASS_FOLDERS.words if naming.is_train else "images"
@@ -109,9 +106,8 @@ def _rows(file: SourceFile, naming: Naming, *, strict: bool) -> pa.Table:
         _LOG.warning(f"{odd}; it is passed over")
     if not rows:
         raise ArchiveError(file.path, f"there are no {naming.expected} in it; check what it is")
-    table = named_rows(rows, names, [file.path])
     column = number_array(np.array(references, np.int64), pa.int64())
-    return table.append_column("reference", column)
+    return rows.table().append_column("reference", column)
 
 
 def classes(found: Found) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from imagenet_builders.errors import ArchiveError
 from imagenet_builders.formats import tar
+from imagenet_builders.labels.image_names import class_image
 from imagenet_builders.sources.indexing import BATCH_BYTES, in_batches
 from imagenet_builders.sources.rows import (
     MAX_CLASS_IMAGES,
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
 CLASS_TAR = re.compile(r"(n[0-9]{8})\.tar")
 """The name of a class's tar; its group is the wnid."""
-
-CLASS_IMAGE = re.compile(r"(n[0-9]{8})_[0-9]+\.JPEG")
-"""The name of an image that says its class; its group is the wnid."""
 
 # What is said of a member that is no plain file, where its kind alone would be no English.
 _KINDS = {
@@ -111,7 +109,7 @@ def flat_images(file: SourceFile, position: int, row_of: Callable[[str], tuple[s
                 key, label = row_of(name)
             except ValueError as error:
                 raise unexpected(file.path, member, str(error)) from None
-            rows.add(key, label, position, member.offset, member.size)
+            rows.add(key, label, position, member.offset, member.size, name)
             check_not_too_many(file.path, len(rows))
     return rows
 
@@ -197,10 +195,11 @@ def _class_rows(fd: int, job: ClassTarsJob, class_tar: ClassTar, label: int) -> 
         name = file_name(path, member, inner)
         if name is None:
             continue
-        match = CLASS_IMAGE.fullmatch(name)
-        if match is None or match[1] != wnid:
-            raise unexpected(path, member, f"only images such as {wnid}_1.JPEG belong here", inner)
-        rows.add(name, label, job.position, member.offset, member.size)
+        try:
+            key = class_image(wnid, name)
+        except ValueError as error:
+            raise unexpected(path, member, str(error), inner) from None
+        rows.add(key, label, job.position, member.offset, member.size, name)
         if len(rows) > MAX_CLASS_IMAGES:
             reason = f"expected at most {MAX_CLASS_IMAGES:,} images of class {wnid}, found more"
             raise unexpected(path, member, reason, inner)
@@ -270,18 +269,19 @@ def tree_images(
                 current = folder
             if place is None:
                 continue
-            match = CLASS_IMAGE.fullmatch(name)
-            if match is None or match[1] != place.wnid:
-                raise unexpected(
-                    file.path, member, f"only images such as {place.wnid}_1.JPEG belong there"
-                )
+            try:
+                key = class_image(place.wnid, name)
+            except ValueError as error:
+                raise unexpected(file.path, member, str(error)) from None
             rows = collected.setdefault(place.split, Rows())
-            rows.add(name, place.label, position, member.offset, member.size)
+            rows.add(key, place.label, position, member.offset, member.size, name)
             if len(rows) == _ROWS_AT_A_TIME:
                 tables.setdefault(place.split, []).append(collected.pop(place.split).table())
     for split, rows in collected.items():
         tables.setdefault(split, []).append(rows.table())
-    return {split: pa.concat_tables(parts) for split, parts in tables.items()}
+    return {
+        split: pa.concat_tables(parts, promote_options="default") for split, parts in tables.items()
+    }
 
 
 def _read_ahead(fd: int, start: int, size: int) -> None:

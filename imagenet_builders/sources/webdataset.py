@@ -153,9 +153,9 @@ def shards_table(job: ShardsJob, report: Callable[[int, int], None]) -> pa.Table
 class _Sample:
     """A sample as far as it was met: its key, its label, and by extension the members of use."""
 
-    def __init__(self, key: str, label: int, first: tar.Member):
+    def __init__(self, stem: str, key: str, label: int, first: tar.Member):
+        self.stem = stem
         self.key = key
-        self.stem = key.removesuffix(".JPEG")
         self.label = label
         self.first = first
         self.members: dict[str, tar.Member] = {}
@@ -176,7 +176,7 @@ def _shard_rows(position: int, file: SourceFile, naming: Naming) -> Rows:
                     _add_sample(rows, position, fd, file.path, sample)
                     check_not_too_many(file.path, len(rows))
                 try:
-                    sample = _Sample(*naming.row_of(f"{stem}.JPEG"), member)
+                    sample = _Sample(stem, *naming.row_of(f"{stem}.JPEG"), member)
                 except ValueError as error:
                     raise unexpected(file.path, member, str(error)) from None
             kind = _USED.get(extension.lower())
@@ -206,7 +206,7 @@ def _add_sample(rows: Rows, position: int, fd: int, path: str, sample: _Sample) 
     if "json" in members:
         _check_json(fd, path, stem, label, members["json"])
     image = members["jpg"]
-    rows.add(sample.key, label, position, image.offset, image.size)
+    rows.add(sample.key, label, position, image.offset, image.size, f"{stem}.JPEG")
 
 
 def _check_cls(fd: int, path: str, label: int, member: tar.Member) -> None:

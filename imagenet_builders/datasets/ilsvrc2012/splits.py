@@ -54,7 +54,13 @@ def label_of(split: str, ids: Mapping[str, int]) -> LabelOf:
     from imagenet_builders.labels.image_names import Naming
 
     naming = Naming(split, ids)
-    if split == "train":
-        return lambda key: naming.row_of(key)[1]
-    # Stock TensorFlow Datasets keys test images by their path in the archive.
-    return lambda key: naming.row_of(key.rpartition("/")[2])[1]
+
+    def of_key(key: str) -> int:
+        # Stock TensorFlow Datasets keys test images by their path in the archive.
+        name = key if split == "train" else key.rpartition("/")[2]
+        official, label = naming.row_of(name)
+        if official != name:
+            raise ValueError(f"expected the official name {official}")
+        return label
+
+    return of_key

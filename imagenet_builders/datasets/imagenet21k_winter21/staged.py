@@ -24,6 +24,7 @@ from imagenet_builders.datasets.imagenet21k_winter21.layouts import (
 )
 from imagenet_builders.errors import SourceError
 from imagenet_builders.images import OPTIONAL_REPAIRS
+from imagenet_builders.labels.image_names import class_image
 from imagenet_builders.locate.choose import nothing_staged
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.index import Index, IndexCache
@@ -206,9 +207,7 @@ def _of_class_folders(
 
     def make() -> Index:
         folders = (
-            ImageFolder(
-                file, position, label, rf"{wnid}_[0-9]+\.JPEG", f"images such as {wnid}_1.JPEG"
-            )
+            ImageFolder(file, position, functools.partial(_class_row, wnid, label))
             for position, (file, wnid, label) in enumerate(zip(files, wnids, labels, strict=True))
         )
         jobs = in_batches(folders, _BATCH_FOLDERS)
@@ -229,6 +228,11 @@ def _labels(config: str, root: Path, wnids: list[str]) -> list[int]:
         return [_label(config, wnid) for wnid in wnids]
     except ValueError as error:
         raise SourceError(f"{root}: {error}") from None
+
+
+def _class_row(wnid: str, label: int, name: str) -> tuple[str, int]:
+    """Key and label of an image of a class."""
+    return class_image(wnid, name), label
 
 
 def _label(config: str, wnid: str) -> int:
@@ -261,11 +265,11 @@ def _check_disjoint(indexes: dict[str, Index]) -> None:
     key = train.table["key"][row].as_py()
     other = pc.index(keys, key).as_py()
     raise SourceError(
-        f"{_place(validation, other, key)}: this image of validation is in train as well, at "
-        f"{_place(train, row, key)}; stage the official archive, in which each image is once"
+        f"{_place(validation, other)}: this image of validation is in train as well, at "
+        f"{_place(train, row)}; stage the official archive, in which each image is once"
     )
 
 
-def _place(index: Index, row: int, key: str) -> str:
-    path, offset = index.where(row)
-    return f"{path}, {key}, at byte {offset:,}" if offset >= 0 else f"{path}/{key}"
+def _place(index: Index, row: int) -> str:
+    path, offset, name = index.where(row)
+    return f"{path}, {name}, at byte {offset:,}" if offset >= 0 else f"{path}/{name}"

@@ -298,10 +298,9 @@ class Folder(Contents):
             zip(sources, labels.items(), strict=True)
         ):
             number = _TRAIN_NUMBER if split == "train" else _NUMBER
-            expected = f"images from {_EXAMPLES[directory].format(wnid=name)}"
-            folders.append(
-                ImageFolder(source, position, label, rf"{name}_{number}\.JPEG", expected)
-            )
+            expected = _EXAMPLES[directory].format(wnid=name)
+            row_of = functools.partial(_row_of, rf"{name}_{number}\.JPEG", expected, label)
+            folders.append(ImageFolder(source, position, row_of))
         images = Images(Rows(), [], [])
         for batch in in_batches(folders, _FOLDERS_A_JOB):
             table = folder_images.folder_images(batch, lambda images, size: None)
@@ -348,6 +347,13 @@ class Folder(Contents):
             f"{str(self.path / name)!r} does not belong in the folder: {reason}; "
             "move it elsewhere, or stage the original archive"
         )
+
+
+def _row_of(pattern: str, expected: str, label: int, name: str) -> tuple[str, int]:
+    """Key and label of an image in a folder; see `ImageFolder.row_of`."""
+    if re.fullmatch(pattern, name) is None:
+        raise ValueError(f"only images from {expected} belong here")
+    return name, label
 
 
 def _expected_at(name: str, place: str = "") -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 
 import pytest
 
 from imagenet_builders.errors import SourceError
+from imagenet_builders.labels.image_names import class_image
 from imagenet_builders.locate.listing import list_folders
 from imagenet_builders.sources.folder_images import (
     ImageFolder,
@@ -30,11 +32,12 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def _row_of(wnid: str, label: int, name: str) -> tuple[str, int]:
+    return class_image(wnid, name), label
+
+
 def folder(path: Path, position: int = 0, label: int = 7) -> ImageFolder:
-    wnid = path.name
-    return ImageFolder(
-        SourceFile.of(path), position, label, rf"{wnid}_[0-9]+\.JPEG", f"images such as {wnid}_1"
-    )
+    return ImageFolder(SourceFile.of(path), position, functools.partial(_row_of, path.name, label))
 
 
 def rows(*folders: ImageFolder) -> list[dict]:
@@ -60,6 +63,15 @@ def test_the_table_is_that_of_every_index(tree: Path):
     assert table.schema == row_schema()
 
 
+def test_the_key_of_a_file_is_its_official_name(tree: Path):
+    (tree / TENCH / "N01440764_007_n01440764.jpg").write_bytes(b"x")
+    found = rows(folder(tree / TENCH))
+    assert [(row["key"], row["name"]) for row in found] == [
+        ("n01440764_7.JPEG", "N01440764_007_n01440764.jpg"),
+        *((f"n01440764_{number}.JPEG", None) for number in range(3)),
+    ]
+
+
 def test_a_link_to_a_file_and_a_linked_folder_are_as_good(tree: Path):
     (tree / PLANT / "n00017222_9.JPEG").symlink_to(tree / TENCH / "n01440764_2.JPEG")
     (tree / "n02958343").symlink_to(tree / PLANT)
@@ -71,7 +83,6 @@ def test_a_link_to_a_file_and_a_linked_folder_are_as_good(tree: Path):
     "name",
     [
         "n00017222_7.JPEG",
-        "n01440764_7.jpg",
         "n01440764_7.JPEG~",
         "n01440764_7.JPEG.partial",
         "._n01440764_7.JPEG",

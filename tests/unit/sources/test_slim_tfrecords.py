@@ -307,7 +307,6 @@ REFUSED = {
     "no name": (without("image/filename"), "expected the feature 'image/filename'"),
     "an empty name": (instead("image/filename", text(b"")), "expected the name of an image"),
     "a name that is none": (instead("image/filename", text(b"\xff/..")), "expected the name of"),
-    "a png": (instead("image/filename", text(b"n01494475_7.png")), "expected the name of an image"),
     "a validation image": (
         instead("image/filename", text(b"ILSVRC2012_val_00000001.JPEG")),
         "only images such as n01440764_1.JPEG",
@@ -469,7 +468,7 @@ def test_two_images_of_one_name_are_refused_by_the_plan(tmp_path):
     one_shard(tmp_path, example(PLAIN), example(PLAIN))
     table, files = index(tmp_path)
     both = Index(table, tuple(files))
-    with pytest.raises(ArchiveError, match="this name is there twice"):
+    with pytest.raises(ArchiveError, match="is there twice: first in"):
         plan_split("train", both, count_shards=lambda *_: 1, example_sizes=example_sizes(both))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -195,16 +196,14 @@ def _hash_keys(salt: str, keys: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray
     return halves[0], halves[1]
 
 
-def _duplicate(index: Index, first: int, second: int) -> ArchiveError:
+def _duplicate(index: Index, first: int, second: int) -> SourceError:
     first, second = sorted((first, second))
     (path, offset, name), (other_path, other_offset, other_name) = map(index.where, (second, first))
     key = index.table["key"][first].as_py()
-    as_ = f" as {other_name}" if other_name != name else ""
-    at = "" if other_offset == WHOLE_FILE else f" at byte {other_offset:,}"
-    return ArchiveError(
-        path,
-        f"the image {key} is there twice: first{as_} in {other_path}{at}; every image must be "
-        "there once",
-        member=name,
-        offset=None if offset == WHOLE_FILE else offset,
-    )
+    problem = f"the image {key} is there twice: first"
+    every = "every image must be there once"
+    if offset == WHOLE_FILE:
+        other = os.path.join(other_path, other_name)
+        return SourceError(f"{os.path.join(path, name)!r}: {problem} as {other!r}; {every}")
+    where = f"as {other_name} in {other_path} at byte {other_offset:,}"
+    return ArchiveError(path, f"{problem} {where}; {every}", member=name, offset=offset)

@@ -300,6 +300,8 @@ def a_path_that_leads_out(path: Path, what: tuple[str, str]) -> tuple[Place, str
             ("line_break", f"\n{ending}"),
             ("300_characters", "x" * 300 + ending),
         )
+        # Names of images may have any letter case, and other endings.
+        if where == "train" or label not in ("jpeg", "upper_or_lower")
     }
 )
 def an_odd_name(path: Path, what: tuple[str, str]) -> tuple[Place, str]:
@@ -347,7 +349,6 @@ def a_member_that_is_not_a_file(path: Path, what: tuple[str, str]) -> tuple[Plac
         "n00004475 is not one of the 1,000 classes of this dataset",
     ),
     image_of_another_class=("inner", f"{GOLDFISH}_99.JPEG", f"only images such as {TENCH}_1.JPEG"),
-    too_few_digits=("validation", "ILSVRC2012_val_0000009.JPEG", "only images such as"),
 )
 def a_name_that_belongs_elsewhere(path: Path, what: tuple[str, str, str]) -> tuple[Place, str]:
     where, name, said = what
@@ -373,7 +374,7 @@ def an_image_twice(path: Path, name: str) -> tuple[Place, str]:
     archive = whole.write(path) / name
     prefix = f"{TENCH}.tar/" if name == TRAIN else ""
     (_, before), (_, offset) = (member_offsets(archive, f"{prefix}{p}{first}") for p in ("", "./"))
-    said = f"there twice: first in {re.escape(str(archive))} at byte {before:,}"
+    said = f"there twice: first as .* in {re.escape(str(archive))} at byte {before:,}"
     return Place(archive, first, offset), said
 
 

@@ -75,8 +75,11 @@ def choices(outcome: Outcome) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("train/n01440764/notes.txt", "only images such as n01440764_1.JPEG belong there"),
-        ("train/n01440764/n02125311_8.JPEG", "only images such as n01440764_1.JPEG belong there"),
+        ("train/n01440764/notes.txt", "only images such as n01440764_1.JPEG belong here"),
+        (
+            "train/n01440764/n02125311_8.JPEG",
+            "class n01440764, found one of n02125311, as its name",
+        ),
         ("train/n01440764/more/n01440764_9.JPEG", "is a directory where only plain files belong"),
         ("train/n01440764/._n01440764_7.JPEG", "it was left by another program"),
         ("train/n01440764/.DS_Store", "it was left by another program"),
@@ -128,7 +131,7 @@ def test_a_duplicate_image_is_refused_with_both_places(folders: Path):
     sentence = refused(folders)
     assert f"'{folders}/train/{TENCH}/{TENCH}_2.jpg'" in sentence
     assert f"the image {TENCH}_2.JPEG is there twice" in sentence
-    assert f"'{folders}/train/{TENCH}/{TENCH}_2.JPEG'" in sentence
+    assert f"first as '{folders}/train/{TENCH}/{TENCH}_2.JPEG'" in sentence
 
 
 def test_an_incomplete_copy_is_reported_as_such(folders: Path):

@@ -468,7 +468,7 @@ def test_two_images_of_one_name_are_refused_by_the_plan(tmp_path):
     one_shard(tmp_path, example(PLAIN), example(PLAIN))
     table, files = index(tmp_path)
     both = Index(table, tuple(files))
-    with pytest.raises(ArchiveError, match="is there twice: first in"):
+    with pytest.raises(ArchiveError, match="is there twice: first as"):
         plan_split("train", both, count_shards=lambda *_: 1, example_sizes=example_sizes(both))
 
 

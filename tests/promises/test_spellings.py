@@ -45,12 +45,11 @@ SPELLINGS = [hugging_face, fake_digits, small_letters, capitals]
 
 
 def spelled(pics: Pictures, spelling: Spelling) -> Pictures:
-    parts = {part: getattr(pics, part) for part in ("train", "validation", "test")}
-    renamed = {
-        part: {spelling(name): data for name, data in files.items()}
-        for part, files in parts.items()
-    }
-    return dataclasses.replace(pics, **renamed)
+    train, validation, test = (
+        {spelling(name): data for name, data in files.items()}
+        for files in (pics.train, pics.validation, pics.test)
+    )
+    return dataclasses.replace(pics, train=train, validation=validation, test=test)
 
 
 def official(root: Path, pics: Pictures, spelling: Spelling) -> None:

@@ -200,10 +200,11 @@ def _duplicate(index: Index, first: int, second: int) -> SourceError:
     first, second = sorted((first, second))
     (path, offset, name), (other_path, other_offset, other_name) = map(index.where, (second, first))
     key = index.table["key"][first].as_py()
-    problem = f"the image {key} is there twice: first"
-    every = "every image must be there once"
     if offset == WHOLE_FILE:
-        other = os.path.join(other_path, other_name)
-        return SourceError(f"{os.path.join(path, name)!r}: {problem} as {other!r}; {every}")
-    where = f"as {other_name} in {other_path} at byte {other_offset:,}"
-    return ArchiveError(path, f"{problem} {where}; {every}", member=name, offset=offset)
+        other = repr(os.path.join(other_path, other_name))
+    else:
+        other = f"{other_name} in {other_path} at byte {other_offset:,}"
+    problem = f"the image {key} is there twice: first as {other}; every image must be there once"
+    if offset == WHOLE_FILE:
+        return SourceError(f"{os.path.join(path, name)!r}: {problem}")
+    return ArchiveError(path, problem, member=name, offset=offset)

@@ -52,7 +52,7 @@ def index_all(
         context = BuildContext(options.scratch_for(data_dir), options, workers, at_end=at_end)
         for target, found in jobs:
             announce(f"{target.name}: {', '.join(found)}")
-            with console.collected_warnings() as texts:
+            with console.collected_warnings() as warnings:
                 try:
                     recipes = target.dataset.recipes(
                         target.manual_dir,
@@ -65,9 +65,12 @@ def index_all(
                 except (ImagenetBuildersError, OSError) as error:
                     problems.append(_problem(target, error))
             problems += [
-                target.problem(WARNING, "", text, action="see whether that is meant")
-                for text in texts
-                if "will be missing" not in text  # `explain` has reported what is not staged.
+                target.problem(
+                    WARNING, "", warning.getMessage(), action="see whether that is meant"
+                )
+                for warning in warnings
+                # `explain` has reported what is not staged.
+                if not hasattr(warning, "missing_split")
             ]
     return [_counted(one, counts) for one in checked], problems
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator
 
+from imagenet_builders.formats import signatures
+
 READ_BYTES = 1 << 20
 """How many bytes are read at a time."""
 PIECE_BYTES = 4 << 20
@@ -77,12 +79,19 @@ class _Reader:
         if not is_first and not self._data:
             return False
         begins = f"that begin with {self._data[:8]!r}"
+        other = signatures.recognise(self._data[: signatures.BYTES])
         if not self._data:
             problem = "expected a gzip file, found no bytes at all; copy it again"
+        elif is_first and other == signatures.TAR:
+            problem = (
+                "expected a gzip file, found a tar archive; the name of a tar that is not "
+                "compressed must end in .tar"
+            )
+        elif is_first and other is not None:
+            problem = f"expected a gzip file, found {other.name}; {other.action}"
         elif is_first:
             problem = (
-                f"expected a gzip file, found data {begins}; the name of a tar that is not "
-                "compressed must end in .tar"
+                f"expected a gzip file, found data {begins}; check that this is the right file"
             )
         else:
             problem = (

@@ -36,10 +36,13 @@ from imagenet_builders.errors import ArchiveError
 from imagenet_builders.formats.tar_header import (
     BLOCK,
     GNU_MAGIC,
+    IF_TOO_MANY_ZEROS,
+    TOO_MANY_ZEROS,
     Extension,
     describe_foreign,
     global_path,
     has_right_checksum,
+    is_padding,
     number,
     padded,
     plain_file_size,
@@ -48,9 +51,6 @@ from imagenet_builders.formats.tar_header import (
 
 MAX_EXTENDED_BYTES = 1 << 20
 """Bound on one long name, pax header or sparse map; a header's claim is not believed beyond it."""
-MAX_PADDING = 1 << 20
-"""Bound on the zeros at the end of an archive: more than any writer pads with, and far less than a
-copy into a preallocated file leaves when it breaks off."""
 MAX_EXTENDED_HEADERS = 16
 """Bound on the long-name and pax headers in front of one member; writers use at most three."""
 
@@ -336,11 +336,11 @@ class _Reader:
             )
         found = self._find_data(position + BLOCK)
         if found is None:
-            if self.end - position > MAX_PADDING:
+            zeros = self.end - position
+            if not is_padding(self.end - self._start, zeros):
                 raise self._error(
-                    f"expected at most {MAX_PADDING:,} bytes of zeros at the end, found "
-                    f"{self.end - position:,}; the copy broke off and the rest was never written, "
-                    "copy the archive again",
+                    f"expected zeros at the end that fill one record, found {zeros:,} bytes of "
+                    f"them; {TOO_MANY_ZEROS}; {IF_TOO_MANY_ZEROS}",
                     position,
                 )
             return

@@ -12,26 +12,32 @@ import dataclasses
 import re
 import zlib
 
+from imagenet_builders.formats import signatures
+
 BLOCK = 512
 GNU_MAGIC = b"ustar  \0"
+
+MAX_PADDING = 1 << 20
+"""The zeros that may end any archive: more than tar programs pad with unless they are told to, and
+less than a copy into a preallocated file usually leaves when it breaks off."""
+_RECORDS = tuple(mebibytes << 20 for mebibytes in (2, 4, 8, 10, 16, 20, 32, 40, 64))
+"""Larger records that archives are written in, for tapes and network storage (`tar -b 4096`)."""
+
+TOO_MANY_ZEROS = (
+    "either a copy into a file that was made at its full size first broke off or is not done yet, "
+    "or the archive was written in records of an unusual size"
+)
+"""What more zeros at the end than `is_padding` allows may mean."""
+IF_TOO_MANY_ZEROS = (
+    "compare its hash with the original's: if they differ, finish the copy; if not, pack it anew "
+    "without tar's option -b"
+)
+"""What to do about them."""
 
 _ASCII = bytes(range(128))
 _PAX_LENGTH = re.compile(rb"([0-9]{1,8}) ")
 _PAX_SIZE = re.compile(r"[0-9]{1,20}")
 _EXPECTED_RECORDS = "expected a pax header of records like '30 mtime=1350553049.123456789'"
-
-_OTHER_FORMATS = (
-    (b"\x1f\x8b", "gzip-compressed data; decompress it with gunzip"),
-    (b"BZh", "bzip2-compressed data; decompress it with bunzip2"),
-    (b"\xfd7zXZ\0", "xz-compressed data; decompress it with unxz"),
-    (b"\x28\xb5\x2f\xfd", "zstd-compressed data; decompress it with unzstd"),
-    (b"PK\x03\x04", "a zip archive; check that this is the right file"),
-    (b"PK\x05\x06", "an empty zip archive; check that this is the right file"),
-    (b"hsqs", "a SquashFS image; check that this is the right file"),
-    (b"\xff\xd8\xff", "a JPEG image; check that this is the right file"),
-    (b"version https://git-lfs", "a Git LFS pointer; fetch the file that it stands for"),
-    (b"<", "a web page, perhaps an error page saved as the archive; download the archive again"),
-)
 
 
 def plain_file_size(block: bytes) -> int | None:
@@ -58,6 +64,17 @@ def plain_file_size(block: bytes) -> int | None:
 def padded(size: int) -> int:
     """Bytes that a body of `size` bytes takes, in whole blocks."""
     return size + BLOCK - 1 & -BLOCK
+
+
+def is_padding(size: int, zeros: int) -> bool:
+    """Whether the zeros at the end of an archive can be those that fill its last record.
+
+    Args:
+        size: Bytes of the archive.
+        zeros: Bytes from the end of its last member on.
+    """
+    fills = (size % record == 0 and zeros < record + 2 * BLOCK for record in _RECORDS)
+    return zeros <= MAX_PADDING or any(fills)
 
 
 def text(field: bytes) -> str:
@@ -199,9 +216,9 @@ def describe_foreign(block: bytes) -> str:
     """Names the problem of an archive whose first block is not a header."""
     if not block:
         return "expected a tar archive, found no bytes at all; copy the archive again"
-    for magic, description in _OTHER_FORMATS:
-        if block.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(magic):
-            return f"expected a tar archive, found {description}"
+    other = signatures.recognise(block)
+    if other is not None:
+        return f"expected a tar archive, found {other.name}; {other.action}"
     if len(block) < BLOCK:
         return f"expected a tar archive, found only {len(block)} bytes; copy the archive again"
     return (

@@ -19,6 +19,7 @@ import zipfile
 from collections.abc import Iterator
 
 from imagenet_builders.errors import ArchiveError
+from imagenet_builders.formats import member_names, signatures
 
 MAX_MEMBERS = 1 << 18
 MAX_DIRECTORY_BYTES = 64 << 20
@@ -31,6 +32,8 @@ ENCRYPTED, SIZES_FOLLOW, UTF8 = 1 << 0, 1 << 3, 1 << 11
 FULL32 = 0xFFFFFFFF
 """The value of a 32-bit field whose number stands elsewhere, in 64 bits."""
 COPY_AGAIN = "copy the archive again"
+_JOIN = "join the parts first: zip -s 0 LAST_PART.zip --out WHOLE.zip"
+_IN_PARTS = f"this is one part of a zip archive in several; {_JOIN}"
 
 _HIDDEN_NAMES = 1 << 13
 _METHOD_NAMES = {9: "deflate64", 12: "bzip2", 14: "LZMA", 93: "zstd", 95: "xz", 99: "AES"}
@@ -41,6 +44,13 @@ _WINDOW = 256 << 10
 _END = struct.Struct("<4s4H2LH")  # 4.3.16
 _END64_LOCATOR = struct.Struct("<4sLQL")  # 4.3.15
 _END64 = struct.Struct("<4sQ2H2L4Q")  # 4.3.14
+
+
+class NotReadError(ArchiveError):
+    """An archive may be sound, but it is of a kind, or has a member, that is not read.
+
+    The problem says what it is, and behind a semicolon what to do.
+    """
 
 
 class Place:
@@ -88,6 +98,11 @@ class Place:
         """An error that names the problem and its place in the file."""
         return archive_error(self._archive, problem, self._inner, name, offset)
 
+    def not_read(self, problem: str, offset: int, name: str | None = None) -> NotReadError:
+        """The same, of what may be sound."""
+        error = self.error(problem, offset, name)
+        return NotReadError(error.archive, error.problem, member=error.member, offset=offset)
+
 
 def find_directory(place: Place) -> tuple[int, int, int]:
     """Finds the directory of an archive, by the record at its end.
@@ -110,7 +125,9 @@ def find_directory(place: Place) -> tuple[int, int, int]:
         _, number, relative, disks = _END64_LOCATOR.unpack(locator)
         stop = place.start + relative
         end64 = place.read(stop, _END64.size)
-        if number or disks > 1 or end64[:4] != b"PK\x06\x06" or len(end64) < _END64.size:
+        if number or disks > 1:
+            raise place.not_read(_IN_PARTS, at)
+        if end64[:4] != b"PK\x06\x06" or len(end64) < _END64.size:
             raise place.error(f"the end of the archive is damaged, {COPY_AGAIN}", at)
         _, length, _, _, disk, first_disk, here64, count64, size64, offset64 = _END64.unpack(end64)
         full = (_FULL16, _FULL16, FULL32, FULL32)
@@ -120,7 +137,7 @@ def find_directory(place: Place) -> tuple[int, int, int]:
             raise place.error(f"the end of the archive contradicts itself, {COPY_AGAIN}", at)
         here, count, size, offset = wide
     if disk or first_disk or here != count:
-        raise place.error("this is one part of a zip archive in several; join them first", at)
+        raise place.not_read(_IN_PARTS, at)
     if place.start + offset + size != stop:
         raise place.error(
             f"expected a directory of {size:,} bytes at byte {offset:,} of the archive, right "
@@ -164,7 +181,9 @@ def read_directory(place: Place, position: int, size: int, count: int) -> list[z
     for entry in entries:
         problem = _problem(entry)
         if problem is not None:
-            raise place.error(problem, place.start + entry.header_offset, entry.orig_filename)
+            at = place.start + entry.header_offset
+            raise place.not_read(problem, at, entry.orig_filename)
+        entry.filename = member_names.portable(entry.filename)
     return entries
 
 
@@ -185,6 +204,10 @@ def _find_end(place: Place) -> tuple[int, tuple[int, ...]]:
     elif head[:2] == b"PK":
         problem = "the archive has no end: it is cut off, or something was added to it"
     else:
+        other = signatures.recognise(place.read(place.start, signatures.BYTES))
+        if other is not None:
+            problem = f"expected a zip archive, found {other.name}; {other.action}"
+            raise place.not_read(problem, place.start)
         problem = f"expected a zip archive, found data that begin with {head!r}"
     raise place.error(f"{problem}; {COPY_AGAIN}", place.start)
 
@@ -201,7 +224,7 @@ def _problem(entry: zipfile.ZipInfo) -> str | None:
     """Why a member is not read, by what the directory says of it; None if it may be."""
     name = entry.orig_filename
     if entry.flag_bits & (ENCRYPTED | _HIDDEN_NAMES):
-        return "it is encrypted; this package has no password, decrypt the archive first"
+        return "it is encrypted; decrypt the archive first, this package has no password"
     if entry.compress_type not in METHODS:
         kind = _METHOD_NAMES.get(entry.compress_type, "unknown")
         return (
@@ -209,20 +232,15 @@ def _problem(entry: zipfile.ZipInfo) -> str | None:
             f"{entry.compress_type}); zip it again with deflate or without compression"
         )
     if entry.volume not in (0, _FULL16):
-        return "it is in another part of the archive; join the parts first"
+        return f"it is in another part of the archive; {_JOIN}"
     if FULL32 in (entry.file_size, entry.compress_size, entry.header_offset):
-        return f"expected a ZIP64 size of it, {COPY_AGAIN}"
+        return f"expected a ZIP64 size of it; {COPY_AGAIN}"
     if entry.external_attr >> 16 & 0o170000 == 0o120000:
-        return "a symlink where only plain files belong"
-    if (
-        not name
-        or name.startswith("/")
-        or ".." in name.split("/")
-        or "\\" in name
-        or "\0" in name
-        or name[1:2] == ":"
-    ):
-        return "a path that leads out of the archive, or none at all"
+        return "a symlink where only plain files belong; zip the files themselves"
+    try:
+        member_names.parts(name)
+    except ValueError as error:
+        return str(error)
     return None
 
 

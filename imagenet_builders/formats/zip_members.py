@@ -268,7 +268,7 @@ def _in_order(place: Place, entries: list[zipfile.ZipInfo], directory: int) -> l
 def _member(place: Place, entry: zipfile.ZipInfo) -> ZipMember:
     """A member, once the header in front of its data agrees with the directory."""
     at = place.start + entry.header_offset
-    name = entry.filename.encode("utf-8" if entry.flag_bits & UTF8 else "cp437")
+    name = entry.orig_filename.encode("utf-8" if entry.flag_bits & UTF8 else "cp437")
     header = place.read_near(at, _LOCAL.size + len(name))
     sound = header[:4] == b"PK\x03\x04" and header[_LOCAL.size :] == name
     extra_length = 0

@@ -28,9 +28,8 @@ def choose(survey: Survey, source: str | None) -> dict[str, Found]:
     for split, found in survey.found.items():
         one = preferred(found, source)
         if one is None:
-            _LOG.warning(
-                f"split {split} will be missing: it is not staged as {source}, only as "
-                f"{', '.join(map(str, found))}"
+            warn_missing(
+                split, f"it is not staged as {source}, only as {', '.join(map(str, found))}"
             )
             continue
         chosen[split] = one
@@ -42,8 +41,18 @@ def choose(survey: Survey, source: str | None) -> dict[str, Found]:
         _LOG.warning(warning)
     for split in survey.missing:
         if not split.endswith(" boxes"):
-            _LOG.warning(f"split {split} will be missing: {wanting(survey, split)}")
+            warn_missing(split, wanting(survey, split))
     return chosen
+
+
+def warn_missing(split: str, why: str) -> None:
+    """Warns that a split is not staged; the record has the attribute `missing_split`.
+
+    Args:
+        split: Its name.
+        why: Why it is not built, in words.
+    """
+    _LOG.warning(f"split {split} will be missing: {why}", extra={"missing_split": split})
 
 
 def choose_boxes(survey: Survey, split: str, images: Found) -> Found:

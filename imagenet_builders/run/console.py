@@ -52,10 +52,10 @@ class Aside(logging.Handler):
 class _Collector(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.texts: list[str] = []
+        self.records: list[logging.LogRecord] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.texts.append(record.getMessage())
+        self.records.append(record)
 
 
 def shown_unless_configured() -> AbstractContextManager[None]:
@@ -87,7 +87,7 @@ def shown() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def collected_warnings() -> Iterator[list[str]]:
+def collected_warnings() -> Iterator[list[logging.LogRecord]]:
     """Collects the warnings that the block logs, which `shown` then does not show."""
     collector = _Collector()
     others = list(LOGGER.handlers)
@@ -95,7 +95,7 @@ def collected_warnings() -> Iterator[list[str]]:
         handler.addFilter(_is_no_warning)
     LOGGER.addHandler(collector)
     try:
-        yield collector.texts
+        yield collector.records
     finally:
         LOGGER.removeHandler(collector)
         for handler in others:

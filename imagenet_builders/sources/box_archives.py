@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from imagenet_builders.errors import ArchiveError
-from imagenet_builders.formats import gzip_stream, tar, voc
+from imagenet_builders.formats import gzip_stream, member_names, tar, voc
 from imagenet_builders.labels.image_names import Annotated, Naming
 from imagenet_builders.locate.found import Found
 from imagenet_builders.sources.indexing import Prepared, Runner, run_for_table
@@ -273,14 +273,10 @@ def without_repeats(table: pa.Table, archive: str) -> pa.Table:
 
 def _image_of(archive: str, member: tar.Member, naming: Naming) -> Annotated:
     """What a member's name says of its image."""
-    parts = member.name.split("/")
-    if member.kind != "file":
-        reason = f"a {member.kind} where only plain files belong"
-    elif member.name.startswith("/") or ".." in parts:
-        reason = "a path that leads out of the archive"
-    else:
+    reason = f"a {member.kind} where only plain files belong"
+    if member.kind == "file":
         try:
-            return naming.annotated(parts[-1])
+            return naming.annotated(member_names.parts(member.name)[-1])
         except ValueError as error:
             reason = str(error)
     raise ArchiveError(
@@ -294,7 +290,7 @@ def _image_of(archive: str, member: tar.Member, naming: Naming) -> Annotated:
 
 def _folder(name: str) -> str | None:
     """The wnid that is the name of a member's folder, or None."""
-    folder = name.rpartition("/")[0].rpartition("/")[2]
+    folder = member_names.portable(name).rpartition("/")[0].rpartition("/")[2]
     return folder if _WNID.fullmatch(folder) else None
 
 

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 
 from imagenet_builders import labels
 from imagenet_builders.errors import ArchiveError, SourceError
-from imagenet_builders.formats import tar, tar_header
-from imagenet_builders.formats.tar import MAX_PADDING
+from imagenet_builders.formats import member_names, tar, tar_header
 from imagenet_builders.labels.image_names import IMAGE_FILE, Naming
 from imagenet_builders.locate.found import Found
 from imagenet_builders.locate.official import check_image_count, official_archives
@@ -38,6 +37,8 @@ if TYPE_CHECKING:
 
 _END_OF_TAR = 1024
 _TAIL_BYTES = 16 << 10
+_PIECE_BYTES = 1 << 20
+_MAX_ZEROS = 65 << 20
 
 # Of the official archive all is known, so that counting in others is enough; so much is read.
 _COUNTED_BYTES = 1 << 30
@@ -155,15 +156,27 @@ def _wrong(fd: int, size: int) -> Wrong | None:
             f"{size:,} bytes{odd}, and others at the end",
             "the copy was cut off or is not done yet, or something was appended",
         )
-    zeros = MAX_PADDING + _END_OF_TAR
-    if not any(tail) and size > zeros and not any(os.pread(fd, zeros, size - zeros)):
+    zeros = 0 if any(tail) else _zeros_at_the_end(fd, size)
+    if not tar_header.is_padding(size, zeros):
         return Wrong(
-            "a tar archive with an end",
+            "a tar archive whose end fills one record",
             f"{size:,} bytes, of which the last million and more are zeros",
-            "a copy into a file that was made at its full size first, which is not done yet or "
-            "broke off",
+            tar_header.TOO_MANY_ZEROS,
+            tar_header.IF_TOO_MANY_ZEROS,
         )
     return None
+
+
+def _zeros_at_the_end(fd: int, size: int) -> int:
+    """Whole blocks of zeros at the end of a file, in bytes; not counted beyond any padding."""
+    end = size
+    while end > 0 and size - end <= _MAX_ZEROS:
+        start = max(0, end - _PIECE_BYTES)
+        data = os.pread(fd, end - start, start).rstrip(b"\0")
+        if data:
+            return (size - start - len(data)) // tar_header.BLOCK * tar_header.BLOCK
+        end = start
+    return size - end
 
 
 def is_header(block: bytes) -> bool:
@@ -202,9 +215,10 @@ def _counted(path: Path) -> Counted:
                 return Counted()
             if member.kind != "file":
                 continue
-            match = _CLASS.search(member.name)
+            name = member_names.portable(member.name)
+            match = _CLASS.search(name)
             if match is None:
-                images += IMAGE_FILE.fullmatch(member.name.rpartition("/")[2]) is not None
+                images += IMAGE_FILE.fullmatch(name.rpartition("/")[2]) is not None
                 continue
             wnids.add(match[1])
             if left > 0:

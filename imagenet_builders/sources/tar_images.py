@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 from imagenet_builders.errors import ArchiveError
-from imagenet_builders.formats import tar
+from imagenet_builders.formats import member_names, tar
 from imagenet_builders.labels.image_names import class_image
 from imagenet_builders.sources.indexing import BATCH_BYTES, in_batches
 from imagenet_builders.sources.rows import (
@@ -260,7 +260,7 @@ def tree_images(
             name = file_name(file.path, member)
             if name is None:
                 continue
-            folder = member.name[: -len(name)]
+            folder = member_names.portable(member.name[: -len(name)])
             if folder != current:
                 try:
                     place = place_of("/".join(p for p in folder.split("/") if p not in ("", ".")))
@@ -306,10 +306,10 @@ def file_name(archive: str, member: tar.Member, inner: str | None = None) -> str
     if member.kind != "file":
         kind = _KINDS.get(member.kind, f"a {member.kind}")
         raise unexpected(archive, member, f"{kind} where only plain files belong", inner)
-    parts = member.name.split("/")
-    if member.name.startswith("/") or ".." in parts:
-        raise unexpected(archive, member, "a path that leads out of the archive", inner)
-    return parts[-1]
+    try:
+        return member_names.parts(member.name)[-1]
+    except ValueError as error:
+        raise unexpected(archive, member, str(error), inner) from None
 
 
 def unexpected(

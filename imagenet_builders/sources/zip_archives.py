@@ -88,6 +88,11 @@ def inspect(path: Path, fd: int, size: int) -> tuple[Wrong | None, tuple[str, ..
     try:
         place = zip_directory.Place(fd, str(path), 0, None, None)
         entries = zip_directory.read_directory(place, *zip_directory.find_directory(place))
+    except zip_directory.NotReadError as error:
+        found, _, action = error.problem.partition("; ")
+        of_member = f" (member {error.member!r})" if error.member else ""
+        expected = "a zip archive of plain files, stored or deflated"
+        return Wrong(expected, found + of_member, "", action or "check where it comes from"), None
     except ArchiveError as error:
         at = "" if error.offset is None else f", at byte {error.offset:,}"
         return Wrong(

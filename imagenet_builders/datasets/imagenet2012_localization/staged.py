@@ -8,7 +8,6 @@ name inside it decide nothing.
 from __future__ import annotations
 
 import dataclasses
-import logging
 
 from imagenet_builders.datasets.ilsvrc2012.boxes import (
     boxed,
@@ -18,12 +17,10 @@ from imagenet_builders.datasets.ilsvrc2012.images import index_split
 from imagenet_builders.datasets.imagenet2012_localization.dataset import DATASET
 from imagenet_builders.errors import StagingError
 from imagenet_builders.labels.image_names import Naming
-from imagenet_builders.locate.choose import choose, choose_boxes, nothing_staged
+from imagenet_builders.locate.choose import choose, choose_boxes, nothing_staged, warn_missing
 from imagenet_builders.locate.found import Found, Survey
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.recipe import SplitRecipe
-
-_LOG = logging.getLogger(__name__)
 
 NAME = DATASET.name
 SPLITS = tuple(split.name for split in DATASET.configs[0].splits)
@@ -81,5 +78,5 @@ def _choose_whole(staged: Survey, source: str | None) -> dict[str, Found]:
         )
     for split, what in lacking.items():
         if what:
-            _LOG.warning(f"split {split} will be missing: {what}")
+            warn_missing(split, what)
     return choose(dataclasses.replace(staged, found=whole, missing={}), source)

@@ -14,6 +14,7 @@ import struct
 from collections import OrderedDict
 
 from imagenet_builders.errors import ArchiveError
+from imagenet_builders.formats import signatures
 from imagenet_builders.formats.squashfs.blocks import BadBlockError, unpacker
 
 COPY_AGAIN = "copy the image again"
@@ -79,9 +80,12 @@ def parse_superblock(image: str, data: bytes, file_size: int) -> Superblock:
         raise _not_read(image, "a big-endian one of version 3 or before")
     if len(data) < SUPERBLOCK_BYTES or data[:4] != b"hsqs":
         what = f"a file that begins with {data[:4]!r}" if data else "an empty file"
+        other = signatures.recognise(data)
+        if other is not None and other != signatures.SQUASHFS:
+            what = other.name
         raise ArchiveError(
             image,
-            f"expected a SquashFS image, found {what}; it is another kind of file, or damaged",
+            f"expected a SquashFS image, found {what}; check what it is",
             offset=0,
         )
     fields = _SUPERBLOCK.unpack(data)

@@ -308,6 +308,23 @@ def test_an_incremental_archive_of_gnu_tar_keeps_its_names(folder: Path, tmp_pat
     assert {m.kind for m in walk(data) if m.name.endswith("/")} == {"other"}
 
 
+@pytest.mark.parametrize("factor", [20, 2048, 4096, 8192, 20480, 131072])
+def test_an_archive_may_be_padded_to_large_records(folder: Path, factor: int) -> None:
+    data = gnu_tar(folder, "-b", str(factor))
+    assert len(data) % (factor * 512) == 0
+    assert [m.name for m in walk(data)] == [m.name for m in oracle(data)]
+
+
+def test_more_zeros_than_fill_a_record_may_be_either_of_two_things(folder: Path) -> None:
+    """A broken copy and a padded archive cannot be told apart, so both are named."""
+    for data in (gnu_tar(folder, "-b", "3000"), gnu_tar(folder) + bytes(3 << 20)):
+        with pytest.raises(ArchiveError) as caught:
+            walk(data)
+        assert "either a copy" in caught.value.problem
+        assert "or the archive was written in records of an unusual size" in caught.value.problem
+        assert "if they differ, finish the copy; if not" in caught.value.problem
+
+
 # --- the system ------------------------------------------------------------------------------
 
 
@@ -326,12 +343,12 @@ def test_data_after_a_long_run_of_zeros_is_refused(
         with contextlib.suppress(OSError):  # No data at all: the file system knows its holes.
             if os.lseek(file.fileno(), 0, os.SEEK_DATA) == 0 and holes_are_known:
                 pytest.skip("the file system does not report holes")
-        length = 1 << (36 if holes_are_known else 23)
+        length = (1 << (36 if holes_are_known else 23)) - 512
         file.write(header(b"a") + END)
         file.flush()
         file.truncate(length)
         fd = file.fileno()
-        with pytest.raises(ArchiveError, match="the copy broke off") as caught:
+        with pytest.raises(ArchiveError, match="broke off or is not done yet") as caught:
             list(tar.walk(fd, "t.tar"))
         assert caught.value.offset == 512
         os.pwrite(fd, b"x", length - 7)

@@ -196,7 +196,11 @@ OTHER_FORMATS = {
     "web page": b"\n<!DOCTYPE html>\n<html>Log in</html>",
     "web page, perhaps": b"<?xml version='1.0'?><Error>" + b" " * 600,
     "JPEG image": b"\xff\xd8\xff\xe0" + bytes(700),
-    "Git LFS pointer": b"version https://git-lfs.github.com/spec/v1\n",
+    "Git LFS pointer; fetch what it stands for: git lfs pull": (
+        b"version https://git-lfs.github.com/spec/v1\n"
+    ),
+    "7z archive; unpack it": b"7z\xbc\xaf\x27\x1c" + bytes(600),
+    "Parquet file": b"PAR1" + bytes(600),
     "only 9 bytes": b"ImageNet\n",
     "begin with b'ImageNet'": b"ImageNet" * 100,
     "checksum is wrong": b"x" + ONE[1:] + END,

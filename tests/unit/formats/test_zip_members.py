@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import io
 import os
 import random
@@ -240,12 +241,28 @@ def test_another_compression_is_refused_by_its_name(tmp_path: Path, method: int,
 
 
 @pytest.mark.parametrize(
-    "name", ["../up", "a/../../up", "/absolute", "c:/drive", "back\\slash", "nul\0"]
+    "name",
+    ["../up", "a/../../up", "/absolute", "c:/drive", "..\\up", "a\\..\\..\\up", "\\root", "nul\0"],
 )
 def test_a_name_that_escapes_the_archive_is_refused(tmp_path: Path, name: str):
     plain = "x" * len(name)
     data = bytes(make({plain: b"1"})).replace(plain.encode(), name.encode())
     assert "leads out of the archive" in refused(tmp_path, data).problem
+
+
+def test_windows_backslashes_are_between_directories(tmp_path: Path):
+    names = {"train/n01440764/": b"", "train/n01440764/a.JPEG": b"1"}
+    data = bytes(make(names)).replace(b"train/n01440764/", b"train\\n01440764\\")
+    reading = Reading(tmp_path, data)
+    assert reading.content() == names
+    assert [name for name, member in reading.members().items() if member.is_directory] == [
+        "train/n01440764/"
+    ]
+
+
+def test_one_name_spelled_in_two_ways_is_a_duplicate(tmp_path: Path):
+    data = bytes(make({"a/b": b"1", "a.b": b"2"})).replace(b"a.b", b"a\\b")
+    assert "there twice" in refused(tmp_path, data).problem
 
 
 def test_a_symlink_is_refused(tmp_path: Path):
@@ -328,7 +345,21 @@ def test_a_member_that_is_damaged_is_named_with_its_place(tmp_path: Path):
 
 
 def test_an_archive_in_parts_is_refused(tmp_path: Path):
-    assert "join" in refused(tmp_path, patched(make(), END, 4, b"\1")).problem
+    error = refused(tmp_path, patched(make(), END, 4, b"\1"))
+    assert "join the parts first: zip -s 0" in error.problem
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (gzip.compress(b"1" * 100), "found gzip-compressed data; decompress it"),
+        (b"7z\xbc\xaf\x27\x1c" + bytes(100), "found a 7z archive; unpack it"),
+        (b" <html>Log in</html>", "found a web page"),
+        (b"PK\7\10" + bytes(100), "the archive has no end"),
+    ],
+)
+def test_another_file_type_is_named(tmp_path: Path, data: bytes, said: str):
+    assert said in refused(tmp_path, data).problem
 
 
 KINDS = {

@@ -33,11 +33,11 @@ def test_messages_are_shown_and_warnings_marked() -> None:
 
 def test_warnings_can_be_collected_instead() -> None:
     with contextlib.redirect_stderr(io.StringIO()) as stderr, console.shown():
-        with console.collected_warnings() as texts:
+        with console.collected_warnings() as warnings:
             LOG.warning("one")
             LOG.info("two")
         LOG.warning("three")
-    assert texts == ["one"]
+    assert [each.getMessage() for each in warnings] == ["one"]
     assert stderr.getvalue() == "two\nimagenet-builders: warning: three\n"
 
 

@@ -1,0 +1,84 @@
+"""What a file is by its first bytes, whatever its name says.
+
+Sources: libmagic's database (`file`), and the specifications of Apache Parquet, LMDB (`mdb.c`),
+MXNet RecordIO (`dmlc/recordio.h`) and Git LFS.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+BYTES = 512
+"""So many bytes of a file are enough."""
+
+
+class Signature(NamedTuple):
+    """A format of files.
+
+    Attributes:
+        magic: The bytes by which it is known.
+        name: What such a file is, in words.
+        action: What to do with it where another was expected, in words.
+        offset: Where these bytes are.
+    """
+
+    magic: bytes
+    name: str
+    action: str
+    offset: int = 0
+
+
+_LOOK = "check that this is the right file"
+GZIP = Signature(b"\x1f\x8b", "gzip-compressed data", "decompress it with gunzip")
+TAR = Signature(b"ustar", "a tar archive", _LOOK, 257)
+ZIP = Signature(b"PK\x03\x04", "a zip archive", "see what is in it (unzip -l), and unpack it")
+SQUASHFS = Signature(b"hsqs", "a SquashFS image", _LOOK)
+PARQUET = Signature(b"PAR1", "a Parquet file", _LOOK)
+LMDB = Signature(b"\xde\xc0\xef\xbe", "an LMDB database", _LOOK, 16)
+RECORD_IO = Signature(b"\x0a\x23\xd7\xce", "a RecordIO file of MXNet", _LOOK)
+PICKLE = Signature(b"\x80", "a pickle of Python", "it is not read, because that could run any code")
+GIT_LFS = Signature(
+    b"version https://git-lfs",
+    "a Git LFS pointer",
+    "fetch what it stands for: git lfs pull",
+)
+HTML = Signature(
+    b"<", "a web page, perhaps an error page saved as the archive", "download the archive again"
+)
+_ALL = (
+    GZIP,
+    Signature(b"BZh", "bzip2-compressed data", "decompress it with bunzip2"),
+    Signature(b"\xfd7zXZ\0", "xz-compressed data", "decompress it with unxz"),
+    Signature(b"\x28\xb5\x2f\xfd", "zstd-compressed data", "decompress it with unzstd"),
+    Signature(b"\x04\x22\x4d\x18", "lz4-compressed data", "decompress it with lz4 -d"),
+    ZIP,
+    Signature(b"PK\x05\x06", "an empty zip archive", _LOOK),
+    Signature(b"PK\x07\x08", "the first part of a zip archive in several", "join them: zip -s 0"),
+    Signature(b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it with 7z x"),
+    Signature(b"Rar!\x1a\x07", "a RAR archive", "unpack it with unrar x"),
+    SQUASHFS,
+    PARQUET,
+    RECORD_IO,
+    Signature(b"\x93NUMPY", "an array of NumPy", _LOOK),
+    Signature(b"\x89HDF\r\n", "an HDF5 file", _LOOK),
+    Signature(b"\xff\xd8\xff", "a JPEG image", _LOOK),
+    Signature(b"\x89PNG", "a PNG image", _LOOK),
+    GIT_LFS,
+    LMDB,
+    TAR,
+)
+
+
+def recognise(block: bytes) -> Signature | None:
+    """The format of a file, or None where it is not known.
+
+    Args:
+        block: Its first bytes, `BYTES` of them unless it has fewer.
+    """
+    for signature in _ALL:
+        if block.startswith(signature.magic, signature.offset):
+            return signature
+    if block[:1] == PICKLE.magic and block[1:2] in (b"\2", b"\3", b"\4", b"\5"):
+        return PICKLE
+    # A web page, after white space and a mark of its encoding.
+    return HTML if block.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(HTML.magic) else None

@@ -211,7 +211,8 @@ def _inspect_source(
     try:
         of_split = target.split(found.split)
         expected = Expected(of_split.images, of_split.folders, of_split.files)
-        counted, problems = kinds.kind(found.kind).count(found, looks, expected)
+        count_images = target.dataset.count or kinds.kind(found.kind).count
+        counted, problems = count_images(found, looks, expected)
     except OSError as error:
         where = Path(error.filename) if error.filename else path
         return Counted(), [inspect_files.unreadable(where, error)]

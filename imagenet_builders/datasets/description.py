@@ -16,12 +16,20 @@ from typing import TYPE_CHECKING, Any
 from imagenet_builders.locate.found import Survey
 
 if TYPE_CHECKING:
+    from imagenet_builders.locate.found import Found
     from imagenet_builders.plan.context import BuildContext
     from imagenet_builders.plan.recipe import SplitRecipe
+    from imagenet_builders.sources.inspection import Counted, Inspection, Problem
+    from imagenet_builders.sources.kind import Expected
 
 LabelOf = Callable[[str], "int | None"]
 """From a key to its label, or None where the key does not tell. Raises ValueError with the reason
 for a key that is not one of the split."""
+
+Count = Callable[
+    ["Found", "Mapping[Path, Inspection]", "Expected"], "tuple[Counted, list[Problem]]"
+]
+"""Counts what a source holds; see `Kind.count`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +117,8 @@ class Dataset:
             for `check --deep`. The last argument names the splits to index, or is None for all.
             Raises StagingError if nothing is staged, and SourceError if a source is damaged.
         label_of: Gives the rule that gets labels from keys, for a split and the labels of classes.
+        count: Counts what a source holds, by names alone and by the rules of a build, and says what
+            a build refuses; None where the kind of source does it (`Kind.count`).
         key: The feature that is the key of an example.
         fixed_classes: Whether another list of classes is an error.
         needs_boxes: Whether a split cannot be built without boxes.
@@ -125,6 +135,7 @@ class Dataset:
     find: Callable[[Path, str | None], Survey]
     recipes: Callable[[Path, str | None, BuildContext, Collection[str] | None], list[SplitRecipe]]
     label_of: Callable[[str, Mapping[str, int]], LabelOf]
+    count: Count | None = None
     key: str = "file_name"
     fixed_classes: bool = True
     needs_boxes: bool = False

@@ -45,6 +45,24 @@ def list_folders(directory: str | os.PathLike[str]) -> tuple[list[str], list[str
     return sorted(folders), sorted(others)
 
 
+def list_entries(directory: str | os.PathLike[str]) -> tuple[list[str], list[str]]:
+    """The folders in a directory, and all else.
+
+    Args:
+        directory: The directory.
+
+    Returns:
+        Sorted names of the folders, and of all other entries.
+
+    Raises:
+        SourceError: It cannot be read.
+    """
+    names: tuple[list[str], list[str]] = ([], [])
+    for entry in _entries(directory):
+        names[0 if _is_folder(entry) else 1].append(entry.name)
+    return sorted(names[0]), sorted(names[1])
+
+
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     """Whether an entry is a directory; a link to one that is not there is no other thing."""
     try:

@@ -17,6 +17,7 @@ import contextlib
 import errno
 import fcntl
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -28,10 +29,13 @@ from typing import IO, Self
 from imagenet_builders.errors import ArchiveError, OptionError, SourceError
 from imagenet_builders.formats import gzip_stream
 from imagenet_builders.plan.context import BuildContext
+from imagenet_builders.run.progress import Progress
 from imagenet_builders.scratch.locks import remove_unless_shared
 from imagenet_builders.sources.gzip_archives import unpacked_bytes
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.words import size_text, sizes_apart
+
+_LOG = logging.getLogger(__name__)
 
 # No archive of images unpacks to more than this; a decompression bomb does, up to a thousandfold.
 _MAX_GROWTH = 3
@@ -83,6 +87,37 @@ def gunzipped(
         partial.replace(plain)
     state.write_text(json.dumps({"source": source.identity, "size": size}) + "\n")
     return plain
+
+
+def unpacked(archive: Path, directory: Path, name: str, context: BuildContext) -> SourceFile:
+    """Unpacks a gzip file for a build, which keeps the content until the dataset is published.
+
+    Args:
+        archive: The gzip file.
+        directory: Where its content goes, and nothing else.
+        name: What is built, for messages.
+        context: The build.
+
+    Returns:
+        The plain file, which messages call by the archive's name.
+
+    Raises:
+        ArchiveError: As `gunzipped`, like what follows.
+        OptionError: As there.
+        SourceError: As there.
+        OSError: As there.
+    """
+    size = archive.stat().st_size
+    with Progress(f"unpacking {archive.name}", images=0, size=size) as progress:
+        plain = gunzipped(
+            archive,
+            directory,
+            announce=lambda text: _LOG.info(f"{name}: {text}"),
+            report=lambda done: progress.update(0, done),
+        )
+    keep(plain, context)
+    archive = archive.absolute()
+    return context.add_unpacked(plain, str(archive), f"{archive} (unpacked to {plain})")
 
 
 def keep(plain: Path, context: BuildContext) -> None:

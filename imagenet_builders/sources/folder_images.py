@@ -11,7 +11,7 @@ import dataclasses
 import itertools
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -98,7 +98,9 @@ def _add_folder(rows: Rows, folder: ImageFolder, files: list[tuple[str, int]]) -
 
 
 def list_files(
-    directory: str | os.PathLike[str], names: Sequence[str] | None = None
+    directory: str | os.PathLike[str],
+    names: Sequence[str] | None = None,
+    beside: Collection[str] = (),
 ) -> list[tuple[str, int]]:
     """Names and sizes of the files in a directory that holds nothing but plain files.
 
@@ -107,6 +109,7 @@ def list_files(
     Args:
         directory: The directory.
         names: The files, where they are known; then it is not listed.
+        beside: Names in it that are passed over.
 
     Returns:
         Names with sizes in bytes, sorted by name.
@@ -116,6 +119,8 @@ def list_files(
     """
     path = os.fspath(directory)
     known = list_names(path) if names is None else sorted(names)
+    if beside:
+        known = [name for name in known if name not in beside]
     is_listed = names is not None
     for name, other in itertools.pairwise(known):
         if name == other:

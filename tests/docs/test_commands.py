@@ -60,6 +60,7 @@ SITES: dict[str, Callable[[Path], object]] = {
     "/datasets/imagenet-1k-wds": _plain(sites.timm),
     "/datasets/imagenet": _plain(sites.image_folder),
     "/datasets/kaggle": _with_boxes(sites.kaggle),
+    "/datasets/tiny-sorted": sites.tiny_sorted,
     "/local/scratch": Path.mkdir,
 }
 """Directory of the examples to what stages it."""

@@ -30,7 +30,6 @@ from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.index import Index, IndexCache
 from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.run.jobs import Workers
-from imagenet_builders.run.progress import Progress
 from imagenet_builders.scratch import gunzip
 from imagenet_builders.sources import folder_images, kinds, tar_images
 from imagenet_builders.sources.folder_images import ImageFolder, source_files
@@ -123,17 +122,7 @@ def recipes(config: str, manual_dir: Path, context: BuildContext) -> list[SplitR
 
 def _of_gzip(config: str, archive: Path, context: BuildContext) -> dict[str, Index]:
     directory = unpacked_directory(config, context)
-    size = archive.stat().st_size
-    with Progress(f"unpacking {archive.name}", images=0, size=size) as progress:
-        plain = gunzip.gunzipped(
-            archive,
-            directory,
-            announce=lambda text: _LOG.info(f"{NAME}/{config}: {text}"),
-            report=lambda done: progress.update(0, done),
-        )
-    gunzip.keep(plain, context)
-    archive = archive.absolute()
-    file = context.add_unpacked(plain, str(archive), f"{archive} (unpacked to {plain})")
+    file = gunzip.unpacked(archive, directory, f"{NAME}/{config}", context)
     # Its index lies beside it and is removed with it.
     return _of_tar(config, file, IndexCache(directory), context.workers)
 

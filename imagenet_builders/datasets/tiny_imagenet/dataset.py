@@ -14,8 +14,11 @@ from imagenet_builders.datasets.ilsvrc2012 import splits
 from imagenet_builders.datasets.tiny_imagenet import layouts
 
 if TYPE_CHECKING:
+    from imagenet_builders.locate.found import Found
     from imagenet_builders.plan.context import BuildContext
     from imagenet_builders.plan.recipe import SplitRecipe
+    from imagenet_builders.sources.inspection import Counted, Inspection, Problem
+    from imagenet_builders.sources.kind import Expected
 
 
 _KEY = re.compile(r"(val|test)_[0-9]{1,5}\.JPEG")
@@ -35,6 +38,14 @@ def _recipes(
 
     del config, only
     return staged.recipes(manual_dir, context)
+
+
+def _count(
+    found: Found, inspected: Mapping[Path, Inspection], expected: Expected
+) -> tuple[Counted, list[Problem]]:
+    from imagenet_builders.datasets.tiny_imagenet import counting
+
+    return counting.count(found, inspected, expected)
 
 
 def _label_of(split: str, ids: Mapping[str, int]) -> LabelOf:
@@ -80,6 +91,7 @@ DATASET = Dataset(
     builder=_builder,
     find=layouts.survey,
     recipes=_recipes,
+    count=_count,
     label_of=_label_of,
     flat_boxes=True,
     marker=layouts.CLASS_LIST,

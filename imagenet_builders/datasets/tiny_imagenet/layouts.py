@@ -10,37 +10,46 @@ from imagenet_builders.locate.search import require_directory
 NAME = "tiny_imagenet"
 ARCHIVE = "tiny-imagenet-200.zip"
 FOLDER = "tiny-imagenet-200"
+ARCHIVES = {
+    ARCHIVE: ("zip", "official archive"),
+    f"{FOLDER}.tar": ("tar", "packed again"),
+    f"{FOLDER}.tar.gz": ("tar.gz", "packed again"),
+    f"{FOLDER}.tgz": ("tar.gz", "packed again"),
+}
+"""Name of an archive to its kind of source and the layout in words, the preferred one first."""
+PACKED = "tar.gz"
+"""The kind of source that must be unpacked before it can be read."""
+_UNPACKED = ("folders", "unpacked archive")
 CLASS_LIST = "wnids.txt"
 
 SPLITS = {"train": "train", "validation": "val", "test": "test"}
 """Split to its directory."""
 
 
-KINDS = {"zip": "official archive", "folders": "unpacked archive"}
-"""Kind of source to the layout in words."""
-_ARCHIVE, _FOLDER = KINDS
-
-
 def survey(manual_dir: Path, config: str | None = None) -> Survey:
     """Surveys what is staged of the dataset; see `Dataset.survey`."""
     del config
     require_directory(NAME, manual_dir)
-    places: list[tuple[str, Path]] = []
-    if (manual_dir / ARCHIVE).is_file():
-        places.append((_ARCHIVE, manual_dir / ARCHIVE))
-    for folder in folders(manual_dir):
-        if (folder / CLASS_LIST).is_file():
-            places.append((_FOLDER, folder))
+    places = [
+        (kind, layout, manual_dir / name)
+        for name, (kind, layout) in ARCHIVES.items()
+        if (manual_dir / name).is_file()
+    ]
+    unpacked = [
+        (*_UNPACKED, folder) for folder in folders(manual_dir) if (folder / CLASS_LIST).is_file()
+    ]
+    # What must be unpacked comes last.
+    places = sorted([*places, *unpacked], key=lambda place: place[0] == PACKED)
     found = {
         split: tuple(
-            Found(split, kind, KINDS[kind], (path,))
-            for kind, path in places
-            if kind == _ARCHIVE or (path / directory).is_dir()
+            Found(split, kind, layout, (path,))
+            for kind, layout, path in places
+            if path.name in ARCHIVES or (path / directory).is_dir()
         )
         for split, directory in SPLITS.items()
     }
     looked_for = (
-        str(manual_dir / ARCHIVE),
+        *(str(manual_dir / name) for name in ARCHIVES),
         f"{manual_dir / FOLDER} with {CLASS_LIST} in it",
         str(manual_dir / CLASS_LIST),
     )

@@ -9,55 +9,45 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 from imagenet_builders import labels
 from imagenet_builders.datasets.tiny_imagenet import boxes as tiny
 from imagenet_builders.datasets.tiny_imagenet import examples, layouts
-from imagenet_builders.datasets.tiny_imagenet.contents import (
-    ANNOTATIONS,
-    Archive,
-    Contents,
-    Folder,
-    Images,
-)
+from imagenet_builders.datasets.tiny_imagenet.archives import Archive
+from imagenet_builders.datasets.tiny_imagenet.contents import NO_LABEL, Contents, Images
+from imagenet_builders.datasets.tiny_imagenet.counting import contents_of, without_boxes
 from imagenet_builders.datasets.tiny_imagenet.dataset import DATASET
 from imagenet_builders.datasets.tiny_imagenet.layouts import (
     ARCHIVE,
     CLASS_LIST,
-    FOLDER,
     NAME,
+    PACKED,
     SPLITS,
     survey,
 )
+from imagenet_builders.datasets.tiny_imagenet.split_boxes import Box, boxes_of
 from imagenet_builders.errors import SourceError, StagingError
 from imagenet_builders.locate.choose import layout_of, nothing_staged, say
 from imagenet_builders.locate.found import Found
 from imagenet_builders.locate.official import official_archives
 from imagenet_builders.plan.context import BuildContext
-from imagenet_builders.plan.index import Index
+from imagenet_builders.plan.index import Index, IndexCache
 from imagenet_builders.plan.recipe import SplitRecipe
+from imagenet_builders.scratch import gunzip
 from imagenet_builders.sources import kinds
-from imagenet_builders.sources.reader import Access
-from imagenet_builders.sources.rows import NO_COPIES, row_schema
+from imagenet_builders.sources.rows import SourceFile, row_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _LOG = logging.getLogger(__name__)
 
-NO_BOX = (0.0, 0.0, 0.0, 0.0)
-"""The `bbox` of an image without one."""
-
-NO_LABEL = -1
-
 # Names in a message, and characters of one.
 _NAMED = 5
 _SHOWN = 60
-
-_Line = TypeVar("_Line")
 
 
 def recipes(manual_dir: Path, context: BuildContext) -> list[SplitRecipe]:
@@ -74,50 +64,70 @@ def recipes(manual_dir: Path, context: BuildContext) -> list[SplitRecipe]:
         StagingError: Nothing is staged.
         SourceError: The source is damaged, or images are missing and `strict` is set.
     """
-    contents, found = open_staged(manual_dir, context.options.source, context.copies)
-    access = kinds.kind(found.kind).access
-    indexes = {split: index_split(split, contents, context, access) for split in SPLITS}
+    there = open_staged(manual_dir, context)
+    contents = there.contents
+    indexes = {split: index_split(split, there) for split in SPLITS}
     if not any(map(len, indexes.values())):
         raise StagingError(
             f"nothing of {NAME} is staged: there is {CLASS_LIST} in {contents.path}, but no image"
         )
-    missing = check_complete(contents, indexes)
-    if missing is not None and context.options.strict:
-        raise SourceError(f"{missing}; stage all of it, or build without --strict")
-    if missing is not None:
-        _LOG.warning(missing)
+    no_boxes = {
+        split: without_boxes(contents, split, contents.classes(split) or ())
+        for split, index in indexes.items()
+        if len(index)
+    }
+    missing = [f"{contents.path}: {text}" for text in no_boxes.values() if text is not None]
+    for text in filter(None, [*missing, check_complete(contents, indexes)]):
+        if context.options.strict:
+            raise SourceError(f"{text}; stage all of it, or build without --strict")
+        _LOG.warning(text)
     return [
         SplitRecipe(
             split,
             index,
             examples.make_examples,
             examples.example_sizes,
-            counts=_counts(index),
-            also_read=tuple(contents.text_sources(split)),
-            layout=layout_of(found),
+            counts=_counts(index, has_boxes=no_boxes[split] is None),
+            also_read=(*there.also_read, *contents.text_sources(split)),
+            layout=layout_of(there.found),
         )
         for split, index in indexes.items()
         if len(index)
     ]
 
 
-def open_staged(
-    manual_dir: Path, source: str | None = None, copies: Mapping[str, str] = NO_COPIES
-) -> tuple[Contents, Found]:
-    """Finds Tiny ImageNet: the archive, else the folder, which may be `manual_dir` itself.
+class Staged(NamedTuple):
+    """Tiny ImageNet as it is staged.
+
+    Attributes:
+        contents: Its contents.
+        found: The source, as `survey` has it for one of the splits.
+        cache: Where its indexes are kept.
+        also_read: The archive that the contents were unpacked from, if they were.
+    """
+
+    contents: Contents
+    found: Found
+    cache: IndexCache
+    also_read: tuple[SourceFile, ...] = ()
+
+
+def open_staged(manual_dir: Path, context: BuildContext) -> Staged:
+    """Finds Tiny ImageNet: an archive, else the folder, which may be `manual_dir` itself.
 
     Args:
         manual_dir: The directory with the archive.
-        source: `zip` or `folders` for one kind only, or None.
-        copies: As for `SourceFile.of`.
+        context: What to build with; it may ask for one kind of source.
 
     Returns:
-        The contents, and the source as `survey` has it for one of the splits.
+        What is there.
 
     Raises:
         StagingError: Nothing is staged; the message lists the paths.
-        SourceError: The folder holds a file that does not belong.
+        SourceError: The folder holds a file that does not belong, or the archive is damaged.
+        OptionError: There is too little space to unpack the archive.
     """
+    source = context.options.source
     staged = survey(manual_dir)
     found = [each for of_split in staged.found.values() for each in of_split]
     wanted = [each for each in found if source in (None, each.kind)]
@@ -130,29 +140,29 @@ def open_staged(
                 f"nothing of {NAME} is staged: there is {CLASS_LIST} in {there[0]}, but no image"
             )
         raise StagingError(
-            f"nothing of {NAME} is staged; looked for {manual_dir / ARCHIVE}, for "
-            f"{manual_dir / FOLDER} with {CLASS_LIST} in it, and for {manual_dir / CLASS_LIST}"
+            f"nothing of {NAME} is staged; looked for {' or '.join(staged.missing['train'])}"
         )
     if not wanted:
         raise nothing_staged(staged, source)
     others = {each.paths: each for each in found if each.paths != wanted[0].paths}
     if others:
         say(NAME, wanted[0], (wanted[0], *others.values()))
-    label_of = labels.space(NAME).id_of
     path = wanted[0].paths[0]
-    if path.is_file():
-        return Archive(path, label_of, copies), wanted[0]
-    return Folder(path, label_of), wanted[0]
+    if wanted[0].kind == PACKED:
+        directory = context.scratch / f"{NAME}-unpacked"
+        archive = SourceFile.of(path)
+        file = gunzip.unpacked(path, directory, NAME, context)
+        # The indexes lie beside the file and are removed with it.
+        return Staged(contents_of(wanted[0], file), wanted[0], IndexCache(directory), (archive,))
+    return Staged(contents_of(wanted[0], context.source_file(path)), wanted[0], context.cache)
 
 
-def index_split(split: str, contents: Contents, context: BuildContext, access: Access) -> Index:
+def index_split(split: str, staged: Staged) -> Index:
     """The rows of a split.
 
     Args:
         split: `train`, `validation` or `test`.
-        contents: The contents of the source.
-        context: What to index with.
-        access: How the rows are read.
+        staged: What is staged.
 
     Returns:
         The rows in the order of the source, with three more columns: `bbox` (four float32: ymin,
@@ -164,17 +174,19 @@ def index_split(split: str, contents: Contents, context: BuildContext, access: A
     Raises:
         SourceError: The source is damaged, or is not Tiny ImageNet.
     """
+    contents = staged.contents
     sources = contents.image_sources(split)
     read = [*sources, *contents.text_sources(split)]
 
     def make() -> Index:
         _check_class_list(contents)
         images = contents.images(split)
-        return Index(_table(images, _boxes(split, images, contents)), tuple(sources))
+        _check_once(images, contents)
+        return Index(_table(images, boxes_of(split, images, contents)), tuple(sources))
 
     if not sources:
         return Index(_schema().empty_table(), ())
-    return context.cache.get([NAME, split], read, make, access)
+    return staged.cache.get([NAME, split], read, make, kinds.kind(staged.found.kind).access)
 
 
 def check_complete(contents: Contents, indexes: Mapping[str, Index]) -> str | None:
@@ -200,7 +212,11 @@ def check_complete(contents: Contents, indexes: Mapping[str, Index]) -> str | No
         if found[split] != official
     )
     official = official_archives()[ARCHIVE]
-    if isinstance(contents, Archive) and contents.size == official.size:
+    if (
+        isinstance(contents, Archive)
+        and contents.path.name == ARCHIVE
+        and contents.size == official.size
+    ):
         raise SourceError(
             f"{contents.path}: the archive has the official size of {official.size:,} bytes but "
             f"not its images ({counts}), so a part of it is damaged; compare its MD5 with "
@@ -217,8 +233,10 @@ def check_complete(contents: Contents, indexes: Mapping[str, Index]) -> str | No
     return f"{contents.path}: this is only a part of Tiny ImageNet (images: {counts}{classes})"
 
 
-def _counts(index: Index) -> dict[str, int]:
+def _counts(index: Index, *, has_boxes: bool) -> dict[str, int]:
     """Counts of boxes, for `provenance.json`."""
+    if not has_boxes:
+        return {"boxes": 0, "boxes_without_area": 0}
     boxes = index.table["bbox"].combine_chunks().flatten().to_numpy().reshape(-1, 4)
     is_box = index.table["label"].to_numpy() != NO_LABEL
     flat = ((boxes[:, 0] == boxes[:, 2]) | (boxes[:, 1] == boxes[:, 3])) & is_box
@@ -249,79 +267,22 @@ def _check_class_list(contents: Contents) -> None:
         )
 
 
-def _boxes(split: str, images: Images, contents: Contents) -> list[tuple[float, ...]]:
-    """The box of each image; it also sets the labels of validation images."""
-    rows = images.rows
-    if split == "train":
-        by_class: dict[int, list[str]] = {}
-        for key, label in zip(rows.keys, rows.labels, strict=True):
-            by_class.setdefault(label, []).append(key)
-        found: dict[str, tuple[float, ...]] = {}
-        for label, keys in by_class.items():
-            wnid = labels.wnids(NAME)[label]
-            name = f"train/{wnid}/{wnid}_boxes.txt"
-            for key, box in _lines(contents, name, keys, tiny.train_boxes).items():
-                found[key] = tiny.relative(box)
-        return [found[key] for key in rows.keys]
-    if split == "validation" and rows.keys:
-        classes = labels.space(NAME)
-        lines = _lines(
-            contents,
-            ANNOTATIONS,
-            rows.keys,
-            lambda data: tiny.validation_boxes(data, classes.__contains__),
-        )
-        rows.labels[:] = [classes.id_of(lines[key][0]) for key in rows.keys]
-        return [tiny.relative(lines[key][1]) for key in rows.keys]
-    rows.labels[:] = [NO_LABEL] * len(rows)
-    return [NO_BOX] * len(rows)
-
-
-def _lines(
-    contents: Contents,
-    name: str,
-    keys: list[str],
-    parse: Callable[[bytes], dict[str, _Line]],
-) -> dict[str, _Line]:
-    """The lines of a file of boxes, which must have one for each image."""
-    data = contents.text(name)
-    if data is None:
-        raise contents.error(
-            name,
-            f"there are {len(keys):,} images that this file should describe, but it is missing; "
-            "stage the original archive",
-        )
-    try:
-        lines = parse(data)
-    except tiny.BoxFileError as error:
-        raise contents.error(name, f"{error}; stage the original archive") from None
-    without = [key for key in keys if key not in lines]
-    if without:
-        raise contents.error(
-            name,
-            f"expected a line for each image, found none for {without[0]!r}"
-            f"{_and_others(without)}; stage the original archive",
-        )
-    images = set(keys)
-    astray = [image for image in lines if image not in images]
-    if astray:
-        raise contents.error(
-            name,
-            f"it has a line for {astray[0][:_SHOWN]!r}{_and_others(astray)}, but there is no such "
-            "image; copy or unpack the images again",
-        )
-    return lines
+def _check_once(images: Images, contents: Contents) -> None:
+    """Refuses an image that is there twice, in two folders."""
+    first: dict[str, str] = {}
+    for key, path in zip(images.rows.keys, images.paths, strict=True):
+        other = first.setdefault(key, path)
+        if other != path:
+            raise contents.error(
+                path,
+                f"this image is there twice, first as {other!r}; every image must be there once",
+            )
 
 
 def _named(wnids: set[str]) -> str:
     """Some of the wnids, for messages."""
     names = [wnid[:_SHOWN] if wnid.isalnum() else ascii(wnid[:_SHOWN]) for wnid in sorted(wnids)]
     return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
-
-
-def _and_others(names: list[str]) -> str:
-    more = len(names) - 1
-    return f" and {more:,} other{'s' if more > 1 else ''}" if more else ""
 
 
 def _schema() -> pa.Schema:
@@ -332,7 +293,7 @@ def _schema() -> pa.Schema:
     )
 
 
-def _table(images: Images, boxes: list[tuple[float, ...]]) -> pa.Table:
+def _table(images: Images, boxes: list[Box]) -> pa.Table:
     import pyarrow as pa
 
     schema = _schema()

@@ -68,6 +68,17 @@ def nibi_family(root: Path) -> Path:
     return root
 
 
+def tiny_sorted(root: Path) -> Path:
+    """Tiny ImageNet, its validation images sorted by a script."""
+    _unzip(DUMMY / "tiny_imagenet" / "tiny-imagenet-200.zip", root)
+    validation = root / "tiny-imagenet-200" / "val"
+    for line in (validation / "val_annotations.txt").read_text().splitlines():
+        name, wnid, *_ = line.split("\t")
+        (validation / wnid).mkdir(exist_ok=True)
+        (validation / "images" / name).rename(validation / wnid / name)
+    return root
+
+
 def _unzip(archive: Path, target: Path) -> None:
     with zipfile.ZipFile(archive) as opened:
         opened.extractall(target)

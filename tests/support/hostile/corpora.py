@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from makers import archives
 from makers.imagenet21k_winter21 import WORDS, Layout, make_imagenet21k_winter21
 from makers.imagenet2012_downsampled import Compression, make_downsampled
 from makers.tiny_imagenet import make_tiny_imagenet
@@ -70,6 +71,12 @@ def _downsampled(outer: Compression | None, inner: Compression) -> Callable[[Pat
     return lambda directory: make_downsampled(directory, 8, outer=outer, inner=inner)
 
 
+def _tiny_tar(directory: Path) -> None:
+    files = make_tiny_imagenet(directory).files
+    (directory / "tiny-imagenet-200.zip").unlink()
+    archives.write_tar(directory / "tiny-imagenet-200.tar", files.items())
+
+
 def _winter21(**layout: Layout) -> Callable[[Path], object]:
     classes = tuple(WORDS)[:4]
     both: dict[str, Any] = {"whole": None, "p": None} | layout
@@ -103,6 +110,8 @@ KINDS: dict[str, Kind] = {
     "Tiny ImageNet in a folder": Kind(
         "tiny_imagenet", lambda path: make_tiny_imagenet(path, unpacked=True)
     ),
+    "Tiny ImageNet in a folder that is sorted": Kind("tiny_imagenet", sites.tiny_sorted),
+    "Tiny ImageNet in a tar": Kind("tiny_imagenet", _tiny_tar, "*.tar"),
     "winter21 in a tar.gz": Kind(_WHOLE, _winter21(whole="tar.gz")),
     "winter21 in a tar": Kind(_WHOLE, _winter21(whole="tar")),
     "winter21 in class tars": Kind(_WHOLE, _winter21(whole="class tars")),

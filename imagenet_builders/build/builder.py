@@ -26,7 +26,7 @@ from imagenet_builders.locate.access import saying_why
 from imagenet_builders.locate.found import Survey
 from imagenet_builders.options import BuildOptions, require_local
 from imagenet_builders.plan.context import BuildContext
-from imagenet_builders.plan.recipe import SplitRecipe
+from imagenet_builders.plan.recipe import ImagePolicy, SplitRecipe
 from imagenet_builders.publish import default_config, provenance
 from imagenet_builders.publish.access import Access
 from imagenet_builders.publish.published import Request, Task, warn_of_a_part
@@ -139,7 +139,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
 
     def _generate_examples(self, recipe: SplitRecipe) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yields the key and the features of each example, in the order of the source."""
-        policy = self.build_options.bad_images
+        policy = ImagePolicy.of(self.build_options)
         with recipe.index.reader() as reader:
             for key, example in recipe.examples(recipe.index.table, reader, policy, []):
                 yield key, self.as_features(example)
@@ -211,6 +211,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         )
         if request.task() is Task.NOTHING:
             self._check_format(file_format)
+            request.warn_of_undecoded_images()
             tidy(target, self.info.full_name)
             with contextlib.suppress(TargetError):  # Whoever only reads may not write there.
                 self._name_default_config(target, options)
@@ -221,6 +222,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
             if task is Task.NOTHING:  # Another process has just built it.
                 self._restore(target.path)
                 self._check_format(file_format)
+                request.warn_of_undecoded_images()
                 return
             # What was read of a dataset that will be replaced binds nobody.
             self._new_info = self._info()

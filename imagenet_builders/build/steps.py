@@ -16,7 +16,7 @@ from imagenet_builders.plan import recipe as recipe_lib
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.identity import describe
 from imagenet_builders.plan.plan import SplitPlan
-from imagenet_builders.plan.recipe import PlanConfig, SplitRecipe
+from imagenet_builders.plan.recipe import ImagePolicy, PlanConfig, SplitRecipe
 from imagenet_builders.publish.incomplete import IncompleteDir
 from imagenet_builders.publish.published import Request, Task
 from imagenet_builders.publish.session import BuildSession
@@ -246,7 +246,7 @@ class _Shard:
 
 def _marked_job(plan: SplitPlan, shard: _Shard, options: BuildOptions) -> MarkedShard:
     return MarkedShard(
-        plan.split, shard.number, str(shard.path), str(shard.mark), options.bad_images
+        plan.split, shard.number, str(shard.path), str(shard.mark), ImagePolicy.of(options)
     )
 
 
@@ -263,7 +263,7 @@ def _shard_job(
         rows=index_lib.to_bytes(rows),
         files=files,
         access=plan.access,
-        bad_images=options.bad_images,
+        policy=ImagePolicy.of(options),
         mark=str(shard.mark),
     )
 

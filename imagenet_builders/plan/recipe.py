@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from imagenet_builders.formats.tfrecord.example import FlatExample
+    from imagenet_builders.options import BuildOptions
     from imagenet_builders.sources.reader import Reader
 
 
@@ -37,13 +38,31 @@ class Note:
     offset: int
 
 
+@dataclasses.dataclass(frozen=True)
+class ImagePolicy:
+    """How a build looks at images, and what it does with a bad one.
+
+    Attributes:
+        bad_images: `fail` or `skip`.
+        decode: Decode every pixel of every image.
+    """
+
+    bad_images: str = "fail"
+    decode: bool = False
+
+    @classmethod
+    def of(cls, options: BuildOptions) -> ImagePolicy:
+        """The policy that the options of a build ask for."""
+        return cls(options.bad_images, options.decode)
+
+
 MakeExamples = Callable[
-    ["pa.Table", "Reader", str, list[Note]], "Iterator[tuple[str, FlatExample]]"
+    ["pa.Table", "Reader", ImagePolicy, list[Note]], "Iterator[tuple[str, FlatExample]]"
 ]
 """Yields key and example of each row, in the order of the rows.
 
-It takes rows, what reads the files that they point into, the policy for bad images (`fail` or
-`skip`), and a list that receives a `Note` for each image that is repaired or skipped. It stands at
+It takes rows, what reads the files that they point into, the policy for images, and a list that
+receives a `Note` for each image that is repaired or skipped. It stands at
 the top of a module, where other processes find it.
 """
 

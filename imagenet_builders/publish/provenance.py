@@ -61,6 +61,7 @@ def write_provenance(
         "seconds": round(seconds, 1),
         "max_examples_per_split": max_examples_per_split,
         "bad_images": options.bad_images,
+        "decode": options.decode,
         "versions": versions(),
         "splits": {
             result.split: {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import logging
 import os
 import warnings
 from collections.abc import Iterable, Mapping
@@ -15,6 +16,8 @@ from imagenet_builders.options import BuildOptions
 from imagenet_builders.publish import provenance
 from imagenet_builders.publish.access import Access
 from imagenet_builders.write import durable
+
+_LOG = logging.getLogger(__name__)
 
 
 class Task(enum.Enum):
@@ -85,10 +88,19 @@ class Request:
             and _is_of(
                 self.path,
                 description,
-                bad_images=self.options.bad_images,
+                options=self.options,
                 limit=self.limit,
             )
         )
+
+    def warn_of_undecoded_images(self) -> None:
+        """Warns of a dataset that is there already, when its build was not to decode images."""
+        document = provenance.read_provenance(self.path)
+        if self.options.decode and not (document and document.get("decode") is True):
+            _LOG.warning(
+                f"{self.path} is there already, from a build without --decode; "
+                "`imagenet-builders verify --decode` decodes its images"
+            )
 
     def check_splits(self, splits: Iterable[str]) -> None:
         """Makes sure that a dataset that is replaced loses no split by mistake.
@@ -138,7 +150,7 @@ def warn_of_a_part(path: Path) -> None:
 
 
 def _is_of(
-    path: Path, description: Mapping[str, Any], *, bad_images: str, limit: int | None
+    path: Path, description: Mapping[str, Any], *, options: BuildOptions, limit: int | None
 ) -> bool:
     """Whether sources, records, shards and file format are those of a build, and the versions."""
     document = provenance.read_provenance(path)
@@ -151,8 +163,9 @@ def _is_of(
             and provenance.read_info(path)["fileFormat"] == description["file format"]
             and {name: split["plan"] for name, split in document["splits"].items()}
             == {name: split["plan"] for name, split in description["splits"].items()}
+            and (document["decode"] is True or not options.decode)
             and (
-                bad_images == "skip"
+                options.bad_images == "skip"
                 or not any(split["skipped"] for split in document["splits"].values())
             )
         )

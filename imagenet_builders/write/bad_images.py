@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from imagenet_builders import images
 from imagenet_builders.errors import BadImageError
-from imagenet_builders.plan.recipe import Note
+from imagenet_builders.plan.recipe import ImagePolicy, Note
 from imagenet_builders.sources.reader import ImageRow, Reader
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def good_images(
     rows: pa.Table,
     reader: Reader,
-    policy: str,
+    policy: ImagePolicy,
     notes: list[Note],
     also_repair: frozenset[str] = frozenset(),
     wrong: Callable[[images.InspectedImage], str | None] = lambda image: None,
@@ -27,7 +27,7 @@ def good_images(
     Args:
         rows: A part of an index.
         reader: Reads the files that the rows point into.
-        policy: `fail` or `skip`.
+        policy: How to look at them, and what to do with bad ones.
         notes: Receives a note for each image that is repaired or skipped.
         also_repair: Formats to repair besides those that always are; see
             `images.inspect_and_repair`.
@@ -43,14 +43,14 @@ def good_images(
     for row in reader.images(rows):
         problem, repair, data = row.problem, None, row.data
         if problem is None:
-            image = images.inspect_and_repair(row.data, also_repair)
+            image = images.inspect_and_repair(row.data, also_repair, decode_all=policy.decode)
             data, repair = image.data, image.repair
             problem = wrong(image) if image.problem is None else image.problem
         if problem is None:
             if repair is not None:
                 notes.append(Note(row.key, "repaired", repair, row.path, row.offset))
             yield row, data
-        elif policy == "skip":
+        elif policy.bad_images == "skip":
             notes.append(Note(row.key, "skipped", problem, row.path, row.offset))
             yield row, None
         else:

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import google_crc32c
 
-from imagenet_builders.plan.recipe import Note
+from imagenet_builders.plan.recipe import ImagePolicy, Note
 from imagenet_builders.write.offsets import RecordOffsets
 from imagenet_builders.write.results import ShardResult
 
-FORMAT = 2
+FORMAT = 3
 """The version of what a mark says; shards whose marks have another one are written again."""
 
 BYTES_A_RECORD = 16
@@ -40,14 +40,15 @@ class MarkedShard:
         number: The shard, counted from 0.
         path: Its file.
         mark: The file of its mark.
-        bad_images: `fail` or `skip`; with `fail`, a shard that left out images is of no use.
+        policy: The policy of this build. A shard that left out images is of no use to one that is
+            to fail, nor is one whose images were not decoded to one that decodes them.
     """
 
     split: str
     number: int
     path: str
     mark: str
-    bad_images: str
+    policy: ImagePolicy
 
 
 def finished_shard(job: MarkedShard, report: Callable[[int, int], None]) -> ShardResult | None:
@@ -63,7 +64,8 @@ def finished_shard(job: MarkedShard, report: Callable[[int, int], None]) -> Shar
     result = read_mark(Path(job.mark))
     if result is None or (result.split, result.number) != (job.split, job.number):
         return None
-    if job.bad_images == "fail" and any(note.action == "skipped" for note in result.notes):
+    skipped = any(note.action == "skipped" for note in result.notes)
+    if (skipped and job.policy.bad_images == "fail") or (job.policy.decode and not result.decoded):
         return None
     checksum = google_crc32c.Checksum()
     size = 0
@@ -84,9 +86,9 @@ def mark_content(result: ShardResult) -> bytes:
     r"""Makes the content of a mark.
 
     >>> result = ShardResult(split="train", number=0, examples=1, record_bytes=5, file_bytes=21,
-    ...                      crc32c="89abcdef", offsets=None, notes=())
+    ...                      crc32c="89abcdef", offsets=None, decoded=False, notes=())
     >>> mark_content(result).partition(b"\n")[2]
-    b'{"examples": 1, "record_bytes": 5, ..., "split": "train", "number": 0, "notes": []}'
+    b'{"examples": 1, "record_bytes": 5, ..., "split": "train", ..., "decoded": false, "notes": []}'
     """
     content = dataclasses.asdict(result)
     if result.offsets is not None:

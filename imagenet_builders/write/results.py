@@ -54,9 +54,11 @@ class ShardResult(Written):
     Attributes:
         split: Name of the split.
         number: The shard, counted from 0.
+        decoded: Whether every pixel of its images was decoded.
         notes: Images repaired or skipped.
     """
 
     split: str
     number: int
+    decoded: bool
     notes: tuple[Note, ...]

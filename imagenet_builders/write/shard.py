@@ -18,7 +18,7 @@ from typing import Any
 from imagenet_builders.errors import SourceError, TargetError
 from imagenet_builders.locate.access import unreadable
 from imagenet_builders.plan import index as index_lib
-from imagenet_builders.plan.recipe import MakeExamples, Note
+from imagenet_builders.plan.recipe import ImagePolicy, MakeExamples, Note
 from imagenet_builders.run.jobs import Report
 from imagenet_builders.sources.reader import RANGES, Access, Reader
 from imagenet_builders.sources.rows import SourceFile
@@ -49,7 +49,7 @@ class ShardJob:
         examples: Makes examples of rows.
         rows: The rows, as an Arrow stream.
         files: The files that the rows point into.
-        bad_images: `fail` or `skip`.
+        policy: How to look at images, and what to do with bad ones.
         mark: The file that will say that the shard is finished, and what is in it.
         access: How the rows are read.
     """
@@ -61,7 +61,7 @@ class ShardJob:
     examples: MakeExamples
     rows: bytes
     files: tuple[SourceFile, ...]
-    bad_images: str
+    policy: ImagePolicy
     mark: str
     access: Access = RANGES
 
@@ -91,14 +91,20 @@ def write_shard(job: ShardJob, report: Report) -> Future[ShardResult]:
     partial = durable.partial_path(Path(job.mark).with_name(path.name))
     try:
         with Reader(job.files, job.access) as reader:
-            examples = job.examples(rows, reader, job.bad_images, notes)
+            examples = job.examples(rows, reader, job.policy, notes)
             counted = _reporting(examples, reader, report)
             written = job.output.write(partial, counted)
     except BaseException:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
         raise
-    result = ShardResult(**vars(written), split=job.split, number=job.number, notes=tuple(notes))
+    result = ShardResult(
+        **vars(written),
+        split=job.split,
+        number=job.number,
+        decoded=job.policy.decode,
+        notes=tuple(notes),
+    )
     return _finishers().submit(_finish, job, partial, result)
 
 

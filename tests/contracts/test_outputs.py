@@ -26,6 +26,7 @@ from tensorflow_datasets.core import file_adapters
 from imagenet_builders.build import steps
 from imagenet_builders.errors import OptionError, TargetError
 from imagenet_builders.formats.tfrecord.example import FlatExample, serialize
+from imagenet_builders.plan.recipe import ImagePolicy
 from imagenet_builders.verify import dataset as verification
 from imagenet_builders.verify.metadata import Field
 from imagenet_builders.verify.shard import VerifyJob, VerifyResult, verify_shard
@@ -287,7 +288,9 @@ def test_a_resumed_build_has_the_offsets_of_all_records(tmp_path: Path, output: 
     for shard in sorted(incomplete.shards.iterdir()):
         # As a worker reads it that finds the shard finished.
         result = finished_shard(
-            MarkedShard("train", len(records), str(shard), str(incomplete.mark_of(shard)), "fail"),
+            MarkedShard(
+                "train", len(records), str(shard), str(incomplete.mark_of(shard)), ImagePolicy()
+            ),
             lambda images, size: None,
         )
         assert result is not None

@@ -27,6 +27,7 @@ from imagenet_builders.build import steps
 from imagenet_builders.check.inspect_files import inspect_file
 from imagenet_builders.errors import OptionError, SourceError
 from imagenet_builders.plan import index as index_lib
+from imagenet_builders.plan.recipe import ImagePolicy
 from imagenet_builders.scratch.to_copy import archives_of, files_to_copy
 from imagenet_builders.sources import kinds
 from imagenet_builders.sources.inspection import Inspection
@@ -260,7 +261,9 @@ def shard_job(recipe: Any) -> ShardJob:
     index = recipe.index
     stream = index_lib.to_bytes(index.table)
     output, examples = outputs.DEFAULT, recipe.examples
-    return ShardJob("train", 0, "", output, examples, stream, index.files, "fail", "", index.access)
+    return ShardJob(
+        "train", 0, "", output, examples, stream, index.files, ImagePolicy(), "", index.access
+    )
 
 
 def test_what_is_read_ahead_lies_in_the_files(
@@ -312,7 +315,7 @@ def read_all(case: Case, manual_dir: Path, scratch: Path) -> None:
     with recipes_of(case, manual_dir, scratch) as recipes:
         for recipe in recipes.values():
             with recipe.index.reader() as reader:
-                list(recipe.examples(recipe.index.table, reader, "fail", []))
+                list(recipe.examples(recipe.index.table, reader, ImagePolicy(), []))
 
 
 def test_a_source_that_is_cut_off_is_an_error_that_names_it(

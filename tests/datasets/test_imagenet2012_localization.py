@@ -42,6 +42,7 @@ from imagenet_builders.errors import ArchiveError, SourceError, StagingError
 from imagenet_builders.formats.tfrecord.example import serialize
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.plan.index import Index
+from imagenet_builders.plan.recipe import ImagePolicy
 
 DUMMY = DUMMY_DATA / "imagenet2012_localization"
 SPLITS = {"train": 12, "validation": 6}
@@ -154,7 +155,7 @@ def test_serialized_examples_equal_those_of_tfds_and_are_as_long_as_planned(tmp_
     index = built_index(found)
     sizes = examples.boxed_example_sizes(index)
     with index.reader() as reader:
-        rows = examples.make_boxed_examples(index.table, reader, "fail", [])
+        rows = examples.make_boxed_examples(index.table, reader, ImagePolicy(), [])
         for (_, flat), size in zip(rows, sizes, strict=True):
             encoded = builder.info.features.encode_example(builder.as_features(flat))
             theirs = example(serializer.serialize_example(encoded))

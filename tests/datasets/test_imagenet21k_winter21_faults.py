@@ -40,6 +40,7 @@ from imagenet_builders.errors import (
     SourceError,
 )
 from imagenet_builders.plan import index as index_lib
+from imagenet_builders.plan.recipe import ImagePolicy
 from imagenet_builders.scratch import gunzip
 from imagenet_builders.sources.folders import KIND
 from imagenet_builders.sources.reader import Reader
@@ -236,7 +237,7 @@ def test_a_file_that_became_shorter_is_an_error(tmp_path: Path):
         Reader([SourceFile.of(tmp_path)], KIND.access) as reader,
         pytest.raises(SourceError, match=r"n01440764_1\.JPEG: the file had 10 bytes when"),
     ):
-        list(make_examples(rows.table(), reader, "fail", []))
+        list(make_examples(rows.table(), reader, ImagePolicy(), []))
 
 
 def test_reading_ahead_copes_with_rows_that_are_files(tmp_path: Path):
@@ -248,7 +249,9 @@ def test_reading_ahead_copes_with_rows_that_are_files(tmp_path: Path):
     files = (SourceFile.of(tmp_path),)
     output = outputs.DEFAULT
     prefetch(
-        ShardJob("train", 0, "", output, make_examples, stream, files, "fail", "", KIND.access)
+        ShardJob(
+            "train", 0, "", output, make_examples, stream, files, ImagePolicy(), "", KIND.access
+        )
     )
 
 

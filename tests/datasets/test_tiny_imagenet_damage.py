@@ -30,6 +30,7 @@ from imagenet_builders.datasets.tiny_imagenet import examples, staged
 from imagenet_builders.errors import SourceError
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.plan.context import BuildContext
+from imagenet_builders.plan.recipe import ImagePolicy
 from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.sources import zip_archives
 
@@ -135,7 +136,7 @@ def all_examples(directory: Path) -> list[Any]:
         recipes = staged.recipes(directory, room)
     for recipe in recipes:
         with recipe.index.reader() as reader:
-            for key, made in examples.make_examples(recipe.index.table, reader, "fail", []):
+            for key, made in examples.make_examples(recipe.index.table, reader, ImagePolicy(), []):
                 box = np.asarray(made["bbox"]).tolist()
                 found.append((recipe.split, key, {**made, "bbox": box}))
     return found

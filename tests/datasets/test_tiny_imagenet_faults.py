@@ -29,6 +29,7 @@ from imagenet_builders.errors import SourceError
 from imagenet_builders.locate.official import OfficialArchive
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.plan.context import BuildContext
+from imagenet_builders.plan.recipe import ImagePolicy
 from imagenet_builders.run.local import LocalWorkers
 
 
@@ -269,7 +270,7 @@ def test_an_unpacked_image_that_changes_after_indexing_is_named(tmp_path: Path):
         [train, *_] = staged.recipes(tmp_path / "staged", room)
     (tmp_path / "staged" / IMAGE).write_bytes(pictures.jpeg(picture()) + b"more")
     with train.index.reader() as reader, pytest.raises(SourceError, match="wait until its"):
-        list(examples.make_examples(train.index.table, reader, "skip", []))
+        list(examples.make_examples(train.index.table, reader, ImagePolicy("skip"), []))
 
 
 def test_an_unpacked_folder_without_its_images_is_refused(tmp_path: Path):

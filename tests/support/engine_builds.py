@@ -14,7 +14,7 @@ from imagenet_builders.options import BuildOptions
 from imagenet_builders.plan.identity import describe
 from imagenet_builders.plan.index import Index
 from imagenet_builders.plan.plan import SplitPlan
-from imagenet_builders.plan.recipe import Note, PlanConfig, SplitRecipe, plan_splits
+from imagenet_builders.plan.recipe import ImagePolicy, Note, PlanConfig, SplitRecipe, plan_splits
 from imagenet_builders.publish.incomplete import IncompleteDir
 from imagenet_builders.publish.target import Target
 from imagenet_builders.run.local import LocalWorkers
@@ -43,11 +43,11 @@ def make_recipe(directory: Path, sizes: list[int], *, prefix: str = "key") -> Sp
 
 
 def make_examples(
-    rows: Any, reader: Reader, policy: str, notes: list[Note]
+    rows: Any, reader: Reader, policy: ImagePolicy, notes: list[Note]
 ) -> Iterator[tuple[str, FlatExample]]:
     for row in reader.images(rows):
         if row.key.startswith(SKIPPED):
-            notes.append(Note(row.key, "skipped", policy, row.path, row.offset))
+            notes.append(Note(row.key, "skipped", policy.bad_images, row.path, row.offset))
         else:
             yield row.key, {"image": row.data, "label": row.label, "key": row.key}
 
@@ -64,7 +64,7 @@ def planned(recipe: SplitRecipe, shards: int) -> SplitPlan:
 def planned_records(plan: SplitPlan) -> list[bytes]:
     """The records of a plan, in order."""
     with Reader(plan.files) as reader:
-        examples = make_examples(plan.rows, reader, "skip", [])
+        examples = make_examples(plan.rows, reader, ImagePolicy("skip"), [])
         return [b"".join(serialize(example)) for _, example in examples]
 
 

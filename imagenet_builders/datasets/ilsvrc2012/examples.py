@@ -14,7 +14,7 @@ from imagenet_builders.formats.tfrecord.example import (
     serialized_sizes,
 )
 from imagenet_builders.plan.index import Index
-from imagenet_builders.plan.recipe import Note
+from imagenet_builders.plan.recipe import ImagePolicy, Note
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.write.bad_images import good_images
 
@@ -30,7 +30,7 @@ _ROWS_AT_A_TIME = 1 << 17
 def make_examples(
     rows: pa.Table,
     reader: Reader,
-    bad_images: str,
+    policy: ImagePolicy,
     notes: list[Note],
     also_repair: frozenset[str] = frozenset(),
 ) -> Iterator[tuple[str, FlatExample]]:
@@ -39,7 +39,7 @@ def make_examples(
     Args:
         rows: A part of an index.
         reader: Reads the files that the rows point into.
-        bad_images: `fail` or `skip`.
+        policy: How to look at images, and what to do with bad ones.
         notes: Receives a note for each image that is repaired or skipped.
         also_repair: Formats to repair besides those that always are; see
             `images.inspect_and_repair`.
@@ -51,13 +51,13 @@ def make_examples(
         BadImageError: An image is bad and the policy is to fail.
         SourceError: A source changed.
     """
-    for row, image in good_images(rows, reader, bad_images, notes, also_repair):
+    for row, image in good_images(rows, reader, policy, notes, also_repair):
         if image is not None:
             yield row.key, {"image": image, "label": row.label, "file_name": row.key}
 
 
 def make_boxed_examples(
-    rows: pa.Table, reader: Reader, bad_images: str, notes: list[Note]
+    rows: pa.Table, reader: Reader, policy: ImagePolicy, notes: list[Note]
 ) -> Iterator[tuple[str, FlatExample]]:
     """As `make_examples`, of rows with the columns of `objects.with_objects`.
 
@@ -65,7 +65,7 @@ def make_boxed_examples(
         Key and features: those of `make_examples`, and `objects/bbox` (float32 of shape (boxes, 4))
         and `objects/label` (int64 of shape (boxes,)).
     """
-    seen = good_images(rows, reader, bad_images, notes)
+    seen = good_images(rows, reader, policy, notes)
     for (row, image), found in zip(seen, objects.flat_objects(rows), strict=True):
         if image is not None:
             own: FlatExample = {"image": image, "label": row.label, "file_name": row.key}

@@ -16,7 +16,7 @@ from imagenet_builders.formats.tfrecord.example import (
     serialized_sizes,
 )
 from imagenet_builders.plan.index import Index
-from imagenet_builders.plan.recipe import Note
+from imagenet_builders.plan.recipe import ImagePolicy, Note
 from imagenet_builders.sources.reader import Reader
 
 if TYPE_CHECKING:
@@ -29,14 +29,14 @@ SAMPLE_ROWS = 256
 
 
 def make_examples(
-    rows: pa.Table, reader: Reader, bad_images: str, notes: list[Note]
+    rows: pa.Table, reader: Reader, policy: ImagePolicy, notes: list[Note]
 ) -> Iterator[tuple[str, FlatExample]]:
     """Yields the examples of rows, in their order.
 
     Args:
         rows: A part of an index, all of one size.
         reader: Reads the files that the rows point into.
-        bad_images: Not used: any bytes are pixels.
+        policy: Not used: any bytes are pixels.
         notes: Not used.
 
     Yields:
@@ -45,7 +45,7 @@ def make_examples(
     Raises:
         SourceError: A source changed.
     """
-    del bad_images, notes
+    del policy, notes
     if not rows.num_rows:
         return
     step = png.block_rows(_width(rows["size"][0].as_py()))
@@ -75,7 +75,7 @@ def example_sizes(index: Index) -> np.ndarray:
     table = index.table
     sample = np.unique(np.linspace(0, len(index) - 1, min(SAMPLE_ROWS, len(index)), dtype=np.int64))
     with index.reader() as reader:
-        examples = make_examples(table.take(sample), reader, "fail", [])
+        examples = make_examples(table.take(sample), reader, ImagePolicy(), [])
         # An image is bytes, but a feature may be a number too.
         measured = [len(example["image"]) for _, example in examples]  # type: ignore[arg-type]
     sizes = np.full(len(index), round(sum(measured) / max(1, len(measured))), dtype=np.int64)

@@ -10,7 +10,7 @@ from imagenet_builders.datasets.ilsvrc2012 import examples
 from imagenet_builders.datasets.tiny_imagenet.boxes import SIDE
 from imagenet_builders.formats.tfrecord.example import FlatExample, float_value_sizes
 from imagenet_builders.images import InspectedImage
-from imagenet_builders.plan.recipe import Note
+from imagenet_builders.plan.recipe import ImagePolicy, Note
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.write.bad_images import good_images
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 def make_examples(
-    rows: pa.Table, reader: Reader, bad_images: str, notes: list[Note]
+    rows: pa.Table, reader: Reader, policy: ImagePolicy, notes: list[Note]
 ) -> Iterator[tuple[str, FlatExample]]:
     """Yields the examples of rows, in their order.
 
     Args:
         rows: A part of an index of `staged.index_split`.
         reader: Reads the files that the rows point into.
-        bad_images: `fail` or `skip`.
+        policy: How to look at images, and what to do with bad ones.
         notes: Receives a note for each image that is repaired or skipped.
 
     Yields:
@@ -39,7 +39,7 @@ def make_examples(
         SourceError: A source changed.
     """
     boxes = rows["bbox"].combine_chunks().flatten().to_numpy().reshape(-1, 4)
-    images = good_images(rows, reader, bad_images, notes, wrong=_wrong_size)
+    images = good_images(rows, reader, policy, notes, wrong=_wrong_size)
     for (row, image), box in zip(images, boxes, strict=True):
         if image is not None:
             yield row.key, {"image": image, "label": row.label, "file_name": row.key, "bbox": box}

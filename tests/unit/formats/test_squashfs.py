@@ -27,6 +27,7 @@ from imagenet_builders.formats.squashfs.blocks import BadBlockError, unpacker
 from imagenet_builders.formats.squashfs.image import SquashFSImage, list_files
 from imagenet_builders.formats.squashfs.tables import SUPERBLOCK_BYTES
 from imagenet_builders.plan.index import to_bytes
+from imagenet_builders.plan.recipe import ImagePolicy
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.sources.rows import WHOLE_FILE, SourceFile
 from imagenet_builders.sources.squashfs import KIND
@@ -454,7 +455,7 @@ def test_every_read_of_an_image_was_requested_ahead(
             make_examples,
             to_bytes(rows),
             files,
-            "fail",
+            ImagePolicy(),
             "",
             KIND.access,
         )

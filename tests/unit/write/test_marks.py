@@ -27,6 +27,7 @@ def result_of(examples: int, file_bytes: int, offsets: RecordOffsets | None) -> 
         file_bytes=file_bytes,
         crc32c="00000000",
         offsets=offsets,
+        decoded=False,
         notes=(),
     )
 

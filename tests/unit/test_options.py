@@ -84,6 +84,7 @@ VARIABLES = [
     ("WORKERS", "5", {"workers": 5}),
     ("SCRATCH_DIR", "/scratch", {"scratch_dir": "/scratch"}),
     ("BAD_IMAGES", "skip", {"bad_images": "skip"}),
+    ("DECODE", "1", {"decode": True}),
     ("STRICT", "1", {"strict": True}),
     ("STRICT", "no", {}),
     ("CLASSES", "archive", {"classes": "archive"}),

@@ -210,8 +210,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
             limit=config.max_examples_per_split,
         )
         if request.task() is Task.NOTHING:
-            self._check_format(file_format)
-            request.warn_of_undecoded_images()
+            request.compare(self.info.file_format.value, file_format)
             tidy(target, self.info.full_name)
             with contextlib.suppress(TargetError):  # Whoever only reads may not write there.
                 self._name_default_config(target, options)
@@ -221,8 +220,7 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
             task = request.task()
             if task is Task.NOTHING:  # Another process has just built it.
                 self._restore(target.path)
-                self._check_format(file_format)
-                request.warn_of_undecoded_images()
+                request.compare(self.info.file_format.value, file_format)
                 return
             # What was read of a dataset that will be replaced binds nobody.
             self._new_info = self._info()
@@ -342,15 +340,6 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
             raise OptionError(
                 f"{self.info.full_name} is an old version: it can be read where it was built, but "
                 f"only {self.canonical_version} can be built"
-            )
-
-    def _check_format(self, file_format: str | None) -> None:
-        """A dataset that is there in another format is not what was asked for."""
-        there = self.info.file_format.value
-        if file_format and file_format != there:
-            raise OptionError(
-                f"{self.data_dir} is there already, as {there}; build it as {file_format} with "
-                "--overwrite, or into another --data-dir"
             )
 
     def _name_default_config(self, target: Target, options: BuildOptions) -> None:

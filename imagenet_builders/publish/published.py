@@ -93,8 +93,21 @@ class Request:
             )
         )
 
-    def warn_of_undecoded_images(self) -> None:
-        """Warns of a dataset that is there already, when its build was not to decode images."""
+    def compare(self, there: str, file_format: str | None) -> None:
+        """Compares a dataset that is there already with what was asked for.
+
+        Args:
+            there: The format of its files.
+            file_format: The format that was asked for; None for any.
+
+        Raises:
+            OptionError: It is there in another format.
+        """
+        if file_format and file_format != there:
+            raise OptionError(
+                f"{self.path} is there already, as {there}; build it as {file_format} with "
+                "--overwrite, or into another --data-dir"
+            )
         document = provenance.read_provenance(self.path)
         if self.options.decode and not (document and document.get("decode") is True):
             _LOG.warning(

@@ -6,6 +6,7 @@ And what sites make of them: the tars without gzip, the folder of class tars, th
 import dataclasses
 import gzip
 import io
+import json
 import random
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,8 +17,8 @@ from PIL import Image
 from makers import archives, pictures
 from makers.ilsvrc2012 import Stored
 
-Layout = Literal["tar.gz", "tar", "class tars", "folders"]
-"""How something is staged. Only `whole` has class tars."""
+Layout = Literal["tar.gz", "tar", "class tars", "folders", "shards"]
+"""How something is staged. Only `whole` has class tars, and timm's shards of WebDataset."""
 
 WHOLE = "winter21_whole"
 P = "imagenet21k_resized"
@@ -34,6 +35,18 @@ WORDS: Mapping[str, str] = {
     "n15102894": "knothole",
 }
 """A word for each class; the first and the last wnid of the release are among them."""
+
+NUMBERS: Mapping[str, int] = {
+    "n00004475": 0,
+    "n00017222": 6,
+    "n01440764": 359,
+    "n01678043": 1031,
+    "n02368116": 3179,
+    "n02958343": 5328,
+    "n07739125": 12992,
+    "n15102894": 19166,
+}
+"""The position of each class among the 19,167 sorted ones."""
 
 SMALL_CLASSES = ("n00004475", "n02368116")
 """The classes that have no more than 500 images, so that ImageNet-21K-P does not have them."""
@@ -117,6 +130,41 @@ def make_imagenet21k_winter21(
     )
 
 
+def write_shards(
+    directory: Path,
+    stem: str,
+    images: Mapping[str, Stored],
+    numbers: Mapping[str, int],
+    *,
+    count: int = 2,
+    digits: int = 4,
+    base: int = 0,
+) -> None:
+    """Writes shards of WebDataset as timm's converter does: `.cls`, `.jpg` and `.json`.
+
+    Args:
+      directory: where.
+      stem: what the names of shards begin with, such as `imagenet_w21-train`.
+      images: what is stored under each name; it is dealt out to the shards in turn.
+      numbers: the number of each class, counted from 0.
+      count: number of shards.
+      digits: digits of their numbers.
+      base: the number of the first class.
+    """
+    for shard in range(count):
+        members: list[archives.Member] = []
+        for name, stored in list(images.items())[shard::count]:
+            key = name.removesuffix(".JPEG")
+            label = numbers[str(stored.wnid)] + base
+            said = json.dumps({"label": label, "width": 96, "height": 72, "filename": name})
+            members += [
+                (f"{key}.cls", str(label).encode()),
+                (f"{key}.jpg", stored.data),
+                (f"{key}.json", said.encode()),
+            ]
+        archives.write_tar(directory / f"{stem}-{shard:0{digits}}.tar", members)
+
+
 def write_gzip(path: str | Path, data: bytes) -> None:
     """Writes a gzip file that depends on nothing but the data (and the version of zlib)."""
     Path(path).write_bytes(gzip.compress(data, mtime=archives.MTIME))
@@ -197,6 +245,9 @@ def _write_whole(
 ) -> None:
     if layout == "folders":
         _write_folders(directory / WHOLE, by_class)
+        return
+    if layout == "shards":
+        write_shards(directory, "imagenet_w21-train", _joined(by_class), NUMBERS)
         return
     tars = {
         f"{wnid}.tar": archives.tar_bytes(

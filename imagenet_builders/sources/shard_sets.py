@@ -152,19 +152,18 @@ def index(
     return run_for_table(workers, function, (ShardsJob(split, batch) for batch in batches))
 
 
-def each_shard(job: ShardsJob, rows_of: Callable[[int, SourceFile, Naming], _R]) -> Iterator[_R]:
+def each_shard(job: ShardsJob, rows_of: Callable[[int, SourceFile], _R]) -> Iterator[_R]:
     """Reads the shards of a job, several at a time.
 
     Args:
         job: Which.
-        rows_of: Reads one, given its position in the index, its file, and what names say.
+        rows_of: Reads one, given its position in the index and its file.
 
     Yields:
         What `rows_of` gives, in the order of the job.
     """
-    naming = Naming(job.split)
     with ThreadPoolExecutor(_THREADS) as threads:
-        yield from threads.map(lambda shard: rows_of(shard[0], shard[1], naming), job.shards)
+        yield from threads.map(lambda shard: rows_of(*shard), job.shards)
 
 
 def check_complete(split: str, files: Sequence[SourceFile], sets_of: SetsOf) -> None:

@@ -18,6 +18,7 @@ tensorflow/models.
 
 from __future__ import annotations
 
+import functools
 import math
 from array import array
 from collections.abc import Callable
@@ -162,10 +163,11 @@ def shards_table(job: ShardsJob, report: Callable[[int, int], None]) -> pa.Table
     """
     import pyarrow as pa
 
-    return pa.concat_tables([part.table() for part in sets.each_shard(job, _shard_rows)])
+    rows_of = functools.partial(_shard_rows, Naming(job.split))
+    return pa.concat_tables([part.table() for part in sets.each_shard(job, rows_of)])
 
 
-def _shard_rows(position: int, file: SourceFile, naming: Naming) -> _Collected:
+def _shard_rows(naming: Naming, position: int, file: SourceFile) -> _Collected:
     """The rows of one shard."""
     collected = _Collected()
     features = Features(_WANTED, repeating=frozenset((_FORMAT, _SYNSET, _LABEL)))

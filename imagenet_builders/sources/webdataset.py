@@ -19,56 +19,156 @@ Source: `wds/tfds_to_wds.py` of rwightman/imagenet-12k, which wrote the shards; 
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import functools
-import json
+import itertools
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.formats import tar
 from imagenet_builders.labels.image_names import Naming
+from imagenet_builders.locate.found import Found
 from imagenet_builders.sources import shard_sets as sets
 from imagenet_builders.sources import tar_archives
 from imagenet_builders.sources.indexing import Runner
-from imagenet_builders.sources.kind import Kind
-from imagenet_builders.sources.rows import Rows, SourceFile, check_not_too_many, opened
+from imagenet_builders.sources.inspection import ERROR, Counted, Inspection, Problem
+from imagenet_builders.sources.kind import Expected, Kind
+from imagenet_builders.sources.rows import Rows, SourceFile, opened
 from imagenet_builders.sources.shard_sets import ShardSet, ShardsJob
-from imagenet_builders.sources.tar_images import file_name, unexpected
+from imagenet_builders.sources.webdataset_samples import STAGE_JPEG, WEBP, shard_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-OFFICIAL_SHARDS = {"train": 1024, "validation": 64}
-"""Split to the number of shards in which `timm/imagenet-1k-wds` was published."""
-
-MAX_CLS_BYTES = 32
-"""Bound on a `.cls`, a number of at most three digits."""
-MAX_JSON_BYTES = 64 << 10
-"""Bound on a `.json`; a real one has about 90 bytes."""
-
-# Extension, in whatever case, to the kind of member.
-_USED = {"jpg": "jpg", "jpeg": "jpg", "cls": "cls", "json": "json"}
-_NUMBER = re.compile(rb"\s*([0-9]{1,9})\s*")
-
-_AGAIN = "the shard is not as its writer made it, copy it again"
+# So many members at the beginning of a shard tell how its images are encoded.
+_PEEK = 8
+# A column of what shards count classes from.
+_BASE = "base"
 
 
-SHARD = re.compile(r"imagenet1k-(train|validation)-([0-9]+)\.tar")
-"""The name of a shard; its groups are the split and the number, of however many digits."""
+@dataclasses.dataclass(frozen=True)
+class Collection:
+    """A collection of shards as it was published. Its functions go to worker processes.
+
+    Attributes:
+        stem: What the names of shards begin with, before split and number.
+        shards: Split to the number of its shards.
+        images: Split to the number of its images.
+        classes: Number of classes.
+        rule: Gives, for a split, what gets key and label from the name of an image. That raises
+            ValueError with the reason for a name that should not be there.
+        bases: The numbers that `.cls` may be counted from: one of these in all shards of a split.
+    """
+
+    stem: str
+    shards: Mapping[str, int]
+    images: Mapping[str, int]
+    classes: int
+    rule: Callable[[str], Callable[[str], tuple[str, int]]]
+    bases: tuple[int, ...] = (0,)
+
+    def sets(self, names: Iterable[str]) -> dict[str, ShardSet]:
+        """The sets of shards among the names in a directory.
+
+        Args:
+            names: File names; those that are not of shards are passed over.
+
+        Returns:
+            Split to its shards. A set that lacks its last shards looks whole; `index` counts
+            images.
+        """
+        pattern = re.compile(rf"{self.stem}-({'|'.join(self.shards)})-([0-9]+)\.tar")
+        found: dict[str, list[tuple[int, str]]] = {}
+        digits: dict[str, int] = {}
+        for name in names:
+            match = pattern.fullmatch(name)
+            if match is not None:
+                found.setdefault(match[1], []).append((int(match[2]), name))
+                digits[match[1]] = len(match[2])
+        return {
+            split: sets.numbered_set(numbers, functools.partial(self._name, split, digits[split]))
+            for split, numbers in found.items()
+        }
+
+    def _name(self, split: str, digits: int, number: int) -> str:
+        return f"{self.stem}-{split}-{number:0{digits}}.tar"
+
+    def index(self, split: str, files: Sequence[SourceFile], workers: Runner) -> pa.Table:
+        """The rows of a split.
+
+        Args:
+            split: Name of the split.
+            files: All its shards, in the order of `ShardSet.names`; the files of the index.
+            workers: Who reads them.
+
+        Returns:
+            A table of `row_schema()`, in the order of the shards and of each shard.
+
+        Raises:
+            SourceError: A shard is missing, changed, or cannot be opened; or shards count classes
+                from different numbers.
+            ArchiveError: A shard is damaged or empty, or holds what it should not; an image is
+                missing; a label is not that of the image's name.
+        """
+        sets.check_complete(split, files, self.sets)
+        table = sets.index(functools.partial(shards_table, self), split, files, workers)
+        if len(self.bases) > 1:
+            _check_one_base(table, files)
+            table = table.drop_columns([_BASE])
+        self._check_last_shards(split, files, table.num_rows)
+        return table
+
+    def _check_last_shards(self, split: str, files: Sequence[SourceFile], images: int) -> None:
+        """Refuses the first of the published shards without the last, as in a broken-off copy.
+
+        They have as many images each as the published ones, but together fewer than all.
+        """
+        all_images, shards = self.images[split], self.shards[split]
+        found = len(files)
+        if images >= all_images or found >= shards or images // found != all_images // shards:
+            return
+        raise SourceError(
+            f"{os.path.dirname(files[0].path)}: expected {shards:,} shards of split {split!r}, "
+            f"found the first {found:,} of them with {images:,} of its {all_images:,} images; copy "
+            f"those after {os.path.basename(files[-1].path)} too"
+        )
+
+    def count(
+        self, found: Found, inspected: Mapping[Path, Inspection], expected: Expected
+    ) -> tuple[Counted, list[Problem]]:
+        """Says what shards lack, and whether their images are JPEGs; see `Kind.count`."""
+        counted, problems = sets.count(self.shards, found, inspected, expected)
+        first = str(found.paths[0])
+        with contextlib.suppress(ArchiveError), opened(SourceFile.of(first)) as fd:
+            members = [each.name for each in itertools.islice(tar.walk(fd, first), _PEEK)]
+            if any(name.lower().endswith(".webp") for name in members):
+                wrong = Problem(ERROR, first, "JPEG images", WEBP, "", STAGE_JPEG)
+                return counted, [*problems, wrong]
+        return counted, problems
+
+
+def _naming(split: str) -> Callable[[str], tuple[str, int]]:
+    return Naming(split).row_of
+
+
+IMAGENET_1K = Collection(
+    "imagenet1k",
+    {"train": 1024, "validation": 64},
+    {"train": 1_281_167, "validation": 50_000},
+    1000,
+    _naming,
+)
+"""`timm/imagenet-1k-wds`."""
 
 
 def shard_sets(names: Iterable[str]) -> dict[str, ShardSet]:
-    """The sets of shards among the names in a directory.
-
-    Args:
-        names: File names; those that are not of shards are passed over.
-
-    Returns:
-        Split (`train`, `validation`) to its shards. A set that lacks its last shards looks whole;
-        `OFFICIAL_SHARDS` says how many were published, and `index_shards` counts images.
+    """The sets of shards of ILSVRC2012 among the names in a directory; see `Collection.sets`.
 
     >>> shard_sets(["imagenet1k-validation-02.tar", "imagenet1k-validation-00.tar", "info.json"])
     ... # doctest: +NORMALIZE_WHITESPACE
@@ -76,191 +176,70 @@ def shard_sets(names: Iterable[str]) -> dict[str, ShardSet]:
       problem='expected 3 shards, found 2: imagenet1k-validation-01.tar is missing; copy the
       missing files')}
     """
-    found: dict[str, list[tuple[int, str]]] = {}
-    digits: dict[str, int] = {}
-    for name in names:
-        match = SHARD.fullmatch(name)
-        if match is not None:
-            found.setdefault(match[1], []).append((int(match[2]), name))
-            digits[match[1]] = len(match[2])
-    return {
-        split: sets.numbered_set(numbers, functools.partial(_shard_name, split, digits[split]))
-        for split, numbers in found.items()
-    }
-
-
-def _shard_name(split: str, digits: int, number: int) -> str:
-    return f"imagenet1k-{split}-{number:0{digits}}.tar"
+    return IMAGENET_1K.sets(names)
 
 
 def index_shards(split: str, files: Sequence[SourceFile], workers: Runner) -> pa.Table:
-    """The rows of a split.
-
-    Args:
-        split: `train` or `validation`.
-        files: All its shards, in the order of `ShardSet.names`; the files of the index.
-        workers: Who reads them.
-
-    Returns:
-        A table of `row_schema()`, in the order of the shards and of each shard.
-
-    Raises:
-        SourceError: A shard is missing, changed, or cannot be opened.
-        ArchiveError: A shard is damaged or empty, or holds what it should not; an image is missing;
-            a label is not that of the image's name.
-    """
-    sets.check_complete(split, files, shard_sets)
-    table = sets.index(shards_table, split, files, workers)
-    _check_last_shards(split, files, table.num_rows)
-    return table
+    """The rows of a split of ILSVRC2012; see `Collection.index`."""
+    return IMAGENET_1K.index(split, files, workers)
 
 
-def _check_last_shards(split: str, files: Sequence[SourceFile], images: int) -> None:
-    """Refuses the first of the published shards without the last, as a broken-off copy leaves them.
-
-    They have as many images each as the published ones, but together fewer than all.
-    """
-    all_images, shards = Naming(split).official_images, OFFICIAL_SHARDS[split]
-    found = len(files)
-    if images >= all_images or found >= shards or images // found != all_images // shards:
-        return
-    raise SourceError(
-        f"{os.path.dirname(files[0].path)}: expected {shards:,} shards of split {split!r}, found "
-        f"the first {found:,} of them with {images:,} of its {all_images:,} images; copy those "
-        f"after {os.path.basename(files[-1].path)} too"
-    )
-
-
-def shards_table(job: ShardsJob, report: Callable[[int, int], None]) -> pa.Table:
+def shards_table(
+    collection: Collection, job: ShardsJob, report: Callable[[int, int], None]
+) -> pa.Table:
     """The rows of some shards; a job for the workers.
 
     Args:
+        collection: What they are of.
         job: Which.
         report: Not used; the signature is that of every job of the workers.
 
     Returns:
-        A table of `row_schema()`, in the order of the job and of each shard.
+        A table of `row_schema()`, in the order of the job and of each shard. If the collection has
+        several bases, it has a column `base` with the one that was found in each row's shard, or -1
+        if nothing tells it.
 
     Raises:
-        SourceError: As `index_shards`.
+        SourceError: As `Collection.index`.
     """
+    import numpy as np
+    import pyarrow as pa
+
     rows = Rows()
-    for part in sets.each_shard(job, _shard_rows):
+    bases: list[np.ndarray] = []
+    rows_of = functools.partial(
+        shard_rows, collection.rule(job.split), collection.classes, collection.bases
+    )
+    for part, base in sets.each_shard(job, rows_of):
         rows.extend(part)
-    return rows.table()
+        bases.append(np.full(len(part), -1 if base is None else base, np.int8))
+    table = rows.table()
+    if len(collection.bases) > 1:
+        table = table.append_column(_BASE, pa.array(np.concatenate(bases)))
+    return table
 
 
-class _Sample:
-    """A sample as far as it was met: its key, its label, and by extension the members of use."""
+def _check_one_base(table: pa.Table, files: Sequence[SourceFile]) -> None:
+    """Refuses shards that count classes from different numbers."""
+    import pyarrow.compute as pc
 
-    def __init__(self, stem: str, key: str, label: int, first: tar.Member):
-        self.stem = stem
-        self.key = key
-        self.label = label
-        self.first = first
-        self.members: dict[str, tar.Member] = {}
-
-
-def _shard_rows(position: int, file: SourceFile, naming: Naming) -> Rows:
-    """The rows of one shard."""
-    rows = Rows()
-    sample: _Sample | None = None
-    with opened(file) as fd:
-        for member in tar.walk(fd, file.path):
-            name = file_name(file.path, member)
-            if name is None:
-                continue
-            stem, _, extension = name.partition(".")
-            if sample is None or stem != sample.stem:
-                if sample is not None:
-                    _add_sample(rows, position, fd, file.path, sample)
-                    check_not_too_many(file.path, len(rows))
-                try:
-                    sample = _Sample(stem, *naming.row_of(f"{stem}.JPEG"), member)
-                except ValueError as error:
-                    raise unexpected(file.path, member, str(error)) from None
-            kind = _USED.get(extension.lower())
-            if kind is None:
-                continue
-            if kind in sample.members:
-                raise unexpected(file.path, member, f"its sample has a .{kind} already")
-            sample.members[kind] = member
-        if sample is None:
-            raise ArchiveError(file.path, "there is no image in this shard; copy it again")
-        _add_sample(rows, position, fd, file.path, sample)
-    return rows
-
-
-def _add_sample(rows: Rows, position: int, fd: int, path: str, sample: _Sample) -> None:
-    """Adds the row of a sample once it is found sound."""
-    stem, label, members = sample.stem, sample.label, sample.members
-    if "jpg" not in members:
-        raise ArchiveError(
-            path,
-            f"expected the image {stem}.jpg beside this member, found none; {_AGAIN}",
-            member=sample.first.name,
-            offset=sample.first.header_offset,
+    first: dict[int, str] = {}
+    for base in (0, 1):
+        row = pc.index(table[_BASE], base).as_py()
+        if row >= 0:
+            first[base] = files[table["file"][row].as_py()].path
+    if len(first) > 1:
+        raise SourceError(
+            f"{first[1]}: this shard counts classes from 1, where {first[0]} counts them from 0, "
+            "so they are of two collections; stage the shards of one"
         )
-    if "cls" in members:
-        _check_cls(fd, path, label, members["cls"])
-    if "json" in members:
-        _check_json(fd, path, stem, label, members["json"])
-    image = members["jpg"]
-    rows.add(sample.key, label, position, image.offset, image.size, f"{stem}.JPEG")
-
-
-def _check_cls(fd: int, path: str, label: int, member: tar.Member) -> None:
-    data = _read(fd, path, member, MAX_CLS_BYTES)
-    match = _NUMBER.fullmatch(data)
-    if match is None:
-        raise _wrong(path, member, f"expected a class from 0 to 999 in it, found {data!r}")
-    if int(match[1]) != label:
-        raise _wrong(path, member, _disagreement(label, int(match[1])))
-
-
-def _check_json(fd: int, path: str, stem: str, label: int, member: tar.Member) -> None:
-    data = _read(fd, path, member, MAX_JSON_BYTES)
-    try:
-        said = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        problem = f"expected JSON in it, found what cannot be read ({str(error)[:100]})"
-        raise _wrong(path, member, problem) from None
-    if not isinstance(said, dict):
-        raise _wrong(path, member, f"expected a JSON object in it, found {data[:40]!r}")
-    found = said.get("label", label)
-    if type(found) is not int or found != label:
-        raise _wrong(path, member, _disagreement(label, found))
-    name = said.get("filename", stem)
-    if not isinstance(name, str) or os.path.basename(name).partition(".")[0] != stem:
-        raise _wrong(path, member, f"expected the file name {stem}.JPEG in it, found {name!r:.80}")
-
-
-def _disagreement(label: int, found: object) -> str:
-    return f"expected class {label}, that of the image's name, found {found!r:.40}"
-
-
-def _wrong(path: str, member: tar.Member, problem: str) -> ArchiveError:
-    return ArchiveError(path, f"{problem}; {_AGAIN}", member=member.name, offset=member.offset)
-
-
-def _read(fd: int, path: str, member: tar.Member, most: int) -> bytes:
-    """The body of a small member."""
-    if member.size > most:
-        raise _wrong(path, member, f"expected at most {most:,} bytes, found {member.size:,}")
-    try:
-        data = os.pread(fd, member.size, member.offset)
-    except OSError as error:
-        raise _wrong(path, member, f"it could not be read ({error.strerror})") from error
-    if len(data) < member.size:
-        raise _wrong(path, member, f"expected {member.size:,} bytes, found only {len(data):,}")
-    return data
 
 
 KIND = Kind(
     name="webdataset",
-    recognise=functools.partial(sets.recognise_sets, shard_sets),
-    images=functools.partial(sets.prepare_images, index_shards),
+    recognise=functools.partial(sets.recognise_sets, IMAGENET_1K.sets),
+    images=functools.partial(sets.prepare_images, IMAGENET_1K.index),
     inspect=tar_archives.inspect,
-    count=functools.partial(sets.count, OFFICIAL_SHARDS),
+    count=IMAGENET_1K.count,
     not_whole=sets.not_whole,
 )

@@ -60,12 +60,17 @@ SITES: dict[str, Callable[[Path], object]] = {
     "/datasets/imagenet-1k-wds": _plain(sites.timm),
     "/datasets/imagenet": _plain(sites.image_folder),
     "/datasets/kaggle": _with_boxes(sites.kaggle),
+    "/datasets/imagenet-w21-wds": sites.timm_w21,
     "/datasets/tiny-sorted": sites.tiny_sorted,
     "/local/scratch": Path.mkdir,
 }
 """Directory of the examples to what stages it."""
 
-BUILT = {"/shared/tfds_array_record": "array_record", "/shared/tfds": "tfrecord"}
+BUILT = {
+    "/shared/tfds_array_record": "array_record",
+    "/shared/tfds_w21": "tfrecord",
+    "/shared/tfds": "tfrecord",
+}
 """Directory of datasets in the examples to their file format."""
 
 _PATHS = re.compile(

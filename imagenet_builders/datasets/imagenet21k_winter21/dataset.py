@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any
 from imagenet_builders import labels
 from imagenet_builders.datasets.description import Config, Dataset, LabelOf, Split
 from imagenet_builders.datasets.ilsvrc2012.splits import label_of
-from imagenet_builders.datasets.imagenet21k_winter21 import layouts
+from imagenet_builders.datasets.imagenet21k_winter21 import layouts, shards
+from imagenet_builders.locate.found import Found
+from imagenet_builders.sources import kinds
+from imagenet_builders.sources.inspection import Counted, Inspection, Problem
+from imagenet_builders.sources.kind import Expected
 
 if TYPE_CHECKING:
     from imagenet_builders.plan.context import BuildContext
@@ -38,6 +42,14 @@ def _label_of(split: str, ids: Mapping[str, int]) -> LabelOf:
     # Images of both splits have names as the train images of ILSVRC2012 have.
     del split
     return label_of("train", ids)
+
+
+def _count(
+    found: Found, inspected: Mapping[Path, Inspection], expected: Expected
+) -> tuple[Counted, list[Problem]]:
+    is_shards = found.kind == layouts.KINDS[layouts.SHARDS][0]
+    count = shards.SHARDS.count if is_shards else kinds.kind(found.kind).count
+    return count(found, inspected, expected)
 
 
 _WHOLE = Split(
@@ -84,5 +96,6 @@ DATASET = Dataset(
     builder=_builder,
     find=layouts.survey,
     recipes=_recipes,
+    count=_count,
     label_of=_label_of,
 )

@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from imagenet_builders.datasets.imagenet21k_winter21 import shards
 from imagenet_builders.datasets.imagenet21k_winter21.classes import classes_of
 from imagenet_builders.errors import SourceError, StagingError
 from imagenet_builders.locate.found import Found, Survey
@@ -25,6 +26,7 @@ CLASS_TARS = "class tars"
 TAR = "tar"
 GZIP = "tar.gz"
 FOLDERS = "class folders"
+SHARDS = "WebDataset shards"
 
 SPLITS = {"whole": ("train",), "p": ("train", "validation")}
 """Splits of each configuration."""
@@ -34,6 +36,7 @@ KINDS = {
     TAR: ("tar", "official archive, decompressed"),
     GZIP: ("tar.gz", "official archive"),
     FOLDERS: ("folders", "class folders"),
+    SHARDS: ("webdataset", "WebDataset shards of timm"),
 }
 """What is staged to its kind of source, and whose layout it is."""
 
@@ -52,17 +55,21 @@ class Source:
     """A source of a configuration.
 
     Attributes:
-        kind: `CLASS_TARS`, `TAR`, `GZIP` or `FOLDERS`.
+        kind: `CLASS_TARS`, `TAR`, `GZIP`, `FOLDERS` or `SHARDS`.
         path: The archive, or the directory.
         classes: The wnids of the class tars or class folders in the directory, by the folder that
             they are in below `path` (an empty name for `path` itself), sorted; empty for archives.
         passed_over: Other names in the directory.
+        shards: The names of the shards in the directory, in their order.
+        problem: Why they cannot be read, a sentence, or empty.
     """
 
     kind: str
     path: Path
     classes: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     passed_over: tuple[str, ...] = ()
+    shards: tuple[str, ...] = ()
+    problem: str = ""
 
     def __str__(self) -> str:
         """The path, and the kind if the path does not show it."""
@@ -107,7 +114,8 @@ def locate(config: str, manual_dir: Path) -> list[Source]:
 LOOKED_FOR = {
     "whole": "class tars such as n01440764.tar in ./tars, ./winter21_whole, ./winter21_whole/tars "
     "or the directory itself; winter21_whole.tar; winter21_whole.tar.gz; class folders such as "
-    "n01440764 in ./winter21_whole or the directory itself",
+    "n01440764 in ./winter21_whole or the directory itself; imagenet_w21-train-0000.tar and the "
+    "other shards of timm",
     "p": "imagenet21k_resized.tar; imagenet21k_resized.tar.gz; folders imagenet21k_train and "
     "imagenet21k_val in ./imagenet21k_resized or the directory itself",
 }
@@ -115,8 +123,8 @@ LOOKED_FOR = {
 
 def _rank(source: Source, config: str) -> int:
     if source.kind == FOLDERS:
-        return 2 if source.is_complete(config) else 4
-    return {CLASS_TARS: 0, TAR: 1, GZIP: 3}[source.kind]
+        return 2 if source.is_complete(config) else 5
+    return {CLASS_TARS: 0, TAR: 1, GZIP: 3, SHARDS: 4}[source.kind]
 
 
 def _whole(manual_dir: Path) -> Iterator[Source]:
@@ -135,6 +143,11 @@ def _whole(manual_dir: Path) -> Iterator[Source]:
         if folders and path.name != "tars":
             yield Source(FOLDERS, path, {"": folders}, rest)
     yield from _archives(manual_dir, _WHOLE)
+    for path in (manual_dir / place for place in shards.PLACES):
+        names = os.listdir(path) if path.is_dir() else []
+        for each in shards.SHARDS.sets(names).values():
+            problem = f"{path}: {each.problem}" if each.problem else ""
+            yield Source(SHARDS, path, shards=each.names, problem=problem)
 
 
 def _rest(others: list[str]) -> tuple[str, ...]:
@@ -219,4 +232,9 @@ def _as_found(config: str, source: Source, split: str) -> Found | None:
         there = min(map(len, source.classes.values()))
         verb = "is" if there == 1 else "are"
         note = f"only {there:,} of the {known:,} classes {verb} there"
-    return Found(split, kind, layout, (source.path,), note=note)
+    paths: tuple[Path, ...] = (source.path,)
+    where = ""
+    if source.shards:
+        paths, note = tuple(source.path / name for name in source.shards), shards.NOTE
+        where = f"{source.path} ({len(paths):,} files)" if len(paths) > 1 else ""
+    return Found(split, kind, layout, paths, note=note, problem=source.problem, where=where)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagenet_builders.datasets.ilsvrc2012 import examples
-from imagenet_builders.datasets.imagenet21k_winter21 import layouts
+from imagenet_builders.datasets.imagenet21k_winter21 import layouts, shards
 from imagenet_builders.datasets.imagenet21k_winter21.classes import (
     check_classes,
     classes_of,
@@ -74,7 +74,9 @@ def recipes(config: str, manual_dir: Path, context: BuildContext) -> list[SplitR
     wanted = [one for one in sources if context.options.source in (None, KINDS[one.kind][0])]
     if not wanted:
         raise nothing_staged(layouts.survey(manual_dir, config), context.options.source)
-    source = wanted[0]
+    source = next((one for one in wanted if not one.problem), wanted[0])
+    if source.problem:
+        raise SourceError(source.problem)
     others = [one for one in sources if one is not source]
     if others:
         _LOG.warning(
@@ -84,6 +86,8 @@ def recipes(config: str, manual_dir: Path, context: BuildContext) -> list[SplitR
     passed_over = layouts.check_entries(source, strict=context.options.strict)
     if passed_over:
         _LOG.warning(passed_over)
+    if source.kind == layouts.SHARDS:
+        _LOG.warning(f"{NAME}/{config}: {source}: {shards.NOTE}")
     archive: tuple[SourceFile, ...] = ()
     if source.kind == layouts.GZIP:
         archive = (SourceFile.of(source.path),)
@@ -107,6 +111,7 @@ def recipes(config: str, manual_dir: Path, context: BuildContext) -> list[SplitR
     )
     _check_disjoint(indexes)
     kind, layout = KINDS[source.kind]
+    note = f"; {shards.NOTE}" if source.kind == layouts.SHARDS else ""
     return [
         SplitRecipe(
             split,
@@ -114,7 +119,7 @@ def recipes(config: str, manual_dir: Path, context: BuildContext) -> list[SplitR
             make_examples,
             examples.example_sizes,
             also_read=archive,
-            layout=f"{layout} ({kind})",
+            layout=f"{layout} ({kind}){note}",
         )
         for split, index in indexes.items()
     ]
@@ -206,9 +211,28 @@ def _of_class_folders(
     return context.cache.get([NAME, config, split, kind.name], files, make, kind.access)
 
 
+def _of_shards(config: str, source: layouts.Source, context: BuildContext) -> dict[str, Index]:
+    paths = (source.path / name for name in source.shards)
+    files = tuple(source_files(paths, context.copies))
+
+    def make() -> Index:
+        return Index(shards.SHARDS.index("train", files, context.workers), files)
+
+    kind = kinds.kind(layouts.KINDS[layouts.SHARDS][0])
+    index = context.cache.get([NAME, config, "train", kind.name], files, make, kind.access)
+    images = shards.SHARDS.images["train"]
+    if len(index) != images:
+        text = f"{source}: expected {images:,} images in all shards, found {len(index):,}"
+        if context.options.strict:
+            raise SourceError(f"{text}; stage them all, or build without --strict")
+        _LOG.warning(text)
+    return {"train": index}
+
+
 _INDEXERS: dict[str, Callable[[str, layouts.Source, BuildContext], dict[str, Index]]] = {
     layouts.CLASS_TARS: _of_class_tars,
     layouts.FOLDERS: _of_folders,
+    layouts.SHARDS: _of_shards,
 }
 
 

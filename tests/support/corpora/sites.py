@@ -8,6 +8,8 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+from makers.imagenet21k_winter21 import make_imagenet21k_winter21
+
 from support.corpora.layouts import (
     DUMMY,
     Boxes,
@@ -66,6 +68,10 @@ def nibi_family(root: Path) -> Path:
         contents = {member.name: file_in(inner, member) for member in inner.getmembers()}
     write(winter21 / first.stem, contents)
     return root
+
+
+def timm_w21(root: Path) -> None:
+    make_imagenet21k_winter21(root, whole="shards", p=None)
 
 
 def tiny_sorted(root: Path) -> Path:

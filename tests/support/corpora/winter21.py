@@ -22,7 +22,7 @@ from support.building import build
 from support.built_datasets import recorded_splits, records, shards, split_content
 
 LAYOUTS = {
-    "whole": ("class tars", "tar", "tar.gz", "folders"),
+    "whole": ("class tars", "tar", "tar.gz", "folders", "shards"),
     "p": ("tar", "tar.gz", "folders"),
 }
 

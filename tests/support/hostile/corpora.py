@@ -116,6 +116,7 @@ KINDS: dict[str, Kind] = {
     "winter21 in a tar": Kind(_WHOLE, _winter21(whole="tar")),
     "winter21 in class tars": Kind(_WHOLE, _winter21(whole="class tars")),
     "winter21 in folders": Kind(_WHOLE, _winter21(whole="folders")),
+    "winter21 in shards": Kind(_WHOLE, _winter21(whole="shards")),
     "21K-P in a tar.gz": Kind(_P, _winter21(p="tar.gz")),
     "21K-P in a tar": Kind(_P, _winter21(p="tar")),
     "21K-P in folders": Kind(_P, _winter21(p="folders")),

@@ -14,14 +14,14 @@ import webdataset
 
 from imagenet_builders import labels
 from imagenet_builders.errors import ArchiveError, SourceError
-from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.sources import shard_sets
 from imagenet_builders.sources import webdataset as webdataset_source
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.sources.rows import SourceFile
-from imagenet_builders.sources.webdataset import MAX_JSON_BYTES, index_shards
+from imagenet_builders.sources.webdataset import index_shards
 from imagenet_builders.sources.webdataset import shard_sets as sets_of
+from imagenet_builders.sources.webdataset_samples import MAX_JSON_BYTES
 
 WNIDS = labels.wnids("imagenet2012")
 VALIDATION = labels.validation_labels().tolist()
@@ -258,8 +258,8 @@ def test_a_gap_in_the_shards_is_an_error_that_names_the_missing_ones(tmp_path, n
 
 
 def test_published_shards_without_the_last_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(Naming, "official_images", 9)
-    monkeypatch.setitem(webdataset_source.OFFICIAL_SHARDS, "train", 4)
+    monkeypatch.setitem(webdataset_source.IMAGENET_1K.images, "train", 9)
+    monkeypatch.setitem(webdataset_source.IMAGENET_1K.shards, "train", 4)
     for number in range(4):
         samples = TRAIN[number * 2 : number * 2 + 2] or [TRAIN[0]]
         members = [member for sample in samples for member in members_of(*sample)]

@@ -1,4 +1,4 @@
-"""timm's WebDataset shards of the winter 2021 release (`timm/imagenet-w21-wds`).
+"""The WebDataset shards that timm made of the winter 2021 release: `timm/imagenet-w21-wds`.
 
 Their images are not the official bytes: those with a side of less than 32 pixels were left out,
 larger ones resized to 768 pixels on their smaller side, and 20 damaged ones mended. Whether `.cls`

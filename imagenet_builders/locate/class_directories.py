@@ -1,77 +1,179 @@
-"""Directories of what is named by class: what the first entries say of the rest."""
+"""Directories of what is named by class: what the names of all their entries say.
+
+All names count, so the order in which a directory lists them does not.
+"""
 
 from __future__ import annotations
 
-import itertools
+import dataclasses
 import os
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from imagenet_builders.labels.image_names import NAMED_IMAGE
 from imagenet_builders.locate.access import unreadable
-from imagenet_builders.locate.listing import LIST_ENDING
+from imagenet_builders.locate.listing import LIST_ENDING, WNID, is_system_file
 from imagenet_builders.locate.search import Place
 
-# So many entries of a directory are looked at to see what it holds. Of images the first says it; of
-# class folders there are a thousand, and some may not be unpacked yet, whichever comes first.
-_PEEK = 10_000
+CLASS_ARCHIVE = re.compile(rf"({WNID.pattern})\.tar", WNID.flags)
+"""The name of the archive of a class; its group is the wnid."""
 
-# Names of which a directory has a thousand at most.
-_IS_CLASS = re.compile(r"n[0-9]{8}(\.tar)?")
+_ANNOTATION = re.compile(r"(n[0-9]{8}_[0-9]+|ILSVRC2012_val_[0-9]+)\.xml", re.ASCII | re.IGNORECASE)
+
+# Folders with images inside that have no name of a class: there are a thousand at most.
+_MAX_FOLDERS = 2_000
+
+_INSIDE = ("test", "val", "validation", "train")
 
 
-class Held(NamedTuple):
-    """What a directory may hold.
+@dataclasses.dataclass(frozen=True)
+class Directory:
+    """What is in a directory, by name.
 
     Attributes:
-        words: What it is, for messages.
-        names: Regular expression of the names.
+        path: The directory.
+        folders: What is named like a class folder, sorted.
+        archives: Class archives, sorted.
+        images: Number of images that lie in it.
+        image: The first of them by name, or empty.
+        image_classes: Classes in their names, in small letters.
+        has_annotations: Whether annotations lie in it.
+        others: All else, sorted, without the files of operating systems.
     """
 
-    words: str
-    names: re.Pattern[str]
+    path: Path
+    folders: tuple[str, ...]
+    archives: tuple[str, ...]
+    images: int
+    image: str
+    image_classes: frozenset[str]
+    has_annotations: bool
+    others: tuple[str, ...]
+
+    @property
+    def holds_images(self) -> bool:
+        """Whether it is named by class folders, or images lie in it."""
+        return bool(self.folders or self.images)
+
+    def fewer_archives(self) -> str:
+        """What to say of class archives where more classes are there in another way, or nothing.
+
+        Class archives half of which are unpacked are neither whole as archives nor as folders.
+        """
+        if len(self.archives) < len(self.folders):
+            return "there are fewer of them than class folders beside them"
+        if len(self.archives) < len(self.image_classes):
+            return "there are images of more classes beside them"
+        return ""
+
+    def fewer_images(self) -> str:
+        """What to say of folders or images where more classes are there as archives, or nothing."""
+        if len(self.archives) <= max(len(self.folders), len(self.image_classes)):
+            return ""
+        return "there are fewer of them than class archives beside them"
+
+    def images_beside_archives(self, read: str) -> str | None:
+        """What to say where images lie beside the archives of their classes, or None.
+
+        Args:
+            read: Which of the two is read: `archives` or `images`.
+        """
+        if not (self.archives and self.images):
+            return None
+        return (
+            f"{self.path} holds images such as {self.image} and class archives such as "
+            f"{self.archives[0]}; of the two, the {read} are read"
+        )
 
 
-CLASS_FOLDERS = Held(
-    "class folders",
-    re.compile(f"n[0-9]{{8}}|{NAMED_IMAGE.pattern}", NAMED_IMAGE.flags),
-)
-"""Class folders, or images that lie in no class folder."""
-CLASS_ARCHIVES = Held("class archives", re.compile(r"n[0-9]{8}\.tar"))
-ANNOTATIONS = Held("annotations", re.compile(r"(n[0-9]{8}_[0-9]+|ILSVRC2012_val_[0-9]{8})\.xml"))
-_ALL = (CLASS_FOLDERS, CLASS_ARCHIVES, ANNOTATIONS)
-
-
-def holding(path: Path, wanted: Sequence[Held]) -> tuple[Path | None, Counter[Held]]:
-    """The folder at a path that holds what is wanted, or None, and what it holds.
-
-    Args:
-        path: The folder, or one that has it inside, as an archive with a folder of its own leaves
-            it once it is unpacked.
-        wanted: What it should hold, any of it.
+def look(path: Path) -> Directory:
+    """What is in a directory.
 
     Raises:
         SourceError: It cannot be read.
     """
-    inside = [path / name for name in ("test", "val", "validation", "train")]
-    for each in itertools.chain([path], filter(os.path.isdir, inside)):
-        holds = _peek(each)
-        if any(holds[one] for one in wanted):
-            return each, holds
-    return None, Counter()
+    folders: list[str] = []
+    archives: list[str] = []
+    others: list[str] = []
+    classes: set[str] = set()
+    images, first, has_annotations = 0, "", False
+    try:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                name = entry.name
+                image = NAMED_IMAGE.fullmatch(name)
+                if image is not None:
+                    images += 1
+                    first = min(first or name, name)
+                    if image[1]:
+                        classes.add(image[1].lower())
+                elif WNID.fullmatch(name):
+                    folders.append(name)
+                elif CLASS_ARCHIVE.fullmatch(name):
+                    archives.append(name)
+                elif _ANNOTATION.fullmatch(name):
+                    has_annotations = True
+                elif not is_system_file(name):
+                    others.append(name)
+    except OSError as error:
+        raise unreadable(os.fspath(path), error) from error
+    return Directory(
+        path,
+        tuple(sorted(folders)),
+        tuple(sorted(archives)),
+        images,
+        first,
+        frozenset(classes),
+        has_annotations,
+        tuple(sorted(others)),
+    )
 
 
-def fewer(these: Held, others: Held, holds: Counter[Held]) -> str:
-    """What to say of one of two things where a directory has more of the other, or nothing.
+def folders_with_images(seen: Directory) -> tuple[str, ...]:
+    """The folders in a directory that images lie in: class folders, or else others.
 
-    Class archives half of which are unpacked are neither whole as archives nor as folders.
+    Validation images may lie in one folder more (`images`, or any other), or in folders with the
+    numbers of classes, which nobody knows the order of. Their own numbers say their classes.
+
+    Returns:
+        The names, sorted; empty where images lie in the directory itself.
+
+    Raises:
+        SourceError: A folder cannot be read.
     """
-    if holds[others] <= holds[these]:
-        return ""
-    return f"there are fewer of them than {others.words} beside them"
+    if seen.folders or seen.images:
+        return seen.folders
+    return tuple(name for name in seen.others[:_MAX_FOLDERS] if _has_image(seen.path / name))
+
+
+def _has_image(folder: Path) -> bool:
+    if not folder.is_dir():
+        return False
+    try:
+        with os.scandir(folder) as entries:
+            return any(NAMED_IMAGE.fullmatch(entry.name) for entry in entries)
+    except OSError as error:
+        raise unreadable(os.fspath(folder), error) from error
+
+
+def holding(path: Path, is_wanted: Callable[[Directory], bool]) -> Directory | None:
+    """The directory at a path that holds what is wanted, or None.
+
+    Args:
+        path: The directory, or one that has it inside, as an archive with a folder of its own
+            leaves it once it is unpacked.
+        is_wanted: Says whether a directory is it.
+
+    Raises:
+        SourceError: A directory cannot be read.
+    """
+    return next(filter(is_wanted, _with_inside(path)), None)
+
+
+def _with_inside(path: Path) -> Iterator[Directory]:
+    yield look(path)
+    yield from map(look, filter(Path.is_dir, (path / name for name in _INSIDE)))
 
 
 def lists_of(place: Place, name: str, folder: Path) -> tuple[Path, ...]:
@@ -90,19 +192,3 @@ def lists_of(place: Place, name: str, folder: Path) -> tuple[Path, ...]:
     if not lists:  # The folder itself may be long, and is not listed for that.
         lists = [folder / each for each in sorted(wanted) if os.path.lexists(folder / each)]
     return tuple(lists[:1])
-
-
-def _peek(directory: Path) -> Counter[Held]:
-    """How many of the first entries of a directory are what; of images, only the first counts."""
-    found: Counter[Held] = Counter()
-    try:
-        with os.scandir(directory) as entries:
-            for entry in itertools.islice(entries, _PEEK):
-                for held in _ALL:
-                    if held.names.fullmatch(entry.name):
-                        found[held] += 1
-                        if not _IS_CLASS.fullmatch(entry.name):
-                            return found
-    except OSError as error:
-        raise unreadable(str(directory), error) from error
-    return found

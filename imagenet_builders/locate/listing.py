@@ -7,8 +7,13 @@ import re
 
 from imagenet_builders.locate.access import unreadable
 
-WNID = re.compile(r"n[0-9]{8}")
+WNID = re.compile(r"n[0-9]{8}", re.ASCII | re.IGNORECASE)
 """The name of a class folder."""
+
+_SYSTEM_FILE = re.compile(
+    r"(.*/)?(\._[^/]*|\.DS_Store|Thumbs\.db|ehthumbs\.db|desktop\.ini)|(.*/)?__MACOSX(/.*)?",
+    re.ASCII | re.IGNORECASE | re.DOTALL,
+)
 
 
 def list_names(directory: str | os.PathLike[str]) -> list[str]:
@@ -18,6 +23,17 @@ def list_names(directory: str | os.PathLike[str]) -> list[str]:
         SourceError: It cannot be read.
     """
     return sorted(entry.name for entry in _entries(directory))
+
+
+def is_system_file(path: str) -> bool:
+    """Whether a file is one that macOS or Windows leaves in folders and archives.
+
+    Such a file says nothing of the images beside it, so it is passed over.
+
+    >>> [is_system_file(path) for path in ("n01440764/._n01440764_1.JPEG", ".n01440764_1.JPEG.x1")]
+    [True, False]
+    """
+    return _SYSTEM_FILE.fullmatch(path) is not None
 
 
 def is_litter(name: str) -> bool:

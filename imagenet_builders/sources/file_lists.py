@@ -15,7 +15,7 @@ from pathlib import Path
 
 from imagenet_builders.errors import SourceError
 from imagenet_builders.locate.access import unreadable
-from imagenet_builders.locate.listing import WNID
+from imagenet_builders.locate.listing import WNID, is_system_file
 
 MAX_LINES = 1 << 21
 """Bound on the lines of a list; ImageNet has 1,431,167 images in 1,000 folders."""
@@ -54,7 +54,9 @@ def read_list(path: Path, is_image: Callable[[str], bool]) -> list[tuple[str | N
             is_class = folder and WNID.fullmatch(folder)
             # A thousand folders have a million lines.
             found.append((sys.intern(folder) if folder and is_class else None, name))
-        elif not _means_nothing(name) and name != path.name:  # As `find . > list` has it.
+        elif not (
+            _means_nothing(name) or is_system_file(name) or name == path.name
+        ):  # As `find . > list` has it.
             raise SourceError(
                 f"{path}: expected the path of an image in line {number:,}, found "
                 f"{text[:_MAX_SHOWN]!r}; mend the list, or move it away so that the folder is "

@@ -18,10 +18,7 @@ from typing import TYPE_CHECKING
 
 from imagenet_builders.errors import SourceError
 from imagenet_builders.locate.access import unreadable
-from imagenet_builders.locate.listing import (
-    is_litter,
-    list_names,
-)
+from imagenet_builders.locate.listing import is_litter, is_system_file, list_names
 from imagenet_builders.sources.rows import NO_COPIES, WHOLE_FILE, Rows, SourceFile
 
 if TYPE_CHECKING:
@@ -83,6 +80,9 @@ def folder_images(folders: Sequence[ImageFolder], report: Callable[[int, int], N
 
 def _add_folder(rows: Rows, folder: ImageFolder, files: list[tuple[str, int]]) -> None:
     path = folder.directory.path
+    for name, _ in filter(lambda file: is_system_file(file[0]), files):
+        rows.pass_over(os.path.join(path, name))
+    files = [file for file in files if not is_system_file(file[0])]
     if not files:
         raise SourceError(f"{path}: there is no image in this folder; copy or unpack it again")
     for name, size in files:

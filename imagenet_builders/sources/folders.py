@@ -20,17 +20,14 @@ from typing import TYPE_CHECKING
 from imagenet_builders.errors import SourceError
 from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.locate import listing
-from imagenet_builders.locate.access import unreadable
 from imagenet_builders.locate.class_directories import (
-    ANNOTATIONS,
-    CLASS_ARCHIVES,
-    CLASS_FOLDERS,
-    fewer,
+    Directory,
+    folders_with_images,
     holding,
     lists_of,
+    look,
 )
 from imagenet_builders.locate.found import Found
-from imagenet_builders.locate.listing import WNID
 from imagenet_builders.locate.search import Match, Place, named_directories
 from imagenet_builders.sources import box_folders, folder_counts, folder_images, whole_files
 from imagenet_builders.sources.file_lists import read_list
@@ -57,19 +54,27 @@ _BATCH_FOLDERS = 64
 
 def recognise(place: Place) -> Iterator[Match]:
     """Recognises folders that hold images or annotations; see `search.Recognise`."""
-    of_boxes = place.what == "boxes"
+    find = _annotations_at if place.what == "boxes" else _images_at
     for path in named_directories(place):
-        wanted = [ANNOTATIONS, CLASS_FOLDERS] if of_boxes else [CLASS_FOLDERS]
         try:
-            folder, holds = holding(path, wanted)
+            seen = find(path)
         except SourceError as error:
             yield Match((path,), str(error))
             continue
-        if folder is not None and of_boxes:
-            yield Match((folder,))
-        elif folder is not None:
-            odd = fewer(CLASS_FOLDERS, CLASS_ARCHIVES, holds)
-            yield Match((folder, *lists_of(place, path.name, folder)), odd=odd)
+        if seen is None:
+            continue
+        lists = () if place.what == "boxes" else lists_of(place, path.name, seen.path)
+        yield Match((seen.path, *lists), odd=seen.fewer_images())
+
+
+def _images_at(path: Path) -> Directory | None:
+    """The directory at a path that holds images, in it or in folders."""
+    seen = holding(path, lambda each: each.holds_images)
+    return seen or holding(path, lambda each: bool(folders_with_images(each)))
+
+
+def _annotations_at(path: Path) -> Directory | None:
+    return holding(path, lambda each: each.has_annotations or each.holds_images)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,64 +83,75 @@ class Folders:
 
     Attributes:
         root: The folder of all of it.
-        classes: Names of the class folders, sorted; empty where the images lie in the root.
-        names: Class folder (or an empty name for the root) to the files in it, where a list says
-            that; else None.
+        inside: Names of the folders in it that images lie in, sorted; empty where the images lie in
+            the root. Those with the name of a class hold its images only.
+        names: Such a folder (or an empty name for the root) to the files in it, where these are
+            known; else None.
         passed_over: What else is in the root.
+        beside: What to say of class archives beside the images, or None.
     """
 
     root: Path
-    classes: tuple[str, ...]
+    inside: tuple[str, ...]
     names: dict[str, tuple[str, ...]] | None = None
     passed_over: tuple[str, ...] = ()
+    beside: str | None = None
 
     @property
     def paths(self) -> list[Path]:
         """The folders that images lie in."""
-        return [self.root / wnid for wnid in self.classes] or [self.root]
+        return [self.root / name for name in self.inside] or [self.root]
 
 
 def prepare_images(found: Found, naming: Naming, workers: Runner, *, strict: bool) -> Prepared:
     """Prepares folders to be indexed; see `PrepareImages`."""
     root, *lists = found.paths
-    folders = _folders(root, lists[0] if lists else None, naming)
+    folders = folders_at(root, lists[0] if lists else None, naming)
+    if folders.beside is not None:
+        _LOG.warning(folders.beside)
     files = tuple(source_files(folders.paths))
     return Prepared(
         files,
         lambda: _rows(folders, files, naming, workers),
         tuple(source_files(lists)),
-        what_is_passed_over(root, folders.passed_over, CLASS_FOLDERS.words),
+        what_is_passed_over(root, folders.passed_over, "class folders"),
     )
 
 
 def classes(found: Found) -> tuple[str, ...]:
     """The classes that there are folders of."""
-    return tuple(listing.list_folders(found.paths[0])[0])
+    return tuple(name.lower() for name in listing.list_folders(found.paths[0])[0])
 
 
-def _folders(root: Path, file_list: Path | None, naming: Naming) -> Folders:
+def folders_at(root: Path, file_list: Path | None, naming: Naming) -> Folders:
     """Sees how the images of a part lie in a folder, of whose files there may be a list.
 
     Raises:
         SourceError: The folder or the list cannot be read, or images lie beside class folders.
     """
+    seen = look(root)
+    is_flat = bool(seen.images) and not seen.folders
     if file_list is not None:
         listed = read_list(file_list, naming.is_image)
-        flat = _is_flat(root, naming)
         named: dict[str, list[str]] = {}
         for folder, name in listed:
-            if not flat and folder is None and naming.is_train:
+            if not is_flat and folder is None and naming.is_train:
                 folder = name.partition("_")[0]
-            named.setdefault("" if flat else folder or "", []).append(name)
-        if flat or "" not in named:
+            named.setdefault("" if is_flat else folder or "", []).append(name)
+        if is_flat or "" not in named:
             names = {folder: tuple(named[folder]) for folder in sorted(named)}
-            return Folders(root, () if flat else tuple(names), names)
+            return Folders(root, () if is_flat else tuple(names), names)
         _LOG.warning(
             f"{file_list} does not say in which class folders of {root} the images lie; the "
             "folders are listed instead"
         )
-    if _is_flat(root, naming):
+    if is_flat and not seen.archives:
         return Folders(root, ())
+    if is_flat:
+        archives = set(seen.archives)
+        rest = tuple(name for name in listing.list_names(root) if name not in archives)
+        return Folders(root, (), {"": rest}, beside=seen.images_beside_archives("images"))
+    inside = folders_with_images(seen)
     wnids, others = listing.list_folders(root)
     loose = next(filter(naming.is_image, others), None)
     if loose is not None:  # They were being moved, so that neither is all of them.
@@ -143,21 +159,8 @@ def _folders(root: Path, file_list: Path | None, naming: Naming) -> Folders:
             f"{root}: expected images or class folders, found images such as {loose!r} and class "
             "folders; move the rest of them into class folders, or stage the original archive"
         )
-    return Folders(root, tuple(wnids), passed_over=tuple(others))
-
-
-def _is_flat(root: Path, naming: Naming) -> bool:
-    """Whether images lie in the folder itself: its first entry that means anything says it."""
-    try:
-        with os.scandir(root) as entries:
-            for entry in entries:
-                if WNID.fullmatch(entry.name) is not None:
-                    return False
-                if naming.is_image(entry.name):
-                    return True
-    except OSError as error:
-        raise unreadable(str(root), error) from error
-    return False
+    inside = tuple(wnids) or inside
+    return Folders(root, inside, passed_over=tuple(sorted(set(others).difference(inside))))
 
 
 def _rows(
@@ -176,7 +179,8 @@ def _image_folders(
     folders: Folders, files: Sequence[SourceFile], naming: Naming
 ) -> Iterator[ImageFolder]:
     for position, file in enumerate(files):
-        wnid = folders.classes[position] if folders.classes else None
+        name = folders.inside[position] if folders.inside else ""
+        wnid = name if listing.WNID.fullmatch(name) else None
         if wnid is not None:
             try:
                 naming.label_of(wnid)
@@ -184,7 +188,7 @@ def _image_folders(
                 raise SourceError(
                     f"{file.path}: {error}; move it elsewhere, or stage the original archive"
                 ) from None
-        names = None if folders.names is None else folders.names[wnid or ""]
+        names = None if folders.names is None else folders.names[name]
         row_of = functools.partial(naming.row_of_file, folder=wnid)
         yield ImageFolder(file, position, row_of, names)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from imagenet_builders.sources.rows import SourceFile, row_schema
+from imagenet_builders.sources.rows import PassedOver, SourceFile, row_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,14 +44,12 @@ class Prepared:
         make: Makes its rows.
         also_read: Files that the rows are made from besides.
         odd: What is there that does not belong, but does no harm; a sentence, or None.
-        how: What decides besides the files whether rows are made.
     """
 
     files: tuple[SourceFile, ...]
     make: Callable[[], pa.Table]
     also_read: tuple[SourceFile, ...] = ()
     odd: str | None = None
-    how: tuple[str, ...] = ()
 
 
 def run_for_table(
@@ -98,6 +96,7 @@ def run_for_table(
     ordered = [parts[number] for number in range(len(parts))]
     # Only some may have a column of names.
     table = pa.concat_tables(ordered, promote_options="default").combine_chunks()
+    table = sum(map(PassedOver.of, ordered), PassedOver()).noted_in(table)
     del ordered
     parts.clear()
     # The pieces of 13 million rows are 0.6 GB, which the plan finds a use for.

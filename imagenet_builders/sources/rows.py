@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import os
 import zlib
 from collections.abc import Iterator, Mapping
@@ -34,6 +35,11 @@ MAX_IMAGES = 1 << 21
 more than the 1,281,167 of ImageNet's train split. ImageNet-21k is collected in parts."""
 MAX_CLASS_IMAGES = 1 << 16
 """Bound on the images of one class tar; the largest of ImageNet-21k has some 3,000."""
+
+
+# So many files that are passed over are named.
+_NAMED = 5
+_PASSED_OVER = b"passed_over"
 
 
 def check_not_too_many(path: str, count: int) -> None:
@@ -196,6 +202,44 @@ def row_schema(*extra: tuple[str, Any]) -> pa.Schema:
     return pa.schema(columns + list(extra))
 
 
+@dataclasses.dataclass(frozen=True)
+class PassedOver:
+    """Files that are passed over where images are looked for.
+
+    Attributes:
+        count: How many.
+        names: Names of the first of them.
+    """
+
+    count: int = 0
+    names: tuple[str, ...] = ()
+
+    def __add__(self, other: PassedOver) -> PassedOver:
+        """Both, with the names of the first."""
+        return PassedOver(self.count + other.count, (self.names + other.names)[:_NAMED])
+
+    def noted_in(self, table: pa.Table) -> pa.Table:
+        """A table of rows that also says what was passed over; `of` reads it."""
+        if not self.count:
+            return table
+        noted = json.dumps([self.count, self.names])
+        return table.replace_schema_metadata({_PASSED_OVER: noted})
+
+    @classmethod
+    def of(cls, table: pa.Table) -> PassedOver:
+        """What was passed over when a table of rows was made."""
+        noted = (table.schema.metadata or {}).get(_PASSED_OVER)
+        if noted is None:
+            return cls()
+        count, names = json.loads(noted)
+        return cls(count, tuple(names))
+
+    def __str__(self) -> str:
+        """The names, for messages."""
+        more = ", ..." if self.count > len(self.names) else ""
+        return f"{', '.join(map(repr, self.names))}{more}"
+
+
 class Rows:
     """Collects rows column by column; the cheap way to make an index in Python."""
 
@@ -207,14 +251,20 @@ class Rows:
         self.sizes: list[int] = []
         # The names of images that are not spelled as their keys, by row.
         self.names: dict[int, str] = {}
+        self.passed_over = PassedOver()
 
     def __len__(self) -> int:
         """Number of examples."""
         return len(self.keys)
 
+    def pass_over(self, name: str) -> None:
+        """Notes a file that is no image and is passed over."""
+        self.passed_over += PassedOver(1, (name,))
+
     def extend(self, other: Rows) -> None:
         """Adds the examples of another."""
         self.names.update((len(self) + row, name) for row, name in other.names.items())
+        self.passed_over += other.passed_over
         self.keys += other.keys
         self.labels += other.labels
         self.files += other.files
@@ -249,7 +299,7 @@ class Rows:
         if self.names:
             names = map(self.names.get, range(len(self)))
             table = table.append_column("name", pa.array(names, pa.string(), size=len(self)))
-        return table
+        return self.passed_over.noted_in(table)
 
 
 def number_array(numbers: np.ndarray, kind: pa.DataType) -> pa.Array:

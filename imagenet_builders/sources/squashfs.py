@@ -5,19 +5,17 @@ Source: Linux, `fs/squashfs/squashfs_fs.h`; what is in a superblock.
 
 from __future__ import annotations
 
-import logging
 import os
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagenet_builders.errors import ArchiveError, SourceError
+from imagenet_builders.errors import ArchiveError
 from imagenet_builders.labels.image_names import Naming
-from imagenet_builders.locate.class_directories import CLASS_FOLDERS
 from imagenet_builders.locate.found import Found
-from imagenet_builders.locate.listing import LIST_ENDING, WNID
-from imagenet_builders.sources.indexing import Prepared, Runner, what_is_passed_over
+from imagenet_builders.locate.listing import LIST_ENDING, WNID, is_system_file
+from imagenet_builders.sources.indexing import Prepared, Runner
 from imagenet_builders.sources.inspection import WARNING, Counted, Inspection, Problem, Wrong
 from imagenet_builders.sources.kind import Expected, Kind
 from imagenet_builders.sources.reader import Access, ImageRow, Reader, columns
@@ -34,8 +32,6 @@ if TYPE_CHECKING:
 
     from imagenet_builders.formats.squashfs.image import SquashFSImage
 
-_LOG = logging.getLogger(__name__)
-
 _MAGIC = b"hsqs"
 _BYTES_USED = struct.Struct("<40xQ")
 _INODES = struct.Struct("<4xI")
@@ -47,14 +43,10 @@ def prepare_images(found: Found, naming: Naming, workers: Runner, *, strict: boo
     It is listed in this process: a chain of directories, each known from the one before.
     """
     file = SourceFile.of(found.paths[0], found.copies)
-    return Prepared(
-        (file,),
-        lambda: _rows(file, naming, strict=strict),
-        how=("strict",) if strict else (),
-    )
+    return Prepared((file,), lambda: _rows(file, naming))
 
 
-def _rows(file: SourceFile, naming: Naming, *, strict: bool) -> pa.Table:
+def _rows(file: SourceFile, naming: Naming) -> pa.Table:
     """The rows of the images in a SquashFS image.
 
     As in folders, what lies beside class folders is passed over with a warning. So is a list of the
@@ -65,7 +57,6 @@ def _rows(file: SourceFile, naming: Naming, *, strict: bool) -> pa.Table:
 
     Raises:
         ArchiveError: It is damaged, or holds something else.
-        SourceError: It holds what would be passed over, and `strict` is set.
         OptionError: A package to unpack it is not installed.
     """
     import numpy as np
@@ -75,14 +66,13 @@ def _rows(file: SourceFile, naming: Naming, *, strict: bool) -> pa.Table:
 
     rows = Rows()
     references: list[int] = []
-    others: list[str] = []
     for member in list_files(file.place, file.path):
         folder, _, name = member.path.rpartition("/")
         folder = folder.rpartition("/")[2]
         in_class = folder if WNID.fullmatch(folder) else None
         is_beside = naming.is_train and in_class is None and not naming.is_image(name)
-        if is_beside or name.lower().endswith(LIST_ENDING):
-            others.append(member.path)
+        if is_beside or name.lower().endswith(LIST_ENDING) or is_system_file(member.path):
+            rows.pass_over(member.path)
             continue
         try:
             if member.kind != "file":
@@ -97,13 +87,6 @@ def _rows(file: SourceFile, naming: Naming, *, strict: bool) -> pa.Table:
         rows.add(key, label, 0, WHOLE_FILE, member.size, member.path)
         check_not_too_many(file.path, len(rows))
         references.append(member.reference)
-    odd = what_is_passed_over(
-        Path(file.path), others, CLASS_FOLDERS.words if naming.is_train else "images"
-    )
-    if odd is not None:
-        if strict:
-            raise SourceError(f"{odd}; make the image without it, or build without --strict")
-        _LOG.warning(f"{odd}; it is passed over")
     if not rows:
         raise ArchiveError(file.path, f"there are no {naming.expected} in it; check what it is")
     column = number_array(np.array(references, np.int64), pa.int64())

@@ -30,7 +30,7 @@ from imagenet_builders.sources.inspection import (
     Wrong,
 )
 from imagenet_builders.sources.kind import Expected, Kind
-from imagenet_builders.sources.rows import Rows, SourceFile, check_not_too_many
+from imagenet_builders.sources.rows import PassedOver, Rows, SourceFile, check_not_too_many
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,7 +65,7 @@ def prepare_images(found: Found, naming: Naming, workers: Runner, *, strict: boo
 
 
 def _class_tars_in(file: SourceFile, naming: Naming, workers: Runner) -> pa.Table:
-    tars = tar_images.class_tars(file, naming.label_of)
+    tars, passed_over = tar_images.class_tars(file, naming.label_of)
     table = run_for_table(
         workers,
         tar_images.class_images,
@@ -74,7 +74,7 @@ def _class_tars_in(file: SourceFile, naming: Naming, workers: Runner) -> pa.Tabl
     )
     if naming.part == "train":
         _check_class_counts(file, table)
-    return table
+    return (passed_over + PassedOver.of(table)).noted_in(table)
 
 
 def _check_class_counts(file: SourceFile, table: pa.Table) -> None:
@@ -127,7 +127,7 @@ def _apply_patch(rows: Rows, patch: SourceFile, position: int, naming: Naming) -
 def classes(found: Found) -> tuple[str, ...]:
     """The classes of the tars in an archive of train images."""
     file = SourceFile.of(found.paths[0], found.copies)
-    tars = tar_images.class_tars(file, lambda wnid: 0)
+    tars, _ = tar_images.class_tars(file, lambda wnid: 0)
     return tuple(sorted(class_tar.wnid for class_tar, _ in tars))
 
 

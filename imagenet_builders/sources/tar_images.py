@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,9 +17,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from imagenet_builders.errors import ArchiveError
 from imagenet_builders.formats import member_names, tar
 from imagenet_builders.labels.image_names import class_image
+from imagenet_builders.locate.class_directories import CLASS_ARCHIVE
+from imagenet_builders.locate.listing import is_system_file
 from imagenet_builders.sources.indexing import BATCH_BYTES, in_batches
 from imagenet_builders.sources.rows import (
     MAX_CLASS_IMAGES,
+    PassedOver,
     Rows,
     SourceFile,
     check_not_too_many,
@@ -29,9 +31,6 @@ from imagenet_builders.sources.rows import (
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-CLASS_TAR = re.compile(r"(n[0-9]{8})\.tar")
-"""The name of a class's tar; its group is the wnid."""
 
 # What is said of a member that is no plain file, where its kind alone would be no English.
 _KINDS = {
@@ -108,13 +107,18 @@ def flat_images(file: SourceFile, position: int, row_of: Callable[[str], tuple[s
             try:
                 key, label = row_of(name)
             except ValueError as error:
+                if is_system_file(member.name):
+                    rows.pass_over(member.name)
+                    continue
                 raise unexpected(file.path, member, str(error)) from None
             rows.add(key, label, position, member.offset, member.size, name)
             check_not_too_many(file.path, len(rows))
     return rows
 
 
-def class_tars(file: SourceFile, label_of: Callable[[str], int]) -> list[tuple[ClassTar, int]]:
+def class_tars(
+    file: SourceFile, label_of: Callable[[str], int]
+) -> tuple[list[tuple[ClassTar, int]], PassedOver]:
     """The class tars inside an archive, in its order, each with its label.
 
     Args:
@@ -123,24 +127,28 @@ def class_tars(file: SourceFile, label_of: Callable[[str], int]) -> list[tuple[C
             of the dataset's classes.
 
     Returns:
-        The class tars.
+        The class tars, and what is passed over.
 
     Raises:
         ArchiveError: The archive is damaged, holds something else, a class that is not known, or
             one class twice.
     """
     found: dict[str, tuple[ClassTar, int]] = {}
+    passed_over = PassedOver()
     with opened(file) as fd:
         for member in tar.walk(fd, file.path):
             name = file_name(file.path, member)
             if name is None:
                 continue
-            match = CLASS_TAR.fullmatch(name)
+            match = CLASS_ARCHIVE.fullmatch(name)
             if match is None:
+                if is_system_file(member.name):
+                    passed_over += PassedOver(1, (member.name,))
+                    continue
                 raise unexpected(
                     file.path, member, "only class archives such as n01440764.tar belong here"
                 )
-            wnid = match[1]
+            wnid = match[1].lower()
             try:
                 label = label_of(wnid)
             except ValueError as error:
@@ -155,7 +163,7 @@ def class_tars(file: SourceFile, label_of: Callable[[str], int]) -> list[tuple[C
                 ClassTar(member.name, wnid, member.offset, end, member.header_offset),
                 label,
             )
-    return list(found.values())
+    return list(found.values()), passed_over
 
 
 def class_images(jobs: Sequence[ClassTarsJob], report: Callable[[int, int], None]) -> pa.Table:
@@ -198,6 +206,9 @@ def _class_rows(fd: int, job: ClassTarsJob, class_tar: ClassTar, label: int) -> 
         try:
             key = class_image(wnid, name)
         except ValueError as error:
+            if is_system_file(member.name):
+                rows.pass_over(f"{inner or os.path.basename(path)}/{member.name}")
+                continue
             raise unexpected(path, member, str(error), inner) from None
         rows.add(key, label, job.position, member.offset, member.size, name)
         if len(rows) > MAX_CLASS_IMAGES:
@@ -248,6 +259,7 @@ def tree_images(
     import pyarrow as pa
 
     collected: dict[str, Rows] = {}
+    passed_over = PassedOver()
     tables: dict[str, list[pa.Table]] = {}
     current: str | None = None
     place: Place | None = None
@@ -259,6 +271,9 @@ def tree_images(
                 _read_ahead(fd, member.offset, 2 * _READ_AHEAD)
             name = file_name(file.path, member)
             if name is None:
+                continue
+            if is_system_file(member.name):
+                passed_over += PassedOver(1, (member.name,))
                 continue
             folder = member_names.portable(member.name[: -len(name)])
             if folder != current:
@@ -279,9 +294,12 @@ def tree_images(
                 tables.setdefault(place.split, []).append(collected.pop(place.split).table())
     for split, rows in collected.items():
         tables.setdefault(split, []).append(rows.table())
-    return {
+    joined = {
         split: pa.concat_tables(parts, promote_options="default") for split, parts in tables.items()
     }
+    for split in tuple(joined)[:1]:  # Whose it is, nothing tells.
+        joined[split] = passed_over.noted_in(joined[split])
+    return joined
 
 
 def _read_ahead(fd: int, start: int, size: int) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from imagenet_builders.errors import ArchiveError
 from imagenet_builders.formats import tar
+from imagenet_builders.locate.listing import is_system_file
 from imagenet_builders.sources.rows import Rows, SourceFile, check_not_too_many, opened
 from imagenet_builders.sources.tar_images import file_name, unexpected
 
@@ -95,6 +96,9 @@ def shard_rows(
         for member in tar.walk(fd, file.path):
             name = file_name(file.path, member)
             if name is None:
+                continue
+            if not name.startswith("n") and is_system_file(member.name):
+                rows.pass_over(member.name)
                 continue
             stem, _, extension = name.partition(".")
             if sample is None or stem != sample.stem:

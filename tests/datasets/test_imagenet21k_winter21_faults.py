@@ -149,7 +149,7 @@ def add_file(name: str) -> Callable[[Path], None]:
 @pytest.mark.parametrize("layout", LAYOUTS["whole"])
 @pytest.mark.parametrize(
     "name",
-    ["n00017222_5.gif", "n01440764_5.JPEG", ".DS_Store", "n00017222_5.JPEG.part", "a\nb.JPEG"],
+    ["n00017222_5.gif", "n01440764_5.JPEG", ".hidden", "n00017222_5.JPEG.part", "a\nb.JPEG"],
 )
 def test_a_file_that_does_not_belong_in_a_class_is_named(tmp_path: Path, layout: str, name: str):
     corpus = make(tmp_path / "manual", "whole", "folders", classes=["n00017222"])

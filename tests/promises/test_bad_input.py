@@ -266,7 +266,7 @@ DOES_NOT_BELONG = "this member does not belong in the archive: "
     **{
         f"{where}-{file}": (where, file.format(name=name, stem=name.rpartition(".")[0]))
         for where, name in SOUND.items()
-        for file in ("._{name}", ".DS_Store", "Thumbs.db", "readme.txt", "{name}~", "{name} ")
+        for file in (".{name}.Xa4b2c", ".hidden", "readme.txt", "{name}~", "{name} ")
     }
 )
 def a_hidden_or_foreign_file(path: Path, what: tuple[str, str]) -> tuple[Place, str]:
@@ -300,8 +300,8 @@ def a_path_that_leads_out(path: Path, what: tuple[str, str]) -> tuple[Place, str
             ("line_break", f"\n{ending}"),
             ("300_characters", "x" * 300 + ending),
         )
-        # Names of images may have any letter case, and other endings.
-        if where == "train" or label not in ("jpeg", "upper_or_lower")
+        # Names may have any letter case, and those of images other endings.
+        if label != "upper_or_lower" and (where == "train" or label != "jpeg")
     }
 )
 def an_odd_name(path: Path, what: tuple[str, str]) -> tuple[Place, str]:

@@ -81,9 +81,8 @@ def choices(outcome: Outcome) -> dict[str, str]:
             "class n01440764, found one of n02125311, as its name",
         ),
         ("train/n01440764/more/n01440764_9.JPEG", "is a directory where only plain files belong"),
-        ("train/n01440764/._n01440764_7.JPEG", "it was left by another program"),
-        ("train/n01440764/.DS_Store", "it was left by another program"),
-        ("validation/n01751748/Thumbs.db", "it was left by another program"),
+        ("train/n01440764/.n01440764_7.JPEG.Xa4b2c", "it was left by another program"),
+        ("validation/n01751748/.hidden", "it was left by another program"),
         (
             "train/n00000001/n00000001_1.JPEG",
             "n00000001 is not one of the 1,000 classes of this dataset",
@@ -312,7 +311,7 @@ def test_a_damaged_record_is_an_error_when_its_image_is_read(tmp_path: Path, dam
     ("files", "said"),
     [
         ({"n01440764/notes.txt": b""}, "only images such as n01440764_1.JPEG belong here"),
-        ({"n01440764/.DS_Store": b""}, "only images such as n01440764_1.JPEG belong here"),
+        ({"n01440764/.hidden": b""}, "only images such as n01440764_1.JPEG belong here"),
         ({"n02125311/n01440764_1.JPEG": b""}, "found one of n01440764, as its name says"),
         (
             {"n00000001/n00000001_1.JPEG": b""},
@@ -338,7 +337,7 @@ def test_files_beside_class_folders_in_a_squashfs_image_are_ignored(tmp_path: Pa
     listed = {"val_files.txt": b""}
     layouts_corpus.write_squashfs(tmp_path / "staged" / "val.sqsh", VALIDATION | listed)
     said = built(tmp_path / "staged").err
-    odd = "train.sqsh holds what is not one of its class folders: 'README.md', 'train_files.txt'"
+    odd = "train.sqsh holds what is not one of its images: 'README.md', 'train_files.txt'"
     assert f"{odd}; it is passed over" in said
     assert "val.sqsh holds what is not one of its images: 'val_files.txt'; it is" in said
     counts = {split: one["examples"] for split, one in provenance(tmp_path / "built").items()}

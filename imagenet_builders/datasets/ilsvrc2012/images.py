@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imagenet_builders import labels
 from imagenet_builders.datasets.ilsvrc2012.splits import classes as wnids
@@ -19,6 +21,10 @@ from imagenet_builders.locate.found import Found
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.index import Index
 from imagenet_builders.sources import kinds
+from imagenet_builders.sources.rows import PassedOver
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _LOG = logging.getLogger(__name__)
 
@@ -58,13 +64,34 @@ def index_found(
             _LOG.warning(f"{prepared.odd}; it is passed over")
         files = prepared.files
         index = context.cache.get(
-            [*what, found.kind, *prepared.how],
+            [*what, found.kind],
             [*files, *prepared.also_read],
             lambda: Index(prepared.make(), files),
             kind.access,
         )
+    report_passed_over(found.paths[0], index.table, strict=context.options.strict)
     _check_complete(found, naming, index, strict=context.options.strict)
     return index
+
+
+def report_passed_over(path: Path, table: pa.Table, *, strict: bool) -> None:
+    """Warns of files that are no images and were passed over when a table of rows was made.
+
+    Args:
+        path: The source.
+        table: The rows of all images in it.
+        strict: Refuse them.
+
+    Raises:
+        SourceError: There are such files, and `strict` is set.
+    """
+    left = PassedOver.of(table)
+    if not left.count:
+        return
+    text = f"{path} holds what is not one of its images: {left}"
+    if strict:
+        raise SourceError(f"{text}; build without --strict to pass it over")
+    _LOG.warning(f"{text}; it is passed over")
 
 
 def _check_complete(found: Found, naming: Naming, index: Index, *, strict: bool) -> None:

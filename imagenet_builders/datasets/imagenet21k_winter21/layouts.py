@@ -15,10 +15,10 @@ from pathlib import Path
 from imagenet_builders.datasets.imagenet21k_winter21 import shards
 from imagenet_builders.datasets.imagenet21k_winter21.classes import classes_of
 from imagenet_builders.errors import SourceError, StagingError
+from imagenet_builders.locate.class_directories import CLASS_ARCHIVE
 from imagenet_builders.locate.found import Found, Survey
 from imagenet_builders.locate.listing import list_folders
 from imagenet_builders.locate.search import require_directory
-from imagenet_builders.sources.tar_images import CLASS_TAR
 
 NAME = "imagenet21k_winter21"
 
@@ -135,7 +135,7 @@ def _whole(manual_dir: Path) -> Iterator[Source]:
         if path.is_dir()
     }
     for path, (folders, others) in listings.items():
-        tars = sorted(match[1] for name in others if (match := CLASS_TAR.fullmatch(name)))
+        tars = sorted(match[1] for name in others if (match := CLASS_ARCHIVE.fullmatch(name)))
         # Other names in manual_dir itself belong to other datasets.
         rest = () if path == manual_dir else _rest(others)
         if tars:
@@ -151,7 +151,7 @@ def _whole(manual_dir: Path) -> Iterator[Source]:
 
 
 def _rest(others: list[str]) -> tuple[str, ...]:
-    return tuple(name for name in others if name != "tars" and not CLASS_TAR.fullmatch(name))
+    return tuple(name for name in others if name != "tars" and not CLASS_ARCHIVE.fullmatch(name))
 
 
 def _p(manual_dir: Path) -> Iterator[Source]:

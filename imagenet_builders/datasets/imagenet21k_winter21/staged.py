@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagenet_builders.datasets.ilsvrc2012 import examples
+from imagenet_builders.datasets.ilsvrc2012 import examples, images
 from imagenet_builders.datasets.imagenet21k_winter21 import layouts, shards
 from imagenet_builders.datasets.imagenet21k_winter21.classes import (
     check_classes,
@@ -34,7 +34,7 @@ from imagenet_builders.scratch import gunzip
 from imagenet_builders.sources import folder_images, kinds, tar_images
 from imagenet_builders.sources.folder_images import ImageFolder, source_files
 from imagenet_builders.sources.indexing import in_batches, run_for_table
-from imagenet_builders.sources.rows import SourceFile, row_schema
+from imagenet_builders.sources.rows import PassedOver, SourceFile, row_schema
 from imagenet_builders.sources.tar_images import Place
 
 if TYPE_CHECKING:
@@ -98,6 +98,8 @@ def recipes(config: str, manual_dir: Path, context: BuildContext) -> list[SplitR
     else:
         found = _INDEXERS[source.kind](config, source, context)
     indexes = {split: index for split, index in found.items() if len(index)}
+    for index in found.values():
+        images.report_passed_over(source.path, index.table, strict=context.options.strict)
     for split in SPLITS[config]:
         if split not in indexes:
             _LOG.warning(f"split {split} will be missing: it is not in {source}")
@@ -151,9 +153,10 @@ def _of_tar(config: str, file: SourceFile, cache: IndexCache, workers: Workers) 
 
 
 def _class_tars_in(config: str, file: SourceFile, workers: Workers) -> pa.Table:
-    tars = tar_images.class_tars(file, functools.partial(_label, config))
+    tars, passed_over = tar_images.class_tars(file, functools.partial(_label, config))
     jobs = tar_images.jobs_of_archive(file, 0, tars)
-    return run_for_table(workers, tar_images.class_images, jobs)
+    table = run_for_table(workers, tar_images.class_images, jobs)
+    return (passed_over + PassedOver.of(table)).noted_in(table)
 
 
 def _place_of(folder: str) -> Place | None:

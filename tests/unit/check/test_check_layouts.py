@@ -64,7 +64,6 @@ def folders(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        (".DS_Store", "a file that is no image"),
         ("notes.txt", "a file that is no image"),
         ("more/", "a directory among images"),
         ("../n01443538/", "a class folder without an image"),
@@ -81,7 +80,8 @@ def test_folders_a_build_refuses_are_reported_unbuildable(
     document = checked(tmp_path, "imagenet2012", status=1)
     found = problem(document, severity="error")
     assert (found["path"], found["found"]) == (os.path.normpath(path), said)
-    outcome = run("build", "imagenet2012", "--manual-dir", str(tmp_path), "--data-dir", "nowhere")
+    out = str(tmp_path / "built")
+    outcome = run("build", "imagenet2012", "--manual-dir", str(tmp_path), "--data-dir", out)
     assert outcome.status == 1, "and a build refuses it indeed"
 
 

@@ -18,7 +18,7 @@ from imagenet_builders.sources.folder_images import (
     source_files,
 )
 from imagenet_builders.sources.indexing import in_batches
-from imagenet_builders.sources.rows import WHOLE_FILE, SourceFile, row_schema
+from imagenet_builders.sources.rows import WHOLE_FILE, PassedOver, SourceFile, row_schema
 
 PLANT, TENCH = "n00017222", "n01440764"
 
@@ -72,6 +72,15 @@ def test_the_key_of_a_file_is_its_official_name(tree: Path):
     ]
 
 
+def test_what_operating_systems_leave_is_passed_over_and_noted(tree: Path):
+    for name in ("._n01440764_0.JPEG", ".DS_Store", "Thumbs.db"):
+        (tree / TENCH / name).touch()
+    table = folder_images([folder(tree / TENCH)], lambda images, size: None)
+    assert table["key"].to_pylist() == [f"{TENCH}_{number}.JPEG" for number in range(3)]
+    names = [str(tree / TENCH / name) for name in (".DS_Store", "._n01440764_0.JPEG", "Thumbs.db")]
+    assert PassedOver.of(table) == PassedOver(3, tuple(names))
+
+
 def test_a_link_to_a_file_and_a_linked_folder_are_as_good(tree: Path):
     (tree / PLANT / "n00017222_9.JPEG").symlink_to(tree / TENCH / "n01440764_2.JPEG")
     (tree / "n02958343").symlink_to(tree / PLANT)
@@ -85,9 +94,8 @@ def test_a_link_to_a_file_and_a_linked_folder_are_as_good(tree: Path):
         "n00017222_7.JPEG",
         "n01440764_7.JPEG~",
         "n01440764_7.JPEG.partial",
-        "._n01440764_7.JPEG",
-        ".DS_Store",
-        "Thumbs.db",
+        ".n01440764_7.JPEG.Xa4b2c",
+        ".hidden",
         "n01440764_.JPEG",
         b"n01440764_\xff.JPEG".decode(errors="surrogateescape"),
     ],

@@ -188,7 +188,7 @@ REFUSED = {
     ),
     "an unknown class": ([("n99999999_1.jpg", b"")], "n99999999 is not one of the 1,000 classes"),
     "a validation image": ([("ILSVRC2012_val_00000001.jpg", b"")], "only images such as n01440764"),
-    "a hidden file": ([*members_of(STEM, 3), (f"._{STEM}.jpg", b"")], "only images such as"),
+    "a hidden file": ([*members_of(STEM, 3), (f".{STEM}.jpg", b"")], "only images such as"),
     "a way out": ([(f"../{STEM}.jpg", b"")], "leads out of the archive"),
     "a sample in two parts": (
         [(f"{STEM}.jpg", b"1"), (f"{TRAIN[0][0]}.jpg", b"2"), (f"{STEM}.cls", b"3")],

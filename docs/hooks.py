@@ -111,6 +111,17 @@ def _datasets(_: str) -> str:
     return "\n".join(rows)
 
 
+def _packagings(_: str) -> str:
+    """A table of the packagings that are named and not read."""
+    from imagenet_builders import datasets
+    from imagenet_builders.check import packagings
+
+    rows = ["| such as | what it is | the way from there |", "|---|---|---|"]
+    for row in (*(row for each in datasets.every() for row in each.packagings), *packagings.ROWS):
+        rows.append(f"| `{row.example}` | {row.what} | {row.way} |")
+    return "\n".join(rows)
+
+
 def _features(dataset: str) -> str:
     """The features of a dataset, as TFDS's catalog shows them."""
     import tempfile
@@ -129,6 +140,7 @@ _GENERATORS: dict[str, Callable[[str], str]] = {
     "options": _options,
     "datasets": _datasets,
     "features": _features,
+    "packagings": _packagings,
 }
 
 

@@ -45,8 +45,33 @@ def not_a_directory(manual_dir: Path) -> Problem | None:
     )
 
 
+def used(surveyed: Iterable[Surveyed]) -> list[Path]:
+    """The files and folders that could be read."""
+    return [
+        path
+        for each in surveyed
+        for found in (*each.survey.found.values(), *each.survey.boxes.values())
+        for one in found
+        for path in one.paths
+    ]
+
+
+def unusual(manual_dir: Path, surveyed: Sequence[Surveyed]) -> list[Unusual]:
+    """Files whose names are nearly those of official archives, where these are looked for."""
+    paths = used(surveyed)
+    places = [manual_dir, *(each.target.manual_dir for each in surveyed)]
+    places += [path.parent for path in paths]
+    places += [path for path in near_names.near(manual_dir) if path.parent == manual_dir]
+    return near_names.unusual_names(places, paths)
+
+
 def of_surveys(
-    manual_dir: Path, surveyed: Sequence[Surveyed], shown: Sequence[Surveyed], *, add_name: bool
+    manual_dir: Path,
+    surveyed: Sequence[Surveyed],
+    shown: Sequence[Surveyed],
+    unusual: Sequence[Unusual],
+    *,
+    add_name: bool,
 ) -> list[Problem]:
     """The problems of what is not found, and the warnings of the surveys.
 
@@ -54,19 +79,9 @@ def of_surveys(
         manual_dir: The directory that was surveyed.
         surveyed: All targets.
         shown: The targets that the report shows: found, or asked for.
+        unusual: Files whose names are nearly those of official archives.
         add_name: Whether each dataset was surveyed in the directory of its name.
     """
-    used = [
-        path
-        for each in surveyed
-        for found in (*each.survey.found.values(), *each.survey.boxes.values())
-        for one in found
-        for path in one.paths
-    ]
-    places = [manual_dir, *(each.target.manual_dir for each in surveyed)]
-    places += [path.parent for path in used]
-    places += [path for path in near_names.near(manual_dir) if path.parent == manual_dir]
-    unusual = near_names.unusual_names(places, used)
     problems: list[Problem] = []
     explained: set[Path] = set()
     for each in shown:
@@ -86,7 +101,7 @@ def of_surveys(
             WARNING,
             str(one.path),
             f"the name {one.official}",
-            one.path.name + (" (0 bytes)" if one.size == 0 else ""),
+            one.path.name,
             one.sentence,
             one.action,
             datasets.made_of(one.official),
@@ -175,8 +190,7 @@ def _elsewhere(manual_dir: Path, surveyed: Sequence[Surveyed], *, add_name: bool
                 ERROR,
                 str(manual_dir),
                 "at least one archive of the ImageNet family, or a folder of its images",
-                "nothing that is known",
-                "another directory is meant, or its files have other names than the official ones",
+                *_nothing(manual_dir),
                 "give the directory that holds them; the docs list what is looked for (layouts)",
             )
         ]
@@ -199,6 +213,14 @@ def _elsewhere(manual_dir: Path, surveyed: Sequence[Surveyed], *, add_name: bool
             action,
         )
     ]
+
+
+def _nothing(manual_dir: Path) -> tuple[str, str]:
+    """What there is where nothing is found, and why that may be."""
+    if not any(os.scandir(manual_dir)):
+        return "nothing: the directory is empty", ""
+    cause = "another directory is meant, or they are packed in a way that is not read"
+    return "nothing of it, but what is listed below", cause
 
 
 def _too_low(manual_dir: Path, shown: Sequence[Surveyed]) -> list[Problem]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from imagenet_builders.check import explain, inspect_files
+from imagenet_builders.check import explain, inspect_files, others
 from imagenet_builders.check.report import BAD, MISSING, ODD, OK, SPARE, Report, Row
 from imagenet_builders.check.targets import Surveyed, Target, all_targets, survey
 from imagenet_builders.locate.found import Found
@@ -72,11 +72,15 @@ def check(
     looks = _inspect_all(shown)
     checked = [one for each in shown for one in _rows(each, looks)]
     problems = [problem for one in checked for problem in one.problems]
-    problems += explain.of_surveys(manual_dir, surveyed, shown, add_name=add_name)
-    return (
-        Report(manual_dir, names, tuple(one.row for one in checked), merged(problems), None),
-        checked,
-    )
+    unusual = explain.unusual(manual_dir, surveyed)
+    problems += explain.of_surveys(manual_dir, surveyed, shown, unusual, add_name=add_name)
+    everything = surveyed
+    if asked:  # What other datasets are made of is known, too.
+        everything = [survey(each) for each in all_targets(manual_dir, (), add_name=add_name)]
+    explained = [path for one in unusual for path in one.paths]
+    rows = tuple(one.row for one in checked)
+    rest = others.others(manual_dir, explain.used([*surveyed, *everything]), explained)
+    return Report(manual_dir, names, rows, merged(problems), None, tuple(rest)), checked
 
 
 def merged(problems: Iterable[Problem]) -> tuple[Problem, ...]:

@@ -10,8 +10,18 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from imagenet_builders.check import parts
+from imagenet_builders.check.first_bytes import first_bytes
+from imagenet_builders.check.parts import Parts
+from imagenet_builders.formats import signatures
 from imagenet_builders.locate.official import official_archives
 
+_BEGIN = {
+    ".gz": signatures.GZIP,
+    ".tgz": signatures.GZIP,
+    ".tar": signatures.TAR,
+    ".zip": signatures.ZIP,
+}
 _ENDINGS = (".tar.gz", ".tgz", ".taz", ".tar", ".zip")
 # Endings that browsers, aria2, scripts of curl, rsync and file managers leave.
 _UNFINISHED = re.compile(
@@ -31,37 +41,28 @@ _MAX_FOLDERS = 64
 
 @dataclasses.dataclass(frozen=True)
 class Unusual:
-    """A file whose name is nearly that of an official archive.
+    """A file whose name is nearly that of an official archive, or the parts of one.
 
     Attributes:
-        path: The file.
+        path: The file; the first of the parts.
         official: The name of that archive.
+        sentence: What it is, in words.
+        action: The advice, in words.
         unfinished: Whether the name says that the file is not whole.
-        size: Its bytes, or None where that is not known.
+        others: Names of the other parts.
     """
 
     path: Path
     official: str
-    unfinished: bool
-    size: int | None
+    sentence: str
+    action: str
+    unfinished: bool = False
+    others: tuple[str, ...] = ()
 
     @property
-    def sentence(self) -> str:
-        """The likely cause, in words."""
-        if self.unfinished:
-            return f"{self.path} is a download or copy that is not done"
-        if self.size == 0:
-            return f"{self.path} has 0 bytes"
-        return f"{self.path} is named in another way than {self.official}"
-
-    @property
-    def action(self) -> str:
-        """The advice, in words."""
-        if self.unfinished or self.size == 0:
-            return f"finish it, or copy it again, as {self.official}"
-        if self.path.name.lower().endswith((".gz", ".tgz")) and self.official.endswith(".tar"):
-            return f"unpack it to {self.official}, or link {self.official} to it if it is no gzip"
-        return f"rename it to {self.official}, or make a directory with a link of that name"
+    def paths(self) -> list[Path]:
+        """The file, or all parts."""
+        return [self.path, *(self.path.with_name(name) for name in self.others)]
 
 
 def unusual_names(directories: Iterable[Path], used: Iterable[Path]) -> list[Unusual]:
@@ -80,21 +81,76 @@ def unusual_names(directories: Iterable[Path], used: Iterable[Path]) -> list[Unu
         by_stem.setdefault(_plain(name), []).append(name)
     found = []
     for directory in dict.fromkeys(Path(os.path.abspath(each)) for each in directories):
-        for name in sorted(_files(directory)):
-            if str(directory / name) in taken or name in official_archives():
+        names = sorted(name for name in _files(directory) if str(directory / name) not in taken)
+        in_parts: set[str] = set()
+        for split in parts.find(names):
+            officials = by_stem.get(_plain(split.whole))
+            if officials:
+                official = split.whole if split.whole in officials else officials[0]
+                found.append(_of_parts(directory, split, official))
+                in_parts.update(split.names)
+        for name in names:
+            if name in official_archives() or name in in_parts:
                 continue
             rest, unfinished = _finished(name)
             officials = by_stem.get(_plain(rest))
             if officials:
-                path = directory / name
-                found.append(Unusual(path, officials[0], unfinished, _size(path)))
+                official = rest if rest in officials else officials[0]
+                found.append(_named_otherwise(directory / name, official, unfinished=unfinished))
     return found
+
+
+def _of_parts(directory: Path, split: Parts, official: str) -> Unusual:
+    first, *rest = split.names
+    begins = [first_bytes(directory / name).signature for name in split.names[:2]]
+    if len(begins) == 2 and parts.are_archives(*begins):
+        sentence = f"{directory / first} and {', '.join(rest)} are archives of their own"
+        action = "unpack all of them into one folder, and check that"
+        return Unusual(directory / first, official, sentence, action, others=tuple(rest))
+    sentence = f"in {directory}, {split.sentence}"
+    known = official_archives()[official].size
+    sizes = [_size(directory / name) for name in split.names]
+    there = sum(size for size in sizes if size is not None)
+    if known is not None and there < known:
+        sentence += f", and there are {there:,} of its {known:,} bytes"
+    return Unusual(directory / first, official, sentence, split.action, others=tuple(rest))
+
+
+def _named_otherwise(path: Path, official: str, *, unfinished: bool) -> Unusual:
+    begins = first_bytes(path)
+    expected = next((of for end, of in _BEGIN.items() if official.endswith(end)), None)
+    found = begins.signature
+    if unfinished:
+        sentence = f"{path} is a download or copy that is not done"
+        action = f"finish it, as {official}"
+    elif begins.size == 0:
+        sentence, action = f"{path} has 0 bytes", f"get it anew, as {official}"
+    elif begins.words:
+        sentence, action = f"{path} is {begins.words}", begins.action
+    elif found == expected:
+        sentence = f"{path} is named in another way than {official}"
+        action = f"give it the name {official}, or make a directory with a link of that name"
+    elif found == signatures.ZIP:
+        sentence = f"{path} is {found.name}, not {official}"
+        action = "unpack it into a folder (unzip -d), and check that"
+    elif found == signatures.GZIP:
+        sentence = f"{path} is {found.name}, not {official}"
+        action = f"decompress it: gunzip -c {path.name} > {official}"
+    elif found is not None:
+        sentence, action = f"{path} is {found.name}, not {official}", found.action
+    else:
+        sentence = f"{path} is named in another way than {official}, and does not begin as one does"
+        action = "see what it is (file)"
+    return Unusual(path, official, sentence, action, unfinished)
 
 
 def near(manual_dir: Path) -> Iterator[Path]:
     """Directories that the user may mean: those in `manual_dir`, and the one above it."""
     for name in sorted(_folders(manual_dir))[:_MAX_FOLDERS]:
         yield manual_dir / name
+    manual = manual_dir / "downloads" / "manual"  # Where TFDS looks in a data_dir.
+    if manual.is_dir():
+        yield manual
     parent = Path(os.path.abspath(manual_dir)).parent
     if parent != Path(parent.anchor):
         yield parent
@@ -108,6 +164,11 @@ def similar(path: Path) -> list[Path]:
     names = {name.lower(): name for name in sorted(_folders(there))}
     close = difflib.get_close_matches(wanted.lower(), names, n=3, cutoff=0.6)
     return [there / names[name] for name in close]
+
+
+def is_unfinished(name: str) -> bool:
+    """Whether a name says that the file is not whole."""
+    return _finished(name)[1]
 
 
 def _finished(name: str) -> tuple[str, bool]:

@@ -18,6 +18,7 @@ from imagenet_builders.check.report import (
     OFFICIAL,
     OK,
     Needs,
+    Other,
     Place,
     Report,
     Row,
@@ -34,6 +35,8 @@ _MIN_SOURCE = 20
 _HEADINGS = ("split", "source", "kind", "expected", "found", "size", "official", "verdict")
 _RIGHT = frozenset({"expected", "found", "size", "official"})
 _GAP = "  "
+# So many of the things that are not read are named.
+_OTHERS = 20
 
 _RED, _YELLOW, _GREEN, _BOLD, _DIM = "31", "33", "32", "1", "2"
 _COLOURS = {BAD: _RED, MISSING: _YELLOW, ODD: _YELLOW, OK: _GREEN, LISTED: _GREEN, OFFICIAL: _GREEN}
@@ -83,6 +86,10 @@ def document(report: Report) -> dict[str, Any]:
                 "action": problem.action,
             }
             for problem in report.problems
+        ],
+        "others": [
+            {"path": str(each.path), "count": each.count, "what": each.what, "action": each.way}
+            for each in report.others
         ],
         "needs": None
         if report.needs is None
@@ -146,6 +153,9 @@ class _Page:
         for number, problem in enumerate(report.problems, start=1):
             yield ""
             yield from self._problem(number, problem)
+        if report.others:
+            yield ""
+            yield from self._others(report.others)
         if report.needs is not None:
             yield ""
             yield from self._needs(report.needs)
@@ -196,6 +206,25 @@ class _Page:
         ):
             if words:
                 yield from self._wrapped(words, f"   {what:<10}")
+
+    def _others(self, others: Sequence[Other]) -> Iterator[str]:
+        yield self._painted("Also there, and not read:", _BOLD)
+        for other in [other for other in others if other.what][:_OTHERS]:
+            yield f"  {self._other(other)}"
+            way = f": {other.way}" if other.way else ""
+            yield from self._wrapped(f"{other.what}{way}", " " * 6)
+        left = [other for other in others if other.what][_OTHERS:]
+        left += [other for other in others if not other.what]
+        if left:
+            shown = ", ".join(self._other(other) for other in left[:_OTHERS])
+            more = f", and {len(left) - _OTHERS:,} others" if len(left) > _OTHERS else ""
+            yield from self._wrapped(f"of no kind that is known: {shown}{more}", "  ")
+
+    def _other(self, other: Other) -> str:
+        path, root = Path(os.path.abspath(other.path)), os.path.abspath(self.report.manual_dir)
+        name = _printable(str(path.relative_to(root) if path.is_relative_to(root) else path))
+        more = f" and {other.count - 1:,} more like it" if other.count > 1 else ""
+        return f"{name}{'/' if other.is_folder else ''}{more}"
 
     def _needs(self, needs: Needs) -> Iterator[str]:
         yield "A build needs about:"

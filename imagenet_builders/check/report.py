@@ -70,6 +70,25 @@ class Row:
 
 
 @dataclasses.dataclass(frozen=True)
+class Other:
+    """Something that is there and is not read.
+
+    Attributes:
+        path: The file or folder; the first of several whose names differ in numbers alone.
+        count: How many there are.
+        what: What it is, in words; empty where that is not known.
+        way: The way from there to what is read, in words; empty where there is nothing to say.
+        is_folder: Whether it is a folder.
+    """
+
+    path: Path
+    count: int = 1
+    what: str = ""
+    way: str = ""
+    is_folder: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
 class Place:
     """A directory that a build writes to.
 
@@ -118,6 +137,7 @@ class Report:
         rows: The table.
         problems: All problems, errors first.
         needs: The space that a build needs, or None where nothing can be built.
+        others: What else is there, the known packagings first.
         speed: The speed of reading the largest archive, if it was measured.
     """
 
@@ -126,6 +146,7 @@ class Report:
     rows: tuple[Row, ...]
     problems: tuple[Problem, ...]
     needs: Needs | None
+    others: tuple[Other, ...] = ()
     speed: Speed | None = None
 
     @property

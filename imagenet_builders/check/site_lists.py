@@ -71,6 +71,11 @@ def listed_hashes(
     return found, unreadable
 
 
+def is_list(name: str) -> bool:
+    """Whether a file may be a list of hashes, by its name."""
+    return _LIST.fullmatch(name) is not None
+
+
 def _lists(directories: Iterable[Path]) -> list[Path]:
     lists: dict[Path, None] = {}
     for directory in dict.fromkeys(Path(os.path.abspath(each)) for each in directories):

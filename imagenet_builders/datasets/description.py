@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imagenet_builders.locate.found import Survey
+from imagenet_builders.locate.packaging import Packaging
 
 if TYPE_CHECKING:
     from imagenet_builders.locate.found import Found
@@ -124,6 +125,7 @@ class Dataset:
         needs_boxes: Whether a split cannot be built without boxes.
         flat_boxes: Whether boxes may have no area; the boxes of test images are zeros then.
         splits_apart: Whether a split can be indexed although another one is damaged.
+        packagings: Known packagings of it that are not read, which `check` names.
         marker: Name of a file that tells that a directory belongs to this dataset, so that no other
             dataset takes its folders; or None.
     """
@@ -141,6 +143,7 @@ class Dataset:
     needs_boxes: bool = False
     flat_boxes: bool = False
     splits_apart: bool = False
+    packagings: tuple[Packaging, ...] = ()
     marker: str | None = None
 
     @property

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imagenet_builders.datasets.description import Config, Dataset
-from imagenet_builders.datasets.ilsvrc2012 import layouts, splits
+from imagenet_builders.datasets.ilsvrc2012 import layouts, packagings, splits
 from imagenet_builders.locate.found import Survey
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ DATASET = Dataset(
     builder=_builder,
     find=_find,
     recipes=_recipes,
+    packagings=packagings.PACKAGINGS,
     label_of=splits.label_of,
     splits_apart=True,
 )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from imagenet_builders.datasets.description import Config, Dataset, LabelOf, Split
 from imagenet_builders.datasets.ilsvrc2012 import splits
 from imagenet_builders.locate.found import Survey
+from imagenet_builders.locate.packaging import Packaging
 
 if TYPE_CHECKING:
     from imagenet_builders.plan.context import BuildContext
@@ -95,8 +96,26 @@ def _config(size: int) -> Config:
     )
 
 
+PACKAGINGS = tuple(
+    Packaging(
+        names=names,
+        example=example,
+        is_folder=is_folder,
+        inside=r"train_data_batch_[0-9]+|val_data" if is_folder else "",
+        what="downsampled images in pickles, which are not read because a pickle can run any code",
+        way="stage the version in npz of the same size, such as Imagenet32_train_npz.zip",
+    )
+    for names, example, is_folder in (
+        (r"train_data_batch_[0-9]+|val_data", "train_data_batch_1", False),
+        (r".*", "Imagenet32_train/", True),
+        (r"Imagenet(8|16|32|64)_(train|val)(_part[12])?(\.zip)?", "Imagenet32_train.zip", None),
+    )
+)
+"""Packagings that are not read."""
+
 DATASET = Dataset(
     name="imagenet2012_downsampled",
+    packagings=PACKAGINGS,
     summary="ILSVRC2012 in 8x8, 16x16, 32x32 and 64x64 pixels, with the labels of the original",
     configs=tuple(map(_config, SIZES)),
     builder=_builder,

@@ -13,6 +13,7 @@ from imagenet_builders.datasets.description import Config, Dataset, LabelOf, Spl
 from imagenet_builders.datasets.ilsvrc2012.splits import label_of
 from imagenet_builders.datasets.imagenet21k_winter21 import layouts, shards
 from imagenet_builders.locate.found import Found
+from imagenet_builders.locate.packaging import Packaging
 from imagenet_builders.sources import kinds
 from imagenet_builders.sources.inspection import Counted, Inspection, Problem
 from imagenet_builders.sources.kind import Expected
@@ -75,8 +76,28 @@ _P_VALIDATION = dataclasses.replace(
     folders=("imagenet21k_val",),
 )
 
+PACKAGINGS = (
+    Packaging(
+        names=r"fall11_whole(\.tar(\.gz)?)?",
+        example="fall11_whole.tar",
+        what="ImageNet of fall 2011, 21,841 classes, another release than winter 2021",
+        way="stage winter21_whole.tar.gz, which image-net.org offers in its place",
+    ),
+    Packaging(
+        names=r"imagenet21k_resized.+|imagenet[-_]?2[12]k.*(\.tar(\.gz)?|\.tgz|\.zip)",
+        example="imagenet21k_resized_new.tar.gz",
+        what="an archive of ImageNet-21K under another name than the official ones",
+        way=(
+            "if it is the one of winter 2021 with 10,450 classes, a link to it that is named "
+            "imagenet21k_resized.tar.gz is read (or .tar, if it is not compressed)"
+        ),
+    ),
+)
+"""Packagings that are not read."""
+
 DATASET = Dataset(
     name=layouts.NAME,
+    packagings=PACKAGINGS,
     summary="ImageNet-21k of winter 2021: all 19,167 classes, or the 10,450 of ImageNet-21K-P",
     configs=(
         Config(

@@ -115,6 +115,7 @@ def test_the_document_has_the_keys_that_the_readme_promises(ilsvrc: Path) -> Non
         "can_be_built",
         "sources",
         "problems",
+        "others",
         "needs",
     ]
     train = row(document, "train")
@@ -339,9 +340,9 @@ def test_localization_needs_images_and_boxes_and_names_the_missing(ilsvrc: Path)
         ("ILSVRC2012_img_train.tar.part", "is not done", "finish it"),
         ("ILSVRC2012_img_train.tar.aria2", "is not done", "finish it"),
         (".ILSVRC2012_img_train.tar.Xq3fPz", "is not done", "finish it"),
-        ("ILSVRC2012_img_train (1).tar", "named in another way", "rename it"),
-        ("ILSVRC2012-img-train.tar.1", "named in another way", "rename it"),
-        ("ILSVRC2012_img_train.tgz", "named in another way", "unpack it"),
+        ("ILSVRC2012_img_train (1).tar", "named in another way", "a link of that name"),
+        ("ILSVRC2012-img-train.tar.1", "named in another way", "a link of that name"),
+        ("ILSVRC2012_img_train.tgz", "named in another way", "a link of that name"),
     ],
 )
 def test_a_name_that_is_nearly_right_is_the_likely_cause(
@@ -452,7 +453,7 @@ def test_a_missing_directory_is_an_error(tmp_path: Path) -> None:
     assert said["found"] == "a file"
     empty = tmp_path / "x" / "y" / "empty"
     empty.mkdir(parents=True)
-    assert problem(checked(empty, status=1), found="nothing that is known")
+    assert problem(checked(empty, status=1), found="the directory is empty")
 
 
 # --- what a build needs ----------------------------------------------------------------------

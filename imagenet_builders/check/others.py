@@ -1,0 +1,192 @@
+"""Names all that lies in a `manual_dir` and is not read, and for what is known the way from there.
+
+A directory is listed once, and only the files that are named are opened, for their first bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from imagenet_builders import datasets
+from imagenet_builders.check import near_names, packagings, parts, site_lists
+from imagenet_builders.check.first_bytes import FirstBytes, first_bytes
+from imagenet_builders.check.report import Other
+from imagenet_builders.locate.official import official_archive
+from imagenet_builders.locate.packaging import Packaging
+
+# What a directory has beyond this is only counted.
+_MAX_ENTRIES = 20_000
+_MAX_DIRECTORIES = 16
+_LOOKED_AT = 200
+_LISTED_INSIDE = 2_000
+_THREADS = 16
+# Names that differ in their numbers alone are one thing.
+_NUMBER = re.compile(r"[0-9]+")
+_OF_CLASSES = re.compile(r"n[0-9]{8}(\.tar)?|.*\.(?i:jpe?g|png|xml)|images|.*_files\.txt")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Group:
+    """Entries of a directory whose names differ in their numbers alone.
+
+    Attributes:
+        path: The first of them.
+        count: How many there are.
+        inside: Some of the names in the first, sorted, if they are folders.
+    """
+
+    path: Path
+    count: int
+    inside: tuple[str, ...] | None = None
+
+
+def others(manual_dir: Path, used: Iterable[Path], explained: Iterable[Path]) -> list[Other]:
+    """Says what else there is.
+
+    Args:
+        manual_dir: The directory that was surveyed.
+        used: The files and folders that are read, or could be.
+        explained: Files of which problems say all.
+
+    Returns:
+        Whatever is in the directory, and beside what is read below it; known packagings first.
+    """
+    root = os.path.abspath(manual_dir)
+    taken = {os.path.abspath(path) for path in used}
+    above = {str(parent) for path in taken for parent in Path(path).parents}
+    known = taken | above | {os.path.abspath(path) for path in explained}
+    below = sorted(path for path in above - taken if path.startswith(root + os.sep))
+    found: list[Other] = []
+    for directory in [root, *below][:_MAX_DIRECTORIES]:
+        entries = _entries(directory, known, of_source=directory in taken)
+        found += _named(Path(directory), *entries)
+    return sorted(found, key=lambda other: not other.what)
+
+
+def _entries(directory: str, known: set[str], *, of_source: bool) -> tuple[list[str], list[str]]:
+    """Names of the files and of the folders in a directory of which nothing was said yet."""
+    files: list[str] = []
+    folders: list[str] = []
+    try:
+        with os.scandir(directory) as entries:
+            for entry in itertools.islice(entries, _MAX_ENTRIES):
+                if entry.path in known or (of_source and _may_be_of_source(entry.name)):
+                    continue
+                (folders if _is_folder(entry) else files).append(entry.name)
+    except OSError:  # The survey reports it.
+        return [], []
+    return sorted(files), sorted(folders)
+
+
+def _may_be_of_source(name: str) -> bool:
+    """Whether an entry of a directory that is a source itself may be a part of that."""
+    configs = (config for each in datasets.every() for config in each.configs)
+    folders = (folder for config in configs for split in config.splits for folder in split.folders)
+    markers = (each.marker for each in datasets.every())
+    return _OF_CLASSES.fullmatch(name) is not None or name in {*folders, *markers}
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _named(directory: Path, files: list[str], folders: list[str]) -> Iterator[Other]:
+    """What is said of the files and folders in a directory."""
+    for split in parts.find(files):
+        begins = [first_bytes(directory / name).signature for name in split.names[:2]]
+        if len(begins) == 2 and parts.are_archives(*begins):
+            continue
+        yield Other(directory / split.names[0], 1, split.sentence, split.action)
+        files = [name for name in files if name not in split.names]
+    groups = list(_groups(directory, files, None)) + list(_groups(directory, folders, ()))
+    with ThreadPoolExecutor(_THREADS) as threads:
+        for said in threads.map(_of_group, groups[:_LOOKED_AT]):
+            yield from said
+    for group in groups[_LOOKED_AT:]:
+        yield Other(group.path, group.count, is_folder=group.inside is not None)
+
+
+def _groups(
+    directory: Path, names: Sequence[str], inside: tuple[str, ...] | None
+) -> Iterator[_Group]:
+    by_form: dict[str, list[str]] = {}
+    for name in names:
+        by_form.setdefault(_NUMBER.sub("0", name), []).append(name)
+    for same in by_form.values():
+        yield _Group(directory / same[0], len(same), inside)
+
+
+def _of_group(group: _Group) -> list[Other]:
+    """What is said of a group; of a folder, also what is known in it."""
+    if group.inside is None:
+        return [_of_files(group)]
+    files, folders = _entries(str(group.path), set(), of_source=False)
+    for row in _rows():
+        if row.is_the_folder(group.path.name, [*files, *folders]):
+            by = next(filter(row.is_inside, [*files, *folders]), None)
+            what = row.what if by is None else f"{row.what} ({by} is in it)"
+            return [Other(group.path, group.count, what, row.way, is_folder=True)]
+    if group.count == 1 and len(files) + len(folders) <= _LISTED_INSIDE:
+        inside = [*_split_in(group.path, files)]
+        inside += [_of_files(each) for each in _groups(group.path, files, None)]
+        if known := [other for other in inside if other.what]:
+            return known
+    return [Other(group.path, group.count, is_folder=True)]
+
+
+def _split_in(directory: Path, files: list[str]) -> Iterator[Other]:
+    for split in parts.find(files):
+        yield Other(directory / split.names[0], 1, split.sentence, split.action)
+
+
+def _of_files(group: _Group) -> Other:
+    """What is said of files, of which the first is looked at."""
+    name = group.path.name
+    what, way = "a download or copy that is not done", "finish it"
+    if not near_names.is_unfinished(name):
+        what, way = _what(name, first_bytes(group.path))
+    return Other(group.path, group.count, what, way)
+
+
+def _what(name: str, begins: FirstBytes) -> tuple[str, str]:
+    """What a file is, and what to do with it; empty where that is not known."""
+    row = next((row for row in _rows() if row.is_file(name)), None)
+    official = official_archive(name)
+    if row is not None and (official is None or row not in packagings.ROWS):
+        what, way = row.what, row.way
+    elif official is not None:
+        row = None
+        of = " and ".join(datasets.made_of(official.name))
+        what, way = f"the official archive of {of}" if of else "an official archive", ""
+    elif site_lists.is_list(name):
+        what, way = "a list of hashes", "check --hash compares them"
+    else:
+        what, way = "", ""
+    if begins.words:
+        return _but(what, begins.words), begins.action
+    signature = begins.signature
+    if row is not None and row.begins and begins.size is not None and signature not in row.begins:
+        found = signature.name if signature else "something else, as its first bytes say"
+        return _but(what, found), signature.action if signature else "see what it is (file)"
+    if not what and signature is not None:
+        return signature.name, signature.action
+    return what, way
+
+
+def _but(by_name: str, found: str) -> str:
+    return f"by its name {by_name}; but it is {found}" if by_name else found
+
+
+def _rows() -> Iterator[Packaging]:
+    for dataset in datasets.every():
+        yield from dataset.packagings
+    yield from packagings.ROWS

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
+from imagenet_builders.files.private_dir import PrivateDir
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.run.cpus import worker_count
 from imagenet_builders.run.jobs import Workers
@@ -25,7 +25,7 @@ def make_workers(
         options: How to build.
         download_config: A `tfds.download.DownloadConfig`; of interest are `beam_runner` and
             `beam_options`, as `tfds build --beam_pipeline_options` sets them.
-        job_dir: Directory for the jobs of Beam's workers. It need not exist.
+        job_dir: Directory for the jobs of Beam's workers. It is made, in one that is there.
         manual_dir: Where the archives are; all workers must see it.
 
     Returns:
@@ -34,6 +34,7 @@ def make_workers(
     Raises:
         OptionError: Beam, its runner, or a server of that cannot be used, or has workers that
             cannot do the work.
+        TargetError: `job_dir` is there already.
     """
     if not uses_beam(download_config):
         return LocalWorkers(worker_count(options), on_start=keep_files_open)
@@ -46,20 +47,19 @@ def make_workers(
     # The directory of a file system that is not mounted may be there, empty.
     with contextlib.suppress(OSError), os.scandir(manual_dir) as entries:
         seen += [entry.path for entry in itertools.islice(entries, 1)]
+    jobs = PrivateDir.make(job_dir)
     try:
-        # Private, because what is in it is unpickled.
-        job_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         settings = beam_options.check(
             download_config.beam_runner,
             download_config.beam_options,
             workers=worker_count(options),
             seen=seen,
         )
-        workers = BeamWorkers(settings, job_dir)
+        workers = BeamWorkers(settings, jobs)
         if not settings.is_checked:
             workers.run_trial_item(seen)
     except BaseException:
-        shutil.rmtree(job_dir, ignore_errors=True)
+        jobs.remove()
         raise
     return workers
 

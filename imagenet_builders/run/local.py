@@ -133,6 +133,8 @@ class LocalWorkers(Workers):
                 pass_fds=[theirs.fileno()],
                 close_fds=True,
                 process_group=0,
+                # What lies in the working directory may be anybody's.
+                env=os.environ | {"PYTHONSAFEPATH": "1"},
             )
             theirs.close()
             self._processes.append(process)

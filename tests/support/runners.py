@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+from imagenet_builders.files.private_dir import PrivateDir
 from imagenet_builders.run.beam import options as beam_options
 from imagenet_builders.run.beam.workers import BeamWorkers
 from imagenet_builders.run.jobs import Workers
@@ -59,4 +60,6 @@ def beam(options: str, told: str, *, killed: str | None = None, is_cluster: bool
 
 
 def beam_workers(job_dir: Path, options: str) -> BeamWorkers:
-    return BeamWorkers(beam_options.check(None, beam_options.parse(options), workers=2), job_dir)
+    return BeamWorkers(
+        beam_options.check(None, beam_options.parse(options), workers=2), PrivateDir.make(job_dir)
+    )

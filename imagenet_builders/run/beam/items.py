@@ -15,7 +15,6 @@ import dataclasses
 import errno
 import os
 import pickle
-import secrets
 import socket
 import time
 from concurrent.futures import Future
@@ -23,11 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from imagenet_builders.errors import WorkerError
+from imagenet_builders.files.private_dir import PrivateDir
+from imagenet_builders.run.beam.seal import sealed, unsealed
 from imagenet_builders.run.jobs import Function, Job, Prefetch
 from imagenet_builders.run.local import picklable
 
-Item = tuple[str, int]
-"""A work item: the directory of its job, and the job's number. It is all that the runner ships."""
+Item = tuple[str, int, str]
+"""A work item: the directory of its job, the job's number, and the key of its seals (see `seal`).
+It is all that the runner ships."""
 
 # The process that gave out the jobs makes this file when it wants no more of them done.
 STOP = "stop"
@@ -59,8 +61,9 @@ class Outcome:
 
 
 def put_job(
-    directory: Path,
+    directory: PrivateDir,
     number: int,
+    key: str,
     function: Function[Job, Any],
     prefetch: Prefetch[Job] | None,
     job: Job,
@@ -70,6 +73,7 @@ def put_job(
     Args:
         directory: Where it is stored.
         number: The job's number; no other job in the directory has it.
+        key: The key of its seals.
         function: What does the job.
         prefetch: Called with the job before, or None.
         job: The job; it is pickled.
@@ -78,8 +82,9 @@ def put_job(
         The work item that does it.
     """
     content = pickle.dumps((function, prefetch, job), protocol=pickle.HIGHEST_PROTOCOL)
-    (directory / f"{number}.job").write_bytes(content)
-    return str(directory), number
+    name = _job_name(number)
+    directory.write(name, sealed(key, name, content))
+    return str(directory.path), number, key
 
 
 def run_item(item: Item) -> int:
@@ -96,37 +101,54 @@ def run_item(item: Item) -> int:
         The job's number.
 
     Raises:
-        WorkerError: This machine does not see the directory of the job.
+        WorkerError: This machine does not see the directory of the job, or somebody else made the
+            job.
         OSError: The outcome cannot be stored.
     """
-    directory, number = Path(item[0]), item[1]
-    if (directory / STOP).exists() or outcome_path(directory, number).exists():
-        return number
+    path, number, key = item
     try:
-        content = (directory / f"{number}.job").read_bytes()
+        with PrivateDir.enter(Path(path)) as directory:
+            if directory.has(STOP) or directory.has(outcome_name(number)):
+                return number
+            content = _read(directory, _job_name(number), key)
+            _store(directory, number, key, _attempt(content))
     except FileNotFoundError:
         raise WorkerError(
-            f"{socket.gethostname()} does not see {directory}: the directory of the datasets must "
+            f"{socket.gethostname()} does not see {path}: the directory of the datasets must "
             "be on a file system that all workers mount under the same path"
         ) from None
-    _store(directory, number, _attempt(content))
     return number
 
 
-def get_outcome(directory: Path, number: int) -> Outcome:
+def get_outcome(directory: PrivateDir, number: int, key: str) -> Outcome:
     """The outcome of a job.
 
     Raises:
         FileNotFoundError: It is not done.
+        WorkerError: Somebody else made it.
     """
-    outcome = pickle.loads(outcome_path(directory, number).read_bytes())
+    outcome = pickle.loads(_read(directory, outcome_name(number), key))
     assert isinstance(outcome, Outcome)
     return outcome
 
 
-def outcome_path(directory: Path, number: int) -> Path:
-    """The file that holds the outcome of a job."""
-    return directory / f"{number}.outcome"
+def outcome_name(number: int) -> str:
+    """Name of the file that holds the outcome of a job."""
+    return f"{number}.outcome"
+
+
+def _job_name(number: int) -> str:
+    return f"{number}.job"
+
+
+def _read(directory: PrivateDir, name: str, key: str) -> bytes:
+    content = unsealed(key, name, directory.read(name))
+    if content is None:
+        raise WorkerError(
+            f"{directory.path / name} was not made by this build: find out who wrote it, then run "
+            "the same command again"
+        )
+    return content
 
 
 def _attempt(content: bytes) -> Outcome:
@@ -159,11 +181,8 @@ def _attempt(content: bytes) -> Outcome:
     raise AssertionError("the last attempt has no pause")
 
 
-def _store(directory: Path, number: int, outcome: Outcome) -> None:
+def _store(directory: PrivateDir, number: int, key: str, outcome: Outcome) -> None:
     """Stores an outcome, whole or not at all, even if another machine does the same."""
-    partial = directory / f"{number}.{outcome.host}-{outcome.pid}-{secrets.token_hex(4)}.partial"
-    with open(partial, "wb") as file:
-        pickle.dump(outcome, file, protocol=pickle.HIGHEST_PROTOCOL)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(outcome_path(directory, number))
+    name = outcome_name(number)
+    content = pickle.dumps(outcome, protocol=pickle.HIGHEST_PROTOCOL)
+    directory.write(name, sealed(key, name, content), flush=True)

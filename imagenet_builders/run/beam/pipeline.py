@@ -19,6 +19,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from imagenet_builders.files.private_dir import PrivateDir
 from imagenet_builders.run.beam.cluster import wait_for_loss
 from imagenet_builders.run.beam.items import Item, run_item
 from imagenet_builders.run.beam.options import BeamSettings
@@ -43,10 +44,12 @@ class Pipeline:
         items: The work items.
     """
 
-    def __init__(self, settings: BeamSettings, directory: Path, items: list[Item]):
+    def __init__(self, settings: BeamSettings, directory: PrivateDir, items: list[Item]):
         self._directory = directory
         # The DirectRunner's workers have only the environment to find modules with.
         env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        # What lies in the working directory may be anybody's.
+        env["PYTHONSAFEPATH"] = "1"
         self._process = subprocess.Popen(
             [sys.executable, "-c", _STARTUP, *sys.path],
             stdin=subprocess.PIPE,
@@ -56,7 +59,7 @@ class Pipeline:
         )
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # The process says why it ended.
-            self._process.stdin.write(pickle.dumps((settings, str(directory), items)))
+            self._process.stdin.write(pickle.dumps((settings, str(directory.path), items)))
             self._process.stdin.flush()
 
     def is_running(self) -> bool:
@@ -75,7 +78,7 @@ class Pipeline:
         if not status:
             return None
         with contextlib.suppress(OSError):
-            return (self._directory / _ERROR).read_text()
+            return self._directory.read(_ERROR).decode(errors="replace")
         return f"the process that ran the Beam pipeline ended with status {status}"
 
     def end(self) -> None:
@@ -132,8 +135,8 @@ def _watch(result: Any, directory: Path) -> None:
 
 
 def _fail(directory: Path, sentence: str) -> None:
-    with contextlib.suppress(OSError):
-        (directory / _ERROR).write_text(sentence)
+    with contextlib.suppress(OSError), PrivateDir.enter(directory) as entered:
+        entered.write(_ERROR, sentence.encode())
     os._exit(1)
 
 

@@ -11,19 +11,18 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
-import os
 import secrets
-import shutil
 import time
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from pathlib import Path
 
 from imagenet_builders.errors import OptionError, WorkerError
+from imagenet_builders.files.private_dir import PrivateDir
 from imagenet_builders.run.beam.cluster import check_facts, one_line, worker_facts_job
-from imagenet_builders.run.beam.items import STOP, Item, Outcome, get_outcome, put_job
+from imagenet_builders.run.beam.items import STOP, Item, Outcome, get_outcome, outcome_name, put_job
 from imagenet_builders.run.beam.options import BeamSettings
 from imagenet_builders.run.beam.pipeline import Pipeline
+from imagenet_builders.run.beam.seal import new_key
 from imagenet_builders.run.jobs import Function, Job, Prefetch, Report, Result, Workers, ignore
 from imagenet_builders.run.local import run_in_process
 from imagenet_builders.words import counted
@@ -53,13 +52,13 @@ class BeamWorkers(Workers):
     Args:
         settings: The runner and its options.
         job_dir: Directory on a file system that this machine and all workers mount under the same
-            path. It need not exist; nothing else may be in it.
+            path. Nothing else may be in it.
 
     Attributes:
         done_by: Number of jobs that each process did, by (function, host, pid).
     """
 
-    def __init__(self, settings: BeamSettings, job_dir: Path):
+    def __init__(self, settings: BeamSettings, job_dir: PrivateDir):
         self._settings = settings
         self._job_dir = job_dir
         self.done_by: Counter[tuple[str, str, int]] = Counter()
@@ -90,7 +89,7 @@ class BeamWorkers(Workers):
 
     def close(self) -> None:
         """Removes the directory of the jobs, and logs how much each machine did."""
-        shutil.rmtree(self._job_dir, ignore_errors=True)
+        self._job_dir.remove()
         for line in self._summary():
             _LOG.info(line)
 
@@ -137,13 +136,11 @@ class BeamWorkers(Workers):
         within: float | None = None,
     ) -> Iterator[tuple[int, Result]]:
         """Runs jobs on the runner; an error if none is done `within` so many seconds."""
-        directory = self._job_dir / f"{function.__name__}-{secrets.token_hex(4)}"
-        # Private, because what is in it is unpickled.
-        self._job_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        directory.mkdir(mode=0o700)
+        directory = self._job_dir.make_inner(f"{function.__name__}-{secrets.token_hex(8)}")
+        key = new_key()
         try:
             items = [
-                put_job(directory, number, function, prefetch, job)
+                put_job(directory, number, key, function, prefetch, job)
                 for number, job in enumerate(jobs)
             ]
             with contextlib.closing(self._outcomes(directory, items, within)) as outcomes:
@@ -154,10 +151,10 @@ class BeamWorkers(Workers):
                     report(outcome.images, outcome.size)
                     yield number, outcome.result
         finally:
-            shutil.rmtree(directory, ignore_errors=True)
+            directory.remove()
 
     def _outcomes(
-        self, directory: Path, items: list[Item], within: float | None
+        self, directory: PrivateDir, items: list[Item], within: float | None
     ) -> Generator[tuple[int, Outcome], None, None]:
         """Runs the pipeline, and yields outcomes as they appear; ends the pipeline on an error."""
         missing = set(range(len(items)))
@@ -171,7 +168,7 @@ class BeamWorkers(Workers):
                 found = _found(directory, missing)
                 for number in found:
                     missing.remove(number)
-                    yield number, get_outcome(directory, number)
+                    yield number, get_outcome(directory, number, items[number][2])
                 if within is not None and missing and time.monotonic() - started > within:
                     raise WorkerError(
                         f"the Beam pipeline on {self._settings.name} has done nothing in "
@@ -187,21 +184,20 @@ class BeamWorkers(Workers):
                     if time.monotonic() > deadline:
                         raise WorkerError(
                             f"the Beam pipeline on {self._settings.name} is done, but "
-                            f"{len(missing):,} of {len(items):,} results are not in {directory}: "
-                            "the directory of the datasets must be on a file system that this "
-                            "machine and all workers mount under the same path"
+                            f"{len(missing):,} of {len(items):,} results are not in "
+                            f"{directory.path}: the directory of the datasets must be on a file "
+                            "system that this machine and all workers mount under the same path"
                         )
                     time.sleep(_LOOK_EVERY)
             pipeline.wait(_PATIENCE)
         finally:
             # Items that have not begun end at once when they find this file.
             with contextlib.suppress(OSError):
-                (directory / STOP).touch()
+                directory.write(STOP, b"")
             pipeline.end()
 
 
-def _found(directory: Path, missing: set[int]) -> list[int]:
+def _found(directory: PrivateDir, missing: set[int]) -> list[int]:
     """The missing jobs whose outcomes are there, in order."""
-    names = os.listdir(directory)
-    done = {int(name.removesuffix(".outcome")) for name in names if name.endswith(".outcome")}
-    return sorted(done & missing)
+    names = set(directory.names())
+    return sorted(number for number in missing if outcome_name(number) in names)

@@ -16,8 +16,10 @@ from support.runners import IN_MEMORY
 
 from imagenet_builders.datasets.imagenet2012.imagenet2012_dataset_builder import Builder
 from imagenet_builders.errors import OptionError
+from imagenet_builders.files.private_dir import PrivateDir
 from imagenet_builders.run.beam import options as beam_options
 from imagenet_builders.run.beam.items import get_outcome, put_job, run_item
+from imagenet_builders.run.beam.seal import new_key
 
 
 @pytest.mark.parametrize(
@@ -109,14 +111,15 @@ def test_the_direct_runner_does_not_reach_for_the_network(
     """Left to itself, Beam's DirectRunner first downloads another runner."""
     import apache_beam as beam
 
+    directory, key = PrivateDir.make(tmp_path / "jobs"), new_key()
     settings = beam_options.check(None, beam_options.parse(IN_MEMORY), workers=1)
     with caplog.at_level(logging.INFO):
         pipeline = beam.Pipeline(runner=settings.new_runner(), options=settings.options_for(1))
         _ = (
             pipeline
-            | beam.Create([put_job(tmp_path, 0, jobs.square, None, 3)])
+            | beam.Create([put_job(directory, 0, key, jobs.square, None, 3)])
             | beam.Map(run_item)
         )
         pipeline.run().wait_until_finish()
-    assert get_outcome(tmp_path, 0).result == 9
+    assert get_outcome(directory, 0, key).result == 9
     assert "prism" not in caplog.text.lower()

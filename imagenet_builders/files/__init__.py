@@ -1,0 +1,1 @@
+"""Files and directories of this package's own where others may write beside them."""

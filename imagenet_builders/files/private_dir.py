@@ -1,0 +1,197 @@
+"""Directories that nobody else may read or write, in one that others may write.
+
+Who may write the directory above can rename ours, and put another in its place, or a link. So a
+private directory is made, never taken over; it is opened once, and files are reached through its
+descriptor. Nothing in it is followed or waited for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+import stat
+from pathlib import Path
+from typing import Self
+
+from imagenet_builders.errors import TargetError
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_PARTIAL = ".partial"
+
+
+class PrivateDir:
+    """A directory of this user's own, which is open.
+
+    Args:
+        path: Its path.
+        fd: Its descriptor, which this value closes.
+    """
+
+    def __init__(self, path: Path, fd: int):
+        self.path = path
+        self._fd = fd
+        self._identity = _identity(os.fstat(fd))
+
+    @classmethod
+    def make(cls, path: Path) -> Self:
+        """Makes a directory that nobody else may read or write.
+
+        Args:
+            path: The directory, in one that is there.
+
+        Raises:
+            TargetError: Something has its name already, or it is not ours once it is made.
+            OSError: It cannot be made.
+        """
+        return cls._make(path, path, None)
+
+    def make_inner(self, name: str) -> PrivateDir:
+        """Makes a directory in it; see `make`."""
+        return PrivateDir._make(self.path / name, name, self._fd)
+
+    @classmethod
+    def _make(cls, path: Path, name: str | Path, dir_fd: int | None) -> Self:
+        try:
+            os.mkdir(name, 0o700, dir_fd=dir_fd)
+        except FileExistsError:
+            raise TargetError(
+                f"{path} is there already, made by somebody else; look at it, then run the same "
+                "command again"
+            ) from None
+        try:
+            fd = os.open(name, _DIRECTORY, dir_fd=dir_fd)
+        except OSError as error:
+            raise _exchanged(path) from error
+        made = cls(path, fd)
+        status = os.fstat(fd)
+        if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
+            made.close()
+            raise TargetError(
+                f"{path} belongs to user {status.st_uid}, mode {stat.S_IMODE(status.st_mode):o}, "
+                f"though user {os.geteuid()} made it private; choose a directory on a file system "
+                "that keeps owners and modes, where nobody else renames directories"
+            )
+        return made
+
+    @classmethod
+    def enter(cls, path: Path) -> Self:
+        """Opens a directory that another process has made, maybe on another machine.
+
+        Raises:
+            OSError: It is not there, or is no directory.
+        """
+        return cls(path, os.open(path, _DIRECTORY))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes it; it can be used no more."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def names(self) -> list[str]:
+        """The names of what is in it now.
+
+        Raises:
+            TargetError: Another directory has its name.
+        """
+        # Opened anew, because network file systems show an old listing of one that stays open.
+        try:
+            fd = os.open(self.path, _DIRECTORY)
+        except OSError as error:
+            raise _exchanged(self.path) from error
+        try:
+            if _identity(os.fstat(fd)) != self._identity:
+                raise _exchanged(self.path)
+            return os.listdir(fd)
+        finally:
+            os.close(fd)
+
+    def has(self, name: str) -> bool:
+        """Whether something of a name is in it."""
+        try:
+            os.stat(name, dir_fd=self._fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def read(self, name: str) -> bytes:
+        """The content of a file in it.
+
+        Raises:
+            OSError: It is not there, or is no file.
+        """
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with os.fdopen(os.open(name, flags, dir_fd=self._fd), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise OSError(errno.EINVAL, "not a file", os.fspath(self.path / name))
+            return file.read()
+
+    def write(self, name: str, content: bytes, *, flush: bool = False) -> None:
+        """Writes a file in it, whole or not at all; one that has its name is replaced.
+
+        Args:
+            name: Its name.
+            content: Its content.
+            flush: Flush it to the storage.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        partial = f"{name}.{secrets.token_hex(8)}{_PARTIAL}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            with os.fdopen(os.open(partial, flags, 0o600, dir_fd=self._fd), "wb") as file:
+                file.write(content)
+                file.flush()
+                if flush:
+                    os.fsync(file.fileno())
+            os.replace(partial, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(partial, dir_fd=self._fd)
+            raise
+
+    def remove(self) -> None:
+        """Removes it with all that is in it, as far as possible, and closes it.
+
+        Never another directory that has its name by now.
+        """
+        if self._fd < 0:
+            return
+        with contextlib.suppress(OSError):
+            for name in os.listdir(self._fd):
+                if _is_directory(name, self._fd):
+                    shutil.rmtree(name, ignore_errors=True, dir_fd=self._fd)
+                else:
+                    with contextlib.suppress(OSError):
+                        os.unlink(name, dir_fd=self._fd)
+        self.close()
+        # Only an empty one.
+        with contextlib.suppress(OSError):
+            os.rmdir(self.path)
+
+
+def _is_directory(name: str, dir_fd: int) -> bool:
+    with contextlib.suppress(OSError):
+        return stat.S_ISDIR(os.stat(name, dir_fd=dir_fd, follow_symlinks=False).st_mode)
+    return False
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _exchanged(path: Path) -> TargetError:
+    return TargetError(
+        f"{path} was removed, or another directory has its name now; find out who did that (all "
+        f"who may write in {path.parent} can), then run the same command again"
+    )

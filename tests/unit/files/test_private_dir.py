@@ -1,0 +1,139 @@
+"""A private directory: made, never taken over, and never another one of the same name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from imagenet_builders.errors import TargetError
+from imagenet_builders.files.private_dir import PrivateDir
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> PrivateDir:
+    return PrivateDir.make(tmp_path / "private")
+
+
+def test_it_is_for_its_owner_only_whatever_the_directory_above_grants(tmp_path: Path) -> None:
+    os.chmod(tmp_path, 0o2775)
+    before = os.umask(0)
+    try:
+        made = PrivateDir.make(tmp_path / "private")
+        inner = made.make_inner("inner")
+        inner.write("file", b"content")
+    finally:
+        os.umask(before)
+    assert os.stat(made.path).st_mode & 0o777 == 0o700
+    assert os.stat(inner.path).st_mode & 0o777 == 0o700
+    assert os.stat(inner.path / "file").st_mode & 0o777 == 0o600
+
+
+def a_directory(path: Path) -> None:
+    path.mkdir()
+
+
+def a_file(path: Path) -> None:
+    path.touch()
+
+
+def a_link(path: Path) -> None:
+    (path.parent / "theirs").mkdir()
+    path.symlink_to(path.parent / "theirs")
+
+
+def a_link_to_nothing(path: Path) -> None:
+    path.symlink_to("nothing")
+
+
+@pytest.mark.parametrize("put", [a_directory, a_file, a_link, a_link_to_nothing])
+def test_what_has_its_name_already_is_not_taken_over(
+    put: Callable[[Path], None], made: PrivateDir
+) -> None:
+    put(made.path / "inner")
+    with pytest.raises(TargetError, match="inner is there already, made by somebody else"):
+        made.make_inner("inner")
+    with pytest.raises(TargetError, match="inner is there already, made by somebody else"):
+        PrivateDir.make(made.path / "inner")
+
+
+@pytest.mark.parametrize("put", [a_directory, a_file, a_link, a_link_to_nothing])
+def test_another_directory_of_its_name_is_not_it(
+    put: Callable[[Path], None], made: PrivateDir, tmp_path: Path
+) -> None:
+    made.write("file", b"ours")
+    made.path.rename(tmp_path / "away")
+    put(made.path)
+    if made.path.is_dir():
+        (made.path / "file").write_bytes(b"theirs")
+    with pytest.raises(TargetError, match="another directory has its name now"):
+        made.names()
+    assert made.read("file") == b"ours"
+    made.remove()
+    assert os.path.lexists(made.path)
+    assert not made.path.is_dir() or (made.path / "file").read_bytes() == b"theirs"
+    assert list((tmp_path / "away").iterdir()) == []
+
+
+def test_a_file_is_written_as_a_whole_and_read_back(made: PrivateDir) -> None:
+    for content in (b"one", b"another"):
+        made.write("file", content, flush=True)
+        assert made.read("file") == content
+        assert made.names() == ["file"]
+    assert made.has("file")
+    assert not made.has("other")
+
+
+@pytest.mark.parametrize("target", ["private.txt", "nothing"])
+def test_a_link_is_neither_read_nor_written_through(
+    target: str, made: PrivateDir, tmp_path: Path
+) -> None:
+    (tmp_path / "private.txt").write_bytes(b"secret")
+    (made.path / "file").symlink_to(tmp_path / target)
+    with pytest.raises(OSError, match="file"):
+        made.read("file")
+    made.write("file", b"ours")
+    assert made.read("file") == b"ours"
+    assert (tmp_path / "private.txt").read_bytes() == b"secret"
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_a_fifo_is_not_waited_for(made: PrivateDir) -> None:
+    os.mkfifo(made.path / "file")
+    with pytest.raises(OSError, match="not a file"):
+        made.read("file")
+
+
+def test_a_write_that_fails_leaves_nothing(made: PrivateDir) -> None:
+    (made.path / "file").mkdir()
+    with pytest.raises(OSError, match="file"):
+        made.write("file", b"content")
+    assert made.names() == ["file"]
+
+
+def test_it_is_removed_with_all_that_is_in_it_and_nothing_that_links_lead_to(
+    made: PrivateDir, tmp_path: Path
+) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "file").touch()
+    made.make_inner("inner").write("file", b"")
+    made.write("file", b"")
+    (made.path / "link").symlink_to(tmp_path / "theirs")
+    (made.path / "inner" / "link").symlink_to(tmp_path / "theirs")
+    made.remove()
+    assert [path.name for path in tmp_path.iterdir()] == ["theirs"]
+    assert (tmp_path / "theirs" / "file").exists()
+    made.remove()
+
+
+def test_another_process_enters_a_directory_but_no_link(made: PrivateDir, tmp_path: Path) -> None:
+    made.write("file", b"content")
+    with PrivateDir.enter(made.path) as entered:
+        assert entered.read("file") == b"content"
+    (tmp_path / "link").symlink_to(made.path)
+    with pytest.raises(OSError, match="link"):
+        PrivateDir.enter(tmp_path / "link")
+    with pytest.raises(FileNotFoundError):
+        PrivateDir.enter(tmp_path / "nothing")

@@ -85,14 +85,17 @@ STRAGGLING = """
 import pickle, sys, threading, time
 from pathlib import Path
 from imagenet_builders.run.beam import workers as beam_workers
+from imagenet_builders.run.beam.seal import unsealed
 from imagenet_builders.write import shard as shards
 from imagenet_builders.cli import main
 
 target = Path(sys.argv.pop(1))
 threads = []
 
-def straggle(directory, number):
-    _, _, job = pickle.loads(Path(directory, f"{number}.job").read_bytes())
+def straggle(directory, number, key):
+    name = f"{number}.job"
+    content = unsealed(key, name, Path(directory, name).read_bytes())
+    _, _, job = pickle.loads(content)
     try:
         # With all records written, and not yet under its name.
         shards.write_shard(job, lambda *done: writing.set() or wait()).result()
@@ -107,7 +110,7 @@ def wait():
 
 class Straggling(beam_workers.Pipeline):
     def __init__(self, settings, directory, items):
-        if "write_shard" in directory.name:
+        if "write_shard" in directory.path.name:
             threads.append(threading.Thread(target=straggle, args=items[0]))
             threads[-1].start()
             writing.wait()

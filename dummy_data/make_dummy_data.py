@@ -13,6 +13,7 @@ from pathlib import Path
 from makers import (
     ilsvrc2012,
     ilsvrc2012_large,
+    imagenet12k,
     imagenet21k_winter21,
     imagenet2012_dogs,
     imagenet2012_downsampled,
@@ -37,6 +38,7 @@ def make_dummy_data(out: Path) -> list[Path]:
     paths += sorted(downsampled.iterdir())
     winter21 = imagenet21k_winter21.make_imagenet21k_winter21(out / "imagenet21k_winter21")
     paths += sorted(winter21.directory.iterdir())
+    paths += sorted(imagenet12k.make_imagenet12k(out / "imagenet12k").directory.iterdir())
     paths.append(tiny_imagenet.make_tiny_imagenet(out / "tiny_imagenet").path)
     return paths
 

@@ -6,8 +6,8 @@ WordNet's names for classes, such as `n01440764`:
 
 >>> from imagenet_builders import labels
 >>> labels.SPACES  # doctest: +NORMALIZE_WHITESPACE
-('imagenet2012', 'imagenet21k_winter21', 'imagenet21k_p', 'tiny_imagenet', 'dogs', 'devkit',
- 'downsampled_npz', 'slim', 'tiny_wnids_txt')
+('imagenet2012', 'imagenet21k_winter21', 'imagenet21k_p', 'imagenet12k', 'tiny_imagenet',
+ 'dogs', 'devkit', 'downsampled_npz', 'slim', 'tiny_wnids_txt')
 >>> imagenet2012 = labels.space("imagenet2012")
 >>> len(imagenet2012), imagenet2012.wnid_of(0), imagenet2012.id_of("n02119789")
 (1000, 'n01440764', 278)

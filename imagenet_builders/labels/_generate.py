@@ -38,8 +38,12 @@ def _from_tfds(wheel: Path) -> None:
 
 def _from_timm(wheel: Path) -> None:
     folder = "timm/data/_info"
-    classes = _read(wheel, f"{folder}/imagenet21k_miil_w21_synsets.txt").split()
-    (HERE / "imagenet21k_p.txt").write_text("\n".join(classes) + "\n", encoding="ascii")
+    for member, name in (
+        ("imagenet21k_miil_w21_synsets", "imagenet21k_p"),
+        ("imagenet12k_synsets", "imagenet12k"),
+    ):
+        classes = _read(wheel, f"{folder}/{member}.txt").split()
+        (HERE / f"{name}.txt").write_text("\n".join(classes) + "\n", encoding="ascii")
 
     def column(name: str) -> dict[str, str]:
         lines = _read(wheel, f"{folder}/imagenet_synset_to_{name}.txt").splitlines()

@@ -214,6 +214,12 @@ _DEFINITIONS: dict[str, tuple[int, Callable[[], tuple[str, ...]], str, str]] = {
         "The 10,450 classes of ImageNet-21K-P made from the winter 2021 release, sorted.",
         "timm 1.0.31, data/_info/imagenet21k_miil_w21_synsets.txt",
     ),
+    "imagenet12k": (
+        0,
+        lambda: _lines("imagenet12k.txt"),
+        "The 11,821 classes of ImageNet-12k (timm), of the fall 2011 release, sorted.",
+        "timm 1.0.31, data/_info/imagenet12k_synsets.txt",
+    ),
     "tiny_imagenet": (
         0,
         lambda: tuple(sorted(_lines("tiny_wnids_txt.txt"))),

@@ -96,6 +96,15 @@ class Collection:
             for split, numbers in found.items()
         }
 
+    def range_of(self, split: str) -> str:
+        """The names of the first and last shard of a split, in words for messages.
+
+        >>> IMAGENET_1K.range_of("train")
+        'imagenet1k-train-0000.tar to imagenet1k-train-1023.tar'
+        """
+        first, last = (self._name(split, 4, number) for number in (0, self.shards[split] - 1))
+        return f"{first} to {last}"
+
     def _name(self, split: str, digits: int, number: int) -> str:
         return f"{self.stem}-{split}-{number:0{digits}}.tar"
 
@@ -138,6 +147,17 @@ class Collection:
             f"found the first {found:,} of them with {images:,} of its {all_images:,} images; copy "
             f"those after {os.path.basename(files[-1].path)} too"
         )
+
+    def lacking(self, split: str, images: int) -> str | None:
+        """What to say where a split has another number of images than as published, or None.
+
+        Args:
+            split: Name of the split.
+            images: Number of images in all its shards.
+        """
+        if images == self.images[split]:
+            return None
+        return f"expected {self.images[split]:,} images in all shards, found {images:,}"
 
     def count(
         self, found: Found, inspected: Mapping[Path, Inspection], expected: Expected

@@ -223,9 +223,9 @@ def _of_shards(config: str, source: layouts.Source, context: BuildContext) -> di
 
     kind = kinds.kind(layouts.KINDS[layouts.SHARDS][0])
     index = context.cache.get([NAME, config, "train", kind.name], files, make, kind.access)
-    images = shards.SHARDS.images["train"]
-    if len(index) != images:
-        text = f"{source}: expected {images:,} images in all shards, found {len(index):,}"
+    lacking = shards.SHARDS.lacking("train", len(index))
+    if lacking is not None:
+        text = f"{source}: {lacking}"
         if context.options.strict:
             raise SourceError(f"{text}; stage them all, or build without --strict")
         _LOG.warning(text)

@@ -20,6 +20,7 @@ SIZES = {
     "imagenet2012": 1000,
     "imagenet21k_winter21": 19167,
     "imagenet21k_p": 10450,
+    "imagenet12k": 11821,
     "tiny_imagenet": 200,
     "dogs": 120,
     "devkit": 1000,
@@ -27,7 +28,15 @@ SIZES = {
     "slim": 1000,
     "tiny_wnids_txt": 200,
 }
-SORTED = {"imagenet2012", "imagenet21k_winter21", "imagenet21k_p", "tiny_imagenet", "dogs", "slim"}
+SORTED = {
+    "imagenet2012",
+    "imagenet21k_winter21",
+    "imagenet21k_p",
+    "imagenet12k",
+    "tiny_imagenet",
+    "dogs",
+    "slim",
+}
 FROM_ONE = {"devkit", "downsampled_npz", "slim"}
 SAME_CLASSES = [
     ("imagenet2012", "devkit"),
@@ -110,6 +119,7 @@ def test_first_and_last_classes() -> None:
     ends = {name: (labels.wnids(name)[0], labels.wnids(name)[-1]) for name in labels.SPACES}
     assert ends["imagenet2012"] == ("n01440764", "n15075141")
     assert ends["imagenet21k_winter21"] == ("n00004475", "n15102894")
+    assert ends["imagenet12k"] == ("n00005787", "n15102894")
     assert ends["devkit"] == ends["downsampled_npz"] == ("n02119789", "n03255030")
     assert ends["tiny_imagenet"] == ("n01443537", "n12267677")
     assert ends["tiny_wnids_txt"] == ("n02124075", "n02504458")
@@ -168,6 +178,9 @@ def test_slim_is_imagenet2012_plus_one() -> None:
         ("imagenet21k_p", "imagenet21k_winter21", 10450),
         ("imagenet2012", "imagenet21k_winter21", 999),
         ("imagenet2012", "imagenet21k_p", 991),
+        ("imagenet12k", "imagenet21k_winter21", 10_967),
+        ("imagenet2012", "imagenet12k", 993),
+        ("imagenet21k_p", "imagenet12k", 10_450),
         ("tiny_imagenet", "imagenet2012", 200),
         ("tiny_imagenet", "imagenet21k_winter21", 199),
         ("dogs", "imagenet2012", 120),
@@ -332,7 +345,7 @@ def test_readme_gives_the_source_and_size_of_every_data_file() -> None:
     folder = Path(labels.__file__).parent
     readme = (folder / "README.md").read_text()
     data = [p for p in folder.iterdir() if p.suffix in {".txt", ".tsv", ".npy", ".gz"}]
-    assert len(data) == 8
+    assert len(data) == 9
     for path in data:
         assert f"| `{path.name}` | {path.stat().st_size:,} |" in readme
     assert "WordNet 3.0 Copyright 2006 by Princeton University" in readme

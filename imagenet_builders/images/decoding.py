@@ -13,7 +13,12 @@ import warnings
 from typing import NamedTuple
 
 from imagenet_builders.images.facts import ImageFacts
-from imagenet_builders.images.repairs import MAX_REPAIRED_PIXELS, strict_pillow
+from imagenet_builders.images.repairs import (
+    MAX_REPAIRED_PIXELS,
+    MAX_SCANS,
+    strict_pillow,
+    too_many_scans,
+)
 
 # Reserved markers, more than a segment is long: whatever reads beyond the data comes to one.
 _TAIL = b"\xff\x02" * (1 << 15)
@@ -57,6 +62,8 @@ def decode(data: bytes, facts: ImageFacts) -> Decoded:
             size = f"{facts.width:,} x {facts.height:,}"
             return Decoded(f"{size} pixels, more than any image of ImageNet has")
         return Decoded(_pillow_problem(data, "PNG"))
+    if facts.scans > MAX_SCANS:
+        return Decoded(too_many_scans(facts.scans))
     import simplejpeg
 
     data += _TAIL

@@ -23,6 +23,9 @@ class ImageFacts(NamedTuple):
         trailing: Bytes after the image's end. Not counted when they end as a JPEG does, as in the
             several JPEGs of a multi-picture file.
         problem: Why these bytes are no whole image, or None.
+        stray_marker: Offset of the first marker in a JPEG's compressed data that does not belong
+            there, or None.
+        scans: Scans of a JPEG.
     """
 
     format: str
@@ -35,3 +38,4 @@ class ImageFacts(NamedTuple):
     trailing: int = 0
     problem: str | None = None
     stray_marker: int | None = None
+    scans: int = 1

@@ -124,14 +124,14 @@ def _follow_scans(data: bytes, position: int, header: _Header, facts: ImageFacts
         header: The state of libjpeg there.
         facts: What the header said.
     """
-    for _ in range(_MAX_SEGMENTS):
+    for scans in range(1, _MAX_SEGMENTS):
         pattern = _MARKER_BUT_RESTART if header.restarts else _MARKER
         found = pattern.search(data, position)
         if found is None:
             return facts._replace(problem=_no_end(data))
         if data[found.end() - 1] == _EOI:
             trailing = 0 if data.endswith(_END) else len(data) - found.end()
-            return facts._replace(trailing=trailing)
+            return facts._replace(trailing=trailing, scans=scans)
         position = found.end() - 2
         if not header.more_scans:
             break
@@ -141,7 +141,7 @@ def _follow_scans(data: bytes, position: int, header: _Header, facts: ImageFacts
             break
     if data.find(_END, position) < 0:
         return facts._replace(problem=_no_end(data))
-    return facts._replace(stray_marker=position)
+    return facts._replace(stray_marker=position, scans=scans)
 
 
 def _no_end(data: bytes) -> str:

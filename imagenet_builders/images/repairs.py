@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 MAX_REPAIRED_PIXELS = 64_000_000
 """Larger images are not decoded for a repair: what they claim is taken from memory first."""
 
+MAX_SCANS = 100
+"""JPEGs of more scans are not decoded: each goes over all pixels. Encoders make some ten."""
+
 MAX_GUNZIPPED_BYTES = 1 << 26
 """What a gzip-wrapped image may at most unpack to."""
 
@@ -85,7 +88,8 @@ def to_rgb_jpeg(data: bytes, facts: ImageFacts) -> bytes:
     that a BMP's palette is applied, which TensorFlow ignores.
 
     Raises:
-        ImageProblemError: The image cannot be decoded, or has more than `MAX_REPAIRED_PIXELS`.
+        ImageProblemError: The image cannot be decoded, or has more than `MAX_REPAIRED_PIXELS`
+            or `MAX_SCANS`.
     """
     name = _NAMES[facts.format]
     if facts.width * facts.height > MAX_REPAIRED_PIXELS:
@@ -93,6 +97,8 @@ def to_rgb_jpeg(data: bytes, facts: ImageFacts) -> bytes:
             f"a {name} of {facts.width} x {facts.height} pixels; no more than "
             f"{MAX_REPAIRED_PIXELS:,} are decoded for a repair"
         )
+    if facts.scans > MAX_SCANS:
+        raise ImageProblemError(too_many_scans(facts.scans))
     try:
         with strict_pillow():
             return _encode(_DECODERS[facts.format](data, facts))
@@ -105,6 +111,11 @@ def to_rgb_jpeg(data: bytes, facts: ImageFacts) -> bytes:
             raise
         except Exception as theirs:
             raise ImageProblemError(f"{name} cannot be decoded{_detail(ours)}") from theirs
+
+
+def too_many_scans(scans: int) -> str:
+    """What to say of a JPEG that has more than `MAX_SCANS`."""
+    return f"a JPEG of {scans:,} scans; no more than {MAX_SCANS} are decoded"
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from PIL import Image
 
 from imagenet_builders import images
 from imagenet_builders.images import checking, inspect, inspect_and_repair
+from imagenet_builders.images.repairs import MAX_SCANS
 
 WIDTH, HEIGHT = 130, 90
 
@@ -198,3 +199,41 @@ def test_a_large_image_with_a_stray_marker_is_not_decoded(monkeypatch: pytest.Mo
     large = (10_000).to_bytes(2) * 2
     data = PLAIN[:at] + large + PLAIN[at + 4 : MIDDLE] + b"\xff\x44" + PLAIN[MIDDLE:]
     assert "10000 x 10000 pixels too large" in (inspect_and_repair(data).problem or "")
+
+
+def with_scans(data: bytes, more: int) -> bytes:
+    """A progressive JPEG with its last scan so many times more."""
+    at = data.rindex(b"\xff\xda")
+    return data[:-2] + data[at:-2] * more + data[-2:]
+
+
+def cmyk(**options: Any) -> bytes:
+    stream = io.BytesIO()
+    picture(3).convert("CMYK").save(stream, "JPEG", **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(("scans", "is_decoded"), [(MAX_SCANS, True), (MAX_SCANS + 1, False)])
+def test_images_of_many_scans_are_not_decoded(scans: int, is_decoded: bool) -> None:
+    """Each scan goes over all pixels: 400 kB could keep a processor for half a minute."""
+    for plain in (cmyk(progressive=True), encoded(3, progressive=True)):
+        data = with_scans(plain, scans - inspect(plain).scans)
+        assert inspect(data).scans == scans
+        problem = inspect_and_repair(data, decode_all=True).problem or ""
+        assert (not problem) == is_decoded
+        assert is_decoded or f"a JPEG of {scans} scans; no more than 100 are decoded" in problem
+
+
+def test_images_of_many_scans_pass_a_build_that_does_not_decode(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(checking, "decode", lambda *_: pytest.fail("decoded"))
+    data = with_scans(encoded(3, progressive=True), MAX_SCANS)
+    assert inspect_and_repair(data) == (data, None, None, WIDTH, HEIGHT)
+
+
+def test_the_scans_of_a_jpeg_are_counted() -> None:
+    assert inspect(PLAIN).scans == 1
+    for options in ({}, {"restart_marker_blocks": 4}, {"progressive": True}):
+        data = encoded(1, **options)
+        assert inspect(data).scans == data.count(b"\xff\xda")

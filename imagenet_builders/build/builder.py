@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import dataclasses
+import functools
 import logging
 import os
 from collections.abc import Iterator, Mapping
@@ -17,19 +19,20 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from imagenet_builders.build import steps, tfds_request
+from imagenet_builders.build import adding, steps, tfds_request
+from imagenet_builders.build.reading import ReadingBuilder
 from imagenet_builders.build.steps import Running
 from imagenet_builders.build.summary import summary
-from imagenet_builders.errors import OptionError, TargetError
+from imagenet_builders.errors import TargetError
 from imagenet_builders.formats.tfrecord.example import FlatExample
 from imagenet_builders.locate.access import saying_why
 from imagenet_builders.locate.found import Survey
 from imagenet_builders.options import BuildOptions, require_local
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.recipe import ImagePolicy, SplitRecipe
-from imagenet_builders.publish import default_config, provenance
-from imagenet_builders.publish.access import Access
-from imagenet_builders.publish.published import Request, Task, warn_of_a_part
+from imagenet_builders.publish import provenance
+from imagenet_builders.publish.addition import KeptSplit
+from imagenet_builders.publish.published import Request, Task, limit_of
 from imagenet_builders.publish.session import BuildSession, tidy
 from imagenet_builders.publish.target import Target
 from imagenet_builders.run import console
@@ -47,9 +50,7 @@ from imagenet_builders.write.results import SplitResult
 _LOG = logging.getLogger(__name__)
 
 
-class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no types.
-    tfds.core.GeneratorBasedBuilder, skip_registration=True
-):
+class PlannedBuilder(ReadingBuilder, skip_registration=True):  # type: ignore[call-arg]  # As its base.
     """A builder that plans first and writes shards in parallel.
 
     Args:
@@ -86,12 +87,6 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         """The `tfds.core.DatasetInfo`: of what is built now, or else of what is there."""
         return self._new_info or super().info
 
-    def dataset_info_from_configs(self, **kwargs: Any) -> tfds.core.DatasetInfo:
-        """As in TensorFlow Datasets, which would look for more in a bucket, in a new directory."""
-        info = super().dataset_info_from_configs(**kwargs)
-        info.initialize_from_bucket = lambda: None
-        return info
-
     @abc.abstractmethod
     def split_recipes(self, manual_dir: Path, context: BuildContext) -> list[SplitRecipe]:
         """Finds and indexes the splits staged under `manual_dir`.
@@ -121,6 +116,11 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         Raises:
             StagingError: `manual_dir` is not a directory.
         """
+
+    @property
+    def split_names(self) -> list[str]:
+        """Names of its splits in the order that a dataset has them."""
+        return []
 
     @property
     def build_options(self) -> BuildOptions:
@@ -209,29 +209,33 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
             overwrite=config.download_mode.overwrite_dataset,
             limit=config.max_examples_per_split,
         )
-        if request.task() is Task.NOTHING:
+        look = functools.partial(self._look_for_more, request, download_dir, config)
+        if request.task() is Task.NOTHING and look() is None:
             request.compare(self.info.file_format.value, file_format)
             tidy(target, self.info.full_name)
             with contextlib.suppress(TargetError):  # Whoever only reads may not write there.
-                self._name_default_config(target, options)
+                self._name_default_config(target.path, options)
             return
         self.results = []
         with BuildSession(target, options, self.info.full_name) as session:
-            task = request.task()
-            if task is Task.NOTHING:  # Another process has just built it.
+            task, added = request.task(), None
+            if task is Task.NOTHING:  # Another process may have just built it.
                 self._restore(target.path)
                 request.compare(self.info.file_format.value, file_format)
-                return
+                task, added = Task.ADD, look()
+                if added is None:
+                    return
+                file_format = self.info.file_format.value
             # What was read of a dataset that will be replaced binds nobody.
             self._new_info = self._info()
             self._new_info.set_file_format(file_format or self._format_given)
-            self._running = Running(session, request, task)
+            self._running = Running(session, request, task, added)
             try:
                 with self._at_end:
                     is_ours = self._prepare(download_dir, config)
                     if is_ours:
-                        self._name_default_config(target, options)
-                        session.publish(replace=task is Task.REPLACE)
+                        self._name_default_config(target.path, options)
+                        session.publish(replace=task is not Task.BUILD)
                         self.info.update_data_dir(os.fspath(target.path))
                     self._when_built.close()
             finally:
@@ -239,7 +243,8 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
                 self._when_built.pop_all()  # Another attempt needs what is kept.
         self._restore(target.path)
         if is_ours:
-            _LOG.info(summary(self.info.full_name, self.results, session.seconds))
+            kept = list(added.kept.splits) if added else []
+            _LOG.info(summary(self.info.full_name, self.results, session.seconds, kept))
 
     def _prepare(self, download_dir: Any, config: Any) -> bool:
         """Writes all files of the dataset into the incomplete directory.
@@ -270,8 +275,10 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
                     plans=self._plans,
                     max_examples_per_split=config.max_examples_per_split,
                     seconds=session.seconds,
+                    kept={each.split: each.record for each in self._running.kept},
+                    builds=added.kept.builds if (added := self._running.added) else (),
                 )
-            steps.check_shards(self.results, self._shard_path)
+            steps.check_shards([*self._running.kept, *self.results], self._shard_path)
         return True
 
     def _download_and_prepare(
@@ -294,10 +301,11 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         scratch = shared_scratch(options, download_config, Path(self.data_dir_root))
         check_scratch(scratch, options)
         manual_dir = as_workers_see(tfds_request.manual_dir_of(dl_manager), download_config)
+        added = self._running.added
         with make_workers(options, download_config, session.job_dir, manual_dir) as workers:
             copy = copy_first(
                 "/".join(filter(None, (self.name, self.builder_config_name))),
-                self.survey,
+                (lambda where: added.of(self.survey(where))) if added else self.survey,
                 manual_dir,
                 scratch,
                 options,
@@ -305,6 +313,8 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
             self._at_end.enter_context(copy)
             self._when_built.callback(self._done_with_copy, copy)
             context = self._context(scratch, options, workers, copy.files)
+            if added is not None:
+                context = dataclasses.replace(context, kept=added.unstaged)
             with saying_why(manual_dir):
                 recipes = self.split_recipes(manual_dir, context)
             built = steps.build_splits(
@@ -320,8 +330,27 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
             return False
         self._plans = built.plans
         self.results = steps.of_archives(built.results, context.unpacked)
-        self.info.set_splits(tfds.core.SplitDict(map(self._split_info, self.results)))
+        splits: list[SplitResult | KeptSplit] = [*self._running.kept, *self.results]
+        splits.sort(key=self._place_of)
+        self.info.set_splits(tfds.core.SplitDict(map(self._split_info, splits)))
         return True
+
+    def _place_of(self, result: SplitResult | KeptSplit) -> int:
+        """The place of a split among the official ones."""
+        names = self.split_names
+        return names.index(result.split) if result.split in names else len(names)
+
+    def _look_for_more(
+        self, request: Request, download_dir: Any, config: Any
+    ) -> adding.Addition | None:
+        """What is staged and not in the dataset that is there; see `adding.look`."""
+        # Another way to write, such as TensorFlow Datasets' own, adds nothing; to a whole dataset,
+        # nobody adds a part of a split.
+        is_planned = type(self)._download_and_prepare is PlannedBuilder._download_and_prepare
+        if not is_planned or limit_of(request.path) != request.limit:
+            return None
+        manual_dir = tfds_request.manual_dir_for(config, download_dir, Path(self.data_dir_root))
+        return adding.look(request.path, self.survey, manual_dir, request.options)
 
     def _context(
         self,
@@ -334,42 +363,12 @@ class PlannedBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
             scratch, options, workers, copies, at_end=self._at_end, when_built=self._when_built
         )
 
-    def _check_version(self) -> None:
-        """Only the newest version can be built; older ones can be read."""
-        if str(self.version) not in {str(self.canonical_version), str(max(self.versions))}:
-            raise OptionError(
-                f"{self.info.full_name} is an old version: it can be read where it was built, but "
-                f"only {self.canonical_version} can be built"
-            )
-
-    def _name_default_config(self, target: Target, options: BuildOptions) -> None:
-        """Sees to it that readers without this package know what the bare name means."""
-        config = self.get_default_builder_config()
-        if config is not None:
-            default_config.ensure(
-                target.path, config.name, self.builder_configs, Access.of(options)
-            )
-
-    def _restore(self, target: Path) -> None:
-        """Takes over what the published dataset says of itself."""
-        self.info.read_from_directory(os.fspath(target))
-
-    def as_dataset(self, *args: Any, **kwargs: Any) -> Any:
-        """As in TensorFlow Datasets; warns of a dataset that is only a part, built to try."""
-        warn_of_a_part(Path(self.data_dir))
-        return super().as_dataset(*args, **kwargs)
-
-    def as_data_source(self, *args: Any, **kwargs: Any) -> Any:
-        """As in TensorFlow Datasets; warns of a dataset that is only a part, built to try."""
-        warn_of_a_part(Path(self.data_dir))
-        return super().as_data_source(*args, **kwargs)
-
     def _shard_path(self, split: str, shard: int, shards: int) -> Path:
         template = self._get_filename_template(split_name=split)
         # Absolute, because a worker on another machine is in another directory.
         return Path(template.sharded_filepath(shard_index=shard, num_shards=shards)).absolute()
 
-    def _split_info(self, result: SplitResult) -> tfds.core.SplitInfo:
+    def _split_info(self, result: SplitResult | KeptSplit) -> tfds.core.SplitInfo:
         return tfds.core.SplitInfo(
             name=result.split,
             shard_lengths=list(result.shard_lengths),

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import imagenet_builders
+from imagenet_builders.build import adding
+from imagenet_builders.build.adding import Addition
 from imagenet_builders.errors import BadImageError, SourceError, TargetError
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.plan import index as index_lib
@@ -17,6 +19,7 @@ from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.identity import describe
 from imagenet_builders.plan.plan import SplitPlan
 from imagenet_builders.plan.recipe import ImagePolicy, PlanConfig, SplitRecipe
+from imagenet_builders.publish.addition import Kept, KeptSplit
 from imagenet_builders.publish.incomplete import IncompleteDir
 from imagenet_builders.publish.published import Request, Task
 from imagenet_builders.publish.session import BuildSession
@@ -24,6 +27,7 @@ from imagenet_builders.run.jobs import Workers
 from imagenet_builders.run.progress import Progress
 from imagenet_builders.words import counted
 from imagenet_builders.write import durable, marks
+from imagenet_builders.write.kept import KeptShard, keep_shard, link
 from imagenet_builders.write.marks import BYTES_A_RECORD, MarkedShard, finished_shard
 from imagenet_builders.write.outputs.output import Output
 from imagenet_builders.write.results import ShardResult, SplitResult
@@ -45,12 +49,19 @@ class Running:
     Attributes:
         session: Holds the lock.
         request: What was asked for.
-        task: What there is to do: to build, or to replace.
+        task: What there is to do: to build, to replace, or to add.
+        added: What is added, for `Task.ADD`.
     """
 
     session: BuildSession
     request: Request
     task: Task
+    added: Addition | None = None
+
+    @property
+    def kept(self) -> list[KeptSplit]:
+        """The splits that are kept of the dataset that is there."""
+        return list(self.added.kept.splits.values()) if self.added else []
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,16 +99,25 @@ def build_splits(
         plan_config: How to plan.
 
     Returns:
-        What was written; None if another process has published the same meanwhile.
+        What was written; None if another process has published the same meanwhile, or if nothing
+        can be added.
 
     Raises:
         ImagenetBuildersError: A source is damaged, or an image is and the policy is to fail; or a
-            shard cannot be written; or a dataset that is replaced would lose a split.
+            shard cannot be written; or a dataset that is replaced would lose a split; or what is
+            to be kept is damaged.
         OSError: A file cannot be read.
     """
     if running.task is Task.REPLACE:
         running.request.check_splits(recipe.split for recipe in recipes)
     plans = recipe_lib.plan_splits(recipes, plan_config)
+    added = running.added
+    if added is not None:
+        new = adding.new_ones(added, recipes, plans, context.scratch)
+        if not new:
+            return None
+        recipes, plans = [recipes[each] for each in new], [plans[each] for each in new]
+        adding.announce(added, name, [recipe.split for recipe in recipes])
     description = describe(
         plans,
         [recipe.also_read for recipe in recipes],
@@ -108,13 +128,17 @@ def build_splits(
         scratch=context.scratch,
     )
     running.session.check_lock()
-    if running.request.is_met_meanwhile(description):
+    if added is not None:
+        description["kept"] = added.kept.identity()
+    elif running.request.is_met_meanwhile(description):
         _LOG.info(
             f"{name} was built meanwhile by another process, from the same sources and with the "
             "same options; it is not built again"
         )
         return None
     running.session.open(description)
+    if added is not None:
+        _keep(added.kept, name, running.session.incomplete, context.workers)
     try:
         results = write_splits(
             recipes,
@@ -133,6 +157,30 @@ def build_splits(
         context.cache.forget()
         raise
     return Built(results, {split: each["plan"] for split, each in description["splits"].items()})
+
+
+def _keep(kept: Kept, name: str, incomplete: IncompleteDir, workers: Workers) -> None:
+    """Puts all shards that are kept into the incomplete dataset, and compares their checksums.
+
+    Raises:
+        TargetError: A shard is not what it was when it was built, or there is no room for copies.
+    """
+    jobs = []
+    for split in kept.splits.values():
+        for shard, examples, size, crc32c in split.shard_facts():
+            source, path = kept.path.absolute() / shard, incomplete.shards / shard
+            is_linked = link(source, path)
+            jobs.append(
+                KeptShard(os.fspath(source), os.fspath(path), is_linked, examples, size, crc32c)
+            )
+    copied = [job.size for job in jobs if not job.is_linked]
+    check_space(incomplete.shards, sum(copied), len(copied))
+    total = sum(job.size for job in jobs)
+    images = sum(job.examples for job in jobs)
+    in_process = total < _SMALL_BYTES
+    with Progress(f"checking what {name} has", images=images, size=total) as progress:
+        for _ in workers.run(keep_shard, jobs, report=progress.update, in_process=in_process):
+            pass
 
 
 def write_splits(
@@ -209,14 +257,14 @@ def write_splits(
 
 
 def check_shards(
-    results: Sequence[SplitResult], shard_path: Callable[[str, int, int], Path]
+    results: Iterable[SplitResult | KeptSplit], shard_path: Callable[[str, int, int], Path]
 ) -> None:
     """Makes sure that all shards are still there, before they are published.
 
     On file systems for scratch data, programs remove old files.
 
     Args:
-        results: What was built.
+        results: What was built, or is kept.
         shard_path: As for `write_splits`.
 
     Raises:

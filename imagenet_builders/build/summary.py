@@ -10,13 +10,16 @@ from imagenet_builders.write.results import SplitResult
 _SINGULAR = {"boxes": "box", "images": "image", "annotations": "annotation"}
 
 
-def summary(name: str, results: Sequence[SplitResult], seconds: float) -> str:
+def summary(
+    name: str, results: Sequence[SplitResult], seconds: float, kept: Sequence[str] = ()
+) -> str:
     """The closing words of a build: a line for each split, and one for all of them.
 
     Args:
         name: What was built.
         results: The splits.
         seconds: How long it took.
+        kept: Names of the splits that were there before.
 
     Returns:
         Some lines of text.
@@ -35,6 +38,8 @@ def summary(name: str, results: Sequence[SplitResult], seconds: float) -> str:
         counts = [_counted(n, name) for name, n in result.counts.items() if n]
         if counts:
             lines.append(f"  {'':<{names}}  {', '.join(counts)}")
+    if kept:
+        lines.append(f"  kept as it was: {', '.join(kept)}")
     size = sum(result.file_bytes for result in results)
     rate = round(size / seconds) if seconds else 0
     lines.append(f"  {size_text(size)} in {seconds:.1f} s, {size_text(rate)}/s")

@@ -28,6 +28,20 @@ def manual_dir_of(dl_manager: tfds.download.DownloadManager) -> Path:
         return Path(dl_manager._manual_dir)
 
 
+def manual_dir_for(config: tfds.download.DownloadConfig, download_dir: Any, root: Path) -> Path:
+    """The directory that a `DownloadManager` would look for archives in.
+
+    Source: `_make_download_manager` in TensorFlow Datasets' `core/dataset_builder.py`.
+
+    Args:
+        config: What was asked for.
+        download_dir: What was given with it, or None.
+        root: The directory of all datasets.
+    """
+    chosen = config.manual_dir or Path(download_dir or root / "downloads") / "manual"
+    return Path(chosen).expanduser()
+
+
 def is_of_tfds(method: Callable[..., Any]) -> bool:
     """Whether a method of a builder is TensorFlow Datasets' own.
 

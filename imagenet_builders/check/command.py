@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from imagenet_builders.check import gather, hash_verdicts, hashing, needs
+from imagenet_builders.check import gather, hash_verdicts, hashing, needs, staged_later
 from imagenet_builders.check.gather import Checked
 from imagenet_builders.check.report import BAD, MISSING, Report
 from imagenet_builders.options import BuildOptions, default_data_dir
@@ -56,7 +56,7 @@ def run(request: Request, log: TextIO) -> Report:
     Returns:
         The report.
     """
-    report, checked = gather.check(
+    report, checked, surveyed = gather.check(
         request.manual_dir,
         request.asked,
         add_name=request.add_name,
@@ -81,7 +81,10 @@ def run(request: Request, log: TextIO) -> Report:
             lambda name: _LOG.info(f"walking {name}"),
         )
         problems += more
-    needed = needs.needs_of(checked, data_dir, request.options)
+    later = staged_later.look(surveyed, data_dir, request.options.source)
+    problems += later.problems
+    written = [one for one in checked if (one.row.name, one.row.split) not in later.kept]
+    needed = needs.needs_of(written, data_dir, request.options)
     if needed is not None:
         chosen = request.data_dir is not None or bool(os.environ.get("TFDS_DATA_DIR"))
         problems += needs.shortages(needed, chosen=chosen)
@@ -99,6 +102,7 @@ def run(request: Request, log: TextIO) -> Report:
         problems=gather.merged(problems),
         needs=needed,
         speed=measured,
+        notes=later.notes,
     )
 
 

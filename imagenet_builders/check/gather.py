@@ -49,7 +49,7 @@ def check(
     *,
     add_name: bool = False,
     source: str | None = None,
-) -> tuple[Report, list[Checked]]:
+) -> tuple[Report, list[Checked], list[Surveyed]]:
     """Checks what is staged.
 
     Args:
@@ -60,12 +60,13 @@ def check(
         source: The kind of source that a build would be asked to take, or None for the preferred.
 
     Returns:
-        The report, still without the needs of a build, and its rows for later steps.
+        The report, still without the needs of a build, and for later steps its rows and the
+        surveys that they were made from.
     """
     names = tuple(f"{name}/{config}" if config else name for name, config in asked)
     wrong_place = explain.not_a_directory(manual_dir)
     if wrong_place is not None:
-        return Report(manual_dir, names, (), (wrong_place,), None), []
+        return Report(manual_dir, names, (), (wrong_place,), None), [], []
     targets = all_targets(manual_dir, asked, add_name=add_name)
     surveyed = [survey(target, source=source) for target in targets]
     shown = [each for each in surveyed if each.buildable or _is_missed(each, surveyed)]
@@ -80,7 +81,7 @@ def check(
     explained = [path for one in unusual for path in one.paths]
     rows = tuple(one.row for one in checked)
     rest = others.others(manual_dir, explain.used([*surveyed, *everything]), explained)
-    return Report(manual_dir, names, rows, merged(problems), None, tuple(rest)), checked
+    return Report(manual_dir, names, rows, merged(problems), None, tuple(rest)), checked, shown
 
 
 def merged(problems: Iterable[Problem]) -> tuple[Problem, ...]:

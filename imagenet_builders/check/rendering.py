@@ -91,6 +91,7 @@ def document(report: Report) -> dict[str, Any]:
             {"path": str(each.path), "count": each.count, "what": each.what, "action": each.way}
             for each in report.others
         ],
+        "notes": list(report.notes),
         "needs": None
         if report.needs is None
         else {
@@ -156,6 +157,9 @@ class _Page:
         if report.others:
             yield ""
             yield from self._others(report.others)
+        for note in report.notes:
+            yield ""
+            yield from self._wrapped(note)
         if report.needs is not None:
             yield ""
             yield from self._needs(report.needs)

@@ -139,6 +139,7 @@ class Report:
         needs: The space that a build needs, or None where nothing can be built.
         others: What else is there, the known packagings first.
         speed: The speed of reading the largest archive, if it was measured.
+        notes: What else a build will do, in whole sentences.
     """
 
     manual_dir: Path
@@ -148,6 +149,7 @@ class Report:
     needs: Needs | None
     others: tuple[Other, ...] = ()
     speed: Speed | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def can_be_built(self) -> bool:

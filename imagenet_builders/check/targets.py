@@ -66,11 +66,7 @@ class Surveyed:
     @property
     def buildable(self) -> dict[str, tuple[Found, ...]]:
         """Split to its sources, for the splits that can be built."""
-        return {
-            split: found
-            for split, found in self.survey.found.items()
-            if found and (not self.target.dataset.needs_boxes or self.survey.boxes.get(split))
-        }
+        return self.survey.buildable
 
 
 def all_targets(

@@ -23,7 +23,15 @@ class DatasetBuilder(PlannedBuilder, skip_registration=True):  # type: ignore[ca
 
     def split_recipes(self, manual_dir: Path, context: BuildContext) -> list[SplitRecipe]:
         """Finds and indexes the splits staged under `manual_dir`; warns of those that are not."""
-        return self.dataset.recipes(manual_dir, self._config_name, context, None)
+        names = [name for name in self.split_names if name not in context.kept]
+        only = names if context.kept else None
+        return self.dataset.recipes(manual_dir, self._config_name, context, only)
+
+    @property
+    def split_names(self) -> list[str]:
+        """Names of its official splits, in their order."""
+        config = self.dataset.config(self._config_name)
+        return [split.name for split in config.splits] if config else []
 
     @property
     def _config_name(self) -> str | None:

@@ -120,6 +120,7 @@ class Dataset:
         label_of: Gives the rule that gets labels from keys, for a split and the labels of classes.
         count: Counts what a source holds, by names alone and by the rules of a build, and says what
             a build refuses; None where the kind of source does it (`Kind.count`).
+        version: Its version, which a build makes.
         key: The feature that is the key of an example.
         fixed_classes: Whether another list of classes is an error.
         needs_boxes: Whether a split cannot be built without boxes.
@@ -138,6 +139,7 @@ class Dataset:
     recipes: Callable[[Path, str | None, BuildContext, Collection[str] | None], list[SplitRecipe]]
     label_of: Callable[[str, Mapping[str, int]], LabelOf]
     count: Count | None = None
+    version: str = "1.0.0"
     key: str = "file_name"
     fixed_classes: bool = True
     needs_boxes: bool = False

@@ -67,6 +67,15 @@ class Survey:
     warnings: tuple[str, ...] = ()
     needs_boxes: bool = False
 
+    @property
+    def buildable(self) -> dict[str, tuple[Found, ...]]:
+        """Split to what provides its images, for the splits that have all that they need."""
+        return {
+            split: found
+            for split, found in self.found.items()
+            if found and (not self.needs_boxes or self.boxes.get(split))
+        }
+
     def reading(self, copies: Mapping[str, str]) -> Survey:
         """The same, to be built from copies; see `Found.copies`."""
         return dataclasses.replace(

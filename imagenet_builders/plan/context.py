@@ -28,6 +28,8 @@ class BuildContext:
             the build reads in their place (`--stage`).
         unpacked: What messages call each file that was unpacked to scratch space, to the staged
             archive that it was unpacked from; see `add_unpacked`.
+        kept: Splits of the dataset that is there which are kept without being staged, so that they
+            need not be warned of.
         at_end: Is closed when the build has ended, with or without success: here a dataset gives up
             its locks.
         when_built: Is closed, before `at_end`, when the dataset is published: here a dataset
@@ -39,6 +41,7 @@ class BuildContext:
     workers: Workers
     copies: Mapping[str, str] = dataclasses.field(default_factory=dict)
     unpacked: dict[str, str] = dataclasses.field(default_factory=dict)
+    kept: frozenset[str] = frozenset()
     at_end: contextlib.ExitStack = dataclasses.field(default_factory=contextlib.ExitStack)
     when_built: contextlib.ExitStack = dataclasses.field(default_factory=contextlib.ExitStack)
 

@@ -97,6 +97,8 @@ def difference(before: Any, now: Mapping[str, Any]) -> str:
     for name in ("dataset", "imagenet-builders", "file format"):
         if before.get(name) != now.get(name):
             return f"its {name} was {before.get(name)!r} and is {now.get(name)!r}"
+    if before.get("kept") != now.get("kept"):
+        return "the dataset that its splits were to be added to has changed"
     if before.get("mark format") != now.get("mark format"):
         return "another version of this package wrote down what is in them"
     old, new = before.get("splits"), now.get("splits", {})

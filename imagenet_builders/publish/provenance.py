@@ -11,7 +11,7 @@ import json
 import platform
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ def write_provenance(
     plans: Mapping[str, str],
     max_examples_per_split: int | None,
     seconds: float,
+    kept: Mapping[str, Mapping[str, Any]] | None = None,
+    builds: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
     """Writes the provenance of a dataset, the last of its files.
 
@@ -48,6 +50,8 @@ def write_provenance(
         plans: Split to the digest of its plan.
         max_examples_per_split: The limit that makes it a part of the dataset, or None.
         seconds: How long it took.
+        kept: Split to what the provenance of an earlier build says of it, for splits that are kept.
+        builds: The earlier builds that made these.
 
     Returns:
         The path of the file.
@@ -61,9 +65,10 @@ def write_provenance(
         "seconds": round(seconds, 1),
         "max_examples_per_split": max_examples_per_split,
         "bad_images": options.bad_images,
-        "decode": options.decode,
+        "decode": options.decode and all(each.get("decode") is True for each in builds),
         "versions": versions(),
-        "splits": {
+        "splits": dict(kept or {})
+        | {
             result.split: {
                 "examples": result.examples,
                 "bytes": result.record_bytes,
@@ -85,10 +90,27 @@ def write_provenance(
             if not _SHARD.search(path.name)
         },
     }
+    if kept:
+        entry = build_entry(document, [result.split for result in results])
+        document["builds"] = [*builds, entry | {"decode": options.decode}]
     document["self"] = digest_of(document)
     path = directory / FILE_NAME
     durable.write_file(path, (json.dumps(document, indent=1) + "\n").encode())
     return path
+
+
+def build_entry(document: Mapping[str, Any], splits: Iterable[str]) -> dict[str, Any]:
+    """What a provenance says of a build: when, with what, and which splits it made.
+
+    Args:
+        document: The provenance that the build wrote.
+        splits: The splits that it made.
+
+    Raises:
+        KeyError: The document does not tell.
+    """
+    said = {name: document[name] for name in ("built", "seconds", "bad_images", "versions")}
+    return said | {"decode": document.get("decode") is True, "splits": list(splits)}
 
 
 def versions() -> dict[str, str]:

@@ -26,6 +26,7 @@ class Task(enum.Enum):
     NOTHING = "nothing"
     BUILD = "build"
     REPLACE = "replace"
+    ADD = "add"
 
 
 @dataclasses.dataclass(frozen=True)

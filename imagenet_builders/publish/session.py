@@ -144,7 +144,9 @@ class BuildSession:
             # have been another.
             mode = self.incomplete.file_mode
             for path in directory.iterdir():
-                if stat.S_IMODE(path.stat().st_mode) != mode:
+                status = path.stat()
+                # A shard that is kept is that of the dataset which is there, too.
+                if stat.S_IMODE(status.st_mode) != mode and status.st_nlink == 1:
                     Access(mode).give([path])
         self._access.give([directory, *directory.iterdir()])
         self._lock.check()
@@ -180,6 +182,6 @@ def tidy(target: Target, name: str) -> None:
         debris.remove(target)
         for path in debris.resumable(target):
             _LOG.info(
-                f"finished shards of an interrupted build to replace {name} are kept in {path}; "
-                "build with --overwrite to go on with it, or remove them"
+                f"finished shards of an interrupted build of {name} are kept in {path}; run its "
+                "command again to go on with it, or remove them"
             )

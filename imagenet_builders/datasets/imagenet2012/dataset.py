@@ -57,5 +57,6 @@ DATASET = Dataset(
     recipes=_recipes,
     packagings=packagings.PACKAGINGS,
     label_of=splits.label_of,
+    version="5.1.0",
     splits_apart=True,
 )

@@ -16,7 +16,7 @@ class Builder(DatasetBuilder, skip_registration=True):  # type: ignore[call-arg]
 
     name = DATASET.name
     dataset = DATASET
-    VERSION = tfds.core.Version("5.1.0")
+    VERSION = tfds.core.Version(DATASET.version)
     SUPPORTED_VERSIONS: ClassVar[list[tfds.core.Version]] = [tfds.core.Version("5.0.0")]
     RELEASE_NOTES: ClassVar[dict[str, str]] = {
         "5.1.0": "Added test split.",

@@ -34,8 +34,8 @@ def _recipes(
 ) -> list[SplitRecipe]:
     from imagenet_builders.datasets.imagenet2012_localization import staged
 
-    del only
-    return staged.recipes(DATASET.survey(manual_dir, config).reading(context.copies), context)
+    found = DATASET.survey(manual_dir, config).of_splits(only)
+    return staged.recipes(found.reading(context.copies), context)
 
 
 DATASET = Dataset(

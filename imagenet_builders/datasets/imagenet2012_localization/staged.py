@@ -63,7 +63,7 @@ def _choose_whole(staged: Survey, source: str | None) -> dict[str, Found]:
         )
         for split in SPLITS
     }
-    whole = {split: staged.found[split] for split in SPLITS if not lacking[split]}
+    whole = {split: found for split, found in staged.found.items() if not lacking[split]}
     if not whole and (staged.warnings or (not staged.found and not staged.boxes)):
         keys = [(split, what) for split in SPLITS for what in ("images", "boxes")]
         missing = {

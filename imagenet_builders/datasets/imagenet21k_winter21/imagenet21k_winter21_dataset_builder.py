@@ -17,7 +17,7 @@ class Builder(DatasetBuilder):
 
     name = DATASET.name
     dataset = DATASET
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version(DATASET.version)
     RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "Initial release."}
     BUILDER_CONFIGS: ClassVar[list[tfds.core.BuilderConfig]] = [
         tfds.core.BuilderConfig(name=config.name, description=config.description)

@@ -101,7 +101,7 @@ def recipes(config: str, manual_dir: Path, context: BuildContext) -> list[SplitR
     for index in found.values():
         images.report_passed_over(source.path, index.table, strict=context.options.strict)
     for split in SPLITS[config]:
-        if split not in indexes:
+        if split not in indexes and split not in context.kept:
             _LOG.warning(f"split {split} will be missing: it is not in {source}")
     if not indexes:
         raise SourceError(f"{source.path}: there is no image of {NAME}/{config} in it")

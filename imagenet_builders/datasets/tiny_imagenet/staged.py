@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -77,7 +77,7 @@ def recipes(manual_dir: Path, context: BuildContext) -> list[SplitRecipe]:
         if len(index)
     }
     missing = [f"{contents.path}: {text}" for text in no_boxes.values() if text is not None]
-    for text in filter(None, [*missing, check_complete(contents, indexes)]):
+    for text in filter(None, [*missing, check_complete(contents, indexes, context.kept)]):
         if context.options.strict:
             raise SourceError(f"{text}; stage all of it, or build without --strict")
         _LOG.warning(text)
@@ -189,12 +189,15 @@ def index_split(split: str, staged: Staged) -> Index:
     return staged.cache.get([NAME, split], read, make, kinds.kind(staged.found.kind).access)
 
 
-def check_complete(contents: Contents, indexes: Mapping[str, Index]) -> str | None:
+def check_complete(
+    contents: Contents, indexes: Mapping[str, Index], kept: Collection[str] = ()
+) -> str | None:
     """Compares the numbers of images with the official ones.
 
     Args:
         contents: The contents of the source.
         indexes: The rows of each split.
+        kept: Splits that are built already and need not be there.
 
     Returns:
         A sentence on missing images, or None.
@@ -203,8 +206,12 @@ def check_complete(contents: Contents, indexes: Mapping[str, Index]) -> str | No
         SourceError: The archive has the official size, so that nothing may be missing.
     """
     found = {split: len(index) for split, index in indexes.items()}
-    expected = {split.name: split.images for split in DATASET.configs[0].splits}
-    if found == expected:
+    expected = {
+        split.name: split.images
+        for split in DATASET.configs[0].splits
+        if split.name not in kept or found[split.name]
+    }
+    if all(found[split] == official for split, official in expected.items()):
         return None
     counts = ", ".join(
         f"{split} {found[split]:,} of {official:,}"

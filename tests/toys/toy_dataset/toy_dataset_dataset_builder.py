@@ -15,7 +15,7 @@ class Builder(DatasetBuilder, skip_registration=True):  # type: ignore[call-arg]
 
     name = DATASET.name
     dataset = DATASET
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version(DATASET.version)
     RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "Initial release."}
     MANUAL_DOWNLOAD_INSTRUCTIONS = "manual_dir should contain toy_train.tar, toy_validation.tar."
 

@@ -1,0 +1,81 @@
+"""Compares what is staged with the datasets that are there: a build adds the splits they lack."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+
+from imagenet_builders.check.targets import Surveyed
+from imagenet_builders.publish import addition
+from imagenet_builders.publish.addition import NotAddableError
+from imagenet_builders.publish.published import limit_of
+from imagenet_builders.sources.inspection import WARNING, Problem
+
+
+@dataclasses.dataclass(frozen=True)
+class Later:
+    """What is staged and not in the datasets that are there.
+
+    Attributes:
+        notes: What a build will add, in whole sentences.
+        problems: What it will not add.
+        kept: Names of datasets, each with a split that it has and that a build will not write.
+    """
+
+    notes: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    kept: frozenset[tuple[str, str]] = frozenset()
+
+
+def look(surveyed: Iterable[Surveyed], data_dir: Path, source: str | None) -> Later:
+    """Looks at the dataset of each survey, if it is there.
+
+    Args:
+        surveyed: The surveys.
+        data_dir: Directory of the datasets.
+        source: The kind of source that a build would be asked to take, or None.
+    """
+    notes, problems, kept = list[str](), list[Problem](), set[tuple[str, str]]()
+    for each in surveyed:
+        dataset, config = each.target.dataset, each.target.config.name
+        path = Path(data_dir, *filter(None, (dataset.name, config, dataset.version)))
+        # A part, built to try things out, is replaced as a whole.
+        if not (path / "dataset_info.json").is_file() or limit_of(path) is not None:
+            continue
+        new = addition.staged_later(path, each.survey, source)
+        try:
+            there = addition.read(path)
+        except NotAddableError as error:
+            if new:
+                problems.append(
+                    Problem(
+                        WARNING,
+                        str(path),
+                        f"a dataset with the {', '.join(new)} that is staged",
+                        "a dataset without, to which it cannot be added",
+                        str(error),
+                        "to build all that is staged anew, build with --overwrite",
+                        (each.target.name,),
+                    )
+                )
+            continue
+        problems += [
+            Problem(
+                WARNING,
+                str(path),
+                f"boxes of {split}, as they are staged",
+                "a dataset that was built without them",
+                "",
+                "to have them in it, build it anew with --overwrite",
+                (each.target.name,),
+            )
+            for split in there.without_boxes(each.survey)
+        ]
+        if new:
+            notes.append(
+                f"{path} has no {' and no '.join(new)}, staged by now: a build adds it, and keeps "
+                f"{', '.join(there.splits)} as it is."
+            )
+            kept |= {(each.target.name, split) for split in there.splits}
+    return Later(tuple(notes), tuple(problems), frozenset(kept))

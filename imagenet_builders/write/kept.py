@@ -1,0 +1,130 @@
+"""Shards of a dataset that is there, which go into the one that takes its place as they are.
+
+Such a shard gets a second name in the directory of the new dataset, by a hard link, so that it is
+not written twice; where that cannot be, it is copied. Then its checksum is compared.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Callable
+from io import FileIO
+from pathlib import Path
+
+import google_crc32c
+
+from imagenet_builders.errors import TargetError
+from imagenet_builders.write import durable
+
+_READ_BYTES = 1 << 20
+_COPY_BYTES = 1 << 30
+_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+
+
+@dataclasses.dataclass(frozen=True)
+class KeptShard:
+    """A shard to keep.
+
+    Attributes:
+        source: Its file in the dataset that is there.
+        path: Its file in the new one.
+        is_linked: Whether both are one file already; else it is copied.
+        examples: Number of its examples.
+        size: Bytes that it must have.
+        crc32c: CRC-32C that it must have, 8 hexadecimal digits.
+    """
+
+    source: str
+    path: str
+    is_linked: bool
+    examples: int
+    size: int
+    crc32c: str
+
+
+def link(source: Path, path: Path) -> bool:
+    """Gives a shard a second name.
+
+    Another user's is not linked: they could change it later, and its mode is not ours to set.
+
+    Returns:
+        Whether it has it; otherwise the shard has to be copied.
+    """
+    with contextlib.suppress(OSError):
+        if os.lstat(source).st_uid == os.geteuid():
+            os.link(source, path, follow_symlinks=False)
+            return True
+    return False
+
+
+def keep_shard(job: KeptShard, report: Callable[[int, int], None]) -> None:
+    """Copies a shard unless it is linked, and compares it; a job for the workers.
+
+    Args:
+        job: The shard.
+        report: Told of progress.
+
+    Raises:
+        TargetError: It is not what it was when it was built, or cannot be copied.
+    """
+    if not job.is_linked:
+        _copy(job)
+    checksum = google_crc32c.Checksum()
+    size = 0
+    with _opened(job, job.path) as file:
+        try:
+            while data := file.read(_READ_BYTES):
+                checksum.update(data)
+                size += len(data)
+        except OSError as error:
+            raise _error(job, f"it cannot be read ({error.strerror})") from error
+    found = checksum.hexdigest().decode()
+    if (size, found) != (job.size, job.crc32c):
+        raise _error(
+            job,
+            f"it had {job.size:,} bytes with CRC-32C {job.crc32c} when it was built, and has "
+            f"{size:,} with {found} now",
+        )
+    report(job.examples, size)
+
+
+def _copy(job: KeptShard) -> None:
+    with (
+        _opened(job, job.source) as source,
+        durable.writing(Path(job.path)),
+        open(job.path, "xb", buffering=0) as target,
+    ):
+        try:
+            # File systems on which two files can share their bytes copy none.
+            while os.copy_file_range(source.fileno(), target.fileno(), _COPY_BYTES):
+                pass
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+                raise
+            source.seek(0)
+            target.seek(0)
+            shutil.copyfileobj(source, target, _READ_BYTES)
+
+
+def _opened(job: KeptShard, path: str) -> FileIO:
+    try:
+        file = FileIO(path, opener=lambda name, _: os.open(name, _OPEN))
+    except OSError as error:
+        what = "is a link" if error.errno == errno.ELOOP else f"cannot be read ({error.strerror})"
+        raise _error(job, f"it {what}") from error
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise _error(job, "it is not a file")
+    return file
+
+
+def _error(job: KeptShard, what: str) -> TargetError:
+    return TargetError(
+        f"{job.source} is to be kept, but {what}; `imagenet-builders verify` says what else is "
+        "wrong, and a build with --overwrite makes it anew"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def look(surveyed: Iterable[Surveyed], data_dir: Path, source: str | None) -> La
         dataset, config = each.target.dataset, each.target.config.name
         path = Path(data_dir, *filter(None, (dataset.name, config, dataset.version)))
         # A part, built to try things out, is replaced as a whole.
-        if not (path / "dataset_info.json").is_file() or limit_of(path) is not None:
+        if not os.path.isfile(path / "dataset_info.json") or limit_of(path) is not None:
             continue
         new = addition.staged_later(path, each.survey, source)
         try:

@@ -184,7 +184,10 @@ def read(path: Path) -> Kept:
         ) from None
     files |= {provenance.FILE_NAME, *(name for kept in splits.values() for name in kept.shards)}
     # A network file system keeps files that are open and were removed under such names.
-    strange = sorted(name for name in os.listdir(path) if name not in files and name[0] != ".")
+    try:
+        strange = sorted(name for name in os.listdir(path) if name not in files and name[0] != ".")
+    except OSError as error:
+        raise NotAddableError(f"it cannot be listed ({error.strerror})") from None
     if strange:
         raise NotAddableError(
             f"{ascii(strange[0])[1:-1]} in it is not the dataset's; move it elsewhere"

@@ -115,11 +115,8 @@ def test_the_document_has_the_keys_that_the_readme_promises(ilsvrc: Path) -> Non
         "can_be_built",
         "sources",
         "problems",
-<<<<<<< HEAD
         "others",
-=======
         "notes",
->>>>>>> b574c90 (Build: splits that are staged later are added: docs, and what may not be read)
         "needs",
     ]
     train = row(document, "train")

@@ -61,6 +61,7 @@ SITES: dict[str, Callable[[Path], object]] = {
     "/datasets/imagenet": _plain(sites.image_folder),
     "/datasets/kaggle": _with_boxes(sites.kaggle),
     "/datasets/imagenet-w21-wds": sites.timm_w21,
+    "/datasets/imagenet-small": sites.downsampled_flat,
     "/datasets/tiny-sorted": sites.tiny_sorted,
     "/local/scratch": Path.mkdir,
 }

@@ -1,15 +1,17 @@
 """Where the splits of imagenet2012_downsampled are staged.
 
 The authors offer a zip of npz files for each split and size, two for the train split of 64x64; many
-sites keep the folders that these unpack to. Archives come before folders, because their official
-sizes are known. Everything else, such as other sizes, is ignored.
+sites keep the folders that these unpack to, or the files side by side. Archives come before
+folders, because their official sizes are known. Everything else, such as other sizes, is ignored.
 """
 
 from __future__ import annotations
 
 import itertools
+import re
 from pathlib import Path
 
+from imagenet_builders.datasets.imagenet2012_downsampled import flat
 from imagenet_builders.datasets.imagenet2012_downsampled.dataset import DATASET
 from imagenet_builders.locate.found import Found, Survey
 from imagenet_builders.locate.search import Tree, require_directory
@@ -17,6 +19,9 @@ from imagenet_builders.locate.search import Tree, require_directory
 KINDS = {"zip": "authors' archives", "npz": "unpacked archives"}
 """Kind of source to the layout in words."""
 _ARCHIVES, _FOLDERS = KINDS
+
+_NAMED = re.compile(r"Imagenet(8|16|32|64)_(train|val)(_part[12])?_npz")
+"""The folders that the archives unpack to."""
 
 # Nibi's tree has them in a folder of their own.
 _PLACES = (".", "DownSampled")
@@ -28,6 +33,13 @@ def survey(manual_dir: Path, config: str | None = None) -> Survey:
     require_directory(DATASET.name, manual_dir)
     tree = Tree(manual_dir)
     places = [directory for place in _PLACES for directory in tree.directories(place)]
+    # A folder for each size, or for each split of one, may have the rest inside.
+    deeper = [folder for place in places for folder in flat.folders(tree, place)]
+    deeper = [folder for folder in deeper if not _NAMED.fullmatch(folder.name)]
+    places = list(dict.fromkeys([*places, *deeper]))
+    inside = [folder for place in deeper for folder in flat.folders(tree, place)]
+    side_by_side = [*places, *(each for each in inside if not _NAMED.fullmatch(each.name))]
+    warnings: dict[str, None] = {}
     found: dict[str, tuple[Found, ...]] = {}
     missing: dict[str, tuple[str, ...]] = {}
     for split, ways in _ways(size).items():
@@ -37,15 +49,20 @@ def survey(manual_dir: Path, config: str | None = None) -> Survey:
             whole = tuple(path for path in paths if path is not None)
             if len(whole) == len(paths):
                 there.setdefault(whole, _as_found(split, whole))
-        if there:
-            found[split] = tuple(there.values())
+        loose, odd = flat.find(tree, side_by_side, split, size)
+        warnings.update(dict.fromkeys(odd))
+        if there or loose:
+            found[split] = (*there.values(), *loose)
         else:
             missing[split] = tuple(_wanting(place, ways) for place in places[:1])
             missing[split] += tuple(
                 sentence for place in places[1:] if (sentence := _half(place, ways))
             )
     return Survey(
-        f"{DATASET.name}/{size}x{size}", found, missing=missing, warnings=tuple(tree.warnings)
+        f"{DATASET.name}/{size}x{size}",
+        found,
+        missing=missing,
+        warnings=(*tree.warnings, *warnings),
     )
 
 
@@ -97,7 +114,8 @@ def _wanting(directory: Path, ways: list[list[str]]) -> str:
         for path in pickled
         if path.exists()
     )
-    return f"there is no {', nor '.join(looked_for)}{hint}"
+    side_by_side = f"npz files of this size side by side in {directory} or in a folder of it"
+    return f"there is no {', nor '.join(looked_for)}, and no {side_by_side}{hint}"
 
 
 def _either(manual_dir: Path, stem: str) -> str:

@@ -42,7 +42,7 @@ def find_batches(
 
     Args:
         split: `train` or `validation`.
-        paths: The archives and folders of the source.
+        paths: The archives and folders of the source, or the npz files themselves.
         copies: As for `SourceFile.of`.
 
     Returns:
@@ -54,8 +54,8 @@ def find_batches(
     """
     batches: dict[int, Batch] = {}
     for path in paths:
-        within = _in_folder if path.is_dir() else _in_archive
-        for batch in within(split, path, copies):
+        within = _alone if path.suffix == ".npz" else _in_archive
+        for batch in (_in_folder if path.is_dir() else within)(split, path, copies):
             other = batches.setdefault(batch.number, batch)
             if other is not batch:
                 places = " and in ".join(_place(one) for one in (other, batch))
@@ -72,6 +72,11 @@ def find_batches(
             "unpack it again"
         )
     return [batches[number] for number in sorted(batches)]
+
+
+def _alone(split: str, path: Path, copies: Mapping[str, str]) -> list[Batch]:
+    file = SourceFile.of(path, copies)
+    return [Batch(path.name.removesuffix(".npz"), _number(split, path.name), file, None)]
 
 
 def _in_archive(split: str, path: Path, copies: Mapping[str, str]) -> list[Batch]:

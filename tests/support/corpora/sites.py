@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from makers.imagenet21k_winter21 import make_imagenet21k_winter21
+from makers.imagenet2012_downsampled import make_downsampled
 
 from support.corpora.layouts import (
     DUMMY,
@@ -72,6 +73,14 @@ def nibi_family(root: Path) -> Path:
 
 def timm_w21(root: Path) -> None:
     make_imagenet21k_winter21(root, whole="shards", p=None)
+
+
+def downsampled_flat(root: Path) -> None:
+    """Two sizes, each in a folder that has all its files side by side."""
+    for size in (16, 32):
+        make_downsampled(root / f"imagenet{size}", size, outer=None)
+        for path in list((root / f"imagenet{size}").rglob("*.npz")):
+            path.rename(root / f"imagenet{size}" / path.name)
 
 
 def tiny_sorted(root: Path) -> Path:

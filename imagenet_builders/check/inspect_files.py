@@ -134,7 +134,8 @@ def _odd_size(path: Path, size: int, official: OfficialArchive | None) -> Proble
         f"{_official_size(official)}, the official size",
         f"{size:,} bytes",
         cause,
-        "if it should be the official archive, copy it again; what is in it is built as it is",
+        "what is in it is built as it is; if it should be the official archive, compare its hash "
+        "(--hash)",
     )
 
 

@@ -43,6 +43,12 @@ IMAGE_FILE = re.compile(rf"[^.].*(?i:{_ENDING})")
 """The name of any image."""
 
 
+ANNOTATION_FILE = re.compile(
+    r"(n[0-9]{8}_[0-9]+|ILSVRC2012_val_[0-9]+)\.xml", re.ASCII | re.IGNORECASE
+)
+"""The name of the annotation of an image that has an official name."""
+
+
 class Annotated(NamedTuple):
     """What the name of an annotation says of its image.
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from imagenet_builders.labels.image_names import NAMED_IMAGE
+from imagenet_builders.labels.image_names import ANNOTATION_FILE, NAMED_IMAGE
 from imagenet_builders.locate.access import unreadable
 from imagenet_builders.locate.listing import LIST_ENDING, WNID, is_system_file
 from imagenet_builders.locate.search import Place
@@ -19,10 +19,11 @@ from imagenet_builders.locate.search import Place
 CLASS_ARCHIVE = re.compile(rf"({WNID.pattern})\.tar", WNID.flags)
 """The name of the archive of a class; its group is the wnid."""
 
-_ANNOTATION = re.compile(r"(n[0-9]{8}_[0-9]+|ILSVRC2012_val_[0-9]+)\.xml", re.ASCII | re.IGNORECASE)
-
 # Folders with images inside that have no name of a class: there are a thousand at most.
 _MAX_FOLDERS = 2_000
+
+# Of class folders that somebody has begun to fill, some are empty.
+_TRIED_FOLDERS = 16
 
 _INSIDE = ("test", "val", "validation", "train")
 
@@ -55,6 +56,11 @@ class Directory:
     def holds_images(self) -> bool:
         """Whether it is named by class folders, or images lie in it."""
         return bool(self.folders or self.images)
+
+    @property
+    def only_annotations(self) -> bool:
+        """Whether it holds annotations, and no images or folders of them."""
+        return self.has_annotations and not (self.holds_images or self.others)
 
     def fewer_archives(self) -> str:
         """What to say of class archives where more classes are there in another way, or nothing.
@@ -112,7 +118,7 @@ def look(path: Path) -> Directory:
                     folders.append(name)
                 elif CLASS_ARCHIVE.fullmatch(name):
                     archives.append(name)
-                elif _ANNOTATION.fullmatch(name):
+                elif ANNOTATION_FILE.fullmatch(name):
                     has_annotations = True
                 elif not is_system_file(name):
                     others.append(name)
@@ -155,6 +161,22 @@ def _has_image(folder: Path) -> bool:
             return any(NAMED_IMAGE.fullmatch(entry.name) for entry in entries)
     except OSError as error:
         raise unreadable(os.fspath(folder), error) from error
+
+
+def folders_hold(seen: Directory) -> tuple[bool, bool]:
+    """Whether images, and whether annotations lie in the class folders of a directory.
+
+    The first folder that holds any of them tells it for all.
+
+    Raises:
+        SourceError: A folder cannot be read.
+    """
+    for name in seen.folders[:_TRIED_FOLDERS]:
+        if os.path.isdir(seen.path / name):
+            inside = look(seen.path / name)
+            if inside.images or inside.has_annotations:
+                return bool(inside.images), inside.has_annotations
+    return False, False
 
 
 def holding(path: Path, is_wanted: Callable[[Directory], bool]) -> Directory | None:

@@ -49,6 +49,10 @@ class Layout:
         return next(others, self.kind)
 
 
+ITSELF = r"\."
+"""The name that means the directory itself, in `Layout.names` of folders."""
+
+
 class Match(NamedTuple):
     """A source that was recognised in a directory.
 
@@ -197,6 +201,8 @@ def named_directories(place: Place) -> Iterator[Path]:
     for entry in _named(place):
         if _is(entry, os.DirEntry.is_dir):
             yield place.directory / entry.name
+    if ITSELF in place.layout.names[place.part]:
+        yield place.directory
 
 
 def _named(place: Place) -> Iterator[os.DirEntry[str]]:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 from imagenet_builders.errors import SourceError
 from imagenet_builders.formats import voc
-from imagenet_builders.labels.image_names import Annotated, Naming
+from imagenet_builders.labels.image_names import NAMED_IMAGE, Annotated, Naming
 from imagenet_builders.locate.access import unreadable
 from imagenet_builders.locate.found import Found
-from imagenet_builders.locate.listing import list_folders, list_names
+from imagenet_builders.locate.listing import is_system_file, list_folders, list_names
 from imagenet_builders.sources.box_archives import (
     Xml,
     XmlBatch,
@@ -93,6 +93,9 @@ def _files_in(
         listings = threads.map(lambda folder: list_names(folder.path), folders)
         for folder, names in zip(folders, listings, strict=True):
             for name in names:
+                # Images may lie beside their annotations.
+                if is_system_file(name) or NAMED_IMAGE.fullmatch(name):
+                    continue
                 path = os.path.join(folder.path, name)
                 try:
                     image = naming.annotated(name)

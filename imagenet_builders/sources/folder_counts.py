@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from imagenet_builders.labels.image_names import IMAGE_FILE
-from imagenet_builders.locate.listing import WNID
+from imagenet_builders.labels.image_names import ANNOTATION_FILE, IMAGE_FILE
+from imagenet_builders.locate.listing import WNID, is_litter, is_system_file
 from imagenet_builders.sources.file_lists import MAX_LINE_BYTES
+from imagenet_builders.sources.folder_images import IF_DIRECTORY
 from imagenet_builders.sources.inspection import ERROR, Counted, Problem
 
 # A line of a list that ends in an image's name, however it begins.
@@ -22,6 +23,31 @@ _MAX_LIST_BYTES = 1 << 30
 # One listing each: a second or two over NFS. Beyond that, only names of classes are looked at.
 _MAX_FOLDERS = 2_000
 _THREADS = 16
+
+# What a build refuses, to what may be the cause and what to do.
+_NO_IMAGE = "a class folder without an image"
+_LOOSE = "an image beside class folders"
+_LITTER = "a hidden file among images"
+_NO_FILE = "a file that is no image"
+_NESTED = "a folder in the folder of the same class"
+_DIRECTORY = "a directory among images"
+_CAUSES = {
+    _NO_IMAGE: ("an unpacking or copy that broke off", "copy or unpack what is missing"),
+    _LOOSE: (
+        "images that were being sorted into class folders",
+        "move the rest of them into their class folders",
+    ),
+    _LITTER: (
+        "another program left it, such as an rsync that is not done",
+        "finish the copy, or move it elsewhere",
+    ),
+    _NO_FILE: ("", "see what it is; only images may lie there"),
+    _NESTED: (
+        "the archive of a class was unpacked into a folder of its name inside the class folder",
+        IF_DIRECTORY,
+    ),
+    _DIRECTORY: ("", IF_DIRECTORY),
+}
 _SAMPLED = 32
 
 
@@ -53,7 +79,7 @@ def in_folder(path: Path) -> Counted:
     refused = tuple(one for _, _, strangers in each for one in strangers)
     loose = next(filter(IMAGE_FILE.fullmatch, names), None)
     if loose is not None:
-        refused = ((str(path / loose), "an image beside class folders"), *refused)
+        refused = ((str(path / loose), _LOOSE), *refused)
     return Counted(images + sum(n for n, _, _ in each), full, _mean(means), refused=refused)
 
 
@@ -97,21 +123,22 @@ def problems(counted: Counted, lists: Sequence[Path]) -> list[Problem]:
                 "mend it, or move it away so that the folder is listed",
             )
         ]
-    if not counted.refused:
-        return []
-    path, what = counted.refused[0]
-    more = len(counted.refused) - 1
-    others = f", and {more:,} more such things, the last {counted.refused[-1][0]}" if more else ""
-    return [
-        Problem(
-            ERROR,
-            path,
-            "nothing but images in the folders of images, and some in each",
-            what + others,
-            "another program left it, or an unpacking or copy broke off",
-            "move it elsewhere, or copy what is missing",
-        )
-    ]
+    by_what: dict[str, list[str]] = {}
+    for path, what in counted.refused:
+        by_what.setdefault(what, []).append(path)
+    return [_refused(what, paths) for what, paths in by_what.items()]
+
+
+def _refused(what: str, paths: Sequence[str]) -> Problem:
+    more = len(paths) - 1
+    others = f", and {more:,} more such things, the last {paths[-1]}" if more else ""
+    return Problem(
+        ERROR,
+        paths[0],
+        "nothing but images in the folders of images, and some in each",
+        what + others,
+        *_CAUSES[what],
+    )
 
 
 def _class_folder(
@@ -123,9 +150,15 @@ def _class_folder(
         names, _, mean = _listing(path / "images", sampled)
         return _images_in(names), mean, ()
     images = _images_in(names)
-    if not images and not names and not folders:
-        return 0, mean, ((str(path), "a class folder without an image"),)
+    has_annotations = any(map(ANNOTATION_FILE.fullmatch, names))
+    if not (images or folders or has_annotations) and all(map(is_system_file, names)):
+        return 0, mean, ((str(path), _NO_IMAGE),)
     return images, mean, _strangers(path, names, folders)
+
+
+def _is_beside(name: str) -> bool:
+    """Whether a build passes over a file among images."""
+    return bool(is_system_file(name) or ANNOTATION_FILE.fullmatch(name))
 
 
 def _images_in(names: Sequence[str]) -> int:
@@ -136,8 +169,9 @@ def _strangers(
     path: Path, names: Sequence[str], folders: Sequence[str]
 ) -> tuple[tuple[str, str], ...]:
     """What does not belong in a folder of images."""
-    files = ((name, "a file that is no image") for name in names if not IMAGE_FILE.fullmatch(name))
-    others = ((name, "a directory among images") for name in folders)
+    strange = (name for name in names if not (IMAGE_FILE.fullmatch(name) or _is_beside(name)))
+    files = ((name, _LITTER if is_litter(name) else _NO_FILE) for name in strange)
+    others = ((name, _NESTED if name == path.name else _DIRECTORY) for name in folders)
     return tuple((os.path.join(path, name), what) for name, what in (*files, *others))
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagenet_builders.errors import SourceError
+from imagenet_builders.labels.image_names import ANNOTATION_FILE
 from imagenet_builders.locate.access import unreadable
 from imagenet_builders.locate.listing import is_litter, is_system_file, list_names
 from imagenet_builders.sources.rows import NO_COPIES, WHOLE_FILE, Rows, SourceFile
@@ -24,6 +25,9 @@ from imagenet_builders.sources.rows import NO_COPIES, WHOLE_FILE, Rows, SourceFi
 if TYPE_CHECKING:
     import pyarrow as pa
 
+
+IF_DIRECTORY = "if images of the class are in it, move them one folder up"
+"""What to do about a directory among images."""
 
 # What is said of a file that a program left.
 _LITTER = "it was left by another program, and "
@@ -82,8 +86,14 @@ def _add_folder(rows: Rows, folder: ImageFolder, files: list[tuple[str, int]]) -
     path = folder.directory.path
     for name, _ in filter(lambda file: is_system_file(file[0]), files):
         rows.pass_over(os.path.join(path, name))
-    files = [file for file in files if not is_system_file(file[0])]
-    if not files:
+    has_annotations = any(ANNOTATION_FILE.fullmatch(name) for name, _ in files)
+    files = [
+        file
+        for file in files
+        # Annotations may be unpacked into the folders of their images.
+        if not (is_system_file(file[0]) or ANNOTATION_FILE.fullmatch(file[0]))
+    ]
+    if not files and not has_annotations:
         raise SourceError(f"{path}: there is no image in this folder; copy or unpack it again")
     for name, size in files:
         try:
@@ -154,10 +164,13 @@ def _with_sizes(directory: str, names: Sequence[str], is_listed: bool) -> list[t
                 ) from error
             raise unreadable(path, error) from error
         if not stat.S_ISREG(status.st_mode):
-            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "neither file nor directory"
+            if stat.S_ISDIR(status.st_mode):
+                raise SourceError(
+                    f"{path!r} is a directory where only plain files belong; {IF_DIRECTORY}"
+                )
             raise SourceError(
-                f"{path!r} is {kind} where only plain files belong; move it elsewhere, or stage "
-                "the original archive"
+                f"{path!r} is neither file nor directory where only plain files belong; move it "
+                "elsewhere, or stage the original archive"
             )
         files.append((name, status.st_size))
     return files

@@ -22,6 +22,7 @@ from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.locate import listing
 from imagenet_builders.locate.class_directories import (
     Directory,
+    folders_hold,
     folders_with_images,
     holding,
     lists_of,
@@ -51,30 +52,42 @@ _LOG = logging.getLogger(__name__)
 
 _BATCH_FOLDERS = 64
 
+# Names of folders that have images in one layout and annotations in another, or both.
+_IMAGES_TOO = ("train", "val")
+
 
 def recognise(place: Place) -> Iterator[Match]:
     """Recognises folders that hold images or annotations; see `search.Recognise`."""
-    find = _annotations_at if place.what == "boxes" else _images_at
+    of_boxes = place.what == "boxes"
     for path in named_directories(place):
+        # Folders of these names are there for their images, and the directory for anything.
+        may_have_none = of_boxes and (path == place.directory or path.name.lower() in _IMAGES_TOO)
         try:
-            seen = find(path)
+            seen = _annotations_at(path) if of_boxes else _images_at(path)
+            if seen is None or (may_have_none and not _has_annotations(seen, place.part)):
+                continue
         except SourceError as error:
-            yield Match((path,), str(error))
+            if not may_have_none:
+                yield Match((path,), str(error))
             continue
-        if seen is None:
-            continue
-        lists = () if place.what == "boxes" else lists_of(place, path.name, seen.path)
+        lists = () if of_boxes else lists_of(place, path.name, seen.path)
         yield Match((seen.path, *lists), odd=seen.fewer_images())
 
 
 def _images_at(path: Path) -> Directory | None:
     """The directory at a path that holds images, in it or in folders."""
-    seen = holding(path, lambda each: each.holds_images)
-    return seen or holding(path, lambda each: bool(folders_with_images(each)))
+    seen = holding(path, lambda each: each.holds_images and folders_hold(each) != (False, True))
+    # Of what is named by classes, all is known; annotations are unpacked to such folders, too.
+    return seen or holding(path, lambda each: not each.folders and bool(folders_with_images(each)))
 
 
 def _annotations_at(path: Path) -> Directory | None:
     return holding(path, lambda each: each.has_annotations or each.holds_images)
+
+
+def _has_annotations(seen: Directory, part: str) -> bool:
+    """Whether a directory holds the annotations of a part, as the official archives unpack."""
+    return folders_hold(seen)[1] if part == "train" else seen.has_annotations
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,6 +198,8 @@ def _image_folders(
             try:
                 naming.label_of(wnid)
             except ValueError as error:
+                if look(Path(file.path)).only_annotations:
+                    continue
                 raise SourceError(
                     f"{file.path}: {error}; move it elsewhere, or stage the original archive"
                 ) from None

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from imagenet_builders import datasets
 from imagenet_builders.locate.found import Found, Survey
-from imagenet_builders.locate.search import Layout, Tree, require_directory
+from imagenet_builders.locate.search import ITSELF, Layout, Tree, require_directory
 from imagenet_builders.sources import kinds
 
 TEST_PATCH = "ILSVRC2012_img_test_patch_v10102019.tar"
@@ -143,8 +143,9 @@ BOXES = (
         "folders",
         _FOLDERS,
         {
-            "train": (r"ILSVRC2012_bbox_train_v2", r"bounding_boxes"),
-            "validation": (r"ILSVRC2012_bbox_val_v3",),
+            # The official archives unpack to class folders, and to a folder `val`.
+            "train": (r"ILSVRC2012_bbox_train_v2", r"bounding_boxes", r"train", ITSELF),
+            "validation": (r"ILSVRC2012_bbox_val_v3", r"val"),
             "train_t3": (r"ILSVRC2012_bbox_train_dogs",),
         },
     ),

@@ -15,7 +15,7 @@ from pathlib import Path
 from imagenet_builders.datasets.imagenet21k_winter21 import shards
 from imagenet_builders.datasets.imagenet21k_winter21.classes import classes_of
 from imagenet_builders.errors import SourceError, StagingError
-from imagenet_builders.locate.class_directories import CLASS_ARCHIVE
+from imagenet_builders.locate.class_directories import CLASS_ARCHIVE, folders_hold, look
 from imagenet_builders.locate.found import Found, Survey
 from imagenet_builders.locate.listing import list_folders
 from imagenet_builders.locate.search import require_directory
@@ -140,7 +140,8 @@ def _whole(manual_dir: Path) -> Iterator[Source]:
         rest = () if path == manual_dir else _rest(others)
         if tars:
             yield Source(CLASS_TARS, path, {"": tars}, rest)
-        if folders and path.name != "tars":
+        # Annotations unpack to class folders, too.
+        if folders and path.name != "tars" and folders_hold(look(path)) != (False, True):
             yield Source(FOLDERS, path, {"": folders}, rest)
     yield from _archives(manual_dir, _WHOLE)
     for path in (manual_dir / place for place in shards.PLACES):

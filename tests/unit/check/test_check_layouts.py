@@ -87,11 +87,11 @@ def test_folders_a_build_refuses_are_reported_unbuildable(
 
 def test_many_refused_files_are_one_problem(tmp_path: Path) -> None:
     for folder in (folders(tmp_path), tmp_path / "train" / "n02105855"):
-        (folder / "Thumbs.db").touch()
+        (folder / "notes.txt").touch()
     found = problem(checked(tmp_path, "imagenet2012", status=1), severity="error")
-    assert found["path"].endswith("train/n01440764/Thumbs.db")
+    assert found["path"].endswith("train/n01440764/notes.txt")
     assert "1 more such things, the last " in found["found"]
-    assert found["found"].endswith("n02105855/Thumbs.db")
+    assert found["found"].endswith("n02105855/notes.txt")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])

@@ -19,12 +19,10 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 from support.checking import check, checked, problem, stage
+from support.losing import LOSES_WORK
 
 from imagenet_builders.check import others
 from imagenet_builders.check.report import Other
-
-# Nothing of it may be said of what is sound.
-LOSES_WORK = re.compile(r"\b(re)?mov(e|ing) (it|them)|\bdelete|\brename|cop(y|ied) it again", re.I)
 
 
 def tar(*names: str) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from imagenet_builders import datasets
@@ -173,12 +173,13 @@ def _found(each: Surveyed, split: str) -> str:
 
 def _elsewhere(manual_dir: Path, surveyed: Sequence[Surveyed], *, add_name: bool) -> list[Problem]:
     """The problem of archives that are in a directory near `manual_dir` instead."""
-    there: dict[Path, list[str]] = {}
+    there: dict[Path, dict[str, set[str]]] = {}
     by_name: list[str] = []
     for path in near_names.near(manual_dir):
         for each in surveyed:
-            if survey(each.target, path).buildable:
-                there.setdefault(path, []).append(each.target.name)
+            splits = survey(each.target, path).buildable
+            if splits:
+                there.setdefault(path, {}).setdefault(each.target.name, set()).update(splits)
                 if path == manual_dir / each.target.dataset.name:
                     by_name.append(each.target.name)
     required = any(each.target.required for each in surveyed)
@@ -200,9 +201,14 @@ def _elsewhere(manual_dir: Path, surveyed: Sequence[Surveyed], *, add_name: bool
             action += f", or with {manual_dir / by_name[0].partition('/')[0]}"
     elif add_name:
         action = f"check without --add-name-to-manual-dir, with {_any(there)}"
+    elif _are_apart(there):
+        action = (
+            f"make a directory with links to all that is in {_all(list(map(str, there)))}, and "
+            "check (and build) with that: each of them has other splits"
+        )
     else:
         action = f"check {_any(there)} instead"
-    listed = [f"{', '.join(sorted(set(of)))} in {path}" for path, of in there.items()]
+    listed = [f"{', '.join(sorted(of))} in {path}" for path, of in there.items()]
     return [
         Problem(
             ERROR,
@@ -213,6 +219,15 @@ def _elsewhere(manual_dir: Path, surveyed: Sequence[Surveyed], *, add_name: bool
             action,
         )
     ]
+
+
+def _are_apart(there: Mapping[Path, Mapping[str, set[str]]]) -> bool:
+    """Whether no single directory has all splits of a dataset that several directories have."""
+    for name in {name for of in there.values() for name in of}:
+        splits = [of.get(name, set()) for of in there.values()]
+        if set().union(*splits) not in splits:
+            return True
+    return False
 
 
 def _nothing(manual_dir: Path) -> tuple[str, str]:

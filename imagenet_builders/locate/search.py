@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from imagenet_builders.errors import StagingError
+from imagenet_builders.labels.image_names import NAMED_IMAGE
 from imagenet_builders.locate.access import saying_why, unreadable
 from imagenet_builders.locate.found import Found
 
@@ -117,11 +118,15 @@ class Tree:
         self._listings: dict[Path, list[os.DirEntry[str]]] = {}
 
     def entries(self, directory: Path) -> list[os.DirEntry[str]]:
-        """What is in a directory, sorted by name; nothing where it cannot be read."""
+        """What is in a directory, sorted by name; nothing where it cannot be read.
+
+        Images are left out: they are no source of their own, and a directory may hold a million.
+        """
         if directory not in self._listings:
             try:
                 with os.scandir(directory) as entries:
-                    found = sorted(entries, key=lambda entry: entry.name)
+                    found = [each for each in entries if not NAMED_IMAGE.fullmatch(each.name)]
+                    found.sort(key=lambda entry: entry.name)
             except OSError as error:
                 found = []
                 self._warn(unreadable(str(directory), error))

@@ -23,7 +23,19 @@ from imagenet_builders.sources import kinds
 TEST_PATCH = "ILSVRC2012_img_test_patch_v10102019.tar"
 """A few images of the test archive, made anew on 10 October 2019. Source: image-net.org."""
 
-_ARCHIVES = (".", "ILSVRC2012", "raw-data", "ILSVRC2012/raw-data", "ILSVRC2012/archives")
+
+def _and_by_split(*places: str) -> tuple[str, ...]:
+    """Places, and the folders in them that hold the archives or the shards of one split each."""
+    splits = ("train", "val", "validation", "test")
+    return (
+        *places,
+        *(split if place == "." else f"{place}/{split}" for place in places for split in splits),
+    )
+
+
+_ARCHIVES = _and_by_split(
+    ".", "ILSVRC2012", "raw-data", "ILSVRC2012/raw-data", "ILSVRC2012/archives"
+)
 _FOLDERS = (".", "ILSVRC2012", "raw-data", "ILSVRC2012/raw-data")
 _KAGGLE = ("ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "ILSVRC2012/ILSVRC/Data/CLS-LOC")
 _KAGGLE_BOXES = tuple(place.replace("Data", "Annotations") for place in _KAGGLE)
@@ -81,7 +93,7 @@ IMAGES = (
     Layout(
         "SquashFS images",
         "squashfs",
-        (*_FOLDERS, "squashfs"),
+        _and_by_split(*_FOLDERS, "squashfs"),
         {
             "train": _squashed("train(ing)?"),
             "validation": _squashed("val(idation)?"),
@@ -92,7 +104,7 @@ IMAGES = (
     Layout(
         "WebDataset shards of timm",
         "webdataset",
-        (".", "imagenet-1k-wds", "wds"),
+        _and_by_split(".", "imagenet-1k-wds", "wds"),
         {
             "train": (r"imagenet1k-train-[0-9]+\.tar",),
             "validation": (r"imagenet1k-validation-[0-9]+\.tar",),
@@ -102,7 +114,9 @@ IMAGES = (
     Layout(
         "TFRecords of slim",
         "tfrecord",
-        (".", "data_dir", "ILSVRC2012/data_dir", "ILSVRC2012", "tfrecords", "tf_records"),
+        _and_by_split(
+            ".", "data_dir", "ILSVRC2012/data_dir", "ILSVRC2012", "tfrecords", "tf_records"
+        ),
         {
             "train": (r"train-[0-9]+-of-[0-9]+",),
             "validation": (r"validation-[0-9]+-of-[0-9]+",),

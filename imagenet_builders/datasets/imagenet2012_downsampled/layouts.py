@@ -49,6 +49,14 @@ def survey(manual_dir: Path, config: str | None = None) -> Survey:
             whole = tuple(path for path in paths if path is not None)
             if len(whole) == len(paths):
                 there.setdefault(whole, _as_found(split, whole))
+        for way, kind in itertools.product(ways, (*KINDS, None)):  # Each part in a folder.
+            each = (
+                next(filter(None, (_first(directory, stem, kind) for directory in places)), None)
+                for stem in way
+            )
+            whole = tuple(path for path in each if path is not None)
+            if len(whole) == len(way):
+                there.setdefault(whole, _as_found(split, whole))
         loose, odd = flat.find(tree, side_by_side, split, size)
         warnings.update(dict.fromkeys(odd))
         if there or loose:

@@ -2,8 +2,12 @@
 
 Each record is a `tf.train.Example` with the image, its file name, its class (1 to 1,000 in the
 order of the wnids) and its boxes. A row points to the image where it lies within the record; its
-key is the file name and its label that of the name, which `image/class/label` less one and
-`image/class/synset` must agree with.
+key is the file name and its label that of the name, which `image/class/label` and
+`image/class/synset` must agree with. Other converters count classes from 0; which of the two it is,
+the first record of a shard tells, and all others of the shard must agree.
+
+A record whose checksum is right is as it was written, so nothing that is said of it is blamed on a
+copy. Records without file names are refused: no example could have one.
 
 What is around the image is read, the image is not; so of the two checksums of a record, that of its
 length is checked here, and that of its data when the image is read for a build. Index files for
@@ -20,6 +24,7 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 from array import array
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -68,12 +73,18 @@ _CLASSES = 1000
 AGAIN = "the file was damaged, copy it again"
 """What to do about a file whose records are wrong."""
 
+_AS_WRITTEN = (
+    "its checksum is right, so this is how it was written; stage the official archives, or records "
+    "by the scripts of slim"
+)
+
 
 class _Collected:
     """Rows of records, with what `slim_schema` adds to them."""
 
     def __init__(self) -> None:
         self.rows = Rows()
+        self.base: int | None = None  # What classes are counted from.
         self.record_offsets = array("q")
         self.record_sizes = array("q")
         self.corners = array("f")
@@ -167,20 +178,40 @@ def shards_table(job: ShardsJob, report: Callable[[int, int], None]) -> pa.Table
     return pa.concat_tables([part.table() for part in sets.each_shard(job, rows_of)])
 
 
-def _shard_rows(naming: Naming, position: int, file: SourceFile) -> _Collected:
-    """The rows of one shard."""
+def first_record(file: SourceFile, naming: Naming) -> int:
+    """Reads the first record of a shard, by the rules of a build.
+
+    Args:
+        file: The shard.
+        naming: What names say of images.
+
+    Returns:
+        What its classes are counted from, 0 or 1.
+
+    Raises:
+        SourceError: As `index_shards`.
+    """
+    base = _shard_rows(naming, 0, file, most=1).base
+    assert base is not None
+    return base
+
+
+def _shard_rows(
+    naming: Naming, position: int, file: SourceFile, most: int | None = None
+) -> _Collected:
+    """The rows of one shard, or of its first records."""
     collected = _Collected()
     features = Features(_WANTED, repeating=frozenset((_FORMAT, _SYNSET, _LABEL)))
-    at = number = 0
+    at = end = number = 0
     with opened(file) as fd:
         window = Window(fd, file.size)
         try:
-            while at < file.size:
+            while at < file.size and number != most:
+                end = 0
                 head = window.get(at, min(frame.HEAD_BYTES, file.size - at))
                 begin = at + frame.HEAD_BYTES
-                end = begin + frame.data_length(head, file.size - at)
-                found = features.read(window, begin, end)
-                end += frame.TAIL_BYTES
+                end = begin + frame.data_length(head, file.size - at) + frame.TAIL_BYTES
+                found = features.read(window, begin, end - frame.TAIL_BYTES)
                 _add(collected, position, found, naming)
                 collected.record_offsets.append(at)
                 collected.record_sizes.append(end - at)
@@ -188,16 +219,32 @@ def _shard_rows(naming: Naming, position: int, file: SourceFile) -> _Collected:
                 check_not_too_many(file.path, number)
         except (DamageError, OSError) as error:
             problem = error if isinstance(error, DamageError) else f"it could not be read ({error})"
+            cure = _AS_WRITTEN if _is_whole(fd, at, end) else AGAIN
             raise ArchiveError(
-                file.path, f"{problem}; {AGAIN}", member=f"record {number}", offset=at
+                file.path, f"{problem}; {cure}", member=f"record {number}", offset=at
             ) from None
     if not number:
         raise ArchiveError(file.path, f"expected records of images, found an empty file; {AGAIN}")
     return collected
 
 
+def _is_whole(fd: int, at: int, end: int) -> bool:
+    """Whether the checksum of a record is right; `end` is 0 where its length is wrong."""
+    try:
+        record = os.pread(fd, max(0, end - at), at)
+    except OSError:
+        return False
+    data, tail = record[frame.HEAD_BYTES : -frame.TAIL_BYTES], record[-frame.TAIL_BYTES :]
+    return bool(record) and frame.data_damage(data, tail) is None
+
+
 def _add(collected: _Collected, position: int, found: dict[bytes, Any], naming: Naming) -> None:
     """Adds the row of an example, once its features agree."""
+    if _FILENAME not in found and _ENCODED in found:
+        raise DamageError(
+            "expected the feature 'image/filename', found none: records without file names make no "
+            "examples, which have one each"
+        )
     for feature in (_FILENAME, _ENCODED, _LABEL):
         if feature not in found:
             raise DamageError(f"expected the feature {feature.decode()!r}, found none")
@@ -206,10 +253,12 @@ def _add(collected: _Collected, position: int, found: dict[bytes, Any], naming: 
         key, label = naming.row_of(key)
     except ValueError as error:
         raise DamageError(f"expected the name of an image, found {key[:80]!r}: {error}") from None
-    _check_class(found, key, label)
+    if collected.base is None:
+        collected.base = 0 if found[_LABEL] == (label,) else 1
+    _check_class(found, key, label, collected.base)
     offset, size = found[_ENCODED]
     collected.rows.add(key, label, position, offset, size)
-    boxes = _boxes(found, key, label)
+    boxes = _boxes(found, key, label, collected.base)
     collected.corners.extend(boxes.corners)
     collected.box_labels.extend(map(int, boxes.names))
     collected.boxes_so_far.append(len(collected.box_labels))
@@ -217,12 +266,12 @@ def _add(collected: _Collected, position: int, found: dict[bytes, Any], naming: 
         column.append(getattr(boxes, name))
 
 
-def _check_class(found: dict[bytes, Any], key: str, label: int) -> None:
+def _check_class(found: dict[bytes, Any], key: str, label: int, base: int) -> None:
     """Checks that everything that says the class says that of the name."""
-    if found[_LABEL] != (label + 1,):
+    if found[_LABEL] != (label + base,):
         raise DamageError(
-            f"expected class {label + 1} (of 1 to {_CLASSES:,}), that of the name {key}, "
-            f"found {_listed(found[_LABEL])}"
+            f"expected class {label + base} (of {base} to {_CLASSES - 1 + base:,}), that of the "
+            f"name {key}, found {_listed(found[_LABEL])}"
         )
     wnid = labels.wnids("imagenet2012")[label]
     if found.get(_SYNSET, wnid.encode()) != wnid.encode():
@@ -235,10 +284,10 @@ def _check_class(found: dict[bytes, Any], key: str, label: int) -> None:
         raise DamageError(f"expected the format JPEG of {key}, found {kind[:80]!r}")
 
 
-def _boxes(found: dict[bytes, Any], key: str, label: int) -> voc.Boxes:
+def _boxes(found: dict[bytes, Any], key: str, label: int, base: int) -> voc.Boxes:
     """The boxes of an image, each with its label for a name."""
     xmin, ymin, xmax, ymax = (found.get(name, ()) for name in _CORNERS)
-    own = (label + 1,) * len(xmin)
+    own = (label + base,) * len(xmin)
     box_labels = found.get(_BOX_LABELS, own)
     if not len(xmin) == len(ymin) == len(xmax) == len(ymax) == len(box_labels):
         raise DamageError(f"expected as many of each side and label of the boxes of {key}")
@@ -246,12 +295,12 @@ def _boxes(found: dict[bytes, Any], key: str, label: int) -> voc.Boxes:
         return _NO_BOXES
     if not all(map(math.isfinite, xmin + ymin + xmax + ymax)):
         raise DamageError(f"expected boxes of {key} relative to it, found what is not a number")
-    if not all(1 <= number <= _CLASSES for number in box_labels):
+    if not all(base <= number < _CLASSES + base for number in box_labels):
         raise DamageError(
-            f"expected classes from 1 to {_CLASSES:,} of the boxes of {key}, "
+            f"expected classes from {base} to {_CLASSES - 1 + base:,} of the boxes of {key}, "
             f"found {_listed(box_labels)}"
         )
-    names = (str(number - 1) for number in box_labels)
+    names = (str(number - base) for number in box_labels)
     objects = map(voc.VocObject, names, xmin, ymin, xmax, ymax)
     return voc.relative(voc.Annotation(1.0, 1.0, tuple(objects)))
 

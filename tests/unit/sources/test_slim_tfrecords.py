@@ -16,13 +16,14 @@ from imagenet_builders.datasets.ilsvrc2012.examples import example_sizes
 from imagenet_builders.datasets.ilsvrc2012.objects import with_objects
 from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.formats.tfrecord.frame import MAX_RECORD_BYTES, frame
+from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.plan.index import Index
 from imagenet_builders.plan.plan import plan_split
 from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.sources import shard_sets
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.sources.rows import SourceFile
-from imagenet_builders.sources.slim_tfrecords import box_table
+from imagenet_builders.sources.slim_tfrecords import box_table, first_record
 from imagenet_builders.sources.tfrecord import KIND, index_shards
 from imagenet_builders.sources.tfrecord import shard_sets as sets_of
 
@@ -491,3 +492,49 @@ def test_an_incomplete_set_is_refused(tmp_path, names, problem):
     with pytest.raises(SourceError, match=problem) as caught:
         index(tmp_path)
     assert str(tmp_path) in str(caught.value)
+
+
+def zero_based(number: int = 0, box: int | None = 3) -> bytes:
+    """A record of another converter, which counts classes from 0."""
+    changed = {
+        "image/class/label": ints(3),
+        "image/filename": text(f"{WNIDS[3]}_{number}.JPEG".encode()),
+        f"{BOX}label": ints() if box is None else ints(box),
+    }
+    return example(PLAIN | changed)
+
+
+def test_classes_counted_from_0_are_read_where_all_of_a_shard_are(tmp_path):
+    one_shard(tmp_path, *map(zero_based, range(3)))
+    table, files = index(tmp_path)
+    assert images(table, files) == {f"{WNIDS[3]}_{n}.JPEG": (3, DATA) for n in range(3)}
+    assert table["box_labels"].to_pylist() == [[3]] * 3
+    assert first_record(files[0], Naming("train")) == 0
+
+
+@pytest.mark.parametrize(
+    ("records", "problem"),
+    [
+        ([zero_based(), example(PLAIN)], r"class 3 \(of 0 to 999\).*found 4"),
+        ([example(PLAIN), zero_based()], r"class 4 \(of 1 to 1,000\).*found 3"),
+        ([zero_based(), zero_based(1, box=1000)], "classes from 0 to 999 of the boxes.*found 1000"),
+    ],
+)
+def test_classes_counted_from_0_and_from_1_in_one_shard_are_refused(tmp_path, records, problem):
+    one_shard(tmp_path, *records)
+    with pytest.raises(ArchiveError, match=problem):
+        index(tmp_path)
+
+
+def test_a_record_with_the_right_checksum_is_not_called_damaged(tmp_path):
+    record = framed(without("image/filename"))
+    path = tmp_path / "train-00000-of-00001"
+    path.write_bytes(record)
+    with pytest.raises(ArchiveError, match="records without file names make no examples") as caught:
+        index(tmp_path)
+    assert "its checksum is right, so this is how it was written" in str(caught.value)
+    assert "copy it again" not in str(caught.value)
+    # With another bit anywhere in it, it may have been damaged.
+    path.write_bytes(record[:-5] + bytes([record[-5] ^ 1]) + record[-4:])
+    with pytest.raises(ArchiveError, match="the file was damaged, copy it again"):
+        index(tmp_path)

@@ -84,8 +84,7 @@ def test_downsampled_images_are_found_in_folders_of_splits_and_of_parts(tmp_path
         if not path.name.startswith("Imagenet64"):
             path.unlink()
     parts = {f"train64_{part}": (f"Imagenet64_train_part{part}",) for part in (1, 2)}
-    first = {"train64": parts["train64_1"], "train": parts["train64_2"]}
-    moved(staged, {**first, "val64": ("Imagenet64_val",)})
+    moved(staged, {**parts, "val64": ("Imagenet64_val",)})
     found = build("imagenet2012_downsampled/64x64", staged, tmp_path / "built")
     dataset = "imagenet2012_downsampled"
     expected = build(f"{dataset}/64x64", DUMMY / dataset, tmp_path / "official")

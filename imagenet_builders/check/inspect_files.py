@@ -20,6 +20,7 @@ from imagenet_builders.sources.inspection import (
     Problem,
     Wrong,
 )
+from imagenet_builders.sources.unpacking import is_compressed
 from imagenet_builders.words import size_text
 
 _MAX_GROUPS = 16
@@ -41,6 +42,7 @@ def inspect_file(path: Path, kind: str, official: OfficialArchive | None) -> Ins
         Its size, its problems, and the names of its members where it has a directory.
     """
     names: tuple[str, ...] | None = None
+    packed = False
     try:
         # Opening a FIFO would wait for a writer.
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -61,13 +63,16 @@ def inspect_file(path: Path, kind: str, official: OfficialArchive | None) -> Ins
             )
         else:
             wrong, names = kinds.kind(kind).inspect(path, fd, size)
+            # The official size is then that of what it unpacks to.
+            packed = path.suffix.lower() == ".tar" and is_compressed(fd)
     except OSError as error:
         return Inspection(path, None, (unreadable(path, error),))
     finally:
         os.close(fd)
     if wrong is not None:
         return Inspection(path, size, (_damaged(path, size, official, wrong),))
-    odd = _odd_size(path, size, official) or _not_all_here(path, status)
+    odd = None if packed else _odd_size(path, size, official)
+    odd = odd or _not_all_here(path, status)
     return Inspection(path, size, (odd,) if odd is not None else (), names)
 
 

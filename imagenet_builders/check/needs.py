@@ -59,7 +59,13 @@ def needs_of(checked: Sequence[Checked], data_dir: Path, options: BuildOptions) 
     copies = _copies(list(by_target.values())) if options.stage else {}
     for name, rows in by_target.items():
         splits = [_split(one, rows) for one in rows if one.row.part == "images"]
-        boxes = sum(one.row.size or 0 for one in rows if _is_packed(one) and _has_boxes(one))
+        # Boxes in an archive of images are unpacked with these.
+        archives = {one.row.paths for one in rows if one.row.part == "images"}
+        boxes = sum(
+            one.row.size or 0
+            for one in rows
+            if _is_packed(one) and _has_boxes(one) and one.row.paths not in archives
+        )
         if not splits:
             continue
         if any(split.size is None for split in splits):
@@ -193,7 +199,7 @@ def _split(one: Checked, rows: Sequence[Checked]) -> _Split:
     return _Split(
         images,
         None if size is None else size + images * overhead,
-        unpacked_bytes(row.size or 0) if unpacked_bytes else 0,
+        one.counted.unpacked_bytes + (unpacked_bytes(row.size or 0) if unpacked_bytes else 0),
     )
 
 

@@ -22,8 +22,8 @@ _MAGIC = b"\x1f\x8b"
 _FINE_BYTES = 512
 
 
-class GzipError(Exception):
-    """A gzip file is damaged or cut off.
+class StreamError(Exception):
+    """Compressed data are damaged or cut off.
 
     Attributes:
         problem: What is wrong.
@@ -45,7 +45,8 @@ def pieces(read: Callable[[int], bytes]) -> Iterator[bytes]:
         At most `PIECE_BYTES` at a time. Zeros behind a member, as of a tape, are padding.
 
     Raises:
-        GzipError: It is no gzip file, cut off, or damaged. Everything good before that was yielded.
+        StreamError: It is no gzip file, cut off, or damaged. Everything good before that was
+            yielded.
     """
     return _Reader(read).pieces()
 
@@ -66,8 +67,8 @@ class _Reader:
         self._data += more
         return bool(more)
 
-    def _error(self, problem: str) -> GzipError:
-        return GzipError(problem, self._end - len(self._data))
+    def _error(self, problem: str) -> StreamError:
+        return StreamError(problem, self._end - len(self._data))
 
     def _member_begins(self) -> bool:
         """Whether a member begins here; if not, the file ends here."""

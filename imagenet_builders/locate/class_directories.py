@@ -13,11 +13,15 @@ from pathlib import Path
 
 from imagenet_builders.labels.image_names import ANNOTATION_FILE, NAMED_IMAGE
 from imagenet_builders.locate.access import unreadable
-from imagenet_builders.locate.listing import LIST_ENDING, WNID, is_system_file
+from imagenet_builders.locate.listing import COMPRESSED_TAR, LIST_ENDING, WNID, is_system_file
 from imagenet_builders.locate.search import Place
 
 CLASS_ARCHIVE = re.compile(rf"({WNID.pattern})\.tar", WNID.flags)
 """The name of the archive of a class; its group is the wnid."""
+
+PACKED_CLASS_ARCHIVE = re.compile(rf"({WNID.pattern})(?:\.tar|{COMPRESSED_TAR})", WNID.flags)
+"""The same, of one that may be compressed."""
+
 
 # Folders with images inside that have no name of a class: there are a thousand at most.
 _MAX_FOLDERS = 2_000
@@ -116,7 +120,7 @@ def look(path: Path) -> Directory:
                         classes.add(image[1].lower())
                 elif WNID.fullmatch(name):
                     folders.append(name)
-                elif CLASS_ARCHIVE.fullmatch(name):
+                elif PACKED_CLASS_ARCHIVE.fullmatch(name):
                     archives.append(name)
                 elif ANNOTATION_FILE.fullmatch(name):
                     has_annotations = True

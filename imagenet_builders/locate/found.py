@@ -26,6 +26,7 @@ class Found:
         problem: Why it cannot be read as it is, a sentence, or empty. A build takes something else
             if there is anything.
         where: Where it is, in a phrase; empty where the first of `paths` says it.
+        inside: Path of the folder in the archive that has it, where that has other splits, too.
         copies: Absolute paths of files to the paths of their copies in scratch space, which a build
             reads in their place.
     """
@@ -38,6 +39,7 @@ class Found:
     note: str = ""
     problem: str = ""
     where: str = ""
+    inside: str = ""
     copies: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
     def __str__(self) -> str:

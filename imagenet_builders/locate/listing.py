@@ -14,6 +14,8 @@ _SYSTEM_FILE = re.compile(
     r"(.*/)?(\._[^/]*|\.DS_Store|Thumbs\.db|ehthumbs\.db|desktop\.ini)|(.*/)?__MACOSX(/.*)?",
     re.ASCII | re.IGNORECASE | re.DOTALL,
 )
+COMPRESSED_TAR = r"\.(tar\.(gz|bz2|xz|zst|zstd)|tgz|tbz2|txz|tzst)"
+"""Regular expression of the endings of the names of compressed tars."""
 
 
 def list_names(directory: str | os.PathLike[str]) -> list[str]:

@@ -34,6 +34,8 @@ class Layout:
             provides it, the preferred one first.
         notes: Part of the dataset to what is worth saying of it in this layout.
         other_kinds: Ending of a name, in lower case, to the kind that a file so named is of.
+        inside: Part of the dataset to the folder in an archive that has it, where one archive has
+            several parts.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Layout:
     names: Mapping[str, tuple[str, ...]]
     notes: Mapping[str, str] = dataclasses.field(default_factory=dict)
     other_kinds: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    inside: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def kind_of(self, path: Path) -> str:
         """Name of the kind of a source, from what it is called."""
@@ -187,6 +190,7 @@ def find(
                     "; ".join(filter(None, (layout.notes.get(part), match.odd))),
                     match.problem,
                     match.where,
+                    layout.inside.get(part, ""),
                 )
                 # A directory may be class archives and class folders.
                 found.setdefault((layout.kind, first), (bool(match.odd), each))

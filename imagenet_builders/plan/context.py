@@ -34,6 +34,8 @@ class BuildContext:
             its locks.
         when_built: Is closed, before `at_end`, when the dataset is published: here a dataset
             removes what it has unpacked, which another attempt would need.
+        locked: Directories in scratch space that the build keeps until it has ended, to the
+            descriptors of their locks.
     """
 
     scratch: Path
@@ -44,6 +46,7 @@ class BuildContext:
     kept: frozenset[str] = frozenset()
     at_end: contextlib.ExitStack = dataclasses.field(default_factory=contextlib.ExitStack)
     when_built: contextlib.ExitStack = dataclasses.field(default_factory=contextlib.ExitStack)
+    locked: dict[Path, int] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
     def cache(self) -> IndexCache:

@@ -1,9 +1,9 @@
-"""Unpacks a gzip archive to scratch space, once, and keeps what was good when it cannot go on.
+"""Unpacks an archive to scratch space, once, and keeps what was good when it cannot go on.
 
-A gzip stream can be read from its beginning only, so its content is put into a plain file first,
-and that file is walked like any other archive. It is one plain file, not one for each tar inside:
-then nothing here needs to know what the stream holds, and `tar.walk` checks it as strictly as any
-other archive.
+A compressed stream can be read from its beginning only, so its content is put into a plain file
+first, and that file is walked like any other archive. It is one plain file, not one for each tar
+inside: then nothing here needs to know what the stream holds, and `tar.walk` checks it as strictly
+as any other archive.
 
 An interrupted run leaves `<name>.partial`. The next run must read the stream from its beginning
 again, but writes only where the file differs. It compares the bytes on disk and trusts none, so it
@@ -24,15 +24,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 from imagenet_builders.errors import ArchiveError, OptionError, SourceError
-from imagenet_builders.formats import gzip_stream
+from imagenet_builders.formats.gzip_stream import StreamError
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.run.progress import Progress
 from imagenet_builders.scratch.locks import remove_unless_shared
-from imagenet_builders.sources.gzip_archives import unpacked_bytes
-from imagenet_builders.sources.rows import SourceFile
+from imagenet_builders.sources.rows import SourceFile, opened
+from imagenet_builders.sources.unpacking import Packed, packed_tar, unpacked_bytes
 from imagenet_builders.words import size_text, sizes_apart
 
 _LOG = logging.getLogger(__name__)
@@ -49,10 +49,10 @@ def gunzipped(
     announce: Callable[[str], None] = lambda text: None,
     report: Callable[[int], None] = lambda size: None,
 ) -> Path:
-    """The content of a gzip file as a plain file, unpacked now unless it was before.
+    """The content of a compressed file as a plain file, unpacked now unless it was before.
 
     Args:
-        archive: The gzip file, of one or several members.
+        archive: The compressed file, of one or several members.
         directory: Where the plain file goes; made if need be.
         announce: Told, before unpacking begins, how much space it needs.
         report: Told of progress, in bytes of `archive` read since the last call.
@@ -67,25 +67,41 @@ def gunzipped(
         SourceError: Another process is unpacking to the same place.
         OSError: The archive cannot be read, or the plain file not written for another reason.
     """
-    source = SourceFile.of(archive)
-    plain = directory / archive.stem
-    state = plain.with_name(f"{plain.name}.json")
-    if _is_whole(plain, state, source):
+    return unpack_to(packed_tar(SourceFile.of(archive)), directory, announce, report)
+
+
+def unpack_to(
+    packed: Packed,
+    directory: Path,
+    announce: Callable[[str], None] = lambda text: None,
+    report: Callable[[int], None] = lambda size: None,
+) -> Path:
+    """As `gunzipped`, of anything that unpacks to a file.
+
+    Args:
+        packed: What to unpack.
+        directory: Where the plain file goes, under the name `Packed.name`.
+        announce: As there, like `report`.
+        report: Told of progress.
+    """
+    source = packed.file
+    plain = directory / packed.name
+    if is_unpacked(packed, directory):
         return plain
     directory.mkdir(parents=True, exist_ok=True)
     partial = plain.with_name(f"{plain.name}.partial")
-    state.unlink(missing_ok=True)
+    _state_of(plain).unlink(missing_ok=True)
     if plain.exists():  # Of another state of the archive; what is the same need not be written.
         plain.replace(partial)
-    with _opened_alone(partial) as out, open(archive, "rb", buffering=0) as packed:
-        announce(_check_space(archive, source.size, directory, partial))
-        source.check_unchanged(packed.fileno())
-        size = _unpack(packed, source, out, report)
-        source.check_unchanged(packed.fileno())
+    with _opened_alone(partial) as out, opened(source) as fd:
+        announce(_check_space(packed, directory))
+        size = _unpack(packed, fd, out, report)
+        source.check_unchanged(fd)
         os.ftruncate(out, size)
         os.fsync(out)
         partial.replace(plain)
-    state.write_text(json.dumps({"source": source.identity, "size": size}) + "\n")
+    known = {"source": _identity_of(packed), "size": size}
+    _state_of(plain).write_text(json.dumps(known) + "\n")
     return plain
 
 
@@ -140,14 +156,33 @@ def keep(plain: Path, context: BuildContext) -> None:
     context.when_built.callback(remove_unless_shared, plain.parent, fd)
 
 
-def _is_whole(plain: Path, state: Path, source: SourceFile) -> bool:
+def is_unpacked(packed: Packed, directory: Path) -> bool:
+    """Whether the whole content is in a directory, as `unpack_to` leaves it there."""
+    plain = directory / packed.name
     try:
-        known = json.loads(state.read_text())
+        known = json.loads(_state_of(plain).read_text())
         return bool(
-            known["source"] == list(source.identity) and known["size"] == plain.stat().st_size
+            known["source"] == _identity_of(packed) and known["size"] == plain.stat().st_size
         )
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def kept_bytes(packed: Packed, directory: Path) -> int:
+    """Bytes on the disk of what an interrupted run has unpacked."""
+    try:
+        return (directory / f"{packed.name}.partial").stat().st_blocks * 512
+    except OSError:
+        return 0
+
+
+def _state_of(plain: Path) -> Path:
+    return plain.with_name(f"{plain.name}.json")
+
+
+def _identity_of(packed: Packed) -> list[object]:
+    part = [packed.start, packed.end] if packed.inner is not None else []
+    return [*packed.file.identity, *part]
 
 
 @contextlib.contextmanager
@@ -169,10 +204,11 @@ def _opened_alone(partial: Path) -> Iterator[int]:
         os.close(fd)
 
 
-def _check_space(archive: Path, size: int, directory: Path, partial: Path) -> str:
+def _check_space(packed: Packed, directory: Path) -> str:
     """Says how much space unpacking needs; raises OptionError where there is too little."""
-    needed = unpacked_bytes(size)
-    there = partial.stat().st_blocks * 512
+    archive = packed.file.path
+    needed = unpacked_bytes(packed.size)
+    there = kept_bytes(packed, directory)
     free = shutil.disk_usage(directory).free
     kept = f" beside {size_text(there)} kept from a run before" if there else ""
     if needed - there > free:
@@ -189,33 +225,26 @@ def _check_space(archive: Path, size: int, directory: Path, partial: Path) -> st
     )
 
 
-def _unpack(packed: IO[bytes], source: SourceFile, out: int, report: Callable[[int], None]) -> int:
+def _unpack(packed: Packed, fd: int, out: int, report: Callable[[int], None]) -> int:
     """Unpacks all that is in the archive; returns how many bytes it was."""
-
-    def read(size: int) -> bytes:
-        data = packed.read(size)
-        report(len(data))
-        return data
-
     with contextlib.suppress(OSError):
-        os.posix_fadvise(packed.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        os.posix_fadvise(fd, packed.start, packed.size, os.POSIX_FADV_SEQUENTIAL)
     with _Placer(out) as placer:
         try:
-            for piece in gzip_stream.pieces(read):
-                if placer.end > _ALWAYS_ALLOWED + _MAX_GROWTH * source.size:
-                    raise gzip_stream.GzipError(
+            for piece in packed.content(packed, fd, report):
+                if placer.end > _ALWAYS_ALLOWED + _MAX_GROWTH * packed.size:
+                    raise StreamError(
                         f"it unpacks to more than {_MAX_GROWTH} times its size, which no archive "
                         "of images does; check that this is the official archive",
-                        0,
+                        packed.start,
                     )
                 placer.place(piece)
-        except gzip_stream.GzipError as error:
+        except StreamError as error:
             kept = (
                 f" ({size_text(placer.end)} were unpacked up to here; they are kept, and the next "
                 "run does not write again what is the same)"
             )
-            problem = error.problem + (kept if placer.end else "")
-            raise ArchiveError(source.path, problem, offset=error.offset) from error.__cause__
+            raise packed.error(error, kept if placer.end else "") from error.__cause__
     return placer.end
 
 

@@ -19,11 +19,14 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from imagenet_builders.errors import ArchiveError
-from imagenet_builders.formats import gzip_stream, member_names, tar, voc
+from imagenet_builders.formats import compressed_stream, member_names, tar, voc
+from imagenet_builders.formats.gzip_stream import StreamError
 from imagenet_builders.labels.image_names import Annotated, Naming
 from imagenet_builders.locate.found import Found
-from imagenet_builders.sources.indexing import Prepared, Runner, run_for_table
+from imagenet_builders.sources.indexing import Prepared, run_for_table
 from imagenet_builders.sources.rows import SourceFile, row_schema
+from imagenet_builders.sources.trees import path_inside
+from imagenet_builders.sources.unpacking import Means, plain_tars
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,7 +37,7 @@ MAX_GROWTH = 200
 """So many times its size a compressed archive may have once it is unpacked, beside 64 MiB; small
 XML files, in a tar that is mostly padding, have some 40, zeros 1,000."""
 
-_GZIP_MAGIC = b"\x1f\x8b"
+_HEAD_BYTES = 8
 _WNID = re.compile(r"n[0-9]{8}")
 
 # Less than this is parsed in this process: starting one takes as long.
@@ -81,7 +84,7 @@ def opened(file: SourceFile, scratch: Path) -> Iterator[tuple[int, str]]:
     """Opens an archive, through an unpacked copy if it is compressed.
 
     Args:
-        file: The archive, gzip-compressed or not, whatever its name says.
+        file: The archive, compressed or not, whatever its name says.
         scratch: Directory for the copy; made if need be.
 
     Yields:
@@ -94,41 +97,46 @@ def opened(file: SourceFile, scratch: Path) -> Iterator[tuple[int, str]]:
     """
     with open(file.place, "rb", buffering=0) as source:
         file.check_unchanged(source.fileno())
-        if source.read(len(_GZIP_MAGIC)) != _GZIP_MAGIC:
+        form = compressed_stream.format_of(os.pread(source.fileno(), _HEAD_BYTES, 0))
+        if form is None:
             yield source.fileno(), file.path
             return
-        source.seek(0)
         scratch.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=scratch, buffering=0) as copy:
-            _unpack(source, copy, file.path, scratch)
+            _unpack(source, form, copy, file.path, scratch)
             yield copy.fileno(), f"{file.path} (unpacked)"
 
 
-def prepare_boxes(found: Found, naming: Naming, workers: Runner, scratch: Path) -> Prepared:
-    """Prepares an archive of annotations to be indexed; see `kind.PrepareBoxes`."""
-    file = SourceFile.of(found.paths[0], found.copies)
+def prepare_boxes(found: Found, naming: Naming, workers: Means, scratch: Path) -> Prepared:
+    """Prepares an archive of annotations to be indexed; see `kind.PrepareBoxes`.
+
+    An archive that has images, too, is unpacked for these in any case.
+    """
+    archive = SourceFile.of(found.paths[0], found.copies)
+    file = plain_tars([archive], workers)[0] if found.inside else archive
 
     def make() -> pa.Table:
         with opened(file, scratch) as (fd, name):
             table = run_for_table(
                 workers,
                 parse_batch,
-                xml_batches(fd, name, naming),
+                xml_batches(fd, name, naming, found.inside),
                 in_process=file.size < _SMALL_BYTES,
                 schema=box_schema(),
             )
             return without_repeats(table, name)
 
-    return Prepared((file,), make)
+    return Prepared(tuple(dict.fromkeys((file, archive))), make)
 
 
-def xml_batches(fd: int, archive: str, naming: Naming) -> Iterator[XmlBatch]:
+def xml_batches(fd: int, archive: str, naming: Naming, inside: str = "") -> Iterator[XmlBatch]:
     """The annotations in a tar, in its order and in batches.
 
     Args:
         fd: Descriptor of the tar.
         archive: What to call it in messages.
         naming: What names say of images.
+        inside: As in `Found`: the folder that has the annotations, where others have other things.
 
     Yields:
         The batches. Directories before a name mean nothing.
@@ -140,7 +148,7 @@ def xml_batches(fd: int, archive: str, naming: Naming) -> Iterator[XmlBatch]:
     batch: list[Xml] = []
     size = 0
     for member in tar.walk(fd, archive):
-        if member.kind == "directory":
+        if member.kind == "directory" or (inside and not path_inside(member.name, inside)):
             continue
         image = _image_of(archive, member, naming)
         if member.size > voc.MAX_BYTES:
@@ -294,15 +302,15 @@ def _folder(name: str) -> str | None:
     return folder if _WNID.fullmatch(folder) else None
 
 
-def _unpack(source: IO[bytes], copy: IO[bytes], path: str, scratch: Path) -> None:
-    """Writes the content of a gzip file to another, unbuffered one."""
+def _unpack(source: IO[bytes], form: str, copy: IO[bytes], path: str, scratch: Path) -> None:
+    """Writes the content of a compressed file to another, unbuffered one."""
     most = min(MAX_UNPACKED_BYTES, (64 << 20) + MAX_GROWTH * os.fstat(source.fileno()).st_size)
     unpacked = 0
     try:
-        for data in gzip_stream.pieces(source.read):
+        for data in compressed_stream.pieces(source.read, form):
             unpacked += len(data)
             if unpacked > most:
-                raise gzip_stream.GzipError(
+                raise StreamError(
                     f"expected an archive of at most {most:,} bytes unpacked, found a larger one; "
                     "check that this is the official archive, unaltered",
                     source.tell(),
@@ -310,7 +318,7 @@ def _unpack(source: IO[bytes], copy: IO[bytes], path: str, scratch: Path) -> Non
             left = memoryview(data)
             while left:
                 left = left[copy.write(left) :]
-    except gzip_stream.GzipError as error:
+    except StreamError as error:
         raise ArchiveError(path, error.problem, offset=error.offset) from error.__cause__
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):

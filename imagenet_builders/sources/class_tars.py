@@ -1,28 +1,33 @@
-"""The kind of source `class-tars`: a folder of one tar for each class, as they leave their tar."""
+"""The kind of source `class-tars`: one tar for each class, as they leave their tar."""
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagenet_builders.errors import SourceError
 from imagenet_builders.labels.image_names import Naming
-from imagenet_builders.locate.class_directories import holding, look
+from imagenet_builders.locate.class_directories import PACKED_CLASS_ARCHIVE, holding, look
 from imagenet_builders.locate.found import Found
-from imagenet_builders.locate.search import Match, Place, named_directories
+from imagenet_builders.locate.search import Match, Place, named_directories, named_files
 from imagenet_builders.sources import tar_images
 from imagenet_builders.sources.folder_images import source_files
-from imagenet_builders.sources.indexing import (
-    Prepared,
-    Runner,
-    run_for_table,
-    what_is_passed_over,
-)
+from imagenet_builders.sources.indexing import Prepared, run_for_table, what_is_passed_over
 from imagenet_builders.sources.inspection import Counted, Inspection, Problem
 from imagenet_builders.sources.kind import Copies, Expected, Kind
+from imagenet_builders.sources.rows import SourceFile
+from imagenet_builders.sources.unpacking import (
+    Means,
+    is_compressed_file,
+    packed_tar,
+    unpacked_bytes,
+)
+from imagenet_builders.words import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,9 +37,15 @@ _LOG = logging.getLogger(__name__)
 # So many tars are looked at for their mean bytes.
 _SAMPLED = 32
 
+# Files that are opened at a time to see whether they are compressed: each waits for the storage.
+_THREADS = 16
+
 
 def recognise(place: Place) -> Iterator[Match]:
-    """Recognises folders that hold class tars; see `search.Recognise`."""
+    """Recognises folders that hold class tars, or class tars in place; see `search.Recognise`.
+
+    In place, among other archives, they are taken for train images only if no other class is there.
+    """
     for path in named_directories(place):
         try:
             seen = holding(path, lambda each: bool(each.archives))
@@ -42,20 +53,34 @@ def recognise(place: Place) -> Iterator[Match]:
             continue
         if seen is not None:
             yield Match((seen.path,), odd=seen.fewer_archives())
+    tars = {match.paths[0].name: match.paths[0] for match in named_files(place)}
+    known = Naming(place.part).ids
+    if tars and all(class_of(name) in known for name in tars):
+        few = f"only {len(tars):,} of the {len(known):,} classes are there"
+        yield Match(
+            tuple(tars[name] for name in sorted(tars)),
+            odd=few if len(tars) < len(known) else "",
+            where=f"{place.directory} ({counted(len(tars), 'class archive')})",
+        )
 
 
-def prepare_images(found: Found, naming: Naming, workers: Runner, *, strict: bool) -> Prepared:
-    """Prepares a folder of class tars to be indexed; see `PrepareImages`."""
-    root = found.paths[0]
-    seen = look(root)
-    beside = seen.images_beside_archives("archives")
-    if beside is not None:
-        _LOG.warning(beside)
-    files = tuple(source_files((root / name for name in seen.archives), found.copies))
+def prepare_images(found: Found, naming: Naming, workers: Means, *, strict: bool) -> Prepared:
+    """Prepares class tars to be indexed; see `PrepareImages`."""
+    paths = _tars(found)
+    root = paths[0].parent
+    wnids = [class_of(path.name) for path in paths]
+    repeated = next((a for a, b in itertools.pairwise(wnids) if a == b), None)
+    if repeated is not None:
+        raise SourceError(
+            f"{root}: there are two archives of class {repeated}; move one of them elsewhere"
+        )
+    staged = tuple(source_files(paths, found.copies))
+    files = _plain(staged, wnids, workers)
+    # No row points into an archive that was unpacked, but it is what was staged.
+    also = tuple(file for file in staged if file not in files)
 
     def make() -> pa.Table:
         try:
-            wnids = [class_of(name) for name in seen.archives]
             labelled = [(wnid, naming.label_of(wnid)) for wnid in wnids]
         except ValueError as error:
             raise SourceError(
@@ -64,41 +89,95 @@ def prepare_images(found: Found, naming: Naming, workers: Runner, *, strict: boo
         jobs = tar_images.jobs_of_files(zip(files, labelled, strict=True))
         return run_for_table(workers, tar_images.class_images, jobs)
 
-    rest = (*seen.folders, *seen.others)
-    return Prepared(files, make, odd=what_is_passed_over(root, rest, "class archives"))
+    return Prepared((*files, *also), make, odd=_beside(found))
+
+
+def _beside(found: Found) -> str | None:
+    """What lies beside class tars and is not read, a sentence, or None."""
+    if _is_in_place(found):  # That belongs to other sources.
+        return None
+    seen = look(found.paths[0])
+    images = seen.images_beside_archives("archives")
+    if images is not None:
+        _LOG.warning(images)
+    return what_is_passed_over(seen.path, (*seen.folders, *seen.others), "class archives")
+
+
+def _plain(
+    files: Sequence[SourceFile], wnids: Sequence[str], workers: Means
+) -> tuple[SourceFile, ...]:
+    """The tars, those that are compressed unpacked."""
+    packed = _which_are_packed([Path(file.place) for file in files])
+    parts = [
+        packed_tar(file, name=f"{wnid}.tar")
+        for file, wnid, is_packed in zip(files, wnids, packed, strict=True)
+        if is_packed
+    ]
+    plain = iter(workers.unpack(parts))
+    return tuple(
+        next(plain) if is_packed else file for file, is_packed in zip(files, packed, strict=True)
+    )
+
+
+def _which_are_packed(paths: Sequence[Path]) -> list[bool]:
+    with ThreadPoolExecutor(_THREADS) as threads:
+        return list(threads.map(is_compressed_file, paths))
 
 
 def class_of(name: str) -> str:
     """The wnid in the name of a class tar."""
-    return name[: -len(".tar")].lower()
+    return name.partition(".")[0].lower()
 
 
 def classes(found: Found) -> tuple[str, ...]:
     """The classes that there are tars of."""
-    return tuple(sorted(map(class_of, look(found.paths[0]).archives)))
+    return tuple(class_of(path.name) for path in _tars(found))
+
+
+def _is_in_place(found: Found) -> bool:
+    """Whether the paths of a source are those of class tars, and not a folder of them."""
+    return PACKED_CLASS_ARCHIVE.fullmatch(found.paths[0].name) is not None
+
+
+def _tars(found: Found) -> list[Path]:
+    """The class tars of a source, sorted by class."""
+    root = found.paths[0]
+    paths = (
+        list(found.paths) if _is_in_place(found) else [root / name for name in look(root).archives]
+    )
+    return sorted(paths, key=lambda path: class_of(path.name))
 
 
 def copies(found: Found) -> Copies:
-    """What is copied: the tars; see `Kind.copies`."""
-    root = found.paths[0]
-    return Copies(tuple(root / name for name in look(root).archives))
+    """What is copied: the tars that are read in place; see `Kind.copies`."""
+    paths = _tars(found)
+    packed = _which_are_packed(paths)
+    return Copies(
+        tuple(path for path, is_packed in zip(paths, packed, strict=True) if not is_packed)
+    )
 
 
 def count(
     found: Found, inspected: Mapping[Path, Inspection], expected: Expected
 ) -> tuple[Counted, list[Problem]]:
     """Counts the classes, and estimates the bytes of all; see `Kind.count`."""
-    root = found.paths[0]
-    tars = look(root).archives
-    some = tars[:: max(1, len(tars) // _SAMPLED)]
-    mean = sum(os.stat(root / name).st_size for name in some) / max(1, len(some))
-    wnids = frozenset(map(class_of, tars))
-    return Counted(None, wnids, total_bytes=int(mean * len(tars))), []
+    paths = _tars(found)
+    some = paths[:: max(1, len(paths) // _SAMPLED)]
+    sizes = [os.stat(path).st_size for path in some]
+    packed = sum(itertools.compress(sizes, _which_are_packed(some)))
+    share = len(paths) / max(1, len(some))
+    counts = Counted(
+        None,
+        frozenset(class_of(path.name) for path in paths),
+        total_bytes=int(sum(sizes) * share),
+        unpacked_bytes=unpacked_bytes(int(packed * share)),
+    )
+    return counts, []
 
 
 KIND = Kind(
     name="class-tars",
-    form="folder",
+    form="either",
     recognise=recognise,
     images=prepare_images,
     classes=classes,

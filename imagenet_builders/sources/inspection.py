@@ -72,6 +72,8 @@ class Counted:
         classes: Wnids that are there; None where they cannot be known, or there are none.
         mean_bytes: Mean bytes of some of the images, or None.
         total_bytes: About how many bytes all have, where some were looked at, or None.
+        unpacked_bytes: Bytes that a build unpacks to scratch space, beside what the kind of source
+            always does.
         refused: What a build refuses: a path that does not belong where images lie, or a class
             folder without any, each with the words of what it is.
     """
@@ -80,4 +82,5 @@ class Counted:
     classes: frozenset[str] | None = None
     mean_bytes: float | None = None
     total_bytes: int | None = None
+    unpacked_bytes: int = 0
     refused: tuple[tuple[str, str], ...] = ()

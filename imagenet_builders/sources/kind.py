@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from imagenet_builders.labels.image_names import Naming
-    from imagenet_builders.sources.indexing import Prepared, Runner
+    from imagenet_builders.sources.indexing import Prepared
+    from imagenet_builders.sources.unpacking import Means
 
 
 class Copies(NamedTuple):
@@ -52,13 +53,13 @@ class Expected(NamedTuple):
 class PrepareImages(Protocol):
     """Looks at a source, so that its images can be indexed."""
 
-    def __call__(self, found: Found, naming: Naming, workers: Runner, *, strict: bool) -> Prepared:
+    def __call__(self, found: Found, naming: Naming, workers: Means, *, strict: bool) -> Prepared:
         """What is there, and how rows are made of it.
 
         Args:
             found: The source.
             naming: What the names of the images say.
-            workers: Who indexes.
+            workers: Who indexes, and unpacks what cannot be read in place.
             strict: Refuse what would be passed over with a warning.
 
         Raises:
@@ -70,7 +71,7 @@ class PrepareImages(Protocol):
 class PrepareBoxes(Protocol):
     """Looks at a source of annotations, so that they can be indexed."""
 
-    def __call__(self, found: Found, naming: Naming, workers: Runner, scratch: Path) -> Prepared:
+    def __call__(self, found: Found, naming: Naming, workers: Means, scratch: Path) -> Prepared:
         """What is there, and how rows of `box_archives.box_schema()` are made of it.
 
         Args:

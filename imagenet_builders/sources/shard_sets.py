@@ -108,10 +108,14 @@ def recognise_sets(sets_of: SetsOf, place: Place) -> Iterator[Match]:
         place: Where to look.
     """
     shards = sets_of(entry.name for entry in place.tree.entries(place.directory)).get(place.part)
-    if shards is None:
-        return
+    if shards is not None:
+        yield match_of(place, shards)
+
+
+def match_of(place: Place, shards: ShardSet) -> Match:
+    """A set of files in a directory, as one source."""
     count = len(shards.names)
-    yield Match(
+    return Match(
         tuple(place.directory / name for name in shards.names),
         problem=f"{place.directory}: {shards.problem}" if shards.problem else "",
         where=f"{place.directory} ({count:,} files)" if count > 1 else "",

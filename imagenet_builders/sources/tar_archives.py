@@ -10,17 +10,21 @@ import itertools
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagenet_builders import labels
 from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.formats import member_names, tar, tar_header
+from imagenet_builders.formats.gzip_stream import StreamError
 from imagenet_builders.labels.image_names import IMAGE_FILE, Naming
 from imagenet_builders.locate.found import Found
+from imagenet_builders.locate.listing import COMPRESSED_TAR, is_system_file
 from imagenet_builders.locate.official import check_image_count, official_archives
+from imagenet_builders.locate.search import Match, Place, named_files
 from imagenet_builders.sources import box_archives, tar_images
+from imagenet_builders.sources import shard_sets as sets
 from imagenet_builders.sources.indexing import Prepared, Runner, run_for_table
 from imagenet_builders.sources.inspection import (
     COPY_AGAIN,
@@ -29,8 +33,17 @@ from imagenet_builders.sources.inspection import (
     Problem,
     Wrong,
 )
-from imagenet_builders.sources.kind import Expected, Kind
-from imagenet_builders.sources.rows import PassedOver, Rows, SourceFile, check_not_too_many
+from imagenet_builders.sources.kind import Copies, Expected, Kind
+from imagenet_builders.sources.rows import PassedOver, Rows, SourceFile, check_not_too_many, opened
+from imagenet_builders.sources.unpacking import (
+    Means,
+    Packed,
+    decompressed,
+    is_compressed,
+    is_compressed_file,
+    plain_tars,
+    unpacked_bytes,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,30 +59,100 @@ _MAX_HEADERS = 2_000
 _CLASS = re.compile(r"(?:^|/)(n[0-9]{8})(?:\.tar)?/?$")
 
 
-def prepare_images(found: Found, naming: Naming, workers: Runner, *, strict: bool) -> Prepared:
+_NUMBERED = re.compile(rf"(.*_images_)([0-9]+)(\.tar|{COMPRESSED_TAR})", re.IGNORECASE)
+
+# In so many archives Hugging Face has the train images. Source: the files of `imagenet-1k` there.
+_NUMBERED_ARCHIVES = 5
+
+
+def recognise(place: Place) -> Iterator[Match]:
+    """Recognises archives, and numbered ones as one source; see `search.Recognise`."""
+    numbered: list[tuple[int, str]] = []
+    name_of = "{}".format
+    for match in named_files(place):
+        name = match.paths[0].name
+        parts = _NUMBERED.fullmatch(name)
+        if parts is None:
+            yield match
+            continue
+        numbered.append((int(parts[2]), name))
+        name_of = f"{parts[1]}{{}}{parts[3]}".format
+    if numbered:
+        yield sets.match_of(place, sets.numbered_set(numbered, name_of, _NUMBERED_ARCHIVES))
+
+
+def prepare_images(found: Found, naming: Naming, workers: Means, *, strict: bool) -> Prepared:
     """Prepares an archive, and its patch if it has one, to be indexed; see `PrepareImages`."""
-    files = tuple(SourceFile.of(path, found.copies) for path in found.paths)
+    archives = tuple(SourceFile.of(path, found.copies) for path in found.paths)
+    files = plain_tars(archives, workers)
+    is_of_tars = naming.is_train and not found.inside and not _has_images(files[0], naming)
+    packed = _packed_class_tars(files[0], naming, workers) if is_of_tars else {}
+    # No row points into an archive that was unpacked, but it is what was staged.
+    also = tuple(archive for archive in archives if archive not in files)
 
     def make() -> pa.Table:
-        if naming.is_train:
-            table = _class_tars_in(files[0], naming, workers)
+        if is_of_tars:
+            table = _class_tars_in(files[0], naming, workers, packed)
         else:
-            rows = tar_images.flat_images(files[0], 0, naming.row_of)
-            for position, patch in enumerate(files[1:], start=1):
-                _apply_patch(rows, patch, position, naming)
+            rows = tar_images.images_in(files[0], 0, naming.row_of_file, found.inside)
+            for position, file in enumerate(files[1:], start=1):
+                if naming.is_train:
+                    rows.extend(tar_images.images_in(file, position, naming.row_of_file))
+                else:
+                    _apply_patch(rows, file, position, naming)
             table = rows.table()
         check_image_count(found.paths[0], files[0].size, table.num_rows)
         return table
 
-    return Prepared(files, make)
+    return Prepared((*files, *packed.values(), *also), make)
 
 
-def _class_tars_in(file: SourceFile, naming: Naming, workers: Runner) -> pa.Table:
+def _first_file(file: SourceFile) -> tuple[str, int]:
+    """The name of the first file in a tar, without its folders, and where it begins."""
+    with opened(file) as fd:
+        for member in tar.walk(fd, file.path):
+            if member.kind == "file" and not is_system_file(member.name):
+                return member_names.portable(member.name).rpartition("/")[2], member.offset
+    return "", 0
+
+
+def _has_images(file: SourceFile, naming: Naming) -> bool:
+    """Whether a tar of train images has these themselves, and not class tars."""
+    return naming.is_image(_first_file(file)[0])
+
+
+def _packed_class_tars(file: SourceFile, naming: Naming, workers: Means) -> dict[str, SourceFile]:
+    """The class tars in an archive that are compressed, by their wnids, once they are unpacked.
+
+    The first of them says whether any is: to look into each at every build would take some time.
+    """
+    _, begin = _first_file(file)
+    with opened(file) as fd:
+        if not is_compressed(fd, begin):
+            return {}
+        tars = [each for each, _ in tar_images.class_tars(file, naming.label_of)[0]]
+        tars = [each for each in tars if is_compressed(fd, each.start)]
+    parts = [
+        Packed(file, f"{each.wnid}.tar", decompressed, each.start, each.end, each.name)
+        for each in tars
+    ]
+    return dict(zip([each.wnid for each in tars], workers.unpack(parts), strict=True))
+
+
+def _class_tars_in(
+    file: SourceFile, naming: Naming, workers: Runner, packed: Mapping[str, SourceFile]
+) -> pa.Table:
     tars, passed_over = tar_images.class_tars(file, naming.label_of)
+    in_place = [each for each in tars if each[0].wnid not in packed]
+    labelled = [(wnid, naming.label_of(wnid)) for wnid in packed]
+    jobs = itertools.chain(
+        tar_images.jobs_of_archive(file, 0, in_place),
+        tar_images.jobs_of_files(zip(packed.values(), labelled, strict=True), first=1),
+    )
     table = run_for_table(
         workers,
         tar_images.class_images,
-        tar_images.jobs_of_archive(file, 0, tars),
+        jobs,
         counted=lambda count: check_not_too_many(file.path, count),
     )
     if naming.part == "train":
@@ -133,7 +216,28 @@ def classes(found: Found) -> tuple[str, ...]:
 
 def inspect(path: Path, fd: int, size: int) -> tuple[Wrong | None, None]:
     """What is wrong with the ends of a tar; see `Kind.inspect`."""
-    return _wrong(fd, size), None
+    return wrong_inside(path, fd) if is_compressed(fd) else _wrong(fd, size), None
+
+
+def wrong_inside(path: Path, fd: int) -> Wrong | None:
+    """What is wrong with the first bytes that a compressed tar unpacks to."""
+    size = os.fstat(fd).st_size
+    begin = Packed(SourceFile.of(path), path.name, decompressed, 0, min(size, _PIECE_BYTES))
+    head = b""
+    try:
+        for piece in decompressed(begin, fd, lambda size: None):
+            head += piece
+            if len(head) >= tar_header.BLOCK:
+                break
+    except StreamError as error:
+        if size > _PIECE_BYTES and error.offset >= _PIECE_BYTES:
+            return None  # So far it is sound.
+        found, _, action = error.problem.partition("; ")
+        return Wrong("a compressed tar archive", found, "", action or COPY_AGAIN)
+    block = head[: tar_header.BLOCK]
+    if is_header(block) or (not block and size > _PIECE_BYTES):
+        return None
+    return Wrong("a compressed tar archive", *foreign(block))
 
 
 def _wrong(fd: int, size: int) -> Wrong | None:
@@ -196,10 +300,24 @@ def count(
     found: Found, inspected: Mapping[Path, Inspection], expected: Expected
 ) -> tuple[Counted, list[Problem]]:
     """Counts images in a small archive, by their headers; see `Kind.count`."""
-    path = found.paths[0]
-    if (inspected[path].size or 0) > _COUNTED_BYTES:
+    sizes = {path: inspected[path].size or 0 for path in found.paths}
+    packed = sum(sizes[path] for path in found.paths if is_compressed_file(path))
+    if packed:
+        return Counted(unpacked_bytes=unpacked_bytes(packed)), []
+    if found.inside or sum(sizes.values()) > _COUNTED_BYTES:
         return Counted(), []
-    return _counted(path), []
+    # A patch replaces images, and adds none.
+    whole = found.paths if found.split == "train" else found.paths[:1]
+    counts = [_counted(path) for path in whole]
+    if len(counts) == 1:
+        return counts[0], []
+    images = [each.images for each in counts if each.images is not None]
+    return Counted(sum(images) if len(images) == len(counts) else None), []
+
+
+def copies(found: Found) -> Copies:
+    """What is copied: what is read at random, which excludes what is unpacked."""
+    return Copies(tuple(path for path in found.paths if not is_compressed_file(path)))
 
 
 def _counted(path: Path) -> Counted:
@@ -236,10 +354,12 @@ def _counted(path: Path) -> Counted:
 
 KIND = Kind(
     name="tar",
+    recognise=recognise,
     takes_patch=True,
     images=prepare_images,
     classes=classes,
     boxes=box_archives.prepare_boxes,
+    copies=copies,
     inspect=inspect,
     count=count,
 )

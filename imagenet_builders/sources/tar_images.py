@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from imagenet_builders.errors import ArchiveError
 from imagenet_builders.formats import member_names, tar
 from imagenet_builders.labels.image_names import class_image
-from imagenet_builders.locate.class_directories import CLASS_ARCHIVE
+from imagenet_builders.locate.class_directories import PACKED_CLASS_ARCHIVE
 from imagenet_builders.locate.listing import is_system_file
 from imagenet_builders.sources.indexing import BATCH_BYTES, in_batches
 from imagenet_builders.sources.rows import (
@@ -28,6 +28,7 @@ from imagenet_builders.sources.rows import (
     check_not_too_many,
     opened,
 )
+from imagenet_builders.sources.trees import class_folder, path_inside
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -98,14 +99,41 @@ def flat_images(file: SourceFile, position: int, row_of: Callable[[str], tuple[s
     Raises:
         ArchiveError: The archive is damaged, or holds something else than images.
     """
+    return images_in(file, position, lambda name, folder: row_of(name))
+
+
+def images_in(
+    file: SourceFile,
+    position: int,
+    row_of: Callable[[str, str | None], tuple[str, int]],
+    inside: str = "",
+) -> Rows:
+    """The rows of a tar of images that may lie in class folders.
+
+    Args:
+        file: The archive.
+        position: Its position among the files of the index.
+        row_of: Gives an image's key and label from its name, without any directory, and the class
+            folder that has it, or None; raises ValueError with the reason for an image that should
+            not be there.
+        inside: As in `Found`: the folder that has the images, where others have other things.
+
+    Returns:
+        The rows, in the order of the archive.
+
+    Raises:
+        ArchiveError: The archive is damaged, or holds something else than images.
+    """
     rows = Rows()
     with opened(file) as fd:
         for member in tar.walk(fd, file.path):
+            if inside and not path_inside(member.name, inside):
+                continue
             name = file_name(file.path, member)
             if name is None:
                 continue
             try:
-                key, label = row_of(name)
+                key, label = row_of(name, class_folder(member.name))
             except ValueError as error:
                 if is_system_file(member.name):
                     rows.pass_over(member.name)
@@ -140,7 +168,7 @@ def class_tars(
             name = file_name(file.path, member)
             if name is None:
                 continue
-            match = CLASS_ARCHIVE.fullmatch(name)
+            match = PACKED_CLASS_ARCHIVE.fullmatch(name)
             if match is None:
                 if is_system_file(member.name):
                     passed_over += PassedOver(1, (member.name,))
@@ -353,15 +381,16 @@ def jobs_of_archive(
 
 
 def jobs_of_files(
-    files: Iterable[tuple[SourceFile, tuple[str, int]]],
+    files: Iterable[tuple[SourceFile, tuple[str, int]]], first: int = 0
 ) -> Iterator[tuple[ClassTarsJob, ...]]:
     """Jobs for class tars that are files, for `class_images`.
 
     Args:
         files: The files of the index, each with its wnid and label.
+        first: Position of the first of them in the index.
     """
     jobs = (
         ClassTarsJob(file, position, ((ClassTar(None, wnid, 0, file.size, 0), label),))
-        for position, (file, (wnid, label)) in enumerate(files)
+        for position, (file, (wnid, label)) in enumerate(files, first)
     )
     return in_batches(jobs, BATCH_BYTES, lambda job: job.file.size)

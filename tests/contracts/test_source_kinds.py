@@ -251,7 +251,12 @@ def test_copies_are_read_in_place_of_the_files_to_copy(
 
 
 def files_in(recipes: dict[str, Any]) -> list[Any]:
-    return [file for recipe in recipes.values() for file in recipe.index.files]
+    """The files that rows point into; an archive that was unpacked is not among them."""
+    return [
+        recipe.index.files[number]
+        for recipe in recipes.values()
+        for number in set(recipe.index.table["file"].to_pylist())
+    ]
 
 
 # --- read ahead ----------------------------------------------------------------------------------
@@ -348,7 +353,7 @@ def test_a_source_that_changes_after_it_was_indexed_is_an_error_that_names_it(
                 images_of(recipe)
             assert changed.name in str(caught.value)
             return
-    assert case.kind == "tar.gz"
+    assert case.kind in ("tar.gz", "class-tars")
 
 
 # --- checked -------------------------------------------------------------------------------------

@@ -63,6 +63,7 @@ SITES: dict[str, Callable[[Path], object]] = {
     "/datasets/imagenet-w21-wds": sites.timm_w21,
     "/datasets/imagenet-small": sites.downsampled_flat,
     "/datasets/tiny-sorted": sites.tiny_sorted,
+    "/downloads/kaggle": _with_boxes(sites.kaggle_tar),
     "/local/scratch": Path.mkdir,
 }
 """Directory of the examples to what stages it."""

@@ -119,7 +119,18 @@ def test_source_selects_any_staged_kind(
 
 
 @pytest.mark.parametrize(
-    "site", ["nibi", "nibi_unpacked", "nci", "nci_flat", "hyak", "kaggle", "class_archives"]
+    "site",
+    [
+        "nibi",
+        "nibi_unpacked",
+        "nci",
+        "nci_flat",
+        "hyak",
+        "kaggle",
+        "class_archives",
+        "compressed",
+        "kaggle_tar",
+    ],
 )
 def test_boxes_are_found_with_the_images(
     site: str, reference: Callable[[str, type], Path], tmp_path: Path

@@ -76,8 +76,36 @@ def _tar(root: Path) -> None:
     archives.write_tar(root / "ILSVRC2012_img_test_v10102019.tar", TEST.items())
 
 
+def _pictures(root: Path) -> layouts.Pictures:
+    """The pictures, with their official archives beside the directory."""
+    official = root.with_name(f"{root.name}-official")
+    official.mkdir()
+    _tar(official)
+    return layouts.Pictures(official, TRAIN, VALIDATION, TEST)
+
+
+def _compressed(root: Path) -> None:
+    sites.compressed(root, _pictures(root))
+
+
+def _hugging_face(root: Path) -> None:
+    sites.hugging_face(root, _pictures(root))
+
+
+def _kaggle_tar(root: Path) -> None:
+    sites.kaggle_tar(root, _pictures(root))
+
+
 def _class_tars(root: Path) -> None:
     layouts.write_class_tars(root / "train", TRAIN)
+
+
+def _class_tars_in_place(root: Path) -> None:
+    layouts.write_class_tars(root, TRAIN)
+
+
+def _packed_class_tars(root: Path) -> None:
+    sites.packed_class_archives(root, layouts.Pictures(root, TRAIN))
 
 
 def _squashfs(root: Path) -> None:
@@ -151,6 +179,10 @@ OFFICIAL = {
 CASES = (
     *OFFICIAL.values(),
     Case("class-tars", *_2012, _class_tars, ("train",), seen_cut_off=()),
+    Case("class-tars", *_2012, _class_tars_in_place, ("train",), seen_cut_off=()),
+    Case("class-tars", *_2012, _packed_class_tars, ("train",), seen_cut_off=()),
+    Case("tar.gz", *_2012, _hugging_face, _ALL, seen_cut_off=()),
+    Case("tar.gz", *_2012, _kaggle_tar, _ALL, seen_cut_off=()),
     Case("squashfs", *_2012, _squashfs, _ALL),
     Case("webdataset", *_2012, _webdataset, _TWO),
     Case("tfrecord", *_2012, _tfrecord, _TWO, seen_cut_off=("little",)),

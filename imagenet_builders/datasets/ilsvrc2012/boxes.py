@@ -16,6 +16,7 @@ from imagenet_builders.locate.found import Found
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.index import Index
 from imagenet_builders.plan.recipe import SplitRecipe
+from imagenet_builders.scratch.means import ScratchMeans
 from imagenet_builders.sources import kinds
 from imagenet_builders.sources.rows import SourceFile
 
@@ -99,7 +100,8 @@ def index_boxes(what: Sequence[str], found: Found, naming: Naming, context: Buil
         raise SourceError(f"{found}: boxes are not read from a source of this kind")
     digest = hashlib.sha256("\n".join(naming.ids).encode()).hexdigest()[:8]
     with saying_why(root):
-        prepared = kind.boxes(found, naming, context.workers, context.scratch)
+        means = ScratchMeans(f"boxes of split {found.split}", context)
+        prepared = kind.boxes(found, naming, means, context.scratch)
         return context.cache.get(
             [*what, "boxes", digest],
             prepared.files,

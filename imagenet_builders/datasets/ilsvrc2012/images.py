@@ -8,7 +8,7 @@ entry in it would shift every label that is taken by position.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from imagenet_builders.locate.access import saying_why
 from imagenet_builders.locate.found import Found
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.index import Index
+from imagenet_builders.scratch.means import ScratchMeans
 from imagenet_builders.sources import kinds
 from imagenet_builders.sources.rows import PassedOver
 
@@ -57,7 +58,8 @@ def index_found(
                 f"{found}: images of ILSVRC2012 are not read from a source of this kind; stage the "
                 "official archive"
             )
-        prepared = kind.images(found, naming, context.workers, strict=context.options.strict)
+        means = ScratchMeans(f"split {found.split}", context)
+        prepared = kind.images(found, naming, means, strict=context.options.strict)
         if prepared.odd is not None:
             if context.options.strict:
                 raise SourceError(f"{prepared.odd}; move it elsewhere, or build without --strict")
@@ -70,7 +72,8 @@ def index_found(
             kind.access,
         )
     report_passed_over(found.paths[0], index.table, strict=context.options.strict)
-    _check_complete(found, naming, index, strict=context.options.strict)
+    if _has_rows(found, index):
+        _check_complete(found, naming, index, strict=context.options.strict)
     return index
 
 
@@ -130,3 +133,28 @@ def _check_complete(found: Found, naming: Naming, index: Index, *, strict: bool)
 def index_split(found: Found, context: BuildContext) -> Index:
     """Indexes a split of ILSVRC2012 for any dataset, with one cache; see `index_found`."""
     return index_found(["ilsvrc2012", found.split], found, Naming(found.split), context)
+
+
+def index_splits(chosen: Mapping[str, Found], context: BuildContext) -> dict[str, Index]:
+    """Indexes splits, each for any dataset; warns of those that an archive of several lacks.
+
+    Args:
+        chosen: Split to its source.
+        context: What to index with.
+
+    Returns:
+        Split to its rows. None of an archive that has several splits is empty.
+
+    Raises:
+        SourceError: As `index_found`; or no split has an image.
+    """
+    indexes = {split: index_split(found, context) for split, found in chosen.items()}
+    whole = {split: index for split, index in indexes.items() if _has_rows(chosen[split], index)}
+    for split in (each for each in indexes if whole and each not in whole):
+        _LOG.warning(f"split {split} will be missing: it is not in {chosen[split]}")
+    return whole or indexes
+
+
+def _has_rows(found: Found, index: Index) -> bool:
+    """Whether there are images; where an archive has only one split, a plan says that."""
+    return len(index) > 0 or not found.inside

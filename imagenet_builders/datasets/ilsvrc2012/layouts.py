@@ -17,6 +17,7 @@ from pathlib import Path
 
 from imagenet_builders import datasets
 from imagenet_builders.locate.found import Found, Survey
+from imagenet_builders.locate.listing import COMPRESSED_TAR
 from imagenet_builders.locate.search import ITSELF, Layout, Tree, require_directory
 from imagenet_builders.sources import kinds
 
@@ -39,6 +40,15 @@ _ARCHIVES = _and_by_split(
 _FOLDERS = (".", "ILSVRC2012", "raw-data", "ILSVRC2012/raw-data")
 _KAGGLE = ("ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "ILSVRC2012/ILSVRC/Data/CLS-LOC")
 _KAGGLE_BOXES = tuple(place.replace("Data", "Annotations") for place in _KAGGLE)
+# The tree of Kaggle's archives, which is that of ILSVRC2017's task of classification, too.
+_KAGGLE_ARCHIVE = (
+    r"imagenet[-_]object[-_]localization([-_]challenge|[-_]patched2019)?",
+    r"ILSVRC2017_CLS-LOC",
+)
+_KAGGLE_FOLDERS = {"train": "train", "validation": "val", "test": "test"}
+_HUGGING_FACE = tuple(
+    f"{top}{sub}" for top in ("", "imagenet-1k/", "ILSVRC2012/") for sub in ("data", "data/default")
+)
 _SQUASHED = r"\.(sqsh|squashfs|sfs|sqfs)"
 # Words in the names of subsets, and of other datasets whose images may have the same names.
 _NOT_ALL = (
@@ -77,6 +87,25 @@ OFFICIAL = {
 }
 """Part of ILSVRC2012 to the names of its official archive, the preferred one first."""
 
+
+def _compressed(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of tars as they are called once they are compressed."""
+    return tuple(f"{re.escape(name.removesuffix('.tar'))}{COMPRESSED_TAR}" for name in names)
+
+
+def _of_kaggle(kind: str, ending: str, below: str) -> Layout:
+    """The layout of Kaggle's archive, with what is below a folder of its tree."""
+    names = tuple(name + ending for name in _KAGGLE_ARCHIVE)
+    parts = _KAGGLE_FOLDERS if below == "Data" else ("train", "validation")
+    return Layout(
+        "archive of Kaggle",
+        kind,
+        (*_ARCHIVES, "kaggle"),
+        dict.fromkeys(parts, names),
+        inside={part: f"{below}/CLS-LOC/{_KAGGLE_FOLDERS[part]}" for part in parts},
+    )
+
+
 IMAGES = (
     Layout(
         "official archives",
@@ -88,7 +117,10 @@ IMAGES = (
         "class archives",
         "class-tars",
         _FOLDERS,
-        {part: _FOLDER_NAMES[part] for part in ("train", "train_t3")},
+        {
+            "train": (*_FOLDER_NAMES["train"], rf"n[0-9]{{8}}(\.tar|{COMPRESSED_TAR})"),
+            "train_t3": _FOLDER_NAMES["train_t3"],
+        },
     ),
     Layout(
         "SquashFS images",
@@ -123,8 +155,40 @@ IMAGES = (
         },
         notes={"train": _REENCODED},
     ),
+    Layout(
+        "archives of Hugging Face",
+        "tar",
+        (*_ARCHIVES, *_HUGGING_FACE),
+        {
+            "train": (r"train_images_[0-9]+\.tar",),
+            "validation": (r"val_images\.tar",),
+            "test": (r"test_images\.tar",),
+        },
+    ),
+    _of_kaggle("tar", r"\.tar", "Data"),
     Layout("folders of Kaggle", "folders", _KAGGLE, _FOLDER_NAMES),
     Layout("class folders", "folders", _FOLDERS, _FOLDER_NAMES),
+    # What must be unpacked to scratch space first comes last.
+    Layout(
+        "official archives, compressed",
+        "tar.gz",
+        _ARCHIVES,
+        {part: _compressed(OFFICIAL[part]) for part in _FOLDER_NAMES},
+    ),
+    Layout(
+        "archives of Hugging Face",
+        "tar.gz",
+        (*_ARCHIVES, *_HUGGING_FACE),
+        {
+            part: (rf"{word}_images{number}{COMPRESSED_TAR}",)
+            for part, word, number in (
+                ("train", "train", "_[0-9]+"),
+                ("validation", "val", ""),
+                ("test", "test", ""),
+            )
+        },
+    ),
+    _of_kaggle("tar.gz", COMPRESSED_TAR, "Data"),
 )
 """What provides images."""
 
@@ -152,6 +216,8 @@ BOXES = (
         _KAGGLE_BOXES,
         {"train": (r"train",), "validation": (r"val",)},
     ),
+    _of_kaggle("tar", r"\.tar", "Annotations"),
+    _of_kaggle("tar.gz", COMPRESSED_TAR, "Annotations"),
     Layout(
         "folders of annotations",
         "folders",

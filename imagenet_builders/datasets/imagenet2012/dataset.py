@@ -31,20 +31,21 @@ def _recipes(
     manual_dir: Path, config: str | None, context: BuildContext, only: Collection[str] | None
 ) -> list[SplitRecipe]:
     from imagenet_builders.datasets.ilsvrc2012 import examples
-    from imagenet_builders.datasets.ilsvrc2012.images import index_split
+    from imagenet_builders.datasets.ilsvrc2012.images import index_splits
     from imagenet_builders.locate.choose import choose, layout_of
     from imagenet_builders.plan.recipe import SplitRecipe
 
     staged = DATASET.survey(manual_dir, config).of_splits(only).reading(context.copies)
+    chosen = choose(staged, context.options.source)
     return [
         SplitRecipe(
             split,
-            index_split(found, context),
+            index,
             examples.make_examples,
             examples.example_sizes,
-            layout=layout_of(found),
+            layout=layout_of(chosen[split]),
         )
-        for split, found in choose(staged, context.options.source).items()
+        for split, index in index_splits(chosen, context).items()
     ]
 
 

@@ -13,7 +13,7 @@ from imagenet_builders.datasets.ilsvrc2012.boxes import (
     boxed,
     index_boxes,
 )
-from imagenet_builders.datasets.ilsvrc2012.images import index_split
+from imagenet_builders.datasets.ilsvrc2012.images import index_splits
 from imagenet_builders.datasets.imagenet2012_localization.dataset import DATASET
 from imagenet_builders.errors import StagingError
 from imagenet_builders.labels.image_names import Naming
@@ -41,9 +41,10 @@ def recipes(staged: Survey, context: BuildContext) -> list[SplitRecipe]:
         SourceError: A source is damaged or is not what its name says.
     """
     made = []
-    for split, images in _choose_whole(staged, context.options.source).items():
+    chosen = _choose_whole(staged, context.options.source)
+    for split, index in index_splits(chosen, context).items():
+        images = chosen[split]
         boxes = choose_boxes(staged, split, images)
-        index = index_split(images, context)
         annotations = index_boxes([NAME, split], boxes, Naming(split), context)
         made.append(boxed(images, index, boxes, annotations))
     return made

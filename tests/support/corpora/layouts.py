@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import bz2
 import dataclasses
 import functools
+import gzip
 import io
 import json
+import lzma
 import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from makers import archives
 
@@ -99,6 +103,25 @@ def wnid_of(name: str) -> str:
     if name.startswith("n"):
         return name.partition("_")[0]
     return labels.wnids("imagenet2012")[labels.validation_labels()[int(name[15:23]) - 1]]
+
+
+def hf_name(name: str) -> str:
+    """The name of an image on Hugging Face, which has its class at the end."""
+    if name.startswith("ILSVRC2012_test"):
+        return name
+    return f"{name.removesuffix('.JPEG')}_{wnid_of(name)}.JPEG"
+
+
+def packed(data: bytes, form: str) -> bytes:
+    """Compressed data, in a format that `formats.compressed_stream` reads."""
+    if form == "zstd":
+        sink = pa.BufferOutputStream()
+        with pa.CompressedOutputStream(sink, "zstd") as stream:
+            stream.write(data)
+        return sink.getvalue().to_pybytes()
+    if form == "bzip2":
+        return bz2.compress(data)
+    return gzip.compress(data) if form == "gzip" else lzma.compress(data)
 
 
 def by_class(files: Files) -> dict[str, dict[str, bytes]]:

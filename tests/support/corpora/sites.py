@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from makers import archives
 from makers.imagenet21k_winter21 import make_imagenet21k_winter21
 from makers.imagenet2012_downsampled import make_downsampled
 
@@ -15,8 +16,11 @@ from support.corpora.layouts import (
     DUMMY,
     Boxes,
     Pictures,
+    by_class,
     copy_official,
+    hf_name,
     in_classes,
+    packed,
     pictures,
     write,
     write_class_tars,
@@ -199,6 +203,54 @@ def kaggle(root: Path, pics: Pictures) -> None:
             write(folder, {n.removeprefix("val/"): content for n, content in files.items()})
 
 
+def compressed(root: Path, pics: Pictures) -> None:
+    """Each official archive compressed in another way, one of them under its own name."""
+    packers = {"train": ("", "gzip"), "val": (".bz2", "bzip2"), "test_v10102019": (".zst", "zstd")}
+    for path in sorted(pics.official.iterdir()):
+        part = path.stem.removeprefix("ILSVRC2012_img_")
+        ending, form = packers.get(part, (".xz", "xz"))
+        if part.endswith(("patch_v10102019", ".tar")) or part.startswith("ILSVRC2012_bbox"):
+            write(root, {path.name: path.read_bytes()})
+        else:
+            write(root, {path.name + ending: packed(path.read_bytes(), form)})
+
+
+def hugging_face(root: Path, pics: Pictures) -> None:
+    """The archives of `imagenet-1k` as they were before it had Parquet files."""
+    names = sorted(pics.train)
+    for number in range(5):
+        members = {hf_name(name): pics.train[name] for name in names[number::5]}
+        _write_tar_gz(root / "data" / f"train_images_{number}.tar.gz", members)
+    validation = {hf_name(name): data for name, data in pics.validation.items()}
+    _write_tar_gz(root / "data" / "val_images.tar.gz", validation)
+    if pics.test:
+        _write_tar_gz(root / "data" / "test_images.tar.gz", pics.test)
+
+
+def kaggle_tree(pics: Pictures) -> dict[str, bytes]:
+    """What is in the archives of Kaggle, by path."""
+    below = "ILSVRC/Data/CLS-LOC"
+    tree = {"ILSVRC/ImageSets/CLS-LOC/val.txt": b"ILSVRC2012_val_00000001 1\n"}
+    for split, files in pics.boxes.items():
+        folder = {"train": "train", "validation": "val"}.get(split)
+        if folder is not None:
+            for name, data in files.items():
+                name = name.removeprefix("val/")
+                tree[f"ILSVRC/Annotations/CLS-LOC/{folder}/{name}"] = data
+    tree |= {f"{below}/train/{name}": data for name, data in in_classes(pics.train).items()}
+    tree |= {f"{below}/val/{name}": data for name, data in pics.validation.items()}
+    tree |= {f"{below}/test/{name}": data for name, data in pics.test.items()}
+    return tree | {"LOC_synset_mapping.txt": b"n01440764 tench, Tinca tinca\n"}
+
+
+def kaggle_tar(root: Path, pics: Pictures) -> None:
+    _write_tar_gz(root / "imagenet_object_localization_patched2019.tar.gz", kaggle_tree(pics))
+
+
+def _write_tar_gz(path: Path, members: Mapping[str, bytes]) -> None:
+    write(path.parent, {path.name: packed(archives.tar_bytes(members.items()), "gzip")})
+
+
 def class_archives(root: Path, pics: Pictures) -> None:
     """The outer archive unpacked, as torchvision leaves it halfway."""
     if pics.train:
@@ -208,6 +260,38 @@ def class_archives(root: Path, pics: Pictures) -> None:
     write(root / "ILSVRC2012_img_val", pics.validation)
     write(root / "ILSVRC2012_img_test_v10102019" / "test", pics.test)
     _box_archives(root, pics)
+
+
+def class_archives_beside(root: Path, pics: Pictures) -> None:
+    """The outer archive unpacked in place, beside the others."""
+    write_class_tars(root, pics.train)
+    for path in pics.official.iterdir():
+        if not path.name.startswith("ILSVRC2012_img_train"):
+            write(root, {path.name: path.read_bytes()})
+
+
+def packed_class_archives(root: Path, pics: Pictures) -> None:
+    """One class archive in gzip by its name, another one under the name of a tar."""
+    write_class_tars(root / "train", pics.train)
+    first, second, *_ = sorted((root / "train").iterdir())
+    first.with_name(f"{first.name}.gz").write_bytes(packed(first.read_bytes(), "gzip"))
+    first.unlink()
+    second.write_bytes(packed(second.read_bytes(), "gzip"))
+    write(root / "val", pics.validation)
+    write(root / "test", pics.test)
+
+
+def packed_inside(root: Path, pics: Pictures) -> None:
+    """The outer archive with class archives of which some are in gzip, and named so."""
+    inner = []
+    for number, (wnid, members) in enumerate(by_class(pics.train).items()):
+        data = archives.tar_bytes(members.items())
+        name = f"{wnid}.tar" + (".gz" if number % 2 else "")
+        inner.append((name, data if number == 2 else packed(data, "gzip")))
+    root.mkdir(parents=True)
+    archives.write_tar(root / "ILSVRC2012_img_train.tar", inner)
+    write(root / "val", pics.validation)
+    write(root / "test", pics.test)
 
 
 def _box_archives(root: Path, pics: Pictures) -> None:
@@ -235,6 +319,12 @@ SITES: dict[str, Stage] = {
         image_folder,
         kaggle,
         class_archives,
+        class_archives_beside,
+        packed_class_archives,
+        packed_inside,
+        compressed,
+        hugging_face,
+        kaggle_tar,
     )
 }
 """How each site stages ImageNet."""

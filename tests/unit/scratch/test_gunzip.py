@@ -16,7 +16,7 @@ from imagenet_builders.errors import ArchiveError, OptionError, SourceError
 from imagenet_builders.formats import gzip_stream
 from imagenet_builders.scratch import gunzip
 from imagenet_builders.scratch.gunzip import gunzipped
-from imagenet_builders.sources.gzip_archives import unpacked_bytes
+from imagenet_builders.sources.unpacking import unpacked_bytes
 
 # As incompressible as images are, and more than one read.
 CONTENT = random.Random(0).randbytes(3_500_000)

@@ -168,7 +168,7 @@ GZIP_FAULTS = {
     "junk behind it": (lambda data: data + b"junk", "others follow that begin with b'junk'"),
     "nothing but the magic": (lambda data: data[:2], "is cut off"),
     "no bytes": (lambda data: b"", "found no bytes at all"),
-    "another compression": (lambda data: b"BZh91AY" + data, "bzip2-compressed"),
+    "another compression": (lambda data: b"BZh91AY" + data, "the bzip2 data are damaged"),
     "a web page": (lambda data: b"<html>Not Found</html>", "a web page"),
     "a tar cut off at a member's end": (cut_unpacked, r"\(unpacked\), at byte 51,200: .*cut off"),
     "no tar inside": (lambda data: gzip.compress(XML * 9), r"\(unpacked\).*expected a tar archive"),

@@ -1,0 +1,127 @@
+"""What indexes a source for a build: workers, and what they unpack to scratch space."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from imagenet_builders.plan.context import BuildContext
+from imagenet_builders.run.jobs import Report
+from imagenet_builders.run.progress import Progress
+from imagenet_builders.scratch import gunzip, space
+from imagenet_builders.scratch.locks import lock_directory, remove_unless_shared
+from imagenet_builders.sources.rows import SourceFile
+from imagenet_builders.sources.unpacking import Packed, unpacked_bytes
+from imagenet_builders.words import size_text
+
+_LOG = logging.getLogger(__name__)
+_J = TypeVar("_J")
+_R = TypeVar("_R")
+
+# To start a process takes as long as to unpack this much.
+_SMALL_BYTES = 64 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """Something to be unpacked.
+
+    Attributes:
+        packed: What.
+        directory: Where to.
+    """
+
+    packed: Packed
+    directory: str
+
+
+def work(job: Job, report: Report) -> None:
+    """Unpacks; a job for the workers, which report the bytes that they have read.
+
+    Raises:
+        ArchiveError: It is damaged.
+        OptionError: There is no space left.
+        OSError: A file cannot be read or written.
+    """
+    gunzip.unpack_to(job.packed, Path(job.directory), report=functools.partial(report, 0))
+
+
+class ScratchMeans:
+    """The means of a build to index a source; see `sources.unpacking.Means`.
+
+    A shared lock keeps other builds that use the same unpacked files from removing them, until the
+    build has ended. When the dataset is published, they are removed.
+
+    Args:
+        name: What is indexed, for messages.
+        context: Who does the work, and where.
+    """
+
+    def __init__(self, name: str, context: BuildContext):
+        self._name = name
+        self._context = context
+
+    def run(
+        self,
+        function: Callable[[_J, Any], _R],
+        jobs: Iterable[_J],
+        *,
+        in_process: bool = False,
+    ) -> Iterator[tuple[int, _R]]:
+        """Runs jobs; see `run.jobs.Workers.run`."""
+        return self._context.workers.run(function, jobs, in_process=in_process)
+
+    def unpack(self, parts: Sequence[Packed]) -> list[SourceFile]:
+        """Unpacks what was not unpacked before; see `Means.unpack`."""
+        if not parts:
+            return []
+        directory = self._locked(parts)
+        left = [part for part in parts if not gunzip.is_unpacked(part, directory)]
+        size = sum(part.size for part in left)
+        if left:
+            self._announce(left, directory)
+        jobs = [Job(part, str(directory)) for part in left]
+        with Progress(f"unpacking {self._name}", images=0, size=size) as progress:
+            for _ in self._context.workers.run(
+                work, jobs, report=progress.update, in_process=size < _SMALL_BYTES
+            ):
+                pass
+        return [self._file_of(part, directory / part.name) for part in parts]
+
+    def _locked(self, parts: Sequence[Packed]) -> Path:
+        """The directory of some parts, which this build keeps until it has ended."""
+        identity = json.dumps(sorted({part.file.path for part in parts}))
+        digest = hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()[:16]
+        directory = self._context.scratch / f"unpacked-{digest}"
+        context = self._context
+        if directory not in context.locked:
+            make = functools.partial(directory.mkdir, parents=True, exist_ok=True)
+            lock = context.locked[directory] = lock_directory(directory, make, shared=True)
+            context.at_end.callback(os.close, lock)
+            context.when_built.callback(remove_unless_shared, directory, lock)
+        return directory
+
+    def _announce(self, parts: Sequence[Packed], directory: Path) -> None:
+        """Says how much space unpacking needs; raises OptionError if there is too little."""
+        needed = sum(unpacked_bytes(part.size) for part in parts)
+        needed -= sum(gunzip.kept_bytes(part, directory) for part in parts)
+        archives = sorted({part.file.path for part in parts})
+        what = archives[0] if len(archives) == 1 else f"{len(archives):,} archives"
+        free = space.check_room(directory, needed, f"to unpack {what}")
+        _LOG.info(
+            f"{self._name}: unpacking {what} to {directory} first, which needs about "
+            f"{size_text(needed)} there ({size_text(free)} are free) until the dataset is built"
+        )
+
+    def _file_of(self, part: Packed, plain: Path) -> SourceFile:
+        # A class archive may be inside of what was itself unpacked.
+        archive = self._context.unpacked.get(part.file.path, part.file.path)
+        name = f"{archive} ({part.inner}, unpacked)" if part.inner else f"{archive} (unpacked)"
+        return self._context.add_unpacked(plain, archive, name)

@@ -28,6 +28,10 @@ class StagingError(ImagenetBuildersError, FileNotFoundError):
         return str(self.args[0])
 
 
+class OtherDatasetError(StagingError):
+    """What is staged is another dataset than the one that is to be built."""
+
+
 class SourceError(ImagenetBuildersError):
     """A staged archive, folder or file is damaged, odd, or has changed while it was read."""
 

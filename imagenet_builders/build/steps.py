@@ -335,6 +335,7 @@ def _collect(plan: SplitPlan, recipe: SplitRecipe, results: Sequence[ShardResult
         files=plan.files + recipe.also_read,
         counts=recipe.counts,
         layout=recipe.layout,
+        part=recipe.part,
     )
     if result.examples == 0:
         raise SourceError(

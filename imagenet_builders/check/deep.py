@@ -54,7 +54,7 @@ def index_all(
             announce(f"{target.name}: {', '.join(found)}")
             with console.collected_warnings() as warnings:
                 try:
-                    recipes = target.dataset.recipes(
+                    recipes = target.dataset.indexed(
                         target.manual_dir,
                         target.config.name,
                         context,

@@ -9,7 +9,9 @@ from pathlib import Path
 from imagenet_builders import datasets
 from imagenet_builders.check import inspect_files, near_names
 from imagenet_builders.check.near_names import Unusual
-from imagenet_builders.check.targets import Surveyed, all_targets, survey
+from imagenet_builders.check.targets import Surveyed, Target, all_targets, survey
+from imagenet_builders.datasets import identity
+from imagenet_builders.locate.found import Mismatch
 from imagenet_builders.sources.inspection import ERROR, WARNING, Problem
 
 _NAMED = 4
@@ -65,6 +67,12 @@ def unusual(manual_dir: Path, surveyed: Sequence[Surveyed]) -> list[Unusual]:
     return near_names.unusual_names(places, paths)
 
 
+def not_it(target: Target, split: str, mismatch: Mismatch) -> Problem:
+    """The problem of a source that is another dataset, or another split."""
+    expected = f"{identity.title_of(target.dataset)}, split {split}"
+    return Problem(ERROR, str(mismatch.path), expected, mismatch.what, "", mismatch.action)
+
+
 def of_surveys(
     manual_dir: Path,
     surveyed: Sequence[Surveyed],
@@ -91,7 +99,9 @@ def of_surveys(
         for each in surveyed
         for warning in each.survey.warnings
     ]
-    if not any(each.buildable for each in surveyed):
+    if any(each.survey.is_other for each in shown):
+        pass
+    elif not any(each.buildable for each in surveyed):
         problems += _elsewhere(manual_dir, surveyed, add_name=add_name)
     elif missed := [each for each in shown if not each.buildable and each.error is None]:
         problems += _elsewhere(manual_dir, missed, add_name=add_name)
@@ -118,6 +128,8 @@ def _of_one(each: Surveyed, unusual: Sequence[Unusual], explained: set[Path]) ->
         expected = f"{target.name}, or nothing of it"
         return [target.problem(ERROR, expected, str(each.error), action="see the reason given")]
     problems: list[Problem] = []
+    if each.survey.is_other:  # Its rows say so.
+        return []
     buildable = each.buildable
     for split in [one.name for one in target.config.splits] if buildable else [""]:
         if split in buildable:

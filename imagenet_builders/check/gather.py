@@ -11,6 +11,8 @@ from pathlib import Path
 from imagenet_builders.check import explain, inspect_files, others
 from imagenet_builders.check.report import BAD, MISSING, ODD, OK, SPARE, Report, Row
 from imagenet_builders.check.targets import Surveyed, Target, all_targets, survey
+from imagenet_builders.datasets import identity
+from imagenet_builders.datasets.description import Config
 from imagenet_builders.locate.found import Found
 from imagenet_builders.locate.official import official_archive
 from imagenet_builders.sources import kinds
@@ -70,6 +72,8 @@ def check(
     targets = all_targets(manual_dir, asked, add_name=add_name)
     surveyed = [survey(target, source=source) for target in targets]
     shown = [each for each in surveyed if each.buildable or _is_missed(each, surveyed)]
+    if not shown:  # All that is there is something else, which is not built from here.
+        shown = [each for each in surveyed if each.survey.is_other]
     looks = _inspect_all(shown)
     checked = [one for each in shown for one in _rows(each, looks)]
     problems = [problem for one in checked for problem in one.problems]
@@ -176,7 +180,9 @@ def _row(
     problems = [
         problem for path in found.paths if path in looks for problem in looks[path].problems
     ]
-    if found.problem:
+    if found.mismatch is not None:
+        problems.append(explain.not_it(target, found.split, found.mismatch))
+    elif found.problem:
         problems.append(kinds.kind(found.kind).not_whole(found))
     # What an archive of the official size holds is known.
     is_official = all(
@@ -221,7 +227,10 @@ def _inspect_source(
     except OSError as error:
         where = Path(error.filename) if error.filename else path
         return Counted(), [inspect_files.unreadable(where, error)]
-    lacking = _missing_classes(path, counted, target.config.classes())
+    other = identity.of_classes(target.dataset, target.config, path, counted.classes or ())
+    if other is not None:
+        return counted, [*problems, explain.not_it(target, found.split, other)]
+    lacking = _missing_classes(path, counted, target.config)
     official = expected.images
     count = counted.images
     if (
@@ -241,22 +250,27 @@ def _inspect_source(
     return counted, [*problems, *([lacking] if lacking is not None else [])]
 
 
-def _missing_classes(path: Path, counted: Counted, known: Sequence[str]) -> Problem | None:
+def _missing_classes(path: Path, counted: Counted, config: Config) -> Problem | None:
     """The problem of missing classes, or None."""
     if counted.classes is None:
         return None
+    known = config.classes()
+    known_as = config.subset(counted.classes)
     missing = sorted(set(known) - counted.classes)
     if not missing:
         return None
     more = ", ..." if len(missing) > _NAMED else ""
+    action = "copy what is missing, or build without; --strict refuses it"
+    if known_as:
+        action = "stage the other classes, or build without; --strict refuses it"
     return Problem(
         WARNING,
         str(path),
         f"all {len(known):,} classes",
         f"{len(known) - len(missing):,}; none of {', '.join(missing[:_NAMED])}{more} "
         f"({len(missing):,} in all)",
-        "a subset, or a copy that was not finished",
-        "copy what is missing, or build without it; --strict refuses it",
+        f"this is {known_as}" if known_as else "a subset, or a copy that was not finished",
+        action,
     )
 
 

@@ -88,8 +88,8 @@ def _may_be_of_source(name: str) -> bool:
     """Whether an entry of a directory that is a source itself may be a part of that."""
     configs = (config for each in datasets.every() for config in each.configs)
     folders = (folder for config in configs for split in config.splits for folder in split.folders)
-    markers = (each.marker for each in datasets.every())
-    return _OF_CLASSES.fullmatch(name) is not None or name in {*folders, *markers}
+    files = (file for each in datasets.every() for file in each.files)
+    return _OF_CLASSES.fullmatch(name) is not None or name in {*folders, *files}
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

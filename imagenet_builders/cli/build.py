@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from imagenet_builders import datasets
 from imagenet_builders.cli import arguments as arguments_lib
-from imagenet_builders.errors import StagingError
+from imagenet_builders.errors import OtherDatasetError, StagingError
 from imagenet_builders.options import OPTIONS, BuildOptions
 from imagenet_builders.write import outputs
 
@@ -155,6 +155,7 @@ def run(arguments: argparse.Namespace) -> None:
             **limits,
         )
         before, missing = built, list[str]()
+        not_staged_before = len(not_staged)
         for each in _configs(config_name, cls):
             builder = cls(
                 data_dir=arguments.data_dir,
@@ -175,11 +176,17 @@ def run(arguments: argparse.Namespace) -> None:
             copies.end_turn(_full_name(name, each), manual_dir)
         if (name, config_name) in arguments.datasets:  # By its name, not by `all`.
             if built == before:
-                raise not_staged[-1]
+                raise _most_telling(not_staged[not_staged_before:])
             for sentence in missing:
                 _LOG.warning(sentence)
     if not built:
-        raise not_staged[0]
+        raise _most_telling(not_staged)
+
+
+def _most_telling(errors: Sequence[StagingError]) -> StagingError:
+    """The error that says what is staged instead, or else the last."""
+    others = [error for error in errors if isinstance(error, OtherDatasetError)]
+    return others[0] if others else errors[-1]
 
 
 def _configs(asked_for: str | None, cls: Any) -> list[str | None]:

@@ -83,12 +83,18 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _described(builder: Any, count: int, pictures: list[Picture]) -> Iterator[str]:
     """Describes a dataset, and adds pictures of its first examples."""
+    from imagenet_builders.publish import provenance
+
     info = builder.info
     yield f"{info.full_name} in {builder.data_dir}"
     yield f"  read it with {reading_call(info, Path(builder.data_dir))}"
+    document = provenance.read_provenance(Path(builder.data_dir)) or {}
     for split, split_info in info.splits.items():
         examples = counted(split_info.num_examples, "example")
         yield f"{split}: {examples} in {counted(split_info.num_shards, 'shard')}"
+        part = provenance.part_of(document, split)
+        if part is not None:
+            yield f"  a part of the official split: {part}"
         for example in _first(builder, split, count):
             label = int(example["label"])
             wnid = info.features["label"].int2str(label) if label >= 0 else None

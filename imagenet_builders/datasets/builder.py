@@ -25,7 +25,7 @@ class DatasetBuilder(PlannedBuilder, skip_registration=True):  # type: ignore[ca
         """Finds and indexes the splits staged under `manual_dir`; warns of those that are not."""
         names = [name for name in self.split_names if name not in context.kept]
         only = names if context.kept else None
-        return self.dataset.recipes(manual_dir, self._config_name, context, only)
+        return self.dataset.indexed(manual_dir, self._config_name, context, only)
 
     @property
     def split_names(self) -> list[str]:

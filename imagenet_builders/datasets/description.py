@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imagenet_builders.locate.found import Survey
+from imagenet_builders.locate.glimpse import Glimpse
 from imagenet_builders.locate.packaging import Packaging
 
 if TYPE_CHECKING:
@@ -31,6 +32,52 @@ Count = Callable[
     ["Found", "Mapping[Path, Inspection]", "Expected"], "tuple[Counted, list[Problem]]"
 ]
 """Counts what a source holds; see `Kind.count`."""
+
+
+def shows_nothing(seen: object) -> str | None:
+    """No evidence; see `Signs`."""
+    del seen
+    return None
+
+
+@dataclasses.dataclass(frozen=True)
+class Tally:
+    """What an index shows of the images of a split.
+
+    Attributes:
+        counts: Wnid to number of images, of the classes that have any.
+        keys: The keys of the images of a class, in any order.
+    """
+
+    counts: Mapping[str, int]
+    keys: Callable[[str], Sequence[str]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Signs:
+    """How images are known to be of a dataset, whatever the files that hold them are called.
+
+    A function gives what is evidence enough, in a phrase that goes on after a colon, or None.
+
+    Attributes:
+        title: What the dataset is called in a sentence.
+        names: Split to a regular expression of the names of its images.
+        by_names: Evidence in the names of a source, none of which may also be another dataset's.
+        by_index: Evidence in an index.
+        is_built: Whether the dataset that has these signs is built from such images. If not, it
+            knows them to be of a dataset that nothing here builds.
+    """
+
+    title: str
+    names: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
+    by_names: Callable[[Glimpse], str | None] = shows_nothing
+    by_index: Callable[[Tally], str | None] = shows_nothing
+    is_built: bool = True
+
+
+def no_subsets() -> Mapping[str, frozenset[str]]:
+    """No known subset; see `Config.subsets`."""
+    return {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +135,7 @@ class Config:
             it is staged.
         unpacked_bytes: Bytes of an image that a build unpacks to scratch space. Archives that a
             build unpacks as a whole are counted by their size instead.
+        subsets: Gives the sets of classes that people know by a name.
     """
 
     name: str | None
@@ -96,6 +144,12 @@ class Config:
     description: str = ""
     written_bytes: int | None = None
     unpacked_bytes: int = 0
+    subsets: Callable[[], Mapping[str, frozenset[str]]] = no_subsets
+
+    def subset(self, classes: Collection[str]) -> str | None:
+        """The name by which people know a set of classes, or None."""
+        there = frozenset(classes)
+        return next((name for name, each in self.subsets().items() if each == there), None)
 
     def split(self, name: str) -> Split | None:
         """The official split of a name, or None."""
@@ -127,8 +181,8 @@ class Dataset:
         flat_boxes: Whether boxes may have no area; the boxes of test images are zeros then.
         splits_apart: Whether a split can be indexed although another one is damaged.
         packagings: Known packagings of it that are not read, which `check` names.
-        marker: Name of a file that tells that a directory belongs to this dataset, so that no other
-            dataset takes its folders; or None.
+        files: Names of files that may lie in a source of it besides images.
+        signs: How its images are known, and those of its relatives that nothing here builds.
     """
 
     name: str
@@ -146,7 +200,8 @@ class Dataset:
     flat_boxes: bool = False
     splits_apart: bool = False
     packagings: tuple[Packaging, ...] = ()
-    marker: str | None = None
+    files: tuple[str, ...] = ()
+    signs: tuple[Signs, ...] = ()
 
     @property
     def config_names(self) -> list[str]:
@@ -177,5 +232,36 @@ class Dataset:
             StagingError: `manual_dir` is not a directory.
             OSError: It cannot be read.
         """
-        found = self.find(manual_dir, config or self.configs[0].name)
-        return dataclasses.replace(found, needs_boxes=self.needs_boxes)
+        from imagenet_builders.datasets import identity
+
+        config = config or self.configs[0].name
+        found = dataclasses.replace(self.find(manual_dir, config), needs_boxes=self.needs_boxes)
+        return identity.judged(self, self.config(config), found)
+
+    def indexed(
+        self,
+        manual_dir: Path,
+        config: str | None,
+        context: BuildContext,
+        only: Collection[str] | None = None,
+    ) -> list[SplitRecipe]:
+        """Indexes what is staged, and makes sure that it is this dataset.
+
+        Args:
+            manual_dir: The directory with the archives.
+            config: Name of the configuration; None for the first one.
+            context: What to index with.
+            only: The splits to index; None for all.
+
+        Returns:
+            The recipes; those of a part of the official split say so.
+
+        Raises:
+            StagingError: Nothing is staged.
+            SourceError: A source is damaged, or is another dataset.
+        """
+        from imagenet_builders.datasets import identity
+
+        config = config or self.configs[0].name
+        recipes = self.recipes(manual_dir, config, context, only)
+        return [identity.checked(self, self.config(config), recipe) for recipe in recipes]

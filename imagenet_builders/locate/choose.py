@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from imagenet_builders.errors import SourceError, StagingError
+from imagenet_builders.errors import OtherDatasetError, SourceError, StagingError
 from imagenet_builders.locate.found import Found, Survey
 
 _LOG = logging.getLogger(__name__)
@@ -21,9 +21,11 @@ def choose(survey: Survey, source: str | None) -> dict[str, Found]:
         Split to what provides it; at least one.
 
     Raises:
-        StagingError: Nothing is staged, or nothing of the kind asked for.
+        StagingError: Nothing is staged, or nothing of the kind asked for, or only other datasets.
         SourceError: Only what cannot be read as it is.
     """
+    if survey.is_other:
+        raise not_it(survey)
     chosen = {}
     for split, found in survey.found.items():
         one = preferred(found, source)
@@ -84,6 +86,12 @@ def say(what: str, chosen: Found, found: tuple[Found, ...]) -> None:
     instead = f"; also there: {', '.join(others)}" if others else ""
     note = f"; {chosen.note}" if chosen.note else ""
     _LOG.info(f"{what}: from {chosen}{note}{instead}")
+
+
+def not_it(survey: Survey) -> OtherDatasetError:
+    """The error that all that is staged is another dataset."""
+    problems = dict.fromkeys(one.problem for found in survey.found.values() for one in found)
+    return OtherDatasetError("; ".join(problems))
 
 
 def nothing_staged(survey: Survey, source: str | None) -> StagingError | SourceError:

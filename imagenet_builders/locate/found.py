@@ -9,6 +9,25 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import NamedTuple
+
+
+class Mismatch(NamedTuple):
+    """Why a source is not what it was taken for: it is another dataset, or another split.
+
+    Attributes:
+        path: The source, or what of it shows it.
+        what: What it is, and how that is known; a clause.
+        action: What to do.
+    """
+
+    path: Path
+    what: str
+    action: str
+
+    def __str__(self) -> str:
+        """The sentence."""
+        return f"{self.path}: {self.what}; {self.action}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +44,7 @@ class Found:
         note: What is worth saying of it (why it is not preferred, what is odd), or empty.
         problem: Why it cannot be read as it is, a sentence, or empty. A build takes something else
             if there is anything.
+        mismatch: What it is instead, where that is the problem.
         where: Where it is, in a phrase; empty where the first of `paths` says it.
         inside: Path of the folder in the archive that has it, where that has other splits, too.
         copies: Absolute paths of files to the paths of their copies in scratch space, which a build
@@ -38,6 +58,7 @@ class Found:
     part: str = "images"
     note: str = ""
     problem: str = ""
+    mismatch: Mismatch | None = None
     where: str = ""
     inside: str = ""
     copies: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False, repr=False)
@@ -70,8 +91,16 @@ class Survey:
     needs_boxes: bool = False
 
     @property
+    def is_other(self) -> bool:
+        """Whether there are images, and all of them are of another dataset or another split."""
+        found = [one for sources in self.found.values() for one in sources]
+        return bool(found) and all(one.mismatch is not None for one in found)
+
+    @property
     def buildable(self) -> dict[str, tuple[Found, ...]]:
         """Split to what provides its images, for the splits that have all that they need."""
+        if self.is_other:
+            return {}
         return {
             split: found
             for split, found in self.found.items()

@@ -189,8 +189,8 @@ def find(
                     what,
                     "; ".join(filter(None, (layout.notes.get(part), match.odd))),
                     match.problem,
-                    match.where,
-                    layout.inside.get(part, ""),
+                    where=match.where,
+                    inside=layout.inside.get(part, ""),
                 )
                 # A directory may be class archives and class folders.
                 found.setdefault((layout.kind, first), (bool(match.odd), each))

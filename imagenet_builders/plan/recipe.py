@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from imagenet_builders.plan.index import Index
 from imagenet_builders.plan.plan import ShardCounter, SplitPlan, plan_split
 from imagenet_builders.sources.rows import SourceFile
+from imagenet_builders.words import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,6 +57,35 @@ class ImagePolicy:
         return cls(options.bad_images, options.decode)
 
 
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """How much of an official split is staged.
+
+    Attributes:
+        classes: Number of classes that have an image; None in a split without labels.
+        of_classes: Number of classes of the official split, or None likewise.
+        images: Number of images.
+        of_images: Number of images of the official split; None where it is not known.
+        known_as: The name by which people know these classes, or None.
+    """
+
+    classes: int | None
+    of_classes: int | None
+    images: int
+    of_images: int | None
+    known_as: str | None = None
+
+    def __str__(self) -> str:
+        """How much it is, in a phrase."""
+        images = counted(self.images, "image")
+        if self.of_images is not None:
+            images = f"{self.images:,} of {self.of_images:,} images"
+        if self.classes is None or self.of_classes is None:
+            return images
+        known_as = f" ({self.known_as})" if self.known_as else ""
+        return f"{images}, {self.classes:,} of {self.of_classes:,} classes{known_as}"
+
+
 MakeExamples = Callable[
     ["pa.Table", "Reader", ImagePolicy, list[Note]], "Iterator[tuple[str, FlatExample]]"
 ]
@@ -82,6 +112,7 @@ class SplitRecipe:
         layout: Its layout under `manual_dir`, in words; kept in `provenance.json`.
         classes: The wnids in the order of their labels, as an archive has them; empty where they
             are known without it.
+        part: How much of the official split it is; None if it is all of it.
     """
 
     split: str
@@ -92,6 +123,7 @@ class SplitRecipe:
     also_read: tuple[SourceFile, ...] = ()
     layout: str = ""
     classes: tuple[str, ...] = ()
+    part: Part | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

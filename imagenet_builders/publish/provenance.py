@@ -18,7 +18,7 @@ from typing import Any
 import imagenet_builders
 from imagenet_builders.locate import hash_cache
 from imagenet_builders.options import BuildOptions
-from imagenet_builders.plan.recipe import Note
+from imagenet_builders.plan.recipe import Note, Part
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.write import durable
 from imagenet_builders.write.results import SplitResult
@@ -77,6 +77,7 @@ def write_provenance(
                 "shard_crc32c": list(result.shard_crc32c),
                 "plan": plans[result.split],
                 "layout": result.layout,
+                "part": None if result.part is None else dataclasses.asdict(result.part),
                 "sources": [_source(file) for file in result.files],
                 "repaired": [_note(note) for note in result.notes if note.action == "repaired"],
                 "skipped": [_note(note) for note in result.notes if note.action == "skipped"],
@@ -149,6 +150,14 @@ def read_provenance(directory: Path) -> dict[str, Any] | None:
         The document; None if there is none or it cannot be read.
     """
     return _read(directory / FILE_NAME)
+
+
+def part_of(document: Mapping[str, Any], split: str) -> Part | None:
+    """How much of the official split was built, as a provenance says; None for all of it."""
+    try:
+        return Part(**document["splits"][split]["part"])
+    except (KeyError, TypeError):  # As it was before parts were recorded, or damaged.
+        return None
 
 
 def read_info(directory: Path) -> dict[str, Any]:

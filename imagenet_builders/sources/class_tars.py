@@ -14,6 +14,7 @@ from imagenet_builders.errors import SourceError
 from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.locate.class_directories import PACKED_CLASS_ARCHIVE, holding, look
 from imagenet_builders.locate.found import Found
+from imagenet_builders.locate.glimpse import of_class_archives
 from imagenet_builders.locate.search import Match, Place, named_directories, named_files
 from imagenet_builders.sources import tar_images
 from imagenet_builders.sources.folder_images import source_files
@@ -183,4 +184,5 @@ KIND = Kind(
     classes=classes,
     copies=copies,
     count=count,
+    glimpse=of_class_archives,
 )

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from imagenet_builders.errors import SourceError
 from imagenet_builders.labels.image_names import Naming
-from imagenet_builders.locate import listing
+from imagenet_builders.locate import glimpse, listing
 from imagenet_builders.locate.class_directories import (
     Directory,
     folders_hold,
@@ -251,6 +251,7 @@ KIND = Kind(
     form="folder",
     recognise=recognise,
     access=Access(read, nothing_ahead),
+    glimpse=glimpse.of_folder,
     images=prepare_images,
     classes=classes,
     boxes=box_folders.prepare_boxes,

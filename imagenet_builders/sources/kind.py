@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from imagenet_builders.locate.found import Found
+from imagenet_builders.locate.glimpse import Glimpse
 from imagenet_builders.locate.search import Layout, Recognise, named_files
 from imagenet_builders.sources.inspection import ERROR, Counted, Inspection, Problem, Wrong
 from imagenet_builders.sources.reader import RANGES, Access
@@ -105,6 +106,11 @@ def count_nothing(
     return Counted(), []
 
 
+def glimpse_of_name(path: Path) -> Glimpse:
+    """What the name of a source shows, and nothing else; see `Kind.glimpse`."""
+    return Glimpse(path)
+
+
 def not_readable(found: Found) -> Problem:
     """What the problem of a source is that may not be read; see `Kind.not_whole`."""
     return Problem(
@@ -143,6 +149,7 @@ class Kind:
             and its size) what is wrong with it, and what the names of its members are, where it has
             a list of them.
         count: Counts what a source holds, where names are enough, and says what lacks.
+        glimpse: What names alone show of a source of images; it reads listings at most.
         not_whole: The problem of a source of which `Found.problem` says that it cannot be read.
     """
 
@@ -165,4 +172,5 @@ class Kind:
     count: Callable[[Found, Mapping[Path, Inspection], Expected], tuple[Counted, list[Problem]]] = (
         count_nothing
     )
+    glimpse: Callable[[Path], Glimpse] = glimpse_of_name
     not_whole: Callable[[Found], Problem] = not_readable

@@ -9,7 +9,7 @@ from pathlib import Path
 from imagenet_builders.datasets.description import Config
 from imagenet_builders.verify.metadata import SplitInfo
 from imagenet_builders.verify.problems import Problem, Problems
-from imagenet_builders.verify.provenance import Recorded
+from imagenet_builders.verify.provenance import FILE_NAME, Part, Recorded
 from imagenet_builders.verify.shard import VerifyResult
 from imagenet_builders.verify.verdict import SplitVerdict
 
@@ -69,12 +69,19 @@ def conclude(
             problems.add(
                 Problem(str(directory), finding, advice="build it from the archives again")
             )
+        there = [label for label, number in labels.items() if label >= 0 and number]
         if examples != total:
             part = "a part of the official dataset"
             left_out = f" ({skipped:,} were skipped when it was built)" if skipped else ""
-            problems.note(f"{split.name} is {part}: {examples:,} of {total:,} images{left_out}")
+            of_classes = _of_classes(there, config)
+            problems.note(
+                f"{split.name} is {part}: {examples:,} of {total:,} images{left_out}{of_classes}"
+            )
     elif config is not None:
         problems.note(f"{split.name} has {examples:,} images; its official number is not known")
+    if split.name in recorded.parts:
+        for finding in _part_problems(split.name, recorded.parts[split.name], examples, labels):
+            problems.add(Problem(str(directory / FILE_NAME), finding))
     return SplitVerdict(
         examples,
         sum(split.lengths),
@@ -83,6 +90,26 @@ def conclude(
         len(split.shards),
         len(labels),
     )
+
+
+def _of_classes(there: Sequence[int], config: Config) -> str:
+    """What to say of the classes that have examples, where not all have."""
+    classes = config.classes()
+    if not there or len(there) >= len(classes) or max(there) >= len(classes):
+        return ""
+    known_as = config.subset([classes[label] for label in there])
+    those = f", those of {known_as}" if known_as else ""
+    return f", {len(there):,} of {len(classes):,} classes{those}"
+
+
+def _part_problems(split: str, part: Part, examples: int, labels: Counter[int]) -> Iterator[str]:
+    """Compares what a provenance says of a part with the examples, which may be fewer."""
+    there = sum(1 for label, number in labels.items() if label >= 0 and number)
+    if part.images < examples:
+        yield f"it says {part.images:,} images of split {split}, which has {examples:,}"
+    few = part.classes is not None and part.classes < there
+    if part.classes is not None and (few or (part.images == examples and part.classes != there)):
+        yield f"it says {part.classes:,} classes of split {split}, which has {there:,}"
 
 
 def count_problems(

@@ -15,6 +15,40 @@ FILE_NAME = "provenance.json"
 
 
 @dataclasses.dataclass(frozen=True)
+class Part:
+    """How much of an official split was staged when a dataset was built; None for what is unknown.
+
+    Attributes:
+        classes: Number of classes that have an image.
+        of_classes: Number of classes of the official split.
+        images: Number of images.
+        of_images: Number of images of the official split.
+        known_as: The name by which people know these classes.
+    """
+
+    classes: int | None
+    of_classes: int | None
+    images: int
+    of_images: int | None
+    known_as: str | None
+
+    @classmethod
+    def of(cls, entry: Any) -> Part | None:
+        """The part that an entry describes; None if it is not one."""
+        names = [field.name for field in dataclasses.fields(cls)]
+        if not isinstance(entry, dict) or sorted(entry) != sorted(names):
+            return None
+        part = cls(**entry)
+        numbers = (part.classes, part.of_classes, part.of_images)
+        is_sound = (
+            type(part.images) is int
+            and all(number is None or type(number) is int for number in numbers)
+            and (part.known_as is None or isinstance(part.known_as, str))
+        )
+        return part if is_sound else None
+
+
+@dataclasses.dataclass(frozen=True)
 class Recorded:
     """What a provenance records of the shards.
 
@@ -22,6 +56,7 @@ class Recorded:
         crcs: Split to the CRC-32C of each shard file, for splits where they are recorded.
         sizes: Split to the bytes of each shard file, likewise.
         skipped: Split to the number of images that were left out when it was built.
+        parts: Split to what of the official split it holds, for splits that are a part of it.
         seals: Whether it records checksums of all files, itself included.
         files: Names of the files whose SHA-256 it records.
     """
@@ -29,6 +64,7 @@ class Recorded:
     crcs: dict[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
     sizes: dict[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
     skipped: dict[str, int] = dataclasses.field(default_factory=dict)
+    parts: dict[str, Part] = dataclasses.field(default_factory=dict)
     seals: bool = False
     files: frozenset[str] = frozenset()
 
@@ -102,7 +138,7 @@ def recorded(
                 found=", ".join(sorted(map(str, splits)))[:200],
             )
         )
-    crcs, sizes, skipped = {}, {}, {}
+    crcs, sizes, skipped, parts = {}, {}, {}, {}
     for split in description.splits:
         entry = splits.get(split.name)
         if not isinstance(entry, dict):
@@ -116,6 +152,13 @@ def recorded(
                 what = f"{key} of split {split.name} is not as in dataset_info.json"
                 found = ascii(entry[key])[:40]
                 problems.add(Problem(path, what, expected=f"{expected}", found=found))
+        if entry.get("part") is not None:
+            part = Part.of(entry["part"])
+            if part is not None:
+                parts[split.name] = part
+            else:
+                what = f"what it says of split {split.name} as a part is not as it was written"
+                problems.add(Problem(path, what))
         left_out = entry.get("skipped", [])
         skipped[split.name] = len(left_out) if isinstance(left_out, list) else 0
         try:
@@ -133,7 +176,7 @@ def recorded(
     files = document.get("files")
     files = frozenset(files) if isinstance(files, dict) else frozenset()
     seals = "self" in document and bool(files) and set(crcs) == names
-    return Recorded(crcs, sizes, skipped, seals, files)
+    return Recorded(crcs, sizes, skipped, parts, seals, files)
 
 
 def _own_digests(document: dict[str, Any]) -> list[str]:

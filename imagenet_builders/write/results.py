@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from imagenet_builders.plan.recipe import Note
+from imagenet_builders.plan.recipe import Note, Part
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.write.outputs.output import Written
 
@@ -24,6 +24,7 @@ class SplitResult:
         files: The files read.
         counts: As in the split's recipe.
         layout: As in the split's recipe.
+        part: As in the split's recipe.
     """
 
     split: str
@@ -35,6 +36,7 @@ class SplitResult:
     files: tuple[SourceFile, ...]
     counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
     layout: str = ""
+    part: Part | None = None
 
     @property
     def examples(self) -> int:

@@ -88,11 +88,6 @@ def test_another_class_list_is_refused(
     assert_matches(sentence, f"wnids.txt.*{message}")
 
 
-def test_an_archive_without_a_class_list_is_refused(tmp_path: Path):
-    staged_there = stage(tmp_path / "staged", False, {f"{ROOT}/wnids.txt": None})
-    assert "there is no wnids.txt in it" in refused(staged_there, tmp_path / "data")
-
-
 @either_way
 @pytest.mark.parametrize(
     "name",

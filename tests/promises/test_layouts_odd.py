@@ -482,8 +482,10 @@ def test_the_environment_may_select_the_source(folders: Path, monkeypatch: pytes
 
 
 def test_tiny_imagenet_is_not_taken_for_imagenet(tmp_path: Path):
-    write(tmp_path / "staged", {"wnids.txt": b"", f"train/{TENCH}/images/{TENCH}_0.JPEG": b"?"})
-    assert "nothing of imagenet2012 is staged" in refused(tmp_path / "staged")
+    write(tmp_path / "staged", {"train/n01443537/images/n01443537_0.JPEG": b"?"})
+    sentence = refused(tmp_path / "staged")
+    assert f"{tmp_path}/staged/train: this is Tiny ImageNet, as " in sentence
+    assert "; build tiny_imagenet from it" in sentence
 
 
 # --- boxes in folders -----------------------------------------------------------------------------

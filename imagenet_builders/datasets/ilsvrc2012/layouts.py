@@ -15,7 +15,6 @@ import dataclasses
 import re
 from pathlib import Path
 
-from imagenet_builders import datasets
 from imagenet_builders.locate.found import Found, Survey
 from imagenet_builders.locate.listing import COMPRESSED_TAR
 from imagenet_builders.locate.search import ITSELF, Layout, Tree, require_directory
@@ -255,13 +254,10 @@ def survey(dataset: str, manual_dir: Path, parts: dict[str, str], *, boxes: bool
     missing: dict[str, tuple[str, ...]] = {}
     wanted = [(split, part, "images") for split, part in parts.items()]
     wanted += [(split, part, "boxes") for split, part in parts.items() if boxes]
-    # Another dataset may have folders of the same names.
-    markers = {each.marker for each in datasets.every() if each.name != dataset}
-    is_other = any(entry.name in markers for entry in tree.entries(manual_dir))
     for split, part, what in wanted:
         of_images = what == "images"
         table = (*IMAGES, *kinds.layouts()) if of_images else BOXES
-        found = () if is_other else kinds.find(tree, table, part, split=split, what=what)
+        found = kinds.find(tree, table, part, split=split, what=what)
         suffix = "" if of_images else " boxes"
         if found:
             (images if of_images else annotations)[split] = tuple(

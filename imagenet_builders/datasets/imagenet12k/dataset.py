@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imagenet_builders import labels
-from imagenet_builders.datasets.description import Config, Dataset, LabelOf, Split
+from imagenet_builders.datasets.description import Config, Dataset, LabelOf, Signs, Split
+from imagenet_builders.datasets.ilsvrc2012 import signs
 from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.locate.found import Survey
 from imagenet_builders.locate.search import Layout, Tree, find, require_directory
@@ -121,4 +122,5 @@ DATASET = Dataset(
     count=SHARDS.count,
     label_of=_label_of,
     splits_apart=True,
+    signs=(Signs(title="ImageNet-12k", names=signs.TRAIN_ONLY),),
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imagenet_builders.datasets.description import Config, Dataset
-from imagenet_builders.datasets.ilsvrc2012 import layouts, packagings, splits
+from imagenet_builders.datasets.ilsvrc2012 import layouts, packagings, signs, splits, subsets
 from imagenet_builders.locate.found import Survey
 
 if TYPE_CHECKING:
@@ -52,7 +52,14 @@ def _recipes(
 DATASET = Dataset(
     name="imagenet2012",
     summary="ILSVRC2012, 1,000 classes; a drop-in for TensorFlow Datasets' own",
-    configs=(Config(None, (splits.TRAIN, splits.VALIDATION, splits.TEST), splits.classes),),
+    configs=(
+        Config(
+            None,
+            (splits.TRAIN, splits.VALIDATION, splits.TEST),
+            splits.classes,
+            subsets=subsets.subsets,
+        ),
+    ),
     builder=_builder,
     find=_find,
     recipes=_recipes,
@@ -60,4 +67,5 @@ DATASET = Dataset(
     label_of=splits.label_of,
     version="5.1.0",
     splits_apart=True,
+    signs=signs.ALL,
 )

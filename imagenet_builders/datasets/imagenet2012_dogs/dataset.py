@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imagenet_builders import labels
-from imagenet_builders.datasets.description import Config, Dataset, Split
+from imagenet_builders.datasets.description import Config, Dataset, Signs, Split
 from imagenet_builders.datasets.ilsvrc2012 import layouts, splits
+from imagenet_builders.datasets.ilsvrc2012.signs import TRAIN_ONLY
 from imagenet_builders.locate.found import Survey
 
 if TYPE_CHECKING:
@@ -55,4 +56,5 @@ DATASET = Dataset(
     recipes=_recipes,
     label_of=splits.label_of,
     fixed_classes=False,
+    signs=(Signs(title="Task 3 of ILSVRC2012", names=TRAIN_ONLY),),
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imagenet_builders.datasets.description import Config, Dataset
-from imagenet_builders.datasets.ilsvrc2012 import layouts, splits
+from imagenet_builders.datasets.ilsvrc2012 import layouts, signs, splits, subsets
 from imagenet_builders.locate.found import Survey
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ DATASET = Dataset(
             None,
             (splits.with_boxes(splits.TRAIN), splits.with_boxes(splits.VALIDATION)),
             splits.classes,
+            subsets=subsets.subsets,
         ),
     ),
     builder=_builder,
@@ -53,4 +54,5 @@ DATASET = Dataset(
     recipes=_recipes,
     label_of=splits.label_of,
     needs_boxes=True,
+    signs=signs.ALL,
 )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from imagenet_builders import labels
 from imagenet_builders.datasets.description import Config, Dataset, LabelOf, Split
 from imagenet_builders.datasets.ilsvrc2012.splits import label_of
-from imagenet_builders.datasets.imagenet21k_winter21 import layouts, shards
+from imagenet_builders.datasets.imagenet21k_winter21 import layouts, shards, signs
 from imagenet_builders.locate.found import Found
 from imagenet_builders.locate.packaging import Packaging
 from imagenet_builders.sources import kinds
@@ -105,6 +105,7 @@ DATASET = Dataset(
             (_WHOLE,),
             functools.partial(labels.wnids, "imagenet21k_winter21"),
             "All 13,153,500 images of all 19,167 classes, in one split.",
+            subsets=signs.subsets,
         ),
         Config(
             "p",
@@ -119,4 +120,5 @@ DATASET = Dataset(
     recipes=_recipes,
     count=_count,
     label_of=_label_of,
+    signs=signs.ALL,
 )

@@ -215,12 +215,12 @@ def survey(manual_dir: Path, config: str | None = None) -> Survey:
         {
             split: each
             for split in SPLITS[config]
-            if (each := tuple(filter(None, (_as_found(config, one, split) for one in sources))))
+            if (each := tuple(filter(None, (as_found(config, one, split) for one in sources))))
         },
     )
 
 
-def _as_found(config: str, source: Source, split: str) -> Found | None:
+def as_found(config: str, source: Source, split: str) -> Found | None:
     """A source as the survey has it, or None if it has nothing of the split."""
     if source.kind == FOLDERS and config == "p":
         folders = {SPLIT_FOLDERS[name] for name in source.classes}

@@ -15,6 +15,7 @@ from imagenet_builders.datasets.imagenet21k_winter21.classes import (
     classes_of,
     why_unknown,
 )
+from imagenet_builders.datasets.imagenet21k_winter21.dataset import DATASET
 from imagenet_builders.datasets.imagenet21k_winter21.layouts import (
     KINDS,
     NAME,
@@ -25,7 +26,8 @@ from imagenet_builders.datasets.imagenet21k_winter21.layouts import (
 from imagenet_builders.errors import SourceError
 from imagenet_builders.images import OPTIONAL_REPAIRS
 from imagenet_builders.labels.image_names import class_image
-from imagenet_builders.locate.choose import nothing_staged
+from imagenet_builders.locate.choose import not_it, nothing_staged
+from imagenet_builders.locate.found import Survey
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.index import Index, IndexCache
 from imagenet_builders.plan.recipe import SplitRecipe
@@ -73,10 +75,14 @@ def recipes(config: str, manual_dir: Path, context: BuildContext) -> list[SplitR
     sources = layouts.locate(config, manual_dir)
     wanted = [one for one in sources if context.options.source in (None, KINDS[one.kind][0])]
     if not wanted:
-        raise nothing_staged(layouts.survey(manual_dir, config), context.options.source)
-    source = next((one for one in wanted if not one.problem), wanted[0])
-    if source.problem:
-        raise SourceError(source.problem)
+        raise nothing_staged(DATASET.survey(manual_dir, config), context.options.source)
+    staged = DATASET.survey(manual_dir, config)
+    if staged.is_other:
+        raise not_it(staged)
+    problems = [_problem(config, one, staged) for one in wanted]
+    if all(problems):
+        raise SourceError(problems[0])
+    source = wanted[problems.index("")]
     others = [one for one in sources if one is not source]
     if others:
         _LOG.warning(
@@ -125,6 +131,16 @@ def recipes(config: str, manual_dir: Path, context: BuildContext) -> list[SplitR
         )
         for split, index in indexes.items()
     ]
+
+
+def _problem(config: str, source: layouts.Source, staged: Survey) -> str:
+    """Why a source cannot be read, or is another dataset; empty if it can be."""
+    for split, found in staged.found.items():
+        own = layouts.as_found(config, source, split)
+        for one in found:
+            if own is not None and (one.kind, one.paths) == (own.kind, own.paths) and one.problem:
+                return one.problem
+    return ""
 
 
 def _of_gzip(config: str, archive: Path, context: BuildContext) -> dict[str, Index]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from imagenet_builders.datasets.tiny_imagenet import boxes as tiny
 from imagenet_builders.datasets.tiny_imagenet.contents import Contents, Images
 from imagenet_builders.datasets.tiny_imagenet.layouts import CLASS_LIST, SPLITS
-from imagenet_builders.datasets.tiny_imagenet.names import Role, expected_at, role_of
+from imagenet_builders.datasets.tiny_imagenet.names import Role, expected_at, role_of, root_of
 from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.formats import tar, zip_members
 from imagenet_builders.formats.zip_members import ZipMember
@@ -158,9 +158,12 @@ class Archive(Contents):
         return found
 
     def _root(self, members: Sequence[Member]) -> str:
-        """The path before `wnids.txt`, usually `tiny-imagenet-200/`."""
-        names = (member.name for member in members)
+        """The path before `wnids.txt`, usually `tiny-imagenet-200/`; without it, before images."""
+        names = [member.name for member in members]
         lists = [name for name in names if name.rpartition("/")[2] == CLASS_LIST]
+        root = None if lists else next(filter(None.__ne__, map(root_of, names)), None)
+        if root is not None:
+            return root
         if not lists:
             raise ArchiveError(
                 self._file.path,

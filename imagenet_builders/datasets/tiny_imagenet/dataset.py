@@ -12,6 +12,7 @@ from imagenet_builders import labels
 from imagenet_builders.datasets.description import Config, Dataset, LabelOf, Split
 from imagenet_builders.datasets.ilsvrc2012 import splits
 from imagenet_builders.datasets.tiny_imagenet import layouts
+from imagenet_builders.datasets.tiny_imagenet.signs import SIGNS
 
 if TYPE_CHECKING:
     from imagenet_builders.locate.found import Found
@@ -94,5 +95,6 @@ DATASET = Dataset(
     count=_count,
     label_of=_label_of,
     flat_boxes=True,
-    marker=layouts.CLASS_LIST,
+    files=(layouts.CLASS_LIST,),
+    signs=(SIGNS,),
 )

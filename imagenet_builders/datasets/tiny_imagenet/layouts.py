@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from imagenet_builders.datasets.tiny_imagenet.signs import SIGNS, has_only_images
 from imagenet_builders.locate.found import Found, Survey
+from imagenet_builders.locate.glimpse import of_folder
 from imagenet_builders.locate.search import require_directory
 
 NAME = "tiny_imagenet"
@@ -35,14 +37,12 @@ def survey(manual_dir: Path, config: str | None = None) -> Survey:
         for name, (kind, layout) in ARCHIVES.items()
         if (manual_dir / name).is_file()
     ]
-    unpacked = [
-        (*_UNPACKED, folder) for folder in folders(manual_dir) if (folder / CLASS_LIST).is_file()
-    ]
+    unpacked = [(*_UNPACKED, folder) for folder in folders(manual_dir) if is_unpacked(folder)]
     # What must be unpacked comes last.
     places = sorted([*places, *unpacked], key=lambda place: place[0] == PACKED)
     found = {
         split: tuple(
-            Found(split, kind, layout, (path,))
+            Found(split, kind, layout, (path,), note=_note(path))
             for kind, layout, path in places
             if path.name in ARCHIVES or (path / directory).is_dir()
         )
@@ -58,6 +58,25 @@ def survey(manual_dir: Path, config: str | None = None) -> Survey:
         {split: each for split, each in found.items() if each},
         missing={split: looked_for for split, each in found.items() if not each},
     )
+
+
+def is_unpacked(folder: Path) -> bool:
+    """Whether the archive was unpacked to a folder, with its list of classes or without."""
+    if (folder / CLASS_LIST).is_file() or SIGNS.by_names(of_folder(folder / SPLITS["train"])):
+        return True
+    return any(
+        has_only_images(of_folder(folder / directory / inside), split)
+        for split, directory in SPLITS.items()
+        for inside in ("", "images")
+        if split != "train"
+    )
+
+
+def _note(path: Path) -> str:
+    """What is odd of a source, as far as names tell."""
+    if path.name in ARCHIVES or (path / CLASS_LIST).is_file():
+        return ""
+    return f"there is no {CLASS_LIST}, so its folders, names and annotations tell the classes"
 
 
 def folders(manual_dir: Path) -> tuple[Path, ...]:

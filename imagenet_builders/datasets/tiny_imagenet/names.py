@@ -69,6 +69,16 @@ def role_of(name: str) -> Role | None:
     return Role(None, None) if name in (CLASS_LIST, ANNOTATIONS, _WORDS) else None
 
 
+def root_of(name: str) -> str | None:
+    """The path in front of an image's own, from a path in an archive; None for other files."""
+    parts = name.split("/")
+    for first, part in enumerate(parts):
+        role = role_of("/".join(parts[first:])) if part in _SPLIT_OF else None
+        if role is not None and role.split is not None:
+            return "".join(f"{part}/" for part in parts[:first])
+    return None
+
+
 def role_of_folder(name: str) -> Role | None:
     """The role of a folder, from its path below the root; None for one that does not belong."""
     match = _FOLDER.fullmatch(name)

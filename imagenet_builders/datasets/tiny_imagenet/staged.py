@@ -26,11 +26,10 @@ from imagenet_builders.datasets.tiny_imagenet.layouts import (
     NAME,
     PACKED,
     SPLITS,
-    survey,
 )
 from imagenet_builders.datasets.tiny_imagenet.split_boxes import Box, boxes_of
 from imagenet_builders.errors import SourceError, StagingError
-from imagenet_builders.locate.choose import layout_of, nothing_staged, say
+from imagenet_builders.locate.choose import layout_of, not_it, nothing_staged, say
 from imagenet_builders.locate.found import Found
 from imagenet_builders.locate.official import official_archives
 from imagenet_builders.plan.context import BuildContext
@@ -66,6 +65,11 @@ def recipes(manual_dir: Path, context: BuildContext) -> list[SplitRecipe]:
     """
     there = open_staged(manual_dir, context)
     contents = there.contents
+    if CLASS_LIST not in contents.texts:
+        _LOG.warning(
+            f"{contents.path}: there is no {CLASS_LIST} in it; its folders, names and annotations "
+            "tell the classes"
+        )
     indexes = {split: index_split(split, there) for split in SPLITS}
     if not any(map(len, indexes.values())):
         raise StagingError(
@@ -128,7 +132,9 @@ def open_staged(manual_dir: Path, context: BuildContext) -> Staged:
         OptionError: There is too little space to unpack the archive.
     """
     source = context.options.source
-    staged = survey(manual_dir)
+    staged = DATASET.survey(manual_dir)
+    if staged.is_other:
+        raise not_it(staged)
     found = [each for of_split in staged.found.values() for each in of_split]
     wanted = [each for each in found if source in (None, each.kind)]
     if not found:
@@ -144,6 +150,10 @@ def open_staged(manual_dir: Path, context: BuildContext) -> Staged:
         )
     if not wanted:
         raise nothing_staged(staged, source)
+    usable = [each for each in wanted if not each.problem]
+    if not usable:
+        raise SourceError(wanted[0].problem)
+    wanted = usable
     others = {each.paths: each for each in found if each.paths != wanted[0].paths}
     if others:
         say(NAME, wanted[0], (wanted[0], *others.values()))
@@ -253,8 +263,8 @@ def _counts(index: Index, *, has_boxes: bool) -> dict[str, int]:
 def _check_class_list(contents: Contents) -> None:
     """Refuses another list of classes, which means that this is another dataset."""
     data = contents.text(CLASS_LIST)
-    if data is None:
-        raise contents.error(CLASS_LIST, "the list of classes is missing; copy it again")
+    if data is None:  # Folders and annotations tell the classes, and all of them are known.
+        return
     try:
         found = data[: tiny.MAX_BYTES].decode("utf-8-sig").split()
     except UnicodeDecodeError as error:

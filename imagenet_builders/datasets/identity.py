@@ -1,0 +1,262 @@
+"""Knows by classes, names and numbers whether what is staged is the dataset that it is taken for.
+
+A build and `check` use the same rules: names alone decide in a survey, an index decides the rest.
+What is another dataset is an error, with its name. What is a part of the right one is recorded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import logging
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imagenet_builders import datasets
+from imagenet_builders.datasets.description import Config, Dataset, Signs, Split, Tally
+from imagenet_builders.errors import SourceError
+from imagenet_builders.locate.found import Found, Mismatch, Survey
+from imagenet_builders.locate.glimpse import Glimpse
+from imagenet_builders.sources import kinds
+
+if TYPE_CHECKING:
+    from imagenet_builders.plan.recipe import SplitRecipe
+
+_LOG = logging.getLogger(__name__)
+
+# So many images of another split among those of the right one are no strays.
+_NO_STRAYS = 10
+
+
+# --- by names ------------------------------------------------------------------------------------
+
+
+def judged(dataset: Dataset, config: Config | None, survey: Survey) -> Survey:
+    """A survey in which each source of images that is another dataset has that as its problem.
+
+    Args:
+        dataset: The dataset that was looked for.
+        config: Its configuration.
+        survey: What was found.
+    """
+    if config is None:
+        return survey
+
+    def judge(found: Found) -> Found:
+        if found.problem:
+            return found
+        seen = _glimpse(found, config.split(found.split))
+        mismatch = _wrong_split(dataset, found, seen) or _other(dataset, config, seen)
+        if mismatch is None:
+            return found
+        return dataclasses.replace(found, problem=str(mismatch), mismatch=mismatch)
+
+    found = {split: tuple(map(judge, sources)) for split, sources in survey.found.items()}
+    return dataclasses.replace(survey, found=found)
+
+
+def _glimpse(found: Found, split: Split | None) -> Glimpse:
+    """What names show of a source; of the folder of the split, where it has one of its own."""
+    root = found.paths[0]
+    inside = (root / name for name in split.folders) if split is not None else ()
+    return kinds.kind(found.kind).glimpse(next(filter(os.path.isdir, inside), root))
+
+
+def _wrong_split(dataset: Dataset, found: Found, seen: Glimpse) -> Mismatch | None:
+    """What is wrong with images that are of another split of the same dataset."""
+    for signs in (signs for signs in dataset.signs if signs.is_built):
+        own = _matching(signs, [found.split], seen.images)
+        for split in signs.names:
+            others = [name for name in _matching(signs, [split], seen.images) if name not in own]
+            if not others or (own and len(others) < _NO_STRAYS):
+                continue
+            what = f"these are images of {split}, such as {others[0]!r}"
+            if own:
+                what += f", among images of {found.split}, such as {own[0]!r}"
+            known_as = dataset.configs[0].subset(seen.classes)
+            if known_as is not None:
+                what += f", all of the {len(seen.classes):,} classes of {known_as}"
+            return Mismatch(seen.path, what, f"stage the official split {found.split}")
+    return None
+
+
+def _other(dataset: Dataset, config: Config, seen: Glimpse) -> Mismatch | None:
+    """What images are that are another dataset's, as their names or classes show."""
+    own_names = _expressions(signs for signs in dataset.signs if signs.is_built)
+    for signs in _foreign(dataset):
+        evidence = signs.by_names(seen)
+        if evidence is None and own_names:
+            theirs = _expressions([signs])
+            alien = [name for name in seen.images if not _is_one(name, own_names)]
+            if 2 * len(alien) > len(seen.images) and all(_is_one(n, theirs) for n in seen.images):
+                evidence = f"its images have names such as {alien[0]!r}"
+        if evidence is not None:
+            return Mismatch(seen.path, f"this is {signs.title}, as {evidence}", _what_to_do(signs))
+    return _other_classes(dataset, config, seen)
+
+
+def of_classes(
+    dataset: Dataset, config: Config, path: Path, classes: Iterable[str]
+) -> Mismatch | None:
+    """What a source is whose classes are another dataset's.
+
+    Args:
+        dataset: The dataset that is taken to be there.
+        config: Its configuration.
+        path: The source.
+        classes: The wnids that it has.
+
+    Returns:
+        What it is, or None where it is not known to be another dataset.
+    """
+    return _other(dataset, config, Glimpse(path, frozenset(classes)))
+
+
+def _other_classes(dataset: Dataset, config: Config, seen: Glimpse) -> Mismatch | None:
+    """What classes are most of which are another dataset's alone."""
+    known = frozenset(config.classes())
+    unknown = sorted(seen.classes - known)
+    if not dataset.fixed_classes or 2 * len(unknown) <= len(seen.classes):
+        return None
+    text = (
+        f"{len(unknown):,} of its {len(seen.classes):,} classes, such as {unknown[0]}, are not "
+        f"among the {len(known):,} of {title_of(dataset)}"
+    )
+    theirs = [
+        (each, one)
+        for each in datasets.every()
+        for one in each.configs
+        if any(signs.is_built for signs in each.signs) and seen.classes <= frozenset(one.classes())
+    ]
+    if not theirs:
+        return None
+    other, one = max(theirs, key=lambda each: len(each[1].classes()))
+    what = f"this is a part of {title_of(other)}, as {text}, and all are classes of "
+    signs = next(signs for signs in other.signs if signs.is_built)
+    return Mismatch(seen.path, what + _full_name(other, one), _what_to_do(signs))
+
+
+def title_of(dataset: Dataset) -> str:
+    """What a dataset is called in sentences about what is staged."""
+    return next((signs.title for signs in dataset.signs if signs.is_built), dataset.name)
+
+
+def _what_to_do(signs: Signs) -> str:
+    """What to do with the images of a dataset that was not asked for."""
+    if not signs.is_built:
+        return "no dataset of this package is built from it, so stage the original"
+    owners = " or ".join(each.name for each in datasets.every() if signs in each.signs)
+    return f"build {owners} from it (the documentation says how to stage it, under layouts)"
+
+
+def _foreign(dataset: Dataset) -> Iterator[Signs]:
+    """The signs of all that is not the dataset: of others, and of relatives that are not built."""
+    own = [signs for signs in dataset.signs if signs.is_built]
+    seen: list[Signs] = []
+    for signs in (signs for each in datasets.every() for signs in each.signs):
+        if signs not in own and signs not in seen:
+            seen.append(signs)
+            yield signs
+
+
+def _matching(signs: Signs, splits: Sequence[str], images: Iterable[str]) -> list[str]:
+    expressions = [signs.names[split] for split in splits if split in signs.names]
+    return [name for name in images if _is_one(name, expressions)]
+
+
+def _expressions(all_signs: Iterable[Signs]) -> list[str]:
+    return [expression for signs in all_signs for expression in signs.names.values()]
+
+
+def _is_one(name: str, expressions: Iterable[str]) -> bool:
+    return any(_compiled(expression).fullmatch(name) for expression in expressions)
+
+
+@functools.cache
+def _compiled(expression: str) -> re.Pattern[str]:
+    return re.compile(rf"(?:{expression})\.(?:jpe?g|png)", re.IGNORECASE)
+
+
+# --- by an index ---------------------------------------------------------------------------------
+
+
+def checked(dataset: Dataset, config: Config | None, recipe: SplitRecipe) -> SplitRecipe:
+    """A recipe that says how much of the official split it is; warns of a known subset.
+
+    Args:
+        dataset: The dataset that is to be built.
+        config: Its configuration.
+        recipe: One of its splits.
+
+    Raises:
+        SourceError: The images are of another dataset.
+    """
+    import numpy as np
+
+    from imagenet_builders.plan.recipe import Part
+
+    official = config.split(recipe.split) if config is not None else None
+    if config is None or official is None or not len(recipe.index):
+        return recipe
+    classes = recipe.classes or config.classes()
+    labels = recipe.index.table["label"].to_numpy()
+    numbers = np.bincount(labels[labels >= 0], minlength=len(classes)).tolist()
+    counts = {wnid: n for wnid, n in zip(classes, numbers, strict=True) if n}
+    if counts:
+        _check_counts(dataset, config, official, recipe, counts)
+    part = Part(
+        len(counts) if counts else None,
+        len(classes) if counts else None,
+        len(recipe.index),
+        official.images,
+        config.subset(counts) if counts else None,
+    )
+    if part.known_as is not None:
+        _LOG.warning(
+            f"split {recipe.split} is a part of {_full_name(dataset, config)}: these are the "
+            f"{part.classes:,} classes of {part.known_as}"
+        )
+    is_whole = part.classes == part.of_classes and part.images == part.of_images
+    return recipe if is_whole else dataclasses.replace(recipe, part=part)
+
+
+def _check_counts(
+    dataset: Dataset, config: Config, official: Split, recipe: SplitRecipe, counts: dict[str, int]
+) -> None:
+    """Refuses images that are of another dataset, as their numbers and keys show."""
+    path = os.path.commonpath([file.path for file in recipe.index.files])
+    tally = Tally(counts, functools.partial(_keys_of, recipe, config))
+    for signs in _foreign(dataset):
+        evidence = signs.by_index(tally)
+        if evidence is not None:
+            what = f"this is {signs.title}, as {evidence}"
+            raise SourceError(str(Mismatch(Path(path), what, _what_to_do(signs))))
+    per_class = official.counts(len(config.classes()))
+    if per_class is None or recipe.classes:
+        return
+    most = dict(zip(config.classes(), per_class, strict=True))
+    more = [wnid for wnid, number in counts.items() if number > most[wnid]]
+    if more:
+        first = more[0]
+        raise SourceError(
+            f"{path}: expected images of the official split {recipe.split}, found more than it has "
+            f"of {len(more):,} classes, such as {counts[first]:,} of {first} in place of "
+            f"{most[first]:,}, so these are another split or release of {title_of(dataset)} or "
+            "another dataset, or somebody has added images; stage the official split"
+        )
+
+
+def _keys_of(recipe: SplitRecipe, config: Config, wnid: str) -> list[str]:
+    import pyarrow.compute as pc
+
+    table = recipe.index.table
+    label = (recipe.classes or config.classes()).index(wnid)
+    keys: list[str] = table.filter(pc.equal(table["label"], label))["key"].to_pylist()
+    return keys
+
+
+def _full_name(dataset: Dataset, config: Config) -> str:
+    return f"{dataset.name}/{config.name}" if config.name else dataset.name

@@ -158,7 +158,9 @@ def _unlisted(one: Hashed, line: Listed, is_official: bool) -> Problem:
         "the list is of another file, or out of date"
         if is_official
         else "the file was damaged or replaced after the list was made",
-        "correct the list" if is_official else "copy the file again, or correct the list",
+        "correct the list"
+        if is_official
+        else "see which of the two is right; copy the file anew, or correct the list",
     )
 
 
@@ -173,7 +175,9 @@ def _unofficial(one: Hashed, official: OfficialArchive, listed: Sequence[Listed]
         "bytes changed on the way or on the disk"
         if certain
         else "another edition under the official name, or a damaged copy",
-        "copy it again",
+        "copy it again"
+        if certain
+        else "see which edition it is; copy it anew if it should be the official one",
     )
     return Judgement(BAD if certain else LISTED if listed else OK, problem)
 

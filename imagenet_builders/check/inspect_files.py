@@ -122,17 +122,14 @@ def _odd_size(path: Path, size: int, official: OfficialArchive | None) -> Proble
     if official is None or official.has_size(size) is not False:
         return None
     known = official.size
-    if known is None:
-        cause = "a subset or another edition under the official name, or a copy that was cut off"
-    elif size < known:
-        cause = (
-            f"a subset or another edition under the official name ({100 * size / known:.2f} % of "
-            "the official bytes)"
-        )
-        if path.name.endswith((".gz", ".tgz")):
-            cause += ", or a copy that was cut off"
-    else:
+    cause = "a subset or another edition under the official name"
+    if known is not None and size >= known:
         cause = "another edition under the official name, or packed again"
+    elif known is not None:
+        cause += f" ({100 * size / known:.2f} % of the official bytes)"
+    # Of other archives the end was looked at.
+    if path.name.endswith((".gz", ".tgz")) and (known is None or size < known):
+        cause += ", or a copy that was cut off"
     return Problem(
         WARNING,
         str(path),

@@ -37,6 +37,7 @@ from imagenet_builders.formats.tar_header import (
     BLOCK,
     GNU_MAGIC,
     IF_TOO_MANY_ZEROS,
+    NO_END,
     TOO_MANY_ZEROS,
     Extension,
     describe_foreign,
@@ -271,8 +272,8 @@ class _Reader:
             raise self._error(describe_foreign(block), position)
         if not block:
             problem = (
-                f"the archive is cut off{after}: it ends at a member's end, without the two "
-                "blocks of zeros that end an archive; copy the archive again"
+                f"the archive is cut off{after}, or its writer left out its end: it ends at a "
+                f"member's end, without the two blocks of zeros that end an archive; {NO_END}"
             )
         elif len(block) < BLOCK:
             problem = (
@@ -330,8 +331,9 @@ class _Reader:
         """Checks that two blocks of zeros are here, and nothing but zeros from here on."""
         if self.end - position < 2 * BLOCK:
             raise self._error(
-                f"the archive is cut off: it must end in two blocks of zeros, {2 * BLOCK} bytes, "
-                f"but only {self.end - position} bytes remain; copy the archive again",
+                "the archive is cut off, or its writer left out its end: it must end in two blocks "
+                f"of zeros, {2 * BLOCK} bytes, but only {self.end - position} bytes remain; "
+                f"{NO_END}",
                 position,
             )
         found = self._find_data(position + BLOCK)

@@ -23,6 +23,11 @@ less than a copy into a preallocated file usually leaves when it breaks off."""
 _RECORDS = tuple(mebibytes << 20 for mebibytes in (2, 4, 8, 10, 16, 20, 32, 40, 64))
 """Larger records that archives are written in, for tapes and network storage (`tar -b 4096`)."""
 
+NO_END = (
+    "compare its size or hash with the original's: if they differ, copy it anew; if not, pack it "
+    "anew with tar"
+)
+"""What to do about an archive that has no end."""
 TOO_MANY_ZEROS = (
     "either a copy into a file that was made at its full size first broke off or is not done yet, "
     "or the archive was written in records of an unusual size"

@@ -213,7 +213,7 @@ def _find_end(place: Place) -> tuple[int, tuple[int, ...]]:
 
 
 def _too_large(place: Place, position: int, size: int, count: int) -> ArchiveError:
-    return place.error(
+    return place.not_read(
         f"expected a directory of at most {MAX_MEMBERS:,} members, found one that says it has "
         f"{count:,} in {size:,} bytes; this is not an archive of this dataset",
         position,

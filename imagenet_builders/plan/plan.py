@@ -114,9 +114,7 @@ def plan_split(
         example_sizes = example_sizes[:max_examples]
     if table.num_rows == 0:
         paths = ", ".join(file.path for file in index.files)
-        raise SourceError(
-            f"{paths}: there is no image of split {split!r} in it; copy the archive again"
-        )
+        raise SourceError(f"{paths}: there is no image of split {split!r} in it; see what is in it")
     order, same = _hash_order(split, table["key"])
     if same.any():
         if not ignore_duplicates:

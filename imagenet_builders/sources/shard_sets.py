@@ -78,7 +78,11 @@ def numbered_set(
     names = tuple(name for _, name in ordered)
     for (number, name), (next_number, next_name) in itertools.pairwise(ordered):
         if number == next_number:
-            return ShardSet(names, f"{name} and {next_name} are both shard {number}; keep one")
+            problem = (
+                f"{name} and {next_name} are both shard {number}; see which is right, and give a "
+                "directory without the other"
+            )
+            return ShardSet(names, problem)
     there = {number for number, _ in ordered}
     last = ordered[-1][0]
     if count is not None and last >= count:

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _END_OF_TAR = 1024
+_TWO_BLOCKS = "a tar archive that ends in two blocks of zeros"
 _TAIL_BYTES = 16 << 10
 _PIECE_BYTES = 1 << 20
 _MAX_ZEROS = 65 << 20
@@ -191,7 +192,7 @@ def _apply_patch(rows: Rows, patch: SourceFile, position: int, naming: Naming) -
             raise ArchiveError(
                 patch.path,
                 f"this image is there twice, first at byte {first[key]:,}, and only one of them "
-                "can replace that of the test archive; copy the patch again",
+                "can replace that of the test archive; check that this is the official patch",
                 member=key,
                 offset=offset,
             )
@@ -254,11 +255,13 @@ def _wrong(fd: int, size: int) -> Wrong | None:
         return Wrong(expected, *foreign(block))
     tail = os.pread(fd, _TAIL_BYTES, max(0, size - _TAIL_BYTES))
     if any(tail[-_END_OF_TAR:]) or len(tail) < _END_OF_TAR:
-        odd = "" if size % tar_header.BLOCK == 0 else f" (no multiple of {tar_header.BLOCK})"
+        cause = "the copy was cut off or is not done yet, or something was appended"
+        if size % tar_header.BLOCK:
+            found = f"{size:,} bytes (no multiple of {tar_header.BLOCK}), and others at the end"
+            return Wrong(_TWO_BLOCKS, found, cause)
+        cause += ", or its writer left out the end"
         return Wrong(
-            "a tar archive that ends in two blocks of zeros",
-            f"{size:,} bytes{odd}, and others at the end",
-            "the copy was cut off or is not done yet, or something was appended",
+            _TWO_BLOCKS, f"{size:,} bytes, and others at the end", cause, tar_header.NO_END
         )
     zeros = 0 if any(tail) else _zeros_at_the_end(fd, size)
     if not tar_header.is_padding(size, zeros):

@@ -245,7 +245,7 @@ def _class_rows(fd: int, job: ClassTarsJob, class_tar: ClassTar, label: int) -> 
     if not rows:
         raise ArchiveError(
             path,
-            "there is no image in this class's archive; copy the archive again",
+            "there is no image in this class's archive; compare the archive with the original",
             member=inner,
             offset=class_tar.header_offset,
         )

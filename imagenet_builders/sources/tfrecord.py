@@ -60,7 +60,10 @@ def shard_sets(names: Iterable[str]) -> dict[str, ShardSet]:
         first, *others = sorted(counts[split])
         if others:
             ordered = tuple(name for _, name in sorted(numbers))
-            problem = f"some are of {int(first):,} and others of {int(others[0]):,}; keep one set"
+            problem = (
+                f"some are of {int(first):,} and others of {int(others[0]):,}; give a directory "
+                "with one set"
+            )
             result[split] = ShardSet(ordered, problem)
             continue
         name_of = functools.partial(_shard_name, split, first)

@@ -29,7 +29,7 @@ STAGE_JPEG = "stage the shards of JPEG images"
 _USED = {"jpg": "jpg", "jpeg": "jpg", "cls": "cls", "json": "json", "webp": "webp"}
 _NUMBER = re.compile(rb"\s*([0-9]{1,9})\s*")
 
-_AGAIN = "the shard is not as its writer made it, copy it again"
+_OTHERWISE = "the shard is damaged or was made in another way; compare it with the original"
 
 
 class _Sample:
@@ -116,7 +116,9 @@ def shard_rows(
                 raise unexpected(file.path, member, f"its sample has a .{kind} already")
             sample.members[kind] = member
         if sample is None:
-            raise ArchiveError(file.path, "there is no image in this shard; copy it again")
+            raise ArchiveError(
+                file.path, "there is no image in this shard; compare it with the original"
+            )
         _add_sample(rows, position, fd, file.path, sample, classes)
     return rows, classes.base
 
@@ -133,7 +135,7 @@ def _add_sample(
     if "jpg" not in members:
         raise ArchiveError(
             path,
-            f"expected the image {stem}.jpg beside this member, found none; {_AGAIN}",
+            f"expected the image {stem}.jpg beside this member, found none; {_OTHERWISE}",
             member=sample.first.name,
             offset=sample.first.header_offset,
         )
@@ -180,7 +182,7 @@ def _check_json(
 
 
 def _wrong(path: str, member: tar.Member, problem: str) -> ArchiveError:
-    return ArchiveError(path, f"{problem}; {_AGAIN}", member=member.name, offset=member.offset)
+    return ArchiveError(path, f"{problem}; {_OTHERWISE}", member=member.name, offset=member.offset)
 
 
 def _read(fd: int, path: str, member: tar.Member, most: int) -> bytes:

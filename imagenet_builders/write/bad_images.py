@@ -56,8 +56,8 @@ def good_images(
         else:
             raise BadImageError(
                 row.path,
-                f"{problem}; copy the archive again, or build with --bad-images skip "
-                "to leave such images out",
+                f"{problem}; compare the archive or file with the original, and copy it anew if "
+                "they differ, or build with --bad-images skip to leave such images out",
                 member=row.key,
                 offset=row.offset,
             )

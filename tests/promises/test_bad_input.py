@@ -116,7 +116,7 @@ def cut_off_between_two_members(path: Path, name: str) -> tuple[Place, str]:
     archive = staged().write(path) / name
     header, _ = member_offsets(archive, SECOND_OF[name])
     os.truncate(archive, header)
-    return Place(archive, None, header), "cut off after member .*: it ends at a member's end"
+    return Place(archive, None, header), "cut off after member .*, or .*: it ends at a member's end"
 
 
 @each(**ARCHIVES)
@@ -124,7 +124,7 @@ def without_the_blocks_that_end_an_archive(path: Path, name: str) -> tuple[Place
     archive = staged().write(path) / name
     end = end_of_members(archive)
     os.truncate(archive, end)
-    return Place(archive, None, end), "cut off after member .*: it ends at a member's end"
+    return Place(archive, None, end), "cut off after member .*, or .*: it ends at a member's end"
 
 
 @each(**ARCHIVES)

@@ -92,6 +92,13 @@ def test_the_same_dataset_is_built_wherever_the_files_lie(
     assert run("verify", name, "--data-dir", str(tmp_path / "data")).status == 0
 
 
+def test_the_emptied_folders_of_the_archives_are_passed_over(tmp_path: Path):
+    staged = flat(tmp_path / "staged", 8)
+    (staged / "Imagenet8_train_npz").mkdir()
+    (staged / "Imagenet8_val_npz").mkdir()
+    build_small(staged)
+
+
 def test_each_size_has_a_folder_of_its_own(tmp_path: Path):
     flat(tmp_path / "staged", 8, "8x8")
     flat(tmp_path / "staged", 16, "16x16")

@@ -15,6 +15,7 @@ from imagenet_builders.datasets.imagenet2012_downsampled import flat
 from imagenet_builders.datasets.imagenet2012_downsampled.dataset import DATASET
 from imagenet_builders.locate.found import Found, Survey
 from imagenet_builders.locate.search import Tree, require_directory
+from imagenet_builders.sources import npz_files
 
 KINDS = {"zip": "authors' archives", "npz": "unpacked archives"}
 """Kind of source to the layout in words."""
@@ -59,6 +60,8 @@ def survey(manual_dir: Path, config: str | None = None) -> Survey:
                 there.setdefault(whole, _as_found(split, whole))
         loose, odd = flat.find(tree, side_by_side, split, size)
         warnings.update(dict.fromkeys(odd))
+        if loose:  # Whoever moves files elsewhere leaves an empty folder behind.
+            there = {paths: each for paths, each in there.items() if not _are_empty(paths)}
         if there or loose:
             found[split] = (*there.values(), *loose)
         else:
@@ -78,6 +81,11 @@ def _as_found(split: str, paths: tuple[Path, ...]) -> Found:
     kind = _ARCHIVES if any(path.suffix == ".zip" for path in paths) else _FOLDERS
     where = " and ".join(map(str, paths)) if len(paths) > 1 else ""
     return Found(split, kind, KINDS[kind], paths, where=where)
+
+
+def _are_empty(paths: tuple[Path, ...]) -> bool:
+    """Whether all paths are folders without any npz file."""
+    return all(path.is_dir() and not npz_files.archives_in(path) for path in paths)
 
 
 def _ways(size: int) -> dict[str, list[list[str]]]:

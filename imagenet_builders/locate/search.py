@@ -33,6 +33,8 @@ class Layout:
         names: Part of the dataset (`train`, ...) to regular expressions for the names of what
             provides it, the preferred one first.
         notes: Part of the dataset to what is worth saying of it in this layout.
+        folders: Part of the dataset to a regular expression for the path of its folder, in a source
+            that has all parts.
         other_kinds: Ending of a name, in lower case, to the kind that a file so named is of.
         inside: Part of the dataset to the folder in an archive that has it, where one archive has
             several parts.
@@ -43,6 +45,7 @@ class Layout:
     places: tuple[str, ...]
     names: Mapping[str, tuple[str, ...]]
     notes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    folders: Mapping[str, str] = dataclasses.field(default_factory=dict)
     other_kinds: Mapping[str, str] = dataclasses.field(default_factory=dict)
     inside: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
@@ -65,12 +68,14 @@ class Match(NamedTuple):
         problem: Why it cannot be read, a sentence, or empty.
         odd: What is odd of it, so that others are preferred, or empty.
         where: Where it is, as in `Found`.
+        inside: The folder in it that has the part, as in `Found`.
     """
 
     paths: tuple[Path, ...]
     problem: str = ""
     odd: str = ""
     where: str = ""
+    inside: str = ""
 
 
 class Place(NamedTuple):
@@ -190,7 +195,7 @@ def find(
                     "; ".join(filter(None, (layout.notes.get(part), match.odd))),
                     match.problem,
                     where=match.where,
-                    inside=layout.inside.get(part, ""),
+                    inside=match.inside or layout.inside.get(part, ""),
                 )
                 # A directory may be class archives and class folders.
                 found.setdefault((layout.kind, first), (bool(match.odd), each))

@@ -6,15 +6,17 @@ Source: Linux, `fs/squashfs/squashfs_fs.h`; what is in a superblock.
 from __future__ import annotations
 
 import os
+import re
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagenet_builders.errors import ArchiveError
+from imagenet_builders.errors import ArchiveError, ImagenetBuildersError
 from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.locate.found import Found
 from imagenet_builders.locate.listing import LIST_ENDING, WNID, is_system_file
+from imagenet_builders.locate.search import Match, Place, named_files
 from imagenet_builders.sources.indexing import Prepared, Runner
 from imagenet_builders.sources.inspection import WARNING, Counted, Inspection, Problem, Wrong
 from imagenet_builders.sources.kind import Expected, Kind
@@ -37,20 +39,59 @@ _BYTES_USED = struct.Struct("<40xQ")
 _INODES = struct.Struct("<4xI")
 
 
+# So deep lies the folder of a split in an image of all of them.
+_MAX_DEPTH = 6
+
+
+def recognise(place: Place) -> Iterator[Match]:
+    """Recognises images by their names, and splits in them by their folders; see `Recognise`."""
+    pattern = place.layout.folders.get(place.part)
+    for match in named_files(place):
+        if pattern is None:
+            yield match
+            continue
+        path = match.paths[0]
+        try:
+            folder = _folder_in(path, re.compile(pattern, re.IGNORECASE))
+        except ImagenetBuildersError as error:
+            yield match._replace(problem=str(error))
+            continue
+        if folder is not None:
+            yield match._replace(where=f"{path}, {folder}/", inside=folder)
+
+
+def _folder_in(path: Path, pattern: re.Pattern[str]) -> str | None:
+    """The folder of a split in an image: the first one that is nearest to its root, or None."""
+
+    def is_above(folder: str) -> bool:
+        name = folder.rpartition("/")[2]
+        is_deep = folder.count("/") >= _MAX_DEPTH
+        return not (is_deep or WNID.fullmatch(name) or pattern.fullmatch(folder))
+
+    with _open(SourceFile.of(path)) as image:
+        found = filter(pattern.fullmatch, image.folders(is_above))
+        return min(found, key=lambda folder: (folder.count("/"), folder), default=None)
+
+
 def prepare_images(found: Found, naming: Naming, workers: Runner, *, strict: bool) -> Prepared:
     """Prepares an image to be indexed; see `PrepareImages`.
 
     It is listed in this process: a chain of directories, each known from the one before.
     """
     file = SourceFile.of(found.paths[0], found.copies)
-    return Prepared((file,), lambda: _rows(file, naming))
+    return Prepared((file,), lambda: _rows(file, naming, found.inside))
 
 
-def _rows(file: SourceFile, naming: Naming) -> pa.Table:
+def _rows(file: SourceFile, naming: Naming, inside: str) -> pa.Table:
     """The rows of the images in a SquashFS image.
 
     As in folders, what lies beside class folders is passed over with a warning. So is a list of the
     files: nobody can remove it from an image.
+
+    Args:
+        file: The image.
+        naming: What the names of the images say.
+        inside: The folder that has them, as in `Found`.
 
     Returns:
         A table of `row_schema()` and the columns `name` and `reference`.
@@ -67,6 +108,8 @@ def _rows(file: SourceFile, naming: Naming) -> pa.Table:
     rows = Rows()
     references: list[int] = []
     for member in list_files(file.place, file.path):
+        if not _is_inside(member.path, inside):
+            continue
         folder, _, name = member.path.rpartition("/")
         folder = folder.rpartition("/")[2]
         in_class = folder if WNID.fullmatch(folder) else None
@@ -93,13 +136,17 @@ def _rows(file: SourceFile, naming: Naming) -> pa.Table:
     return rows.table().append_column("reference", column)
 
 
+def _is_inside(path: str, folder: str) -> bool:
+    return not folder or path.startswith(f"{folder}/")
+
+
 def classes(found: Found) -> tuple[str, ...]:
     """The class folders in an image."""
     from imagenet_builders.formats.squashfs.image import list_files
 
     file = SourceFile.of(found.paths[0], found.copies)
-    members = list_files(file.place, file.path)
-    folders = {member.path.rpartition("/")[0] for member in members}
+    paths = (member.path for member in list_files(file.place, file.path))
+    folders = {path.rpartition("/")[0] for path in paths if _is_inside(path, found.inside)}
     names = {folder.rpartition("/")[2] for folder in folders}
     return tuple(sorted(name for name in names if WNID.fullmatch(name)))
 
@@ -166,6 +213,7 @@ def count(
 
 KIND = Kind(
     name="squashfs",
+    recognise=recognise,
     access=Access(read, ranges),
     images=prepare_images,
     classes=classes,

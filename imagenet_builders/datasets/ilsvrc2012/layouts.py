@@ -55,6 +55,13 @@ _NOT_ALL = (
 )
 
 
+# An image that is named by the dataset alone.
+_ALL_SQUASHED = (
+    r"(imagenet|ilsvrc)([-_. ]?(ilsvrc|2012|2015|2017|1k|1000|cls[-_]?loc|full|all|data|images))*"
+    rf"{_SQUASHED}"
+)
+
+
 def _squashed(part: str) -> tuple[str, str]:
     """Names of SquashFS images of a part: its own name, then its name among other words."""
     return (
@@ -85,6 +92,17 @@ OFFICIAL = {
     "train_t3 boxes": tuple(f"ILSVRC2012_bbox_train_dogs{end}" for end in _TAR_GZ),
 }
 """Part of ILSVRC2012 to the names of its official archive, the preferred one first."""
+
+SLIM = Layout(
+    "TFRecords of slim",
+    "tfrecord",
+    _and_by_split(".", "data_dir", "ILSVRC2012/data_dir", "ILSVRC2012", "tfrecords", "tf_records"),
+    {
+        "train": (r"train-[0-9]+-of-[0-9]+",),
+        "validation": (r"validation-[0-9]+-of-[0-9]+",),
+    },
+    notes={"train": _REENCODED},
+)
 
 
 def _compressed(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -133,6 +151,16 @@ IMAGES = (
         },
     ),
     Layout(
+        "SquashFS image of all splits",
+        "squashfs",
+        (*_FOLDERS, "squashfs"),
+        dict.fromkeys(("train", "validation", "test"), (_ALL_SQUASHED,)),
+        folders={
+            part: rf"((?!annotations)[^/]+/)*({'|'.join(_FOLDER_NAMES[part])})"
+            for part in ("train", "validation", "test")
+        },
+    ),
+    Layout(
         "WebDataset shards of timm",
         "webdataset",
         _and_by_split(".", "imagenet-1k-wds", "wds"),
@@ -142,18 +170,7 @@ IMAGES = (
         },
         notes={"train": _REENCODED},
     ),
-    Layout(
-        "TFRecords of slim",
-        "tfrecord",
-        _and_by_split(
-            ".", "data_dir", "ILSVRC2012/data_dir", "ILSVRC2012", "tfrecords", "tf_records"
-        ),
-        {
-            "train": (r"train-[0-9]+-of-[0-9]+",),
-            "validation": (r"validation-[0-9]+-of-[0-9]+",),
-        },
-        notes={"train": _REENCODED},
-    ),
+    SLIM,
     Layout(
         "archives of Hugging Face",
         "tar",
@@ -205,8 +222,8 @@ BOXES = (
     Layout(
         "TFRecords of slim",
         "tfrecord",
-        IMAGES[4].places,
-        {"train": IMAGES[4].names["train"]},
+        SLIM.places,
+        {"train": SLIM.names["train"]},
         notes={"train": "boxes relative to the image, rounded to four decimals"},
     ),
     Layout(

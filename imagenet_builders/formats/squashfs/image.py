@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, Self
 
 from imagenet_builders.errors import ArchiveError
@@ -39,6 +39,9 @@ _MAX_RUN_BYTES = _RUN.size + _MAX_RUN * (_ENTRY.size + _MAX_NAME)
 # The size of a directory counts the entries `.` and `..`, which are not stored, as 3.
 _UNSTORED = 3
 _MAX_PATH = 4096
+
+MAX_FOLDERS = 100_000
+"""Bound on the directories that `SquashFSImage.folders` gives."""
 
 
 class Member(NamedTuple):
@@ -199,6 +202,40 @@ class SquashFSImage:
             waiting += reversed(inner)
         if reached != self._super.inodes:
             raise self._miscounted(f"{reached:,}")
+
+    def folders(self, is_wanted: Callable[[str], bool]) -> Iterator[str]:
+        """The directories near the root, each before those that are in it.
+
+        Args:
+            is_wanted: Whether to look into a directory, given its path.
+
+        Yields:
+            Paths of directories, those of one directory by name.
+
+        Raises:
+            ArchiveError: The image is damaged, or there are more than `MAX_FOLDERS`.
+        """
+        waiting = [("", read_inode(self._blocks, self._super.root))]
+        visited = {self._super.root}
+        while waiting:
+            prefix, directory = waiting.pop()
+            inner: list[tuple[str, Inode]] = []
+            for path, reference, inode in self._entries(prefix, directory):
+                if inode.type != DIRECTORY:
+                    continue
+                if reference in visited:
+                    raise self._damaged_directory(path, inode, "it is there twice")
+                visited.add(reference)
+                if len(visited) > MAX_FOLDERS:
+                    raise self._blocks.error(
+                        f"expected at most {MAX_FOLDERS:,} directories above those of images, "
+                        "found more; check what it was made of",
+                        0,
+                    )
+                yield path
+                if is_wanted(path):
+                    inner.append((path + "/", inode))
+            waiting += reversed(inner)
 
     def _entries(self, prefix: str, directory: Inode) -> Iterator[tuple[str, int, Inode]]:
         """Path, reference and inode of each entry of one directory, by name."""

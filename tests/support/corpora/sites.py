@@ -157,6 +157,27 @@ def hyak_prefixed(root: Path, pics: Pictures) -> None:
     write_squashfs(root / "imagenet-test.sqsh", {f"test/{n}": d for n, d in pics.test.items()})
 
 
+def one_squashfs(root: Path, pics: Pictures) -> None:
+    """All splits in one image, its folders named as torchvision names them."""
+    root.mkdir(parents=True)
+    tree = {f"train/{name}": data for name, data in in_classes(pics.train).items()}
+    tree |= {f"val/{name}": data for name, data in in_classes(pics.validation).items()}
+    tree |= {f"test/{name}": data for name, data in pics.test.items()}
+    write_squashfs(root / "imagenet.sqsh", tree | {"README.md": b"?"}, "-comp", "gzip")
+
+
+def one_squashfs_kaggle(root: Path, pics: Pictures) -> None:
+    """Kaggle's tree in one image, with its annotations."""
+    root.mkdir(parents=True)
+    data = "ILSVRC/Data/CLS-LOC"
+    tree = {f"{data}/train/{name}": image for name, image in in_classes(pics.train).items()}
+    tree |= {f"{data}/val/{name}": image for name, image in pics.validation.items()}
+    tree |= {f"{data}/test/{name}": image for name, image in pics.test.items()}
+    notes = "ILSVRC/Annotations/CLS-LOC"
+    tree |= {f"{notes}/train/n01440764/n01440764_1.xml": b"", f"{notes}/val/x.xml": b""}
+    write_squashfs(root / "ILSVRC2012.squashfs", tree, "-comp", "xz")
+
+
 def hyak_lists(root: Path, pics: Pictures) -> None:
     write(root / "train", in_classes(pics.train))
     write(root / "val", in_classes(pics.validation))
@@ -313,6 +334,8 @@ SITES: dict[str, Stage] = {
         slim_itself,
         hyak,
         hyak_prefixed,
+        one_squashfs,
+        one_squashfs_kaggle,
         hyak_lists,
         hyak_names,
         timm,

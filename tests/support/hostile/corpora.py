@@ -96,6 +96,7 @@ KINDS: dict[str, Kind] = {
     "lists of files": Kind("imagenet2012", _site("hyak_lists"), "*_files.txt"),
     "SquashFS gzip": Kind("imagenet2012", _squashed("-comp", "gzip")),
     "SquashFS zstd": Kind("imagenet2012", _squashed("-comp", "zstd"), named_by_the_source=True),
+    "SquashFS of all splits": Kind("imagenet2012", _site("one_squashfs"), named_by_the_source=True),
     "WebDataset": Kind("imagenet2012", _site("timm"), "*.tar"),
     "slim TFRecords": Kind("imagenet2012", _site("slim"), "data_dir/*"),
     "boxes": Kind(_BOXES, _site("official", _BOXES), "*bbox*"),

@@ -479,3 +479,26 @@ def test_every_read_of_an_image_was_requested_ahead(
 
     assert each_byte(found)
     assert each_byte(asked) == each_byte(found)
+
+
+# --- folders ------------------------------------------------------------------------------------
+
+
+def test_folders_are_listed_as_far_as_they_are_asked_for(tmp_path: Path):
+    files = {"a/b/c/1.JPEG": b"1", "a/d/2.JPEG": b"2", "e/f/3.JPEG": b"3", "4.txt": b"4"}
+    stage(tmp_path / "tree", files)
+    with SquashFSImage(make(tmp_path / "tree", tmp_path / "image")) as image:
+        assert list(image.folders(lambda path: True)) == ["a", "e", "a/b", "a/d", "a/b/c", "e/f"]
+        assert list(image.folders(lambda path: path == "e")) == ["a", "e", "e/f"]
+
+
+def test_more_folders_than_an_image_can_need_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("imagenet_builders.formats.squashfs.image.MAX_FOLDERS", 3)
+    stage(tmp_path / "tree", {f"{name}/1.JPEG": b"1" for name in "abcd"})
+    with (
+        SquashFSImage(make(tmp_path / "tree", tmp_path / "image")) as image,
+        pytest.raises(ArchiveError, match="at most 3 directories"),
+    ):
+        list(image.folders(lambda path: True))

@@ -14,6 +14,7 @@ from imagenet_builders.errors import WorkerError
 from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.run.progress import Progress
 from imagenet_builders.verify import provenance
+from imagenet_builders.verify.alternative import check_alternatives
 from imagenet_builders.verify.conclusion import conclude
 from imagenet_builders.verify.layout import (
     check_default_config,
@@ -21,7 +22,7 @@ from imagenet_builders.verify.layout import (
     check_listing,
     check_path,
 )
-from imagenet_builders.verify.metadata import Description, MetadataError, describe
+from imagenet_builders.verify.metadata import Description, MetadataError, converted_from, describe
 from imagenet_builders.verify.problems import Problem, Problems
 from imagenet_builders.verify.provenance import Recorded
 from imagenet_builders.verify.shard import VerifyJob, VerifyResult, verify_shard
@@ -48,7 +49,8 @@ def verify_dataset(directory: Path, *, workers: int, decode: bool = False) -> Ve
     started = time.monotonic()
     problems = Problems()
     identity = _identity(directory)
-    document = provenance.check_files(directory, problems)
+    original = converted_from(directory)
+    document = provenance.check_files(directory, problems, original)
     verdict = Verdict(dataset=str(directory), directory=str(directory), decoded=decode)
     try:
         description = describe(directory)
@@ -57,6 +59,12 @@ def verify_dataset(directory: Path, *, workers: int, decode: bool = False) -> Ve
     else:
         description.output.import_library()
         recorded = provenance.recorded(directory, document, description, problems)
+        if original is not None:
+            recorded = dataclasses.replace(recorded, crcs={}, sizes={}, seals=False)
+            problems.note(
+                f"it was converted to another file format from {original}, so the checksums of its "
+                "shards are not known"
+            )
         verdict = dataclasses.replace(
             verdict,
             dataset=description.full_name,
@@ -103,6 +111,7 @@ def _verify_splits(
     check_listing(directory, description, recorded, problems)
     jobs = _jobs(directory, description, dataset if config else None, recorded, decode)
     results = _run(description.full_name, jobs, workers, problems)
+    check_alternatives(directory, description, workers, _SMALL_BYTES, problems)
     splits = {
         split.name: conclude(
             directory,
@@ -139,6 +148,10 @@ def _jobs(
     decode: bool,
 ) -> list[VerifyJob]:
     classes = description.labels.get("label", ())
+    if not classes and dataset is not None and dataset.fixed_classes:
+        # Its file is missing, which is one problem, and not one of each example.
+        config = dataset.config(description.config)
+        classes = config.classes() if config is not None else ()
     return [
         VerifyJob(
             dataset=dataset,

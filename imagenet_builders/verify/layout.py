@@ -13,6 +13,7 @@ from imagenet_builders.verify import provenance
 from imagenet_builders.verify.metadata import Description
 from imagenet_builders.verify.problems import Problem, Problems
 from imagenet_builders.verify.provenance import Recorded
+from imagenet_builders.write import outputs
 
 # Other people's files do no harm to a dataset, but these look as if they belonged to it.
 _DEBRIS = re.compile(
@@ -98,7 +99,9 @@ def check_features(
         file = f"{field.path.replace('/', '-')}.labels.txt"
         names = description.labels.get(field.path)
         if names is None:
-            problems.add(Problem(str(directory / file), "this file is missing"))
+            path = str(directory / file)
+            if all(problem.path != path for problem in problems.kept):  # By its checksum.
+                problems.add(Problem(path, "this file is missing"))
             continue
         expected = classes if dataset.fixed_classes else tuple(sorted(set(names)))
         if names != expected:
@@ -127,19 +130,37 @@ def check_listing(
         problems: Receives what is wrong, and notes of what is harmless.
     """
     shards = {shard for split in description.splits for shard in split.shards}
+    shards |= {
+        shard
+        for alternative in description.alternatives
+        for of_split in alternative.shards.values()
+        for shard in of_split
+    }
     belong = shards | recorded.files | set(description.label_files)
     belong |= {"dataset_info.json", "features.json", "LICENSE", provenance.FILE_NAME}
     there = sorted(os.listdir(directory))
+    # A conversion that was ended has written shards, and lists their format last.
+    suffixes = [output.suffix for name in outputs.file_formats() if (output := outputs.get(name))]
+    unfinished = {
+        shard.replace(f".{description.output.suffix}-", f".{suffix}-")
+        for suffix in suffixes
+        for split in description.splits
+        for shard in split.shards
+    }
     other = [name for name in there if name not in belong]
     debris = [name for name in other if _DEBRIS.fullmatch(name)]
     for name in debris:
-        problems.add(
-            Problem(
-                str(directory / name),
-                "this file does not belong to the dataset",
-                advice="remove it if no build is running",
-            )
+        what, advice = (
+            "this file does not belong to the dataset",
+            "remove it if no build is running",
         )
+        if name in unfinished:
+            what = "this shard is of another file format, which dataset_info.json does not list"
+            advice = (
+                "if it was being converted, run `tfds convert_format` again to finish; otherwise "
+                "move it elsewhere"
+            )
+        problems.add(Problem(str(directory / name), what, advice=advice))
     if len(other) > len(debris):
         names = ", ".join(ascii(name)[1:-1] for name in other if name not in debris)[:200]
         problems.note(
@@ -148,7 +169,7 @@ def check_listing(
     beside = list[str]()
     with contextlib.suppress(OSError):  # A directory above may be one to go through only.
         beside = sorted(os.listdir(directory.parent))
-    unfinished = [name for name in beside if ".incomplete" in f".{name}"]
-    if unfinished:
-        names = ", ".join(ascii(name)[1:-1] for name in unfinished)[:200]
+    left = [name for name in beside if ".incomplete" in f".{name}"]
+    if left:
+        names = ", ".join(ascii(name)[1:-1] for name in left)[:200]
         problems.note(f"{directory.parent} has what a build left that ended or still runs: {names}")

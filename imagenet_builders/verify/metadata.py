@@ -7,6 +7,7 @@ import json
 import os
 import re
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,21 @@ class SplitInfo:
 
 
 @dataclasses.dataclass(frozen=True)
+class Alternative:
+    """Another format that a dataset's shards are in, too.
+
+    Attributes:
+        name: Name of the format.
+        output: The output that reads it; None where there is none.
+        shards: Split to the file name of each shard.
+    """
+
+    name: str
+    output: Output | None
+    shards: dict[str, tuple[str, ...]]
+
+
+@dataclasses.dataclass(frozen=True)
 class Description:
     """A dataset according to its metadata.
 
@@ -86,6 +102,7 @@ class Description:
         fields: The features of its examples.
         labels: Feature path of each label to the names of the classes; empty without a file.
         label_files: Name of each file of class names.
+        alternatives: The other formats that its shards are in.
     """
 
     name: str
@@ -96,11 +113,30 @@ class Description:
     fields: tuple[Field, ...]
     labels: dict[str, tuple[str, ...]]
     label_files: tuple[str, ...]
+    alternatives: tuple[Alternative, ...] = ()
 
     @property
     def full_name(self) -> str:
         """Name with configuration and version, such as `tiny_imagenet:1.0.0`."""
         return "/".join(filter(None, (self.name, self.config))) + f":{self.version}"
+
+
+def converted_from(directory: Path) -> str | None:
+    """Where `tfds convert_format --out_dir` took a dataset from; None for any other dataset.
+
+    Args:
+        directory: The directory of its version.
+    """
+    try:
+        info = read_json(directory / "dataset_info.json")
+        parts = [
+            [each["tfdsDataset"].get(key) for key in ("dataDir", "name", "config", "version")]
+            for each in info["dataSourceAccesses"]
+            if "tfdsDataset" in each
+        ]
+        return "/".join(filter(None, parts[-1]))
+    except (MetadataError, LookupError, TypeError, AttributeError):
+        return None
 
 
 def read_json(path: Path) -> Any:
@@ -168,7 +204,9 @@ def describe(directory: Path) -> Description:
     info = _mapping(path, read_json(path), "the document")
     name = _text(path, info, "name")
     output = _output(path, info)
-    splits = tuple(_split(path, name, output, entry) for entry in _list(path, info, "splits"))
+    splits = tuple(
+        _split(path, name, output.suffix, entry) for entry in _list(path, info, "splits")
+    )
     if len({split.name for split in splits}) != len(splits):
         raise MetadataError(path, "a split is there twice")
     if not splits:
@@ -199,7 +237,24 @@ def describe(directory: Path) -> Description:
         fields,
         labels,
         tuple(files),
+        tuple(_alternatives(path, name, output, info)),
     )
+
+
+def _alternatives(
+    path: Path, dataset: str, own: Output, info: dict[str, Any]
+) -> Iterator[Alternative]:
+    """The formats that `tfds convert_format` has added; a repeated run lists one again."""
+    entries = _list(path, info, "alternativeFileFormats")
+    for name in dict.fromkeys(map(str, entries)):
+        if not re.fullmatch(r"[a-z_0-9]{1,40}", name):
+            raise MetadataError(path, f"{name[:60]!a} is not the name of a file format")
+        output = outputs.get(name)
+        if output == own:
+            continue
+        suffix = output.suffix if output is not None else name
+        splits = (_split(path, dataset, suffix, entry) for entry in _list(path, info, "splits"))
+        yield Alternative(name, output, {split.name: split.shards for split in splits})
 
 
 def _output(path: Path, info: dict[str, Any]) -> Output:
@@ -212,7 +267,7 @@ def _output(path: Path, info: dict[str, Any]) -> Output:
     return output
 
 
-def _split(path: Path, dataset: str, output: Output, entry: Any) -> SplitInfo:
+def _split(path: Path, dataset: str, suffix: str, entry: Any) -> SplitInfo:
     entry = _mapping(path, entry, "a split")
     name = _text(path, entry, "name")
     template = entry.get("filepathTemplate", _TEMPLATE)
@@ -224,7 +279,7 @@ def _split(path: Path, dataset: str, output: Output, entry: Any) -> SplitInfo:
     shards = tuple(
         template.replace("{DATASET}", dataset)
         .replace("{SPLIT}", name)
-        .replace("{FILEFORMAT}", output.suffix)
+        .replace("{FILEFORMAT}", suffix)
         .replace("{SHARD_X_OF_Y}", f"{number:05}-of-{len(lengths):05}")
         for number in range(len(lengths))
     )

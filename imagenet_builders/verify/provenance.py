@@ -5,13 +5,20 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from imagenet_builders.verify.metadata import Description, MetadataError, parse_json, read_bytes
-from imagenet_builders.verify.problems import Problem, Problems
+from imagenet_builders.verify.problems import REBUILD, Problem, Problems
 
 FILE_NAME = "provenance.json"
+INFO_NAME = "dataset_info.json"
+
+# What TensorFlow Datasets' `convert_format` adds to `dataset_info.json`, as it writes it.
+_CONVERTED = re.compile(
+    rb'\n  "alternativeFileFormats": \[\n    "[a-z_0-9]+"(?:,\n    "[a-z_0-9]+")*\n  \],'
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,12 +76,14 @@ class Recorded:
     files: frozenset[str] = frozenset()
 
 
-def check_files(directory: Path, problems: Problems) -> Any:
+def check_files(directory: Path, problems: Problems, converted_from: str | None = None) -> Any:
     """Checks the provenance by its own digest, and the small files by theirs.
 
     Args:
         directory: The dataset.
         problems: Receives what is wrong.
+        converted_from: The dataset that TensorFlow Datasets made this one from, in another file
+            format, and that the provenance is of; or None.
 
     Returns:
         The document; None if there is none or it cannot be read.
@@ -99,8 +108,10 @@ def check_files(directory: Path, problems: Problems) -> Any:
     if not isinstance(files, dict):
         problems.add(Problem(str(path), "'files' is not an object in braces"))
         return document
+    advice = f"copy it from {converted_from}" if converted_from else REBUILD
     for name, expected in files.items():
-        _check_digest(directory, name, expected, problems)
+        if not converted_from or name != INFO_NAME:
+            _check_digest(directory, name, expected, problems, advice)
     return document
 
 
@@ -201,16 +212,21 @@ def _as_written(document: Any) -> list[bytes]:
     ]
 
 
-def _check_digest(directory: Path, name: str, expected: Any, problems: Problems) -> None:
+def _check_digest(
+    directory: Path, name: str, expected: Any, problems: Problems, advice: str
+) -> None:
     path = directory / name
     if "/" in name or name in ("", ".", ".."):
         problems.add(Problem(str(directory / FILE_NAME), f"it names a file {name[:80]!a}"))
         return
     try:
-        found = hashlib.sha256(read_bytes(path)).hexdigest()
+        data = read_bytes(path)
     except MetadataError as error:
-        problems.add(Problem(error.path, error.what))
+        problems.add(Problem(error.path, error.what, advice=advice))
         return
+    found = hashlib.sha256(data).hexdigest()
+    if found != expected and name == INFO_NAME:
+        found = hashlib.sha256(_CONVERTED.sub(b"", data, count=1)).hexdigest()
     if found != expected:
         problems.add(
             Problem(
@@ -219,5 +235,6 @@ def _check_digest(directory: Path, name: str, expected: Any, problems: Problems)
                 "provenance.json says",
                 expected=str(expected)[:80],
                 found=found,
+                advice=advice,
             )
         )

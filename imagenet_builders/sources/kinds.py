@@ -34,6 +34,7 @@ _ROWS = {
     "squashfs": _Row("squashfs", extra="squashfs"),
     "webdataset": _Row("webdataset"),
     "tfrecord": _Row("tfrecord"),
+    "parquet": _Row("parquet"),
     "zip": _Row("zip_archives"),
     "npz": _Row("npz_files"),
     "folders": _Row("folders"),

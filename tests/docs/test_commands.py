@@ -63,6 +63,7 @@ SITES: dict[str, Callable[[Path], object]] = {
     "/datasets/imagenet-w21-wds": sites.timm_w21,
     "/datasets/imagenet-small": sites.downsampled_flat,
     "/datasets/tiny-sorted": sites.tiny_sorted,
+    "/datasets/imagenet-1k": _plain(sites.hugging_face_parquet),
     "/downloads/kaggle": _with_boxes(sites.kaggle_tar),
     "/local/scratch": Path.mkdir,
 }

@@ -92,6 +92,10 @@ def _hugging_face(root: Path) -> None:
     sites.hugging_face(root, _pictures(root))
 
 
+def _parquet(root: Path) -> None:
+    sites.hugging_face_parquet(root, _pictures(root))
+
+
 def _kaggle_tar(root: Path) -> None:
     sites.kaggle_tar(root, _pictures(root))
 
@@ -182,6 +186,7 @@ CASES = (
     Case("class-tars", *_2012, _class_tars_in_place, ("train",), seen_cut_off=()),
     Case("class-tars", *_2012, _packed_class_tars, ("train",), seen_cut_off=()),
     Case("tar.gz", *_2012, _hugging_face, _ALL, seen_cut_off=()),
+    Case("parquet", *_2012, _parquet, _ALL),
     Case("tar.gz", *_2012, _kaggle_tar, _ALL, seen_cut_off=()),
     Case("squashfs", *_2012, _squashfs, _ALL),
     Case("webdataset", *_2012, _webdataset, _TWO),

@@ -46,7 +46,9 @@ _KAGGLE_ARCHIVE = (
 )
 _KAGGLE_FOLDERS = {"train": "train", "validation": "val", "test": "test"}
 _HUGGING_FACE = tuple(
-    f"{top}{sub}" for top in ("", "imagenet-1k/", "ILSVRC2012/") for sub in ("data", "data/default")
+    f"{top}{sub}"
+    for top in ("", "imagenet-1k/", "ILSVRC2012/")
+    for sub in ("data", "default", "data/default")
 )
 _SQUASHED = r"\.(sqsh|squashfs|sfs|sqfs)"
 # Words in the names of subsets, and of other datasets whose images may have the same names.
@@ -185,6 +187,19 @@ IMAGES = (
     Layout("folders of Kaggle", "folders", _KAGGLE, _FOLDER_NAMES),
     Layout("class folders", "folders", _FOLDERS, _FOLDER_NAMES),
     # What must be unpacked to scratch space first comes last.
+    Layout(
+        "Parquet files of Hugging Face",
+        "parquet",
+        (*_FOLDERS, "imagenet-1k", *_HUGGING_FACE),
+        {
+            part: (rf"({word})-[0-9]{{5}}-of-[0-9]{{5}}(-[0-9a-f]+)?\.parquet",)
+            for part, word in (
+                ("train", "train"),
+                ("validation", "val(idation)?"),
+                ("test", "test"),
+            )
+        },
+    ),
     Layout(
         "official archives, compressed",
         "tar.gz",

@@ -25,6 +25,7 @@ from support.corpora.layouts import (
     write,
     write_class_tars,
     write_list,
+    write_parquet,
     write_squashfs,
     write_tfrecords,
     write_webdataset,
@@ -248,6 +249,13 @@ def hugging_face(root: Path, pics: Pictures) -> None:
         _write_tar_gz(root / "data" / "test_images.tar.gz", pics.test)
 
 
+def hugging_face_parquet(root: Path, pics: Pictures) -> None:
+    """The files of `imagenet-1k`."""
+    write_parquet(root / "data", "train", pics.train, 3)
+    write_parquet(root / "data", "validation", pics.validation, 2)
+    write_parquet(root / "data", "test", pics.test, 1)
+
+
 def kaggle_tree(pics: Pictures) -> dict[str, bytes]:
     """What is in the archives of Kaggle, by path."""
     below = "ILSVRC/Data/CLS-LOC"
@@ -347,6 +355,7 @@ SITES: dict[str, Stage] = {
         packed_inside,
         compressed,
         hugging_face,
+        hugging_face_parquet,
         kaggle_tar,
     )
 }

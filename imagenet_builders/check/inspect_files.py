@@ -11,6 +11,7 @@ import os
 import stat
 from pathlib import Path
 
+from imagenet_builders.check.first_bytes import first_bytes
 from imagenet_builders.locate.official import OfficialArchive
 from imagenet_builders.sources import kinds
 from imagenet_builders.sources.inspection import (
@@ -92,6 +93,9 @@ def unreadable(path: Path, error: OSError) -> Problem:
             action += "; on NFS, be in fewer groups (`newgrp`), or ask for an account that is"
     elif isinstance(error, FileNotFoundError):
         cause = "a symbolic link that leads nowhere, or the file was moved just now"
+        begins = first_bytes(path)
+        if begins.leads_to:
+            cause, action = f"it is {begins.words}", begins.action
     return Problem(ERROR, str(path), "a file that can be read", _reason(error), cause, action)
 
 

@@ -129,7 +129,7 @@ def _named_otherwise(path: Path, official: str, *, unfinished: bool) -> Unusual:
         sentence, action = f"{path} is {begins.words}", begins.action
     elif found == expected:
         sentence = f"{path} is named in another way than {official}"
-        action = f"give it the name {official}, or make a directory with a link of that name"
+        action = f"a link to it with the name {official} is enough (ln -s)"
     elif found == signatures.ZIP:
         sentence = f"{path} is {found.name}, not {official}"
         action = "unpack it into a folder (unzip -d), and check that"

@@ -8,9 +8,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from imagenet_builders.check.targets import Surveyed
-from imagenet_builders.publish import addition
-from imagenet_builders.publish.addition import NotAddableError
-from imagenet_builders.publish.published import limit_of
 from imagenet_builders.sources.inspection import WARNING, Problem
 
 
@@ -41,8 +38,15 @@ def look(surveyed: Iterable[Surveyed], data_dir: Path, source: str | None) -> La
     for each in surveyed:
         dataset, config = each.target.dataset, each.target.config.name
         path = Path(data_dir, *filter(None, (dataset.name, config, dataset.version)))
+        if not os.path.isfile(path / "dataset_info.json"):
+            continue
+        # Plans are made with NumPy, which a check where nothing is built yet does not wait for.
+        from imagenet_builders.publish import addition
+        from imagenet_builders.publish.addition import NotAddableError
+        from imagenet_builders.publish.published import limit_of
+
         # A part, built to try things out, is replaced as a whole.
-        if not os.path.isfile(path / "dataset_info.json") or limit_of(path) is not None:
+        if limit_of(path) is not None:
             continue
         new = addition.staged_later(path, each.survey, source)
         try:

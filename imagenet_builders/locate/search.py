@@ -124,6 +124,7 @@ class Tree:
         self.root = root
         self.warnings: list[str] = []
         self._listings: dict[Path, list[os.DirEntry[str]]] = {}
+        self._by_lower: dict[Path, dict[str, list[os.DirEntry[str]]]] = {}
 
     def entries(self, directory: Path) -> list[os.DirEntry[str]]:
         """What is in a directory, sorted by name; nothing where it cannot be read.
@@ -148,10 +149,18 @@ class Tree:
             found = [
                 directory / entry.name
                 for directory in found
-                for entry in self.entries(directory)
-                if entry.name.lower() == part.lower() and _is(entry, os.DirEntry.is_dir)
+                for entry in self._spelled(directory, part)
+                if _is(entry, os.DirEntry.is_dir)
             ]
         return found
+
+    def _spelled(self, directory: Path, name: str) -> Sequence[os.DirEntry[str]]:
+        """The entries of a name in any case; a directory may have 20,000, and is asked often."""
+        if directory not in self._by_lower:
+            by_lower = self._by_lower.setdefault(directory, {})
+            for entry in self.entries(directory):
+                by_lower.setdefault(entry.name.lower(), []).append(entry)
+        return self._by_lower[directory].get(name.lower(), ())
 
     def _warn(self, error: Exception) -> None:
         if str(error) not in self.warnings:

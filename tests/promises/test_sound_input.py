@@ -230,7 +230,7 @@ def in_archives(directory: Path) -> None:
         ),
         (
             lambda directory: (directory / TRAIN).rename(directory / f"{TRAIN}.1"),
-            ["is named in another way", f"give it the name {TRAIN}", "a link of that name"],
+            ["is named in another way", "a link to it with the name"],
         ),
     ],
 )

@@ -344,9 +344,9 @@ def test_localization_needs_images_and_boxes_and_names_the_missing(ilsvrc: Path)
         ("ILSVRC2012_img_train.tar.part", "is not done", "finish it"),
         ("ILSVRC2012_img_train.tar.aria2", "is not done", "finish it"),
         (".ILSVRC2012_img_train.tar.Xq3fPz", "is not done", "finish it"),
-        ("ILSVRC2012_img_train (1).tar", "named in another way", "a link of that name"),
-        ("ILSVRC2012-img-train.tar.1", "named in another way", "a link of that name"),
-        ("ILSVRC2012-img-train.tgz", "named in another way", "a link of that name"),
+        ("ILSVRC2012_img_train (1).tar", "named in another way", "a link to it with the name"),
+        ("ILSVRC2012-img-train.tar.1", "named in another way", "a link to it with the name"),
+        ("ILSVRC2012-img-train.tgz", "named in another way", "a link to it with the name"),
     ],
 )
 def test_a_name_that_is_nearly_right_is_the_likely_cause(
@@ -585,7 +585,7 @@ def test_check_imports_nothing_heavy_and_is_fast(tmp_path: Path) -> None:
     code = (
         "import sys; from imagenet_builders.cli import main\n"
         "status = main(['check', sys.argv[1], '--add-name-to-manual-dir'])\n"
-        "heavy = {'tensorflow', 'tensorflow_datasets', 'apache_beam', 'pandas', 'pyarrow'}\n"
+        "heavy = {'tensorflow', 'tensorflow_datasets', 'apache_beam', 'numpy', 'pyarrow'}\n"
         "print('imported:', *sorted(heavy & {*sys.modules}))\n"
         "sys.exit(status)"
     )

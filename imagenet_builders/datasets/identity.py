@@ -85,17 +85,35 @@ def _wrong_split(dataset: Dataset, found: Found, seen: Glimpse) -> Mismatch | No
 
 def _other(dataset: Dataset, config: Config, seen: Glimpse) -> Mismatch | None:
     """What images are that are another dataset's, as their names or classes show."""
-    own_names = _expressions(signs for signs in dataset.signs if signs.is_built)
     for signs in _foreign(dataset):
         evidence = signs.by_names(seen)
-        if evidence is None and own_names:
-            theirs = _expressions([signs])
-            alien = [name for name in seen.images if not _is_one(name, own_names)]
-            if 2 * len(alien) > len(seen.images) and all(_is_one(n, theirs) for n in seen.images):
-                evidence = f"its images have names such as {alien[0]!r}"
         if evidence is not None:
-            return Mismatch(seen.path, f"this is {signs.title}, as {evidence}", _what_to_do(signs))
-    return _other_classes(dataset, config, seen)
+            return _is(signs, evidence, seen.path)
+    return _other_names(dataset, seen) or _other_classes(dataset, config, seen)
+
+
+def _other_names(dataset: Dataset, seen: Glimpse) -> Mismatch | None:
+    """What images are most of which have names that the dataset's images do not have."""
+    own_names = _expressions(signs for signs in dataset.signs if signs.is_built)
+    alien = [name for name in seen.images if not _is_one(name, own_names)]
+    if not own_names or 2 * len(alien) <= len(seen.images):
+        return None
+    theirs = [
+        signs
+        for signs in _foreign(dataset)
+        if all(_is_one(name, _expressions([signs])) for name in seen.images)
+    ]
+    if len(theirs) == 1:
+        return _is(theirs[0], f"its images have names such as {alien[0]!r}", seen.path)
+    if not theirs:
+        return None
+    title = title_of(dataset)
+    what = f"no image of {title} has a name such as {alien[0]!r}, and most of these do"
+    return Mismatch(seen.path, what, f"stage {title}, or build the dataset that this is")
+
+
+def _is(signs: Signs, evidence: str, path: Path) -> Mismatch:
+    return Mismatch(path, f"this is {signs.title}, as {evidence}", _what_to_do(signs))
 
 
 def of_classes(
@@ -232,8 +250,7 @@ def _check_counts(
     for signs in _foreign(dataset):
         evidence = signs.by_index(tally)
         if evidence is not None:
-            what = f"this is {signs.title}, as {evidence}"
-            raise SourceError(str(Mismatch(Path(path), what, _what_to_do(signs))))
+            raise SourceError(str(_is(signs, evidence, Path(path))))
     per_class = official.counts(len(config.classes()))
     if per_class is None or recipe.classes:
         return

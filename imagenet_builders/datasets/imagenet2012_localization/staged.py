@@ -17,7 +17,13 @@ from imagenet_builders.datasets.ilsvrc2012.images import index_splits
 from imagenet_builders.datasets.imagenet2012_localization.dataset import DATASET
 from imagenet_builders.errors import StagingError
 from imagenet_builders.labels.image_names import Naming
-from imagenet_builders.locate.choose import choose, choose_boxes, nothing_staged, warn_missing
+from imagenet_builders.locate.choose import (
+    choose,
+    choose_boxes,
+    not_it,
+    nothing_staged,
+    warn_missing,
+)
 from imagenet_builders.locate.found import Found, Survey
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.recipe import SplitRecipe
@@ -56,6 +62,8 @@ def _choose_whole(staged: Survey, source: str | None) -> dict[str, Found]:
     Raises:
         StagingError: No split has both.
     """
+    if staged.is_other:
+        raise not_it(staged)
     lacking = {
         split: "; ".join(
             f"there are no {what}: no {' or '.join(staged.missing[key])}"

@@ -97,7 +97,7 @@ def _python_pieces(read: Callable[[int], bytes], form: str) -> Iterator[bytes]:
         if format_of(data) != form:
             raise error(
                 f"the {form} data have ended, and others follow that begin with {data[:8]!r}; "
-                "something was appended or overwritten, copy the archive again"
+                "something was appended or overwritten, compare it with the original"
             )
 
 

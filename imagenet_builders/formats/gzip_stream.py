@@ -97,7 +97,7 @@ class _Reader:
         else:
             problem = (
                 f"the gzip data have ended, and others follow {begins}; something was appended "
-                "or overwritten, copy the archive again"
+                "or overwritten, compare it with the original"
             )
         raise self._error(problem)
 

@@ -349,8 +349,8 @@ class _Reader:
         what = "one block" if found < position + 2 * BLOCK else "the two blocks"
         raise self._error(
             f"expected nothing but zeros behind the end of the archive at byte {position:,}, found "
-            f"{what} of zeros and then other data; a header was overwritten or something was "
-            "appended, copy the archive again",
+            f"{what} of zeros and then other data; a header was overwritten, or something such as "
+            "another archive was appended: compare it with the original",
             found,
         )
 

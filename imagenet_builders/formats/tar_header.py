@@ -248,5 +248,5 @@ def describe_foreign(block: bytes) -> str:
         return f"expected a tar archive, found only {len(block)} bytes; copy the archive again"
     return (
         f"expected a tar archive, found data that begin with {block[:8]!r}; this is not a tar "
-        "archive or its beginning is damaged, copy it again"
+        "archive, or its beginning is damaged: compare it with the original"
     )

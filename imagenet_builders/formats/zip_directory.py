@@ -141,7 +141,8 @@ def find_directory(place: Place) -> tuple[int, int, int]:
     if place.start + offset + size != stop:
         raise place.error(
             f"expected a directory of {size:,} bytes at byte {offset:,} of the archive, right "
-            f"before its end; it was cut, damaged or joined to something else, {COPY_AGAIN}",
+            f"before its end; it was cut, damaged or joined to something else; compare it with the "
+            "original",
             at,
         )
     if size > MAX_DIRECTORY_BYTES or count > MAX_MEMBERS or count * _ENTRY_BYTES > size:

@@ -116,7 +116,8 @@ def _check_even(split: str, files: Sequence[SourceFile], counts: Sequence[int]) 
         f"expected {most:,} records as in other shards of the split, found {counts[short[0]]:,}"
         + (f" (and {more:,} more shards are as short)" if more else "")
         + f", and in all {sum(counts):,} images where ImageNet has {official:,}; the file was cut "
-        "off at a record's end, copy it again",
+        "off at a record's end, or the records of a part were shared out unevenly: compare it with "
+        "the original",
         offset=file.size,
     )
 

@@ -152,7 +152,7 @@ def check_listing(
     for name in debris:
         what, advice = (
             "this file does not belong to the dataset",
-            "remove it if no build is running",
+            "if no build is running, see what made it, and move it elsewhere",
         )
         if name in unfinished:
             what = "this shard is of another file format, which dataset_info.json does not list"

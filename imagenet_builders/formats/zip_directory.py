@@ -62,9 +62,19 @@ class Place:
         start: Where the archive begins in the file.
         end: Where it ends; the end of the file if None.
         inner: Name of the archive if it is inside another, for messages.
+        window: How many bytes `read_near` reads at a time, at least.
     """
 
-    def __init__(self, fd: int, archive: str, start: int, end: int | None, inner: str | None):
+    def __init__(
+        self,
+        fd: int,
+        archive: str,
+        start: int,
+        end: int | None,
+        inner: str | None,
+        window: int = _WINDOW,
+    ):
+        self._window_bytes = window
         self.start = start
         size = os.fstat(fd).st_size
         self.end = size if end is None else min(end, size)
@@ -90,7 +100,7 @@ class Place:
         """Like `read`, for small pieces in rising order: one read of the file serves many."""
         begin, data = self._window
         if not begin <= position <= position + size <= begin + len(data):
-            begin, data = position, self.read(position, max(size, _WINDOW))
+            begin, data = position, self.read(position, max(size, self._window_bytes))
             self._window = (begin, data)
         return data[position - begin : position - begin + size]
 
@@ -104,11 +114,15 @@ class Place:
         return NotReadError(error.archive, error.problem, member=error.member, offset=offset)
 
 
-def find_directory(place: Place) -> tuple[int, int, int]:
+def find_directory(
+    place: Place, most_members: int = MAX_MEMBERS, most_bytes: int = MAX_DIRECTORY_BYTES
+) -> tuple[int, int, int]:
     """Finds the directory of an archive, by the record at its end.
 
     Args:
         place: The archive.
+        most_members: Bound on its entries.
+        most_bytes: Bound on its bytes.
 
     Returns:
         The directory's offset in the file, its bytes, and its number of entries.
@@ -145,8 +159,8 @@ def find_directory(place: Place) -> tuple[int, int, int]:
             "original",
             at,
         )
-    if size > MAX_DIRECTORY_BYTES or count > MAX_MEMBERS or count * _ENTRY_BYTES > size:
-        raise _too_large(place, stop - size, size, count)
+    if size > most_bytes or count > most_members or count * _ENTRY_BYTES > size:
+        raise _too_large(place, stop - size, size, count, most_members)
     return stop - size, size, count
 
 
@@ -170,12 +184,32 @@ def read_directory(place: Place, position: int, size: int, count: int) -> list[z
     data = place.read(position, size)
     found = data.count(_ENTRY)
     if found > MAX_MEMBERS:  # `zipfile` does not count.
-        raise _too_large(place, position, size, found)
+        raise _too_large(place, position, size, found, MAX_MEMBERS)
+    if len(data) != size:
+        raise place.error(f"the directory is cut off, {COPY_AGAIN}", position)
+    return entries_in(place, data, count, position)
+
+
+def entries_in(place: Place, data: bytes, count: int, position: int) -> list[zipfile.ZipInfo]:
+    """The entries in a directory, or in a part of one.
+
+    Args:
+        place: The archive.
+        data: The directory, or some entries of it.
+        count: How many entries that is.
+        position: Where it begins in the file, for messages.
+
+    Returns:
+        The entries, in its order.
+
+    Raises:
+        ArchiveError: As `read_directory`.
+    """
     # The end that we put behind it claims no bytes before it, so the stored offsets are kept.
     end = _END.pack(b"PK\5\6", 0, 0, 0, 0, len(data), 0, 0)
     try:
         entries = zipfile.ZipFile(io.BytesIO(data + end)).infolist()
-        if len(entries) != count or len(data) != size:
+        if len(entries) != count:
             raise zipfile.BadZipFile(f"{len(entries):,} entries instead of {count:,}")
     except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
         raise place.error(f"the directory is damaged ({error}), {COPY_AGAIN}", position) from None
@@ -213,9 +247,9 @@ def _find_end(place: Place) -> tuple[int, tuple[int, ...]]:
     raise place.error(f"{problem}; {COPY_AGAIN}", place.start)
 
 
-def _too_large(place: Place, position: int, size: int, count: int) -> ArchiveError:
+def _too_large(place: Place, position: int, size: int, count: int, most: int) -> ArchiveError:
     return place.not_read(
-        f"expected a directory of at most {MAX_MEMBERS:,} members, found one that says it has "
+        f"expected a directory of at most {most:,} members, found one that says it has "
         f"{count:,} in {size:,} bytes; this is not an archive of this dataset",
         position,
     )

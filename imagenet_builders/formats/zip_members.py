@@ -244,7 +244,7 @@ def _in_order(place: Place, entries: list[zipfile.ZipInfo], directory: int) -> l
     names = set()
     limit = place.start
     for entry in entries:
-        member = _member(place, entry)
+        member = member_of(place, entry)
         if member.header_offset < limit or member.name in names:
             what = "there twice" if member.name in names else "inside the one before it"
             raise place.error(
@@ -265,8 +265,12 @@ def _in_order(place: Place, entries: list[zipfile.ZipInfo], directory: int) -> l
     return members
 
 
-def _member(place: Place, entry: zipfile.ZipInfo) -> ZipMember:
-    """A member, once the header in front of its data agrees with the directory."""
+def member_of(place: Place, entry: zipfile.ZipInfo) -> ZipMember:
+    """A member, once the header in front of its data agrees with the directory.
+
+    Raises:
+        ArchiveError: It does not, or what both say cannot be.
+    """
     at = place.start + entry.header_offset
     name = entry.orig_filename.encode("utf-8" if entry.flag_bits & UTF8 else "cp437")
     header = place.read_near(at, _LOCAL.size + len(name))

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagenet_builders.errors import ArchiveError
-from imagenet_builders.formats import zip_directory
+from imagenet_builders.formats import zip_directory, zip_large
 from imagenet_builders.labels.image_names import IMAGE_FILE
 from imagenet_builders.locate.found import Found
-from imagenet_builders.sources import npz_files
+from imagenet_builders.sources import npz_files, zip_images
 from imagenet_builders.sources.inspection import Counted, Inspection, Problem, Wrong
 from imagenet_builders.sources.kind import Expected, Kind
 from imagenet_builders.sources.reader import Access, ImageRow, Reader, columns
@@ -24,6 +24,9 @@ from imagenet_builders.sources.rows import check_image_size
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+# A folder in archives of all of ILSVRC2012, which have millions of members.
+_TREE = "CLS-LOC"
 
 _CLASS = re.compile(r"(n[0-9]{8})(?:_[0-9]+\.|/)")
 
@@ -86,6 +89,8 @@ def member_bytes(data: bytes, *, size: int, crc: int, deflated: bool) -> bytes:
 def inspect(path: Path, fd: int, size: int) -> tuple[Wrong | None, tuple[str, ...] | None]:
     """What is wrong with the directory of an archive, and the names in it; see `Kind.inspect`."""
     try:
+        if zip_large.is_large(fd, str(path), _TREE):
+            return None, None  # Its names are too many to be read here.
         place = zip_directory.Place(fd, str(path), 0, None, None)
         entries = zip_directory.read_directory(place, *zip_directory.find_directory(place))
     except zip_directory.NotReadError as error:
@@ -109,6 +114,8 @@ def count(
     """Counts images, or arrays, by the names in the archive; see `Kind.count`."""
     if expected.files:
         return npz_files.count(found, inspected, expected)
+    if found.inside:
+        return Counted(), []
     images = 0
     classes: set[str] = set()
     for name in inspected[found.paths[0]].names or ():
@@ -125,6 +132,8 @@ KIND = Kind(
     name="zip",
     form="either",
     access=Access(read, ranges),
+    images=zip_images.prepare_images,
+    boxes=zip_images.prepare_boxes,
     copies=npz_files.copies,
     archives_in=npz_files.archives_in,
     inspect=inspect,

@@ -64,7 +64,7 @@ SITES: dict[str, Callable[[Path], object]] = {
     "/datasets/imagenet-small": sites.downsampled_flat,
     "/datasets/tiny-sorted": sites.tiny_sorted,
     "/datasets/imagenet-1k": _plain(sites.hugging_face_parquet),
-    "/downloads/kaggle": _with_boxes(sites.kaggle_tar),
+    "/downloads/kaggle": _with_boxes(sites.kaggle_zip),
     "/local/scratch": Path.mkdir,
 }
 """Directory of the examples to what stages it."""

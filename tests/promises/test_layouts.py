@@ -130,6 +130,7 @@ def test_source_selects_any_staged_kind(
         "class_archives",
         "compressed",
         "kaggle_tar",
+        "kaggle_zip",
     ],
 )
 def test_boxes_are_found_with_the_images(

@@ -100,6 +100,10 @@ def _kaggle_tar(root: Path) -> None:
     sites.kaggle_tar(root, _pictures(root))
 
 
+def _kaggle_zip(root: Path) -> None:
+    sites.kaggle_zip(root, _pictures(root))
+
+
 def _class_tars(root: Path) -> None:
     layouts.write_class_tars(root / "train", TRAIN)
 
@@ -187,6 +191,7 @@ CASES = (
     Case("class-tars", *_2012, _packed_class_tars, ("train",), seen_cut_off=()),
     Case("tar.gz", *_2012, _hugging_face, _ALL, seen_cut_off=()),
     Case("parquet", *_2012, _parquet, _ALL),
+    Case("zip", *_2012, _kaggle_zip, _ALL),
     Case("tar.gz", *_2012, _kaggle_tar, _ALL, seen_cut_off=()),
     Case("squashfs", *_2012, _squashfs, _ALL),
     Case("webdataset", *_2012, _webdataset, _TWO),

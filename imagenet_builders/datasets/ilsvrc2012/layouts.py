@@ -183,6 +183,7 @@ IMAGES = (
             "test": (r"test_images\.tar",),
         },
     ),
+    _of_kaggle("zip", r"\.zip", "Data"),
     _of_kaggle("tar", r"\.tar", "Data"),
     Layout("folders of Kaggle", "folders", _KAGGLE, _FOLDER_NAMES),
     Layout("class folders", "folders", _FOLDERS, _FOLDER_NAMES),
@@ -247,6 +248,7 @@ BOXES = (
         _KAGGLE_BOXES,
         {"train": (r"train",), "validation": (r"val",)},
     ),
+    _of_kaggle("zip", r"\.zip", "Annotations"),
     _of_kaggle("tar", r"\.tar", "Annotations"),
     _of_kaggle("tar.gz", COMPRESSED_TAR, "Annotations"),
     Layout(

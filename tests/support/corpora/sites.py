@@ -7,6 +7,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import IO, cast
 
 from makers import archives
 from makers.imagenet21k_winter21 import make_imagenet21k_winter21
@@ -276,6 +277,23 @@ def kaggle_tar(root: Path, pics: Pictures) -> None:
     _write_tar_gz(root / "imagenet_object_localization_patched2019.tar.gz", kaggle_tree(pics))
 
 
+def kaggle_zip(root: Path, pics: Pictures) -> None:
+    """Written to a pipe, so that sizes follow the members, of which every other one is stored."""
+    root.mkdir(parents=True, exist_ok=True)
+    path = root / "imagenet-object-localization-challenge.zip"
+    with open(path, "wb") as file, zipfile.ZipFile(cast(IO[bytes], Pipe(file)), "w") as archive:
+        for number, (name, data) in enumerate(sorted(kaggle_tree(pics).items())):
+            how = zipfile.ZIP_STORED if number % 2 else zipfile.ZIP_DEFLATED
+            archive.writestr(name, data, how)
+
+
+class Pipe:
+    """A file that can only be appended to."""
+
+    def __init__(self, file: IO[bytes]):
+        self.write, self.flush = file.write, file.flush
+
+
 def _write_tar_gz(path: Path, members: Mapping[str, bytes]) -> None:
     write(path.parent, {path.name: packed(archives.tar_bytes(members.items()), "gzip")})
 
@@ -357,6 +375,7 @@ SITES: dict[str, Stage] = {
         hugging_face,
         hugging_face_parquet,
         kaggle_tar,
+        kaggle_zip,
     )
 }
 """How each site stages ImageNet."""

@@ -38,6 +38,10 @@ _LOG = logging.getLogger(__name__)
 
 _SMALL_BYTES = 32 << 20
 
+# With less, a process has descriptors left for its other files, by the usual limit of 1,024.
+_MANY_SHARDS = 900
+_FILES = 4096
+
 # A shard and its mark.
 _FILES_A_SHARD = 2
 
@@ -112,6 +116,7 @@ def build_splits(
         running.request.check_splits(recipe.split for recipe in recipes)
     plans = recipe_lib.plan_splits(recipes, plan_config)
     added = running.added
+    _warn_of_open_files(name, output, [plan.shard_count for plan in plans])
     if added is not None:
         new = adding.new_ones(added, recipes, plans, context.scratch)
         if not new:
@@ -157,6 +162,18 @@ def build_splits(
         context.cache.forget()
         raise
     return Built(results, {split: each["plan"] for split, each in description["splits"].items()})
+
+
+def _warn_of_open_files(name: str, output: Output, shards: Sequence[int]) -> None:
+    """Warns of so many shards that their readers cannot have all of them open."""
+    if output.keeps_open and sum(shards) >= _MANY_SHARDS:
+        limit = max(_FILES, 1 << (2 * sum(shards)).bit_length())
+        _LOG.warning(
+            f"{name} gets {sum(shards):,} shards as {output.name}, whose readers keep every shard "
+            "open that they have read from: with the usual limit of 1,024 files they end with "
+            f'"Too many open files"; readers say `ulimit -n {limit}` first, or you build fewer '
+            "shards (--num-shards)"
+        )
 
 
 def _keep(kept: Kept, name: str, incomplete: IncompleteDir, workers: Workers) -> None:

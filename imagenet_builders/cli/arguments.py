@@ -12,6 +12,7 @@ from typing import Any
 from imagenet_builders.datasets import names
 from imagenet_builders.errors import OptionError
 from imagenet_builders.options import OPTIONS, BuildOptions, require_local
+from imagenet_builders.write import outputs
 
 _WIDTH = 78
 _SIZE = re.compile(r"([0-9]+)\s*([KMGT]i?)?B?", re.IGNORECASE)
@@ -140,6 +141,14 @@ def with_dashes(argv: Sequence[str]) -> list[str]:
             name = name.replace("_", "-")
         dashed.append(name + equals + value)
     return dashed
+
+
+def file_format(text: str) -> str:
+    """A file format that shards can be written in (a `type` of argparse)."""
+    try:
+        return outputs.file_format(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def size(text: str) -> int:

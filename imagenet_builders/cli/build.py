@@ -58,7 +58,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     what.add_argument(
         "--file-format",
         metavar="FORMAT",
-        choices=outputs.file_formats(),
+        type=arguments_lib.file_format,
         help=f"format of the shards: {' or '.join(outputs.file_formats())} (default: "
         f"{outputs.DEFAULT.name})",
     )

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import command_line
 from support.building import DUMMY_ARCHIVES, built_by_cli
+from support.corpora.ilsvrc2012 import staged, val_name
 from support.processes import blocking, run_python
 
 SIZES = {"train": 24, "validation": 12, "test": 6}
@@ -120,3 +122,23 @@ tfds.show_examples(dataset, info).savefig(sys.argv[2])
 """
     run_python(code, data_dir, tmp_path / "shown.png")
     assert (tmp_path / "shown.png").stat().st_size > 10_000
+
+
+def test_a_build_warns_of_more_shards_than_a_reader_can_open(tmp_path: Path):
+    """ArrayRecord's reader keeps them open; that of TFRecords does not."""
+    corpus = staged()
+    [(_, data), *_] = corpus.validation
+    corpus.validation = [(val_name(number), data) for number in range(1, 901)]
+    corpus.train, corpus.test, corpus.patch = {}, [], []
+    corpus.in_outer = lambda members: []
+    manual_dir = corpus.write(tmp_path / "staged")
+    said = {}
+    for file_format, shards in (("array_record", 900), ("array_record", 899), ("tfrecord", 900)):
+        options = [f"--num-shards={shards}", f"--file-format={file_format}"]
+        outcome = command_line.build(manual_dir, tmp_path / f"{file_format}-{shards}", *options)
+        assert outcome.status == 0, outcome
+        said[file_format, shards] = [w for w in outcome.warnings if "ulimit" in w]
+    [warning] = said.pop(("array_record", 900))
+    assert "900 shards as array_record" in warning
+    assert "readers say `ulimit -n 4096` first" in warning
+    assert list(said.values()) == [[], []]

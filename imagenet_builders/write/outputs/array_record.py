@@ -111,6 +111,7 @@ OUTPUT = Output(
     _write,
     _read,
     tfds_call="data_source",
+    keeps_open=True,
     library="array_record.python.array_record_module",
     package="array-record",
 )

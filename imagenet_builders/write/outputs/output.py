@@ -96,6 +96,7 @@ class Output:
             where none does.
         index: Makes the content of the index file of a shard from the offsets of its records; None
             for an output without one.
+        keeps_open: Whether its readers keep every shard open that they have read from.
         library: The module that writes and reads the format, if this package does not do it itself.
         package: The package on PyPI that has the library.
     """
@@ -106,6 +107,7 @@ class Output:
     read: Callable[[str, Checksum | None], Iterator[Record]]
     tfds_call: Literal["load", "data_source"] | None = None
     index: Callable[[RecordOffsets], bytes] | None = None
+    keeps_open: bool = False
     library: str | None = None
     package: str | None = None
 

@@ -127,6 +127,11 @@ def test_arguments_are_checked_before_anything_heavy_is_imported() -> None:
         (["build", "imagenet2012", "--manual-dir", "x", "--max-shard-size", "1.5G"], "'1.5G'"),
         (["build", "imagenet2012", "--manual-dir", "x", "--max-shard-size", "1PB"], "'1PB'"),
         (["build", "imagenet2012", "--manual-dir", "x", "--file-format", "csv"], "tfrecord"),
+        (
+            ["build", "imagenet2012", "--manual-dir", "x", "--file-format", "parquet"],
+            "must be one of tfrecord, array_record, not 'parquet': TensorFlow Datasets 4.9.10 "
+            "writes only a part of the examples of a Parquet shard, 600 of 2,563",
+        ),
     ],
 )
 def test_an_unparsable_argument_is_named(

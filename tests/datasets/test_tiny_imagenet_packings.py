@@ -14,10 +14,11 @@ import pytest
 from makers import archives
 from makers.tiny_imagenet import ROOT
 from support.built_datasets import example, records, shards
-from support.checking import check, checked
+from support.checking import check, checked, problem
 from support.command_line import run
 from support.corpora.tiny_imagenet import (
     ANNOTATIONS,
+    BOXES,
     assert_matches,
     build,
     files,
@@ -225,6 +226,15 @@ def test_train_images_without_any_file_of_boxes_have_none(tmp_path: Path):
     found = features(tmp_path / "data", "train")
     assert len(found) == 12
     assert {box for _, box in found.values()} == {(0.0, 0.0, 0.0, 0.0)}
+
+
+@pytest.mark.parametrize("unpacked", [False, True], ids=["archive", "folder"])
+@pytest.mark.parametrize("name", [BOXES, ANNOTATIONS])
+def test_check_names_a_missing_text_as_a_build_does(tmp_path: Path, unpacked: bool, name: str):
+    staged = stage(tmp_path / "staged", unpacked, {name: None})
+    assert f"{name}'" in refused(staged, tmp_path / "data")
+    document = checked(staged, status=1)
+    assert name in problem(document, severity="error")["found"]
 
 
 TWICE = [

@@ -110,6 +110,10 @@ class Archive(Contents):
         roles = (role for _, role in self._members.images[split])
         return frozenset(role.wnid for role in roles if role.wnid is not None) or None
 
+    def tells_labels(self, split: str) -> bool:
+        """Whether the path of every image of a split tells its class."""
+        return all(role.wnid is not None for _, role in self._members.images[split])
+
     def text(self, name: str) -> bytes | None:
         """A text file; its CRC-32 is checked, where the archive has one."""
         member = self._members.texts.get(name)

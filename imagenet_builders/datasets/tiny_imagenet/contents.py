@@ -85,6 +85,14 @@ class Contents(abc.ABC):
         """
 
     @abc.abstractmethod
+    def tells_labels(self, split: str) -> bool:
+        """Whether the path of every image of a split tells its class.
+
+        Raises:
+            SourceError: As `images`.
+        """
+
+    @abc.abstractmethod
     def text(self, name: str) -> bytes | None:
         """A text file by its path below the root, or None if there is none.
 
@@ -103,6 +111,23 @@ class Contents(abc.ABC):
             ValueError: The wnid in it is not a class.
         """
         return NO_LABEL if role.wnid is None else self.label_of(role.wnid)
+
+    def lacking_text(self, split: str) -> str | None:
+        """The first text file that the images of a split need and that is not there, or None.
+
+        Args:
+            split: A split that has images.
+
+        Raises:
+            SourceError: As `images`.
+        """
+        needed: list[str] = []
+        wnids = self.classes(split) or frozenset()
+        if split == "train" and self.has_boxes(split, wnids):
+            needed = [boxes_file(wnid) for wnid in sorted(wnids)]
+        elif split == "validation" and not self.tells_labels(split):
+            needed = [ANNOTATIONS]
+        return next((name for name in needed if name not in self.texts), None)
 
     def has_boxes(self, split: str, wnids: Collection[str]) -> bool:
         """Whether there is any text with boxes of a split.

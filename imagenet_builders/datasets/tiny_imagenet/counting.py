@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -9,8 +11,9 @@ from imagenet_builders import labels
 from imagenet_builders.datasets.tiny_imagenet.archives import Archive, tar_files, zip_files
 from imagenet_builders.datasets.tiny_imagenet.contents import Contents
 from imagenet_builders.datasets.tiny_imagenet.folder import Folder
-from imagenet_builders.datasets.tiny_imagenet.layouts import ARCHIVES, NAME, PACKED
+from imagenet_builders.datasets.tiny_imagenet.layouts import NAME, PACKED, UNPACKED
 from imagenet_builders.datasets.tiny_imagenet.names import ANNOTATIONS, boxes_file
+from imagenet_builders.datasets.tiny_imagenet.split_boxes import MISSING_TEXT
 from imagenet_builders.errors import SourceError
 from imagenet_builders.locate.found import Found
 from imagenet_builders.sources.inspection import ERROR, WARNING, Counted, Inspection, Problem
@@ -30,10 +33,15 @@ def contents_of(found: Found, file: SourceFile) -> Contents:
         file: Its file, unpacked where it is compressed; of no account for a folder.
     """
     label_of = labels.space(NAME).id_of
-    path = found.paths[0]
-    if path.name not in ARCHIVES:
-        return Folder(path, label_of)
+    if found.kind == UNPACKED:
+        return Folder(found.paths[0], label_of)
     return Archive(file, label_of, zip_files if found.kind == "zip" else tar_files)
+
+
+@functools.lru_cache(maxsize=1)
+def _of_archive(found: Found, file: SourceFile) -> Contents:
+    """The contents of an archive, which are listed once for all splits."""
+    return contents_of(found, file)
 
 
 def count(
@@ -44,8 +52,13 @@ def count(
     if found.kind == PACKED:
         return Counted(), []
     try:
-        contents = contents_of(found, SourceFile.of(found.paths[0]))
+        file = SourceFile.of(found.paths[0])
+        opened = contents_of if found.kind == UNPACKED else _of_archive
+        contents = opened(dataclasses.replace(found, split=""), file)
         counted = Counted(contents.counts()[found.split], contents.classes(found.split))
+        name = contents.lacking_text(found.split) if counted.images else None
+        if name is not None:
+            raise contents.error(name, MISSING_TEXT)
     except SourceError as error:
         return Counted(), [
             Problem(

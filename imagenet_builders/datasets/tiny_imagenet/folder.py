@@ -119,6 +119,10 @@ class Folder(Contents):
         told = {each.label for each in self._directories[split] if each.images}
         return frozenset(wnids[label] for label in told - {NO_LABEL}) or None
 
+    def tells_labels(self, split: str) -> bool:
+        """Whether the path of every image of a split tells its class."""
+        return all(each.label != NO_LABEL for each in self._directories[split])
+
     def text(self, name: str) -> bytes | None:
         """A text file."""
         path = self.path / name

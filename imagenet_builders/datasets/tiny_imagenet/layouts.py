@@ -21,7 +21,8 @@ ARCHIVES = {
 """Name of an archive to its kind of source and the layout in words, the preferred one first."""
 PACKED = "tar.gz"
 """The kind of source that must be unpacked before it can be read."""
-_UNPACKED = ("folders", "unpacked archive")
+UNPACKED = "folders"
+"""The kind of source of the folder."""
 CLASS_LIST = "wnids.txt"
 
 SPLITS = {"train": "train", "validation": "val", "test": "test"}
@@ -37,7 +38,11 @@ def survey(manual_dir: Path, config: str | None = None) -> Survey:
         for name, (kind, layout) in ARCHIVES.items()
         if (manual_dir / name).is_file()
     ]
-    unpacked = [(*_UNPACKED, folder) for folder in folders(manual_dir) if is_unpacked(folder)]
+    unpacked = [
+        (UNPACKED, "unpacked archive", folder)
+        for folder in folders(manual_dir)
+        if is_unpacked(folder)
+    ]
     # What must be unpacked comes last.
     places = sorted([*places, *unpacked], key=lambda place: place[0] == PACKED)
     found = {

@@ -22,6 +22,12 @@ Box = tuple[float, float, float, float]
 NO_BOX: Box = (0.0, 0.0, 0.0, 0.0)
 """The `bbox` of an image without one."""
 
+MISSING_TEXT = (
+    "there are images that this file should describe, but it is missing; copy this file from the "
+    "official archive"
+)
+"""What is said of a file of boxes that is not there."""
+
 # Characters of a name in a message.
 _SHOWN = 60
 
@@ -69,7 +75,7 @@ def _train(images: Images, contents: Contents) -> list[Box]:
 
 def _validation(images: Images, contents: Contents) -> list[Box]:
     rows = images.rows
-    if NO_LABEL not in rows.labels and not contents.has_boxes("validation", ()):
+    if contents.tells_labels("validation") and not contents.has_boxes("validation", ()):
         return [NO_BOX] * len(rows)
     classes = labels.space(NAME)
     lines = _lines(
@@ -100,11 +106,7 @@ def _lines(
     """The lines of a file of boxes, which must have one for each image."""
     data = contents.text(name)
     if data is None:
-        raise contents.error(
-            name,
-            f"there are {len(keys):,} images that this file should describe, but it is missing; "
-            "copy this file from the official archive",
-        )
+        raise contents.error(name, MISSING_TEXT)
     try:
         lines = parse(data)
     except tiny.BoxFileError as error:

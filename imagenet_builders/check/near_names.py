@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import itertools
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -14,6 +13,7 @@ from imagenet_builders.check import parts
 from imagenet_builders.check.first_bytes import first_bytes
 from imagenet_builders.check.parts import Parts
 from imagenet_builders.formats import signatures
+from imagenet_builders.labels.image_names import NAMED_IMAGE
 from imagenet_builders.locate.official import official_archives
 
 _BEGIN = {
@@ -34,8 +34,6 @@ _COPY = re.compile(
 )
 _WNID = re.compile(r"n[0-9]{8}")
 
-# A directory with more entries is one of images, not of archives.
-_MAX_ENTRIES = 20_000
 _MAX_FOLDERS = 64
 
 
@@ -205,7 +203,8 @@ def _folders(directory: Path) -> list[str]:
 def _entries(directory: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(directory) as entries:
-            return list(itertools.islice(entries, _MAX_ENTRIES))
+            # A directory of images may have a million.
+            return [entry for entry in entries if not NAMED_IMAGE.fullmatch(entry.name)]
     except OSError:
         return []  # The survey reports a directory that cannot be read.
 

@@ -5,11 +5,12 @@ A directory is listed once, and only the files that are named are opened, for th
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,10 +21,9 @@ from imagenet_builders.check.report import Other
 from imagenet_builders.locate.official import official_archive
 from imagenet_builders.locate.packaging import Packaging
 
-# What a directory has beyond this is only counted.
-_MAX_ENTRIES = 20_000
 _MAX_DIRECTORIES = 16
 _LOOKED_AT = 200
+# A folder of more is not looked into: it is one of images, or of many shards.
 _LISTED_INSIDE = 2_000
 _THREADS = 16
 # Names that differ in their numbers alone are one thing.
@@ -64,32 +64,37 @@ def others(manual_dir: Path, used: Iterable[Path], explained: Iterable[Path]) ->
     below = sorted(path for path in above - taken if path.startswith(root + os.sep))
     found: list[Other] = []
     for directory in [root, *below][:_MAX_DIRECTORIES]:
-        entries = _entries(directory, known, of_source=directory in taken)
-        found += _named(Path(directory), *entries)
+        of_source = _names_in_sources() if directory in taken else None
+        files, folders = list[str](), list[str]()
+        for entry in _entries(directory):
+            if entry.path in known or (of_source is not None and of_source(entry.name)):
+                continue
+            (folders if _is_folder(entry) else files).append(entry.name)
+        found += _named(Path(directory), sorted(files), sorted(folders))
     return sorted(found, key=lambda other: not other.what)
 
 
-def _entries(directory: str, known: set[str], *, of_source: bool) -> tuple[list[str], list[str]]:
-    """Names of the files and of the folders in a directory of which nothing was said yet."""
-    files: list[str] = []
-    folders: list[str] = []
-    try:
-        with os.scandir(directory) as entries:
-            for entry in itertools.islice(entries, _MAX_ENTRIES):
-                if entry.path in known or (of_source and _may_be_of_source(entry.name)):
-                    continue
-                (folders if _is_folder(entry) else files).append(entry.name)
-    except OSError:  # The survey reports it.
+def _entries(directory: str | Path) -> Iterator[os.DirEntry[str]]:
+    """What is in a directory; nothing if it cannot be read, which the survey reports."""
+    with contextlib.suppress(OSError), os.scandir(directory) as entries:
+        yield from entries
+
+
+def _inside(directory: Path) -> tuple[list[str], list[str]]:
+    """Sorted names of the files and folders in a directory; of one that has many, none."""
+    entries = list(itertools.islice(_entries(directory), _LISTED_INSIDE + 1))
+    if len(entries) > _LISTED_INSIDE:
         return [], []
-    return sorted(files), sorted(folders)
+    folders = {entry.name for entry in entries if _is_folder(entry)}
+    return sorted({entry.name for entry in entries} - folders), sorted(folders)
 
 
-def _may_be_of_source(name: str) -> bool:
+def _names_in_sources() -> Callable[[str], bool]:
     """Whether an entry of a directory that is a source itself may be a part of that."""
     configs = (config for each in datasets.every() for config in each.configs)
-    folders = (folder for config in configs for split in config.splits for folder in split.folders)
-    files = (file for each in datasets.every() for file in each.files)
-    return _OF_CLASSES.fullmatch(name) is not None or name in {*folders, *files}
+    names = {name for config in configs for split in config.splits for name in split.folders}
+    names.update(name for each in datasets.every() for name in each.files)
+    return lambda name: _OF_CLASSES.fullmatch(name) is not None or name in names
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -129,13 +134,13 @@ def _of_group(group: _Group) -> list[Other]:
     """What is said of a group; of a folder, also what is known in it."""
     if group.inside is None:
         return [_of_files(group)]
-    files, folders = _entries(str(group.path), set(), of_source=False)
+    files, folders = _inside(group.path)
     for row in _rows():
         if row.is_the_folder(group.path.name, [*files, *folders]):
             by = next(filter(row.is_inside, [*files, *folders]), None)
             what = row.what if by is None else f"{row.what} ({by} is in it)"
             return [Other(group.path, group.count, what, row.way, is_folder=True)]
-    if group.count == 1 and len(files) + len(folders) <= _LISTED_INSIDE:
+    if group.count == 1:
         inside = [*_split_in(group.path, files)]
         inside += [_of_files(each) for each in _groups(group.path, files, None)]
         if known := [other for other in inside if other.what]:

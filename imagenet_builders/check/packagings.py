@@ -61,7 +61,10 @@ ROWS = (
         example="train.parquet",
         what="a Parquet file under a name that no layout has",
         begins=(signatures.PARQUET,),
-        way="give the directory that it had where it comes from, with its name",
+        way=(
+            "those of Hugging Face's imagenet-1k are read under their own names in a folder data "
+            "(data/train-00000-of-00294.parquet)"
+        ),
     ),
     Packaging(
         names=r".*\.arrow",

@@ -11,7 +11,7 @@ import re
 import tarfile
 import time
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -196,13 +196,18 @@ def test_a_file_that_contradicts_its_name_is_named_by_its_bytes(tmp_path: Path) 
 def test_a_link_into_a_cache_that_leads_nowhere_is_no_archive(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
-    (data / "train-00000-of-00294.parquet").symlink_to("../../../blobs/0123abc")
+    (data / "train.parquet").symlink_to("../../../blobs/0123abc")
     (tmp_path / "notes.bin").symlink_to("elsewhere")
     document = checked(tmp_path, status=1)
-    said = said_of(document, "data/train-00000-of-00294.parquet")
+    said = said_of(document, "data/train.parquet")
     assert "a link to ../../../blobs/0123abc, which is not there" in said
     assert "fetches only what is lacking" in said
     assert "mend the link" in said_of(document, "notes.bin")
+    # One that a layout has is not read either, and the same is said of it.
+    (data / "train-00000-of-00001.parquet").symlink_to("../../../blobs/0123abc")
+    found = problem(checked(tmp_path, status=1), severity="error", path="of-00001.parquet")
+    assert "a link to ../../../blobs/0123abc, which is not there" in found["cause"]
+    assert "fetches only what is lacking" in found["action"]
 
 
 def test_what_is_not_known_is_listed_and_counted(tmp_path: Path) -> None:
@@ -251,6 +256,37 @@ def test_nothing_is_waited_for(tmp_path: Path) -> None:
     document = checked(tmp_path, status=1)
     assert time.monotonic() - start < 10
     assert len(document["others"]) == 1001
+
+
+def test_the_order_of_a_listing_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where there are very many entries, and folders of very many."""
+    lay(tmp_path, {f"{letter}{n:04}.x{n % 7}": b"1" for letter in "abc" for n in range(900)})
+    lay(tmp_path / "more", {f"{n}.rec": b"1" for n in range(2_500)})
+    lay(tmp_path, {f"images.tar.{n:03}": b"1" for n in range(1, 40)})
+    lay(tmp_path, {"train.rec": b"1", "z/data.mdb": LMDB})
+    before = checked(tmp_path, status=1)
+    scandir = os.scandir
+
+    class Shuffled:
+        def __init__(self, directory: str):
+            with scandir(directory) as entries:
+                self._entries = sorted(entries, key=lambda entry: hash(entry.name[::-1]))
+
+        def __enter__(self) -> Iterator[os.DirEntry[str]]:
+            return iter(self._entries)
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def __iter__(self) -> Iterator[os.DirEntry[str]]:
+            return iter(self._entries)
+
+    monkeypatch.setattr(os, "scandir", Shuffled)
+    after = checked(tmp_path, status=1)
+    assert after["others"] == before["others"]
+    assert after["problems"] == before["problems"]
 
 
 def test_names_may_be_anything(tmp_path: Path) -> None:

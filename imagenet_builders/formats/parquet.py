@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from imagenet_builders.formats import parquet_pages
 from imagenet_builders.formats.gzip_stream import StreamError
@@ -22,6 +22,9 @@ MAX_ROWS = 1 << 21
 
 _COLUMNS = ["image.bytes", "image.path", "label"]
 _ROWS_AT_A_TIME = 16
+
+# A page may have one image of any size. Rows may have one value of a dictionary many times.
+_MAX_PAGE_BYTES = 256 << 20
 _BUFFER_BYTES = 1 << 20
 # Images are compressed already; names shrink to less, but are few bytes.
 _MAX_GROWTH = 3
@@ -53,8 +56,8 @@ def rows_in(path: str) -> int:
     Raises:
         StreamError: It is no Parquet file, is cut off, or is not of images.
     """
-    with _opened(path) as file:
-        return int(file.metadata.num_rows)
+    with _Opened(path) as file:
+        return int(file.file.metadata.num_rows)
 
 
 def first_path(path: str) -> str | None:
@@ -66,8 +69,8 @@ def first_path(path: str) -> str | None:
     Raises:
         StreamError: As `rows_in`.
     """
-    with _opened(path) as file:
-        for batch in _batches(file, ["image.path"]):
+    with _Opened(path) as file:
+        for batch in file.batches(["image.path"]):
             return _only(batch.column(0).field("path")[0].as_py())
     return None
 
@@ -84,8 +87,8 @@ def images(path: str) -> Iterator[Image]:
     Raises:
         StreamError: As `rows_in`; or the data of a row are damaged.
     """
-    with _opened(path) as file:
-        for batch in _batches(file, _COLUMNS):
+    with _Opened(path) as file:
+        for batch in file.batches(_COLUMNS):
             image = batch.column(batch.schema.get_field_index("image"))
             labels = batch.column(batch.schema.get_field_index("label")).to_pylist()
             columns = (image.field("path").to_pylist(), labels, image.field("bytes").to_pylist())
@@ -108,6 +111,8 @@ class _Opened:
 
         self._errors = (OSError, pa.ArrowException, ValueError, OverflowError)
         self.file: Any = None
+        self.is_open = False
+        self.largest_page = 1
         with self:
             self.file = pq.ParquetFile(
                 path,
@@ -122,11 +127,14 @@ class _Opened:
                 self._check(fd)
             finally:
                 os.close(fd)
+        self.is_open = True
 
-    def __enter__(self) -> Any:
-        return self.file
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if self.is_open:
+            self.file.close()
         if error is None or not isinstance(error, self._errors):
             return
         detail = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
@@ -169,8 +177,9 @@ class _Opened:
                     )
                 if chunk.path_in_schema not in expected:
                     continue
-                unpacked = parquet_pages.unpacked_size(fd, first, packed)
-                if unpacked > _ALWAYS_ALLOWED + _MAX_GROWTH * packed:
+                unpacked, largest = parquet_pages.unpacked_sizes(fd, first, packed)
+                self.largest_page = max(self.largest_page, largest)
+                if largest > _MAX_PAGE_BYTES or unpacked > _ALWAYS_ALLOWED + _MAX_GROWTH * packed:
                     raise StreamError(
                         f"column {chunk.path_in_schema} says that {packed:,} of its bytes become "
                         f"{unpacked:,}, as those of no images do; check that this is the original "
@@ -178,10 +187,7 @@ class _Opened:
                         first,
                     )
 
-
-def _opened(path: str) -> _Opened:
-    return _Opened(path)
-
-
-def _batches(file: Any, columns: list[str]) -> Iterator[Any]:
-    return file.iter_batches(_ROWS_AT_A_TIME, columns=columns, use_threads=False)  # type: ignore[no-any-return]
+    def batches(self, columns: list[str]) -> Iterator[Any]:
+        """Some columns, a few rows at a time, which together have a bounded size."""
+        rows = max(1, min(_ROWS_AT_A_TIME, _MAX_PAGE_BYTES // self.largest_page))
+        yield from self.file.iter_batches(rows, columns=columns, use_threads=False)

@@ -23,8 +23,8 @@ class PageError(ValueError):
     """A page's header is damaged, or does not lie where it should."""
 
 
-def unpacked_size(fd: int, start: int, size: int) -> int:
-    """Bytes of all pages of a column once they are unpacked, as their headers say.
+def unpacked_sizes(fd: int, start: int, size: int) -> tuple[int, int]:
+    """Bytes of all pages of a column once they are unpacked, and of the largest one.
 
     Args:
         fd: Open descriptor of the file.
@@ -32,13 +32,13 @@ def unpacked_size(fd: int, start: int, size: int) -> int:
         size: Its bytes.
 
     Returns:
-        The bytes.
+        The bytes of all, and of the largest, as their headers say.
 
     Raises:
         PageError: The headers are damaged, or do not fill those bytes.
     """
     position, end = start, start + size
-    total = 0
+    total = largest = 0
     while position < end:
         header = _Header(os.pread(fd, min(_MAX_HEADER_BYTES, end - position), position))
         fields = header.struct(0)
@@ -46,8 +46,9 @@ def unpacked_size(fd: int, start: int, size: int) -> int:
         if packed < 0 or unpacked < 0 or position + header.at + packed > end:
             raise PageError(f"the header of a page at byte {position:,} is damaged")
         total += unpacked
+        largest = max(largest, unpacked)
         position += header.at + packed
-    return total
+    return total, largest
 
 
 class _Header:

@@ -130,8 +130,9 @@ def class_of(name: str) -> str:
     return name.partition(".")[0].lower()
 
 
-def classes(found: Found) -> tuple[str, ...]:
+def classes(found: Found, workers: object) -> tuple[str, ...]:
     """The classes that there are tars of."""
+    del workers
     return tuple(class_of(path.name) for path in _tars(found))
 
 

@@ -131,8 +131,9 @@ def prepare_images(found: Found, naming: Naming, workers: Runner, *, strict: boo
     )
 
 
-def classes(found: Found) -> tuple[str, ...]:
+def classes(found: Found, workers: object) -> tuple[str, ...]:
     """The classes that there are folders of."""
+    del workers
     return tuple(name.lower() for name in listing.list_folders(found.paths[0])[0])
 
 

@@ -40,6 +40,7 @@ KIND = Kind(
     recognise=tar_archives.recognise,
     takes_patch=True,
     images=tar_archives.prepare_images,
+    classes=tar_archives.classes,
     boxes=box_archives.prepare_boxes,
     copies=copies,
     unpacked_bytes=unpacked_bytes,

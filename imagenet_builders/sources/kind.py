@@ -160,7 +160,7 @@ class Kind:
     takes_patch: bool = False
     access: Access = RANGES
     images: PrepareImages | None = None
-    classes: Callable[[Found], tuple[str, ...]] | None = None
+    classes: Callable[[Found, Means], tuple[str, ...]] | None = None
     boxes: PrepareBoxes | None = None
     boxes_of_images: Callable[[pa.Table], pa.Table] | None = None
     copies: Callable[[Found], Copies] = copy_files

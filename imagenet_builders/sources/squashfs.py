@@ -140,8 +140,9 @@ def _is_inside(path: str, folder: str) -> bool:
     return not folder or path.startswith(f"{folder}/")
 
 
-def classes(found: Found) -> tuple[str, ...]:
+def classes(found: Found, workers: object) -> tuple[str, ...]:
     """The class folders in an image."""
+    del workers
     from imagenet_builders.formats.squashfs.image import list_files
 
     file = SourceFile.of(found.paths[0], found.copies)

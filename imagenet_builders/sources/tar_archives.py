@@ -208,9 +208,9 @@ def _apply_patch(rows: Rows, patch: SourceFile, position: int, naming: Naming) -
         rows.files[row], rows.offsets[row], rows.sizes[row] = position, offset, size
 
 
-def classes(found: Found) -> tuple[str, ...]:
+def classes(found: Found, workers: Means) -> tuple[str, ...]:
     """The classes of the tars in an archive of train images."""
-    file = SourceFile.of(found.paths[0], found.copies)
+    (file,) = plain_tars([SourceFile.of(found.paths[0], found.copies)], workers)
     tars, _ = tar_images.class_tars(file, lambda wnid: 0)
     return tuple(sorted(class_tar.wnid for class_tar, _ in tars))
 

@@ -168,7 +168,7 @@ def test_boxes_in_slim_records_are_kept(reference: Callable[[str, type], Path], 
         np.testing.assert_allclose(given[name], each, rtol=0, atol=5.1e-5)
 
 
-@pytest.mark.parametrize("site", ["nibi", "nibi_unpacked", "hyak", "class_archives"])
+@pytest.mark.parametrize("site", ["nibi", "nibi_unpacked", "hyak", "class_archives", "compressed"])
 def test_dogs_are_found_in_every_layout(
     site: str, reference: Callable[[str, type], Path], tmp_path: Path
 ):

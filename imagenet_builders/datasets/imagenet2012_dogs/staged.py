@@ -19,6 +19,7 @@ from imagenet_builders.locate.choose import choose, choose_boxes
 from imagenet_builders.locate.found import Survey
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.recipe import SplitRecipe
+from imagenet_builders.scratch.means import ScratchMeans
 from imagenet_builders.sources import kinds
 
 _LOG = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ def recipes(staged: Survey, context: BuildContext) -> list[SplitRecipe]:
         classes_in = kinds.kind(images.kind).classes
         if classes_in is None:
             raise SourceError(f"{images}: the classes of a source of this kind cannot be listed")
-        classes = classes_in(images)
+        classes = classes_in(images, ScratchMeans(f"split {images.split}", context))
     if context.options.classes == "known":
         _check_classes(images.paths[0], classes)
         classes = DATASET.configs[0].classes()

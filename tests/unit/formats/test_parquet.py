@@ -119,11 +119,12 @@ def test_the_pages_of_a_column_say_their_sizes(tmp_path: Path) -> None:
         for number in range(group.num_columns):
             chunk = group.column(number)
             place = (chunk.data_page_offset, chunk.total_compressed_size)
-            size = parquet_pages.unpacked_size(file.fileno(), *place)
+            size, largest = parquet_pages.unpacked_sizes(file.fileno(), *place)
+            assert 0 < largest <= size
             headers = chunk.total_uncompressed_size - size
             assert 0 < headers < 5000
             with pytest.raises(parquet_pages.PageError):
-                parquet_pages.unpacked_size(file.fileno(), place[0], place[1] - 1)
+                parquet_pages.unpacked_sizes(file.fileno(), place[0], place[1] - 1)
 
 
 @pytest.mark.parametrize(
@@ -141,4 +142,4 @@ def test_page_headers_that_are_no_headers_are_errors(
     path = tmp_path / "pages"
     path.write_bytes(spoil(written()[4:600]))
     with open(path, "rb") as file, pytest.raises(parquet_pages.PageError):
-        parquet_pages.unpacked_size(file.fileno(), 0, 590)
+        parquet_pages.unpacked_sizes(file.fileno(), 0, 590)

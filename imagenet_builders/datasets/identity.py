@@ -11,7 +11,7 @@ import functools
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,9 +68,10 @@ def _glimpse(found: Found, split: Split | None) -> Glimpse:
 def _wrong_split(dataset: Dataset, found: Found, seen: Glimpse) -> Mismatch | None:
     """What is wrong with images that are of another split of the same dataset."""
     for signs in (signs for signs in dataset.signs if signs.is_built):
-        own = _matching(signs, [found.split], seen.images)
+        own = _matching(signs, found.split, seen.images)
+        rest = sorted(set(seen.images).difference(own))
         for split in signs.names:
-            others = [name for name in _matching(signs, [split], seen.images) if name not in own]
+            others = _matching(signs, split, rest)
             if not others or (own and len(others) < _NO_STRAYS):
                 continue
             what = f"these are images of {split}, such as {others[0]!r}"
@@ -180,9 +181,11 @@ def _foreign(dataset: Dataset) -> Iterator[Signs]:
             yield signs
 
 
-def _matching(signs: Signs, splits: Sequence[str], images: Iterable[str]) -> list[str]:
-    expressions = [signs.names[split] for split in splits if split in signs.names]
-    return [name for name in images if _is_one(name, expressions)]
+def _matching(signs: Signs, split: str, images: Iterable[str]) -> list[str]:
+    """The images with names of a split; all of them where no name tells the split."""
+    if split not in signs.names:
+        return list(images)
+    return [name for name in images if _is_one(name, [signs.names[split]])]
 
 
 def _expressions(all_signs: Iterable[Signs]) -> list[str]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imagenet_builders.errors import SourceError
 from imagenet_builders.locate.found import Survey
 from imagenet_builders.locate.glimpse import Glimpse
 from imagenet_builders.locate.packaging import Packaging
@@ -263,5 +264,12 @@ class Dataset:
         from imagenet_builders.datasets import identity
 
         config = config or self.configs[0].name
-        recipes = self.recipes(manual_dir, config, context, only)
+        try:
+            recipes = self.recipes(manual_dir, config, context, only)
+        except SourceError as error:
+            staged = self.survey(manual_dir, config).of_splits(only).reading(context.copies)
+            mismatch = identity.of_archives(self, self.config(config), staged)
+            if mismatch is None:
+                raise
+            raise SourceError(str(mismatch)) from error
         return [identity.checked(self, self.config(config), recipe) for recipe in recipes]

@@ -134,6 +134,24 @@ def of_classes(
     return _other(dataset, config, Glimpse(path, frozenset(classes)))
 
 
+def of_archives(dataset: Dataset, config: Config | None, survey: Survey) -> Mismatch | None:
+    """What archives are that could not be indexed, if their classes are another dataset's.
+
+    To list the classes of an archive takes long, so it is done only to say why a build failed.
+    """
+    for found in (sources[0] for sources in survey.found.values() if sources):
+        classes_in = kinds.kind(found.kind).classes
+        if config is None or classes_in is None:
+            continue
+        try:
+            mismatch = of_classes(dataset, config, found.paths[0], classes_in(found))
+        except (SourceError, OSError):  # What is said already is wrong with it.
+            continue
+        if mismatch is not None:
+            return mismatch
+    return None
+
+
 def _other_classes(dataset: Dataset, config: Config, seen: Glimpse) -> Mismatch | None:
     """What classes are most of which are another dataset's alone."""
     known = frozenset(config.classes())

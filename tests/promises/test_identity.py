@@ -112,6 +112,22 @@ CASES = {
         "imagenet2012",
         "this is a part of ImageNet-21k of winter 2021, as ",
     ),
+    "21k in the official archive of train": Case(
+        lambda root: archives.write_tar(
+            class_tars(root, []) / "ILSVRC2012_img_train.tar",
+            [(f"{w}.tar", archives.tar_bytes([(f"{w}_1.JPEG", b"?")])) for w in WINTER21[::400]],
+        ),
+        "imagenet2012",
+        "this is a part of ImageNet-21k of winter 2021, as 46 of its 48 classes, such as n00004475",
+    ),
+    "ILSVRC's train in the archive of 21k": Case(
+        lambda root: archives.write_tar(
+            class_tars(root, []) / "winter21_whole.tar",
+            [(f"{w}.tar", archives.tar_bytes([(f"{w}_1.JPEG", b"?")])) for w in ILSVRC],
+        ),
+        "imagenet21k_winter21/whole",
+        "this is ILSVRC2012, as it has exactly its 1,000 classes",
+    ),
     "21k in class folders as ILSVRC's train": Case(
         lambda root: class_folders(root / "train", WINTER21[::400], (1, 2)),
         "imagenet2012",

@@ -268,7 +268,7 @@ class Dataset:
             recipes = self.recipes(manual_dir, config, context, only)
         except SourceError as error:
             staged = self.survey(manual_dir, config).of_splits(only).reading(context.copies)
-            mismatch = identity.of_archives(self, self.config(config), staged)
+            mismatch = identity.of_archives(self, self.config(config), staged, context)
             if mismatch is None:
                 raise
             raise SourceError(str(mismatch)) from error

@@ -23,6 +23,7 @@ from imagenet_builders.locate.glimpse import Glimpse
 from imagenet_builders.sources import kinds
 
 if TYPE_CHECKING:
+    from imagenet_builders.plan.context import BuildContext
     from imagenet_builders.plan.recipe import SplitRecipe
 
 _LOG = logging.getLogger(__name__)
@@ -134,17 +135,22 @@ def of_classes(
     return _other(dataset, config, Glimpse(path, frozenset(classes)))
 
 
-def of_archives(dataset: Dataset, config: Config | None, survey: Survey) -> Mismatch | None:
+def of_archives(
+    dataset: Dataset, config: Config | None, survey: Survey, context: BuildContext
+) -> Mismatch | None:
     """What archives are that could not be indexed, if their classes are another dataset's.
 
     To list the classes of an archive takes long, so it is done only to say why a build failed.
     """
+    from imagenet_builders.scratch.means import ScratchMeans
+
     for found in (sources[0] for sources in survey.found.values() if sources):
         classes_in = kinds.kind(found.kind).classes
         if config is None or classes_in is None:
             continue
         try:
-            mismatch = of_classes(dataset, config, found.paths[0], classes_in(found))
+            wnids = classes_in(found, ScratchMeans(f"split {found.split}", context))
+            mismatch = of_classes(dataset, config, found.paths[0], wnids)
         except (SourceError, OSError):  # What is said already is wrong with it.
             continue
         if mismatch is not None:

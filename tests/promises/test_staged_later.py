@@ -7,11 +7,15 @@ import os
 import re
 import shutil
 import stat
+import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from makers.imagenet21k_winter21 import TRAIN as P_TRAIN
+from makers.imagenet21k_winter21 import VALIDATION as P_VALIDATION
+from makers.imagenet21k_winter21 import make_imagenet21k_winter21
 from support import command_line
 from support.built_datasets import assert_same_files, files_of, shards
 from support.command_line import DATASET, HOME, Outcome, build_arguments
@@ -31,6 +35,8 @@ from support.killing.trials import SHARDS, Trials
 from support.paths import DUMMY_DATA
 from support.processes import run_cli
 from support.verifying import said, verified
+
+from imagenet_builders import datasets
 
 ARCHIVES = {"train": (TRAIN,), "validation": (VAL,), "test": (TEST, PATCH)}
 
@@ -120,6 +126,54 @@ def test_what_is_added_to_is_what_is_built_at_once(
     builds = provenance(directory)["builds"]
     assert len(builds) == len(CORPORA[asked])
     assert sorted(split for each in builds for split in each["splits"]) == sorted(entries)
+
+
+def unpacked(dataset: str, directory: Path) -> list[list[Path]]:
+    """A staged folder of a dataset, and what is in it of each split, train last."""
+    if dataset == "tiny_imagenet":
+        with zipfile.ZipFile(DUMMY_DATA / dataset / "tiny-imagenet-200.zip") as archive:
+            archive.extractall(directory)
+        root = directory / "tiny-imagenet-200"
+        return [[root / "val"], [root / "test"], [root / "train"]]
+    make_imagenet21k_winter21(directory, whole=None, p="folders")
+    [root] = directory.iterdir()
+    small = [path for path in root.iterdir() if path.name not in (P_TRAIN, P_VALIDATION)]
+    return [[root / P_VALIDATION], [root / P_TRAIN, *small]]
+
+
+@pytest.mark.parametrize("asked", ["tiny_imagenet", "imagenet21k_winter21/p"])
+def test_folders_may_come_one_after_another(asked: str, tmp_path: Path) -> None:
+    """Each is gone again when the next is there; nobody misses what is kept."""
+    manual_dir, data_dir, away = tmp_path / "staged", tmp_path / "built", tmp_path / "away"
+    parts = unpacked(asked, manual_dir)
+    argv = ["build", asked, "--manual-dir", str(manual_dir)]
+    assert command_line.run(*argv, "--data-dir", str(tmp_path / "once")).status == 0
+    for paths in parts:
+        for path in paths:
+            (away / path.parent.name).mkdir(parents=True, exist_ok=True)
+            path.rename(away / path.parent.name / path.name)
+    kept: list[str] = []
+    for paths in parts:
+        for path in paths:
+            (away / path.parent.name / path.name).rename(path)
+        outcome = command_line.run(*argv, "--data-dir", str(data_dir))
+        assert outcome.status == 0, outcome.err
+        [directory] = published(data_dir)
+        for split in kept:
+            assert f"split {split} will be missing" not in outcome.err
+            assert f"{split} 0 of " not in outcome.err
+        kept = list(provenance(directory)["splits"])
+        for path in paths:
+            path.rename(away / path.parent.name / path.name)
+    assert len(provenance(directory)["builds"]) == len(parts)
+    assert_same_files(
+        files_of(directory), files_of(tmp_path / "once" / directory.relative_to(data_dir))
+    )
+
+
+@pytest.mark.parametrize("name", datasets.names())
+def test_check_looks_where_a_build_publishes(name: str) -> None:
+    assert str(datasets.get(name).builder().VERSION) == datasets.get(name).version
 
 
 def full_name(directory: Path) -> str:

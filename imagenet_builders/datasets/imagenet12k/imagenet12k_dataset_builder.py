@@ -17,7 +17,7 @@ class Builder(DatasetBuilder):
 
     name = DATASET.name
     dataset = DATASET
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version(DATASET.version)
     RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "Initial release."}
     MANUAL_DOWNLOAD_INSTRUCTIONS = """\
     manual_dir should contain the shards of timm/imagenet-12k-wds on Hugging Face:

@@ -90,8 +90,8 @@ def look(
 
 def _refuse(path: Path, splits: Sequence[str], reason: str, *, strict: bool) -> None:
     sentence = (
-        f"{path} has no split {' and no split '.join(splits)}; now staged, but not added to it: "
-        f"{reason}; to build all that is staged anew, say --overwrite"
+        f"{path} is without {' and '.join(splits)}, staged by now; it cannot be added: {reason}; "
+        "to build all that is staged anew, say --overwrite"
     )
     _tell(sentence, strict=strict)
 

@@ -236,7 +236,7 @@ def fewer_splits(manual_dir: Path) -> None:
         (
             None,
             (),
-            "from imagenet_builders.write import marks; marks.FORMAT = 3",
+            "from imagenet_builders.write import marks; marks.FORMAT = 99",
             "another version of this package wrote down what is in them",
         ),
     ],

@@ -357,7 +357,9 @@ def test_what_cannot_be_added_is_said(
     assert outcome.status == 0
     assert "is there already" in outcome.out
     [warning] = outcome.warnings
-    assert warning.startswith(f"{directory} has no split validation; now staged, but not added")
+    assert warning.startswith(
+        f"{directory} is without validation, staged by now; it cannot be added: "
+    )
     assert reason in warning
     assert warning.endswith("to build all that is staged anew, say --overwrite")
     strict = build(train_only, data_dir, "--strict")
@@ -444,7 +446,7 @@ def test_nothing_is_added_where_what_is_kept_would_differ_now(
     outcome = build(train_only, data_dir, *options)
     assert outcome.status == 0
     assert "is there already" in outcome.out
-    told = [warning for warning in outcome.warnings if "has no split validation" in warning]
+    told = [warning for warning in outcome.warnings if "is without validation" in warning]
     assert len(told) == 1
     assert f"{reason}" in told[0]
     strict = build(train_only, data_dir, *options, "--strict")

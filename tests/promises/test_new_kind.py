@@ -176,14 +176,11 @@ def test_a_damaged_image_in_it_is_left_to_the_policy_for_bad_images(
 # --- no kind is named outside its row ------------------------------------------------------------
 
 # Tables of the layouts of a dataset, which say of each what kind it is.
-TABLES = {
-    PACKAGE / "datasets" / name / "layouts.py"
-    for name in ("ilsvrc2012", "imagenet21k_winter21", "tiny_imagenet", "imagenet2012_downsampled")
-}
+TABLES = set(PACKAGE.glob("datasets/*/layouts.py"))
 # The names of the rows, each with the module that it is in.
 ROWS = PACKAGE / "sources" / "kinds.py"
-# Formats of what is written; one of them has the name of a kind.
-OUTPUTS = {"tfrecord": ("write", "verify", "build", "cli", "formats")}
+# Formats of what is written; some have the name of a kind.
+OUTPUTS = {"tfrecord": ("write", "verify", "build", "cli", "formats"), "parquet": ("write",)}
 
 
 def test_no_kind_is_named_outside_its_row():

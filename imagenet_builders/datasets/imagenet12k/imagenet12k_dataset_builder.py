@@ -9,7 +9,8 @@ import tensorflow_datasets as tfds
 from imagenet_builders import labels
 from imagenet_builders.datasets.access_terms import ACCESS_TERMS
 from imagenet_builders.datasets.builder import DatasetBuilder
-from imagenet_builders.datasets.imagenet12k.dataset import DATASET, SPACE
+from imagenet_builders.datasets.imagenet12k.dataset import DATASET
+from imagenet_builders.datasets.imagenet12k.layouts import SPACE
 
 
 class Builder(DatasetBuilder):

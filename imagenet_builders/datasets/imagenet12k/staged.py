@@ -8,7 +8,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from imagenet_builders.datasets.ilsvrc2012 import examples
-from imagenet_builders.datasets.imagenet12k.dataset import DATASET, NAME, SHARDS
+from imagenet_builders.datasets.imagenet12k.dataset import DATASET
+from imagenet_builders.datasets.imagenet12k.layouts import NAME, SHARDS
 from imagenet_builders.errors import SourceError
 from imagenet_builders.images import OPTIONAL_REPAIRS
 from imagenet_builders.locate.choose import choose, layout_of

@@ -37,7 +37,7 @@ def folders(tree: Tree, directory: Path) -> Iterator[Path]:
 
 
 def find(
-    tree: Tree, directories: Sequence[Path], split: str, size: int
+    tree: Tree, directories: Sequence[Path], split: str, size: int, kind: str
 ) -> tuple[list[Found], list[str]]:
     """The files of a split that lie side by side in a directory.
 
@@ -46,6 +46,7 @@ def find(
         directories: The directories to look into.
         split: `train` or `validation`.
         size: Width and height of the pictures, in pixels.
+        kind: The kind of source of such files.
 
     Returns:
         A source for each directory that has files of that size, and sentences on files whose size
@@ -73,7 +74,7 @@ def find(
                 "of each size into a folder of their own"
             )
         where = f"{directory} ({len(paths):,} files)" if len(paths) > 1 else ""
-        found.append(Found(split, "npz", LAYOUT, paths, problem=problem, where=where))
+        found.append(Found(split, kind, LAYOUT, paths, problem=problem, where=where))
     return found, odd
 
 

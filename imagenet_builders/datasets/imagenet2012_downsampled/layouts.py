@@ -58,7 +58,7 @@ def survey(manual_dir: Path, config: str | None = None) -> Survey:
             whole = tuple(path for path in each if path is not None)
             if len(whole) == len(way):
                 there.setdefault(whole, _as_found(split, whole))
-        loose, odd = flat.find(tree, side_by_side, split, size)
+        loose, odd = flat.find(tree, side_by_side, split, size, _FOLDERS)
         warnings.update(dict.fromkeys(odd))
         if loose:  # Whoever moves files elsewhere leaves an empty folder behind.
             there = {paths: each for paths, each in there.items() if not _are_empty(paths)}

@@ -11,7 +11,7 @@ from imagenet_builders import labels
 from imagenet_builders.datasets.tiny_imagenet.archives import Archive, tar_files, zip_files
 from imagenet_builders.datasets.tiny_imagenet.contents import Contents
 from imagenet_builders.datasets.tiny_imagenet.folder import Folder
-from imagenet_builders.datasets.tiny_imagenet.layouts import NAME, PACKED, UNPACKED
+from imagenet_builders.datasets.tiny_imagenet.layouts import NAME, PACKED, UNPACKED, ZIP
 from imagenet_builders.datasets.tiny_imagenet.names import ANNOTATIONS, boxes_file
 from imagenet_builders.datasets.tiny_imagenet.split_boxes import MISSING_TEXT
 from imagenet_builders.errors import SourceError
@@ -35,7 +35,7 @@ def contents_of(found: Found, file: SourceFile) -> Contents:
     label_of = labels.space(NAME).id_of
     if found.kind == UNPACKED:
         return Folder(found.paths[0], label_of)
-    return Archive(file, label_of, zip_files if found.kind == "zip" else tar_files)
+    return Archive(file, label_of, zip_files if found.kind == ZIP else tar_files)
 
 
 @functools.lru_cache(maxsize=1)

@@ -12,8 +12,10 @@ from imagenet_builders.locate.search import require_directory
 NAME = "tiny_imagenet"
 ARCHIVE = "tiny-imagenet-200.zip"
 FOLDER = "tiny-imagenet-200"
+ZIP = "zip"
+"""The kind of source of the official archive."""
 ARCHIVES = {
-    ARCHIVE: ("zip", "official archive"),
+    ARCHIVE: (ZIP, "official archive"),
     f"{FOLDER}.tar": ("tar", "packed again"),
     f"{FOLDER}.tar.gz": ("tar.gz", "packed again"),
     f"{FOLDER}.tgz": ("tar.gz", "packed again"),

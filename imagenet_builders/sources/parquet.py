@@ -22,7 +22,14 @@ from imagenet_builders.sources import shard_sets as sets
 from imagenet_builders.sources import tar_images
 from imagenet_builders.sources.folder_images import source_files
 from imagenet_builders.sources.indexing import Prepared
-from imagenet_builders.sources.inspection import COPY_AGAIN, Counted, Inspection, Problem, Wrong
+from imagenet_builders.sources.inspection import (
+    COPY_AGAIN,
+    WARNING,
+    Counted,
+    Inspection,
+    Problem,
+    Wrong,
+)
 from imagenet_builders.sources.kind import Copies, Expected, Kind
 from imagenet_builders.sources.rows import Rows, check_image_size
 from imagenet_builders.sources.shard_sets import ShardSet, ShardsJob
@@ -154,7 +161,18 @@ def count(
     found: Found, inspected: Mapping[Path, Inspection], expected: Expected
 ) -> tuple[Counted, list[Problem]]:
     """Counts images by what the ends of the files say; see `Kind.count`."""
-    return Counted(sum(parquet.rows_in(str(path)) for path in found.paths)), []
+    images = sum(parquet.rows_in(str(path)) for path in found.paths)
+    if expected.images is None or images >= expected.images:
+        return Counted(images), []
+    lacking = Problem(
+        WARNING,
+        str(found.paths[0].parent),
+        f"{expected.images:,} images",
+        f"{images:,}",
+        "a subset, or a copy that was not finished",
+        "copy what is missing, or build without; --strict refuses it",
+    )
+    return Counted(images), [lacking]
 
 
 KIND = Kind(

@@ -91,6 +91,10 @@ def of_surveys(
         add_name: Whether each dataset was surveyed in the directory of its name.
     """
     problems: list[Problem] = []
+    # A folder may be a source, and a place where others are looked for.
+    said = {
+        one.problem for each in surveyed for found in each.survey.found.values() for one in found
+    }
     explained: set[Path] = set()
     for each in shown:
         problems += _of_one(each, unusual, explained)
@@ -98,6 +102,7 @@ def of_surveys(
         each.target.problem(WARNING, "", warning, action=_LOOK)
         for each in surveyed
         for warning in each.survey.warnings
+        if warning not in said
     ]
     if any(each.survey.is_other for each in shown):
         pass

@@ -264,7 +264,7 @@ def checked(dataset: Dataset, config: Config | None, recipe: SplitRecipe) -> Spl
             f"split {recipe.split} is a part of {_full_name(dataset, config)}: these are the "
             f"{part.classes:,} classes of {part.known_as}"
         )
-    is_whole = part.classes == part.of_classes and part.images == part.of_images
+    is_whole = part.classes == part.of_classes and part.of_images in (None, part.images)
     return recipe if is_whole else dataclasses.replace(recipe, part=part)
 
 

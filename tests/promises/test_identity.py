@@ -31,6 +31,7 @@ from support.corpora.relatives import (
     class_tars,
     validation_folders,
 )
+from support.paths import DUMMY_DATA
 
 from imagenet_builders import labels
 
@@ -329,6 +330,14 @@ def test_provenance_says_how_much_was_staged(part: Path) -> None:
             "known_as": None,
         },
     }
+
+
+def test_a_whole_split_is_no_part(tmp_path: Path) -> None:
+    """Of the dogs, the classes are known, and not how many images there are."""
+    outcome = build("imagenet2012_dogs", DUMMY_DATA / "imagenet2012_dogs", tmp_path)
+    assert outcome.status == 0, outcome.err
+    document = json.loads((Path(outcome.out.splitlines()[-1]) / "provenance.json").read_text())
+    assert document["splits"]["train"]["part"] is None
 
 
 def test_show_and_verify_say_how_much_there_is(part: Path) -> None:

@@ -16,6 +16,8 @@ _NAMES = {
     "test": r"ILSVRC2012_test_[0-9]+",
 }
 
+_BLURRED = re.compile(r"(?:train|val(?:idation)?)[^a-z]?blurred", re.IGNORECASE)
+
 # Classes whose numbers of images must be the official ones. The full ImageNet has as many as
 # ILSVRC2012 in two classes; of the others it has more or fewer.
 _MIN_CLASSES = 3
@@ -42,7 +44,7 @@ def _has_the_numbers(tally: Tally) -> str | None:
 
 
 def _is_called_blurred(seen: Glimpse) -> str | None:
-    if "blurred" not in seen.path.name.lower():
+    if _BLURRED.match(seen.path.name) is None:
         return None
     return f"it is called {seen.path.name}"
 

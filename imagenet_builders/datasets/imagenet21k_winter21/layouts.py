@@ -17,7 +17,7 @@ from imagenet_builders.datasets.imagenet21k_winter21.classes import classes_of
 from imagenet_builders.errors import SourceError, StagingError
 from imagenet_builders.locate.class_directories import CLASS_ARCHIVE, folders_hold, look
 from imagenet_builders.locate.found import Found, Survey
-from imagenet_builders.locate.listing import list_folders
+from imagenet_builders.locate.listing import list_folders, list_names
 from imagenet_builders.locate.search import require_directory
 
 NAME = "imagenet21k_winter21"
@@ -145,7 +145,7 @@ def _whole(manual_dir: Path) -> Iterator[Source]:
             yield Source(FOLDERS, path, {"": folders}, rest)
     yield from _archives(manual_dir, _WHOLE)
     for path in (manual_dir / place for place in shards.PLACES):
-        names = os.listdir(path) if path.is_dir() else []
+        names = list_names(path) if path.is_dir() else []
         for each in shards.SHARDS.sets(names).values():
             problem = f"{path}: {each.problem}" if each.problem else ""
             yield Source(SHARDS, path, shards=each.names, problem=problem)

@@ -347,7 +347,7 @@ class PlannedBuilder(ReadingBuilder, skip_registration=True):  # type: ignore[ca
         # Another way to write, such as TensorFlow Datasets' own, adds nothing; to a whole dataset,
         # nobody adds a part of a split.
         is_planned = type(self)._download_and_prepare is PlannedBuilder._download_and_prepare
-        if not is_planned or limit_of(request.path) != request.limit:
+        if not is_planned or request.limit == 0 or limit_of(request.path) != request.limit:
             return None
         manual_dir = tfds_request.manual_dir_for(config, download_dir, Path(self.data_dir_root))
         return adding.look(request.path, self.survey, manual_dir, request.options)

@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import imagenet_builders
@@ -27,7 +28,7 @@ from imagenet_builders.run.jobs import Workers
 from imagenet_builders.run.progress import Progress
 from imagenet_builders.words import counted
 from imagenet_builders.write import durable, marks
-from imagenet_builders.write.kept import KeptShard, keep_shard, link
+from imagenet_builders.write.kept import KeptShard, check_kept, copy, link
 from imagenet_builders.write.marks import BYTES_A_RECORD, MarkedShard, finished_shard
 from imagenet_builders.write.outputs.output import Output
 from imagenet_builders.write.results import ShardResult, SplitResult
@@ -41,6 +42,8 @@ _SMALL_BYTES = 32 << 20
 # With less, a process has descriptors left for its other files, by the usual limit of 1,024.
 _MANY_SHARDS = 900
 _FILES = 4096
+
+_COPIES_AT_ONCE = 4
 
 # A shard and its mark.
 _FILES_A_SHARD = 2
@@ -182,21 +185,22 @@ def _keep(kept: Kept, name: str, incomplete: IncompleteDir, workers: Workers) ->
     Raises:
         TargetError: A shard is not what it was when it was built, or there is no room for copies.
     """
-    jobs = []
-    for split in kept.splits.values():
-        for shard, examples, size, crc32c in split.shard_facts():
-            source, path = kept.path.absolute() / shard, incomplete.shards / shard
-            is_linked = link(source, path)
-            jobs.append(
-                KeptShard(os.fspath(source), os.fspath(path), is_linked, examples, size, crc32c)
-            )
-    copied = [job.size for job in jobs if not job.is_linked]
-    check_space(incomplete.shards, sum(copied), len(copied))
-    total = sum(job.size for job in jobs)
-    images = sum(job.examples for job in jobs)
+    there = kept.path.absolute()
+    shards = [
+        KeptShard(os.fspath(there / each), os.fspath(incomplete.shards / each), count, size, crc32c)
+        for split in kept.splits.values()
+        for each, count, size, crc32c in split.shard_facts()
+    ]
+    to_copy = [shard for shard in shards if not link(shard)]
+    check_space(incomplete.shards, sum(shard.size for shard in to_copy), len(to_copy))
+    with ThreadPoolExecutor(_COPIES_AT_ONCE) as threads:
+        for _ in threads.map(copy, to_copy):
+            pass
+    total = sum(shard.size for shard in shards)
+    images = sum(shard.examples for shard in shards)
     in_process = total < _SMALL_BYTES
     with Progress(f"checking what {name} has", images=images, size=total) as progress:
-        for _ in workers.run(keep_shard, jobs, report=progress.update, in_process=in_process):
+        for _ in workers.run(check_kept, shards, report=progress.update, in_process=in_process):
             pass
 
 

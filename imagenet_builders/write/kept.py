@@ -33,7 +33,6 @@ class KeptShard:
     Attributes:
         source: Its file in the dataset that is there.
         path: Its file in the new one.
-        is_linked: Whether both are one file already; else it is copied.
         examples: Number of its examples.
         size: Bytes that it must have.
         crc32c: CRC-32C that it must have, 8 hexadecimal digits.
@@ -41,14 +40,13 @@ class KeptShard:
 
     source: str
     path: str
-    is_linked: bool
     examples: int
     size: int
     crc32c: str
 
 
-def link(source: Path, path: Path) -> bool:
-    """Gives a shard a second name.
+def link(shard: KeptShard) -> bool:
+    """Gives a shard its second name.
 
     Another user's is not linked: they could change it later, and its mode is not ours to set.
 
@@ -56,48 +54,23 @@ def link(source: Path, path: Path) -> bool:
         Whether it has it; otherwise the shard has to be copied.
     """
     with contextlib.suppress(OSError):
-        if os.lstat(source).st_uid == os.geteuid():
-            os.link(source, path, follow_symlinks=False)
+        if os.lstat(shard.source).st_uid == os.geteuid():
+            os.link(shard.source, shard.path, follow_symlinks=False)
             return True
     return False
 
 
-def keep_shard(job: KeptShard, report: Callable[[int, int], None]) -> None:
-    """Copies a shard unless it is linked, and compares it; a job for the workers.
-
-    Args:
-        job: The shard.
-        report: Told of progress.
+def copy(shard: KeptShard) -> None:
+    """Copies a shard; not in a worker, for what is published must have no late writers.
 
     Raises:
-        TargetError: It is not what it was when it was built, or cannot be copied.
+        TargetError: It cannot be copied.
     """
-    if not job.is_linked:
-        _copy(job)
-    checksum = google_crc32c.Checksum()
-    size = 0
-    with _opened(job, job.path) as file:
-        try:
-            while data := file.read(_READ_BYTES):
-                checksum.update(data)
-                size += len(data)
-        except OSError as error:
-            raise _error(job, f"it cannot be read ({error.strerror})") from error
-    found = checksum.hexdigest().decode()
-    if (size, found) != (job.size, job.crc32c):
-        raise _error(
-            job,
-            f"it had {job.size:,} bytes with CRC-32C {job.crc32c} when it was built, and has "
-            f"{size:,} with {found} now",
-        )
-    report(job.examples, size)
-
-
-def _copy(job: KeptShard) -> None:
+    path = Path(shard.path)
     with (
-        _opened(job, job.source) as source,
-        durable.writing(Path(job.path)),
-        open(job.path, "xb", buffering=0) as target,
+        _opened(shard, shard.source) as source,
+        durable.writing(path),
+        open(path, "xb", buffering=0) as target,
     ):
         try:
             # File systems on which two files can share their bytes copy none.
@@ -111,20 +84,49 @@ def _copy(job: KeptShard) -> None:
             shutil.copyfileobj(source, target, _READ_BYTES)
 
 
-def _opened(job: KeptShard, path: str) -> FileIO:
+def check_kept(shard: KeptShard, report: Callable[[int, int], None]) -> None:
+    """Compares a shard with what it was when it was built; a job for the workers.
+
+    Args:
+        shard: The shard, linked or copied.
+        report: Told of progress.
+
+    Raises:
+        TargetError: It is another.
+    """
+    checksum = google_crc32c.Checksum()
+    size = 0
+    with _opened(shard, shard.path) as file:
+        try:
+            while data := file.read(_READ_BYTES):
+                checksum.update(data)
+                size += len(data)
+        except OSError as error:
+            raise _error(shard, f"it cannot be read ({error.strerror})") from error
+    found = checksum.hexdigest().decode()
+    if (size, found) != (shard.size, shard.crc32c):
+        raise _error(
+            shard,
+            f"it had {shard.size:,} bytes with CRC-32C {shard.crc32c} when it was built, and has "
+            f"{size:,} with {found} now",
+        )
+    report(shard.examples, size)
+
+
+def _opened(shard: KeptShard, path: str) -> FileIO:
     try:
         file = FileIO(path, opener=lambda name, _: os.open(name, _OPEN))
     except OSError as error:
         what = "is a link" if error.errno == errno.ELOOP else f"cannot be read ({error.strerror})"
-        raise _error(job, f"it {what}") from error
+        raise _error(shard, f"it {what}") from error
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
-        raise _error(job, "it is not a file")
+        raise _error(shard, "it is not a file")
     return file
 
 
-def _error(job: KeptShard, what: str) -> TargetError:
+def _error(shard: KeptShard, what: str) -> TargetError:
     return TargetError(
-        f"{job.source} is to be kept, but {what}; `imagenet-builders verify` says what else is "
+        f"{shard.source} is to be kept, but {what}; `imagenet-builders verify` says what else is "
         "wrong, and a build with --overwrite makes it anew"
     )

@@ -41,6 +41,9 @@ from imagenet_builders import datasets
 ARCHIVES = {"train": (TRAIN,), "validation": (VAL,), "test": (TEST, PATCH)}
 
 
+either_way = pytest.mark.parametrize("first", ["", WITHOUT_EXCHANGE], ids=["swap", "no_swap"])
+
+
 def stage(source: Path, directory: Path, names: Iterable[str]) -> Path:
     """Copies some of the archives, with their times, as a steward does."""
     directory.mkdir(exist_ok=True)
@@ -565,6 +568,26 @@ def test_another_users_shards_are_copied(train_only: Path, small: Path, data_dir
     assert {path.stat().st_uid for path in shards(data_dir / DATASET)} == {0}
 
 
+@either_way
+def test_what_lies_on_another_file_system_is_copied(
+    first: str, forks: Server, train_only: Path, small: Path, data_dir: Path, quick_path: Path
+) -> None:
+    """The version is a link to there; what it leads to is somebody's, and stays."""
+    elsewhere = quick_path / "elsewhere"
+    if os.stat(quick_path).st_dev == os.stat(data_dir).st_dev:
+        pytest.skip("there is no other file system")
+    before = content(data_dir / DATASET)
+    shutil.move(data_dir / DATASET, elsewhere)
+    (data_dir / DATASET).symlink_to(elsewhere)
+    stage_splits(small, train_only, "validation")
+    ended = forks.run(build_arguments(train_only, data_dir, *SHARDS), data_dir, first=first)
+    assert ended.status == 0, ended
+    assert not (data_dir / DATASET).is_symlink()
+    assert content(elsewhere) == before
+    assert said(verified(data_dir / DATASET)) == ""
+    assert list(provenance(data_dir / DATASET)["splits"]) == ["train", "validation"]
+
+
 def test_mode_and_group_are_those_asked_for(train_only: Path, small: Path, data_dir: Path) -> None:
     """Without, what is kept has the mode that somebody gave it."""
     for path in shards(data_dir / DATASET):
@@ -625,7 +648,7 @@ def trials(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", ["", WITHOUT_EXCHANGE], ids=["swap", "no_swap"])
+@either_way
 def test_killed_while_splits_are_added(
     first: str, forks: Server, small: Path, quick_path: Path
 ) -> None:

@@ -300,7 +300,10 @@ def survey(dataset: str, manual_dir: Path, parts: dict[str, str], *, boxes: bool
         else:
             names = OFFICIAL[part + suffix]
             missing[split + suffix] = tuple(str(manual_dir / name) for name in names)
-    return Survey(dataset, images, annotations, missing, tuple(tree.warnings))
+    problems = {one.problem for each in (images, annotations) for of in each.values() for one in of}
+    # A folder that cannot be read may be a source and a place to look for others.
+    warnings = tuple(text for text in tree.warnings if text not in problems)
+    return Survey(dataset, images, annotations, missing, warnings)
 
 
 def _with_patch(tree: Tree, found: Found) -> Found:

@@ -5,15 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import struct
 from pathlib import Path
 from typing import NamedTuple
 
-from imagenet_builders.errors import ArchiveError
-from imagenet_builders.formats import member_names, signatures, tar
+from imagenet_builders.formats import signatures
 from imagenet_builders.formats.signatures import Signature
-
-_ZIP_HEADER = struct.Struct("<26s2H")  # Its last two numbers are the lengths of name and extra.
 
 
 class FirstBytes(NamedTuple):
@@ -22,14 +18,12 @@ class FirstBytes(NamedTuple):
     Attributes:
         size: Its bytes; None where it cannot be read or is no plain file.
         signature: The format, or None where it is not known.
-        member: Name of the first member of a tar or zip archive; empty where there is none.
         is_zeros: Whether the bytes are zeros.
         leads_to: Where the file is a link that leads nowhere: what it names; else empty.
     """
 
     size: int | None
     signature: Signature | None = None
-    member: str = ""
     is_zeros: bool = False
     leads_to: str = ""
 
@@ -83,8 +77,7 @@ def first_bytes(path: Path) -> FirstBytes:
             return FirstBytes(None)
         block = os.pread(fd, signatures.BYTES, 0)
         signature = signatures.recognise(block)
-        member = _member(fd, str(path), block, signature)
-        return FirstBytes(status.st_size, signature, member, bool(block) and not any(block))
+        return FirstBytes(status.st_size, signature, bool(block) and not any(block))
     except OSError:
         return FirstBytes(None)
     finally:
@@ -95,14 +88,3 @@ def _target(path: Path) -> str:
     """What a link names that is not there."""
     named = os.readlink(path)
     return "" if os.path.exists(path) else named
-
-
-def _member(fd: int, path: str, block: bytes, signature: Signature | None) -> str:
-    if signature == signatures.TAR:
-        with contextlib.suppress(ArchiveError):
-            return next((member.name for member in tar.walk(fd, path)), "")
-    if signature == signatures.ZIP and len(block) >= _ZIP_HEADER.size:
-        length = _ZIP_HEADER.unpack_from(block)[1]
-        name = block[_ZIP_HEADER.size : _ZIP_HEADER.size + length]
-        return member_names.portable(name.decode("utf-8", "replace"))
-    return ""

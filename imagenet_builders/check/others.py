@@ -18,6 +18,7 @@ from imagenet_builders import datasets
 from imagenet_builders.check import near_names, packagings, parts, site_lists
 from imagenet_builders.check.first_bytes import FirstBytes, first_bytes
 from imagenet_builders.check.report import Other
+from imagenet_builders.formats import signatures
 from imagenet_builders.locate.official import official_archive
 from imagenet_builders.locate.packaging import Packaging
 
@@ -176,14 +177,17 @@ def _what(name: str, begins: FirstBytes) -> tuple[str, str]:
         what, way = "a list of hashes", "check --hash compares them"
     else:
         what, way = "", ""
+    signature = begins.signature
+    if not what and (begins.size == 0 or signature == signatures.HTML):
+        # A mark of some program, or a page that belongs there.
+        return ("an empty file (0 bytes)", "") if begins.size == 0 else ("", "")
     if begins.words:
         return _but(what, begins.words), begins.action
-    signature = begins.signature
     if row is not None and row.begins and begins.size is not None and signature not in row.begins:
         found = signature.name if signature else "something else, as its first bytes say"
         return _but(what, found), signature.action if signature else "see what it is (file)"
     if not what and signature is not None:
-        return signature.name, signature.action
+        return signature.name, "" if signature.action == signatures.LOOK else signature.action
     return what, way
 
 

@@ -28,14 +28,15 @@ class Signature(NamedTuple):
     offset: int = 0
 
 
-_LOOK = "check that this is the right file"
+LOOK = "check that this is the right file"
+"""What to do with a file that is sound, and another one."""
 GZIP = Signature(b"\x1f\x8b", "gzip-compressed data", "decompress it with gunzip")
-TAR = Signature(b"ustar", "a tar archive", _LOOK, 257)
+TAR = Signature(b"ustar", "a tar archive", LOOK, 257)
 ZIP = Signature(b"PK\x03\x04", "a zip archive", "see what is in it (unzip -l), and unpack it")
-SQUASHFS = Signature(b"hsqs", "a SquashFS image", _LOOK)
-PARQUET = Signature(b"PAR1", "a Parquet file", _LOOK)
-LMDB = Signature(b"\xde\xc0\xef\xbe", "an LMDB database", _LOOK, 16)
-RECORD_IO = Signature(b"\x0a\x23\xd7\xce", "a RecordIO file of MXNet", _LOOK)
+SQUASHFS = Signature(b"hsqs", "a SquashFS image", LOOK)
+PARQUET = Signature(b"PAR1", "a Parquet file", LOOK)
+LMDB = Signature(b"\xde\xc0\xef\xbe", "an LMDB database", LOOK, 16)
+RECORD_IO = Signature(b"\x0a\x23\xd7\xce", "a RecordIO file of MXNet", LOOK)
 PICKLE = Signature(b"\x80", "a pickle of Python", "it is not read, because that could run any code")
 GIT_LFS = Signature(
     b"version https://git-lfs",
@@ -52,17 +53,17 @@ _ALL = (
     Signature(b"\x28\xb5\x2f\xfd", "zstd-compressed data", "decompress it with unzstd"),
     Signature(b"\x04\x22\x4d\x18", "lz4-compressed data", "decompress it with lz4 -d"),
     ZIP,
-    Signature(b"PK\x05\x06", "an empty zip archive", _LOOK),
+    Signature(b"PK\x05\x06", "an empty zip archive", LOOK),
     Signature(b"PK\x07\x08", "the first part of a zip archive in several", "join them: zip -s 0"),
     Signature(b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it with 7z x"),
     Signature(b"Rar!\x1a\x07", "a RAR archive", "unpack it with unrar x"),
     SQUASHFS,
     PARQUET,
     RECORD_IO,
-    Signature(b"\x93NUMPY", "an array of NumPy", _LOOK),
-    Signature(b"\x89HDF\r\n", "an HDF5 file", _LOOK),
-    Signature(b"\xff\xd8\xff", "a JPEG image", _LOOK),
-    Signature(b"\x89PNG", "a PNG image", _LOOK),
+    Signature(b"\x93NUMPY", "an array of NumPy", LOOK),
+    Signature(b"\x89HDF\r\n", "an HDF5 file", LOOK),
+    Signature(b"\xff\xd8\xff", "a JPEG image", LOOK),
+    Signature(b"\x89PNG", "a PNG image", LOOK),
     GIT_LFS,
     LMDB,
     TAR,

@@ -193,6 +193,25 @@ def test_a_file_that_contradicts_its_name_is_named_by_its_bytes(tmp_path: Path) 
     assert "but it is something else, as its first bytes say" in said_of(document, "val.mdb")
 
 
+def test_what_lies_beside_archives_anywhere_is_not_called_broken(tmp_path: Path) -> None:
+    """Pages, marks and pictures of a site's own: they are listed, and nothing is to be done."""
+    lay(tmp_path, {"README.md": b"<p align=center>ImageNet</p>", "index.html": b"<html>Archives"})
+    lay(tmp_path, {"structure.xml": b"<?xml version='1.0'?>", "_SUCCESS": b""})
+    lay(tmp_path, {"logo.jpg": b"\xff\xd8\xff\xe0" + bytes(99)})
+    stage(tmp_path, "imagenet2012")
+    said = {
+        Path(one["path"]).name: (one["what"], one["action"])
+        for one in checked(tmp_path, status=0)["others"]
+    }
+    assert said == {
+        "README.md": ("", ""),
+        "index.html": ("", ""),
+        "structure.xml": ("", ""),
+        "_SUCCESS": ("an empty file (0 bytes)", ""),
+        "logo.jpg": ("a JPEG image", ""),
+    }
+
+
 def test_a_link_into_a_cache_that_leads_nowhere_is_no_archive(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()

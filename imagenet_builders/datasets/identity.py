@@ -11,6 +11,7 @@ import functools
 import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,10 +47,13 @@ def judged(dataset: Dataset, config: Config | None, survey: Survey) -> Survey:
     if config is None:
         return survey
 
+    splits_of = Counter(one.paths[0] for sources in survey.found.values() for one in sources)
+
     def judge(found: Found) -> Found:
         if found.problem:
             return found
-        seen = _glimpse(found, config.split(found.split))
+        is_shared = splits_of[found.paths[0]] > 1 or bool(found.inside)
+        seen = _glimpse(found, config.split(found.split), is_shared=is_shared)
         mismatch = _wrong_split(dataset, found, seen) or _other(dataset, config, seen)
         if mismatch is None:
             return found
@@ -59,11 +63,17 @@ def judged(dataset: Dataset, config: Config | None, survey: Survey) -> Survey:
     return dataclasses.replace(survey, found=found)
 
 
-def _glimpse(found: Found, split: Split | None) -> Glimpse:
-    """What names show of a source; of the folder of the split, where it has one of its own."""
+def _glimpse(found: Found, split: Split | None, *, is_shared: bool) -> Glimpse:
+    """What names show of a source, or of the folder that it has for the split.
+
+    Of a source of several splits that has no such folders, they show nothing of one of them.
+    """
     root = found.paths[0]
     inside = (root / name for name in split.folders) if split is not None else ()
-    return kinds.kind(found.kind).glimpse(next(filter(os.path.isdir, inside), root))
+    folder = next(filter(os.path.isdir, inside), None)
+    if folder is None and is_shared:
+        return Glimpse(root)
+    return kinds.kind(found.kind).glimpse(folder or root)
 
 
 def _wrong_split(dataset: Dataset, found: Found, seen: Glimpse) -> Mismatch | None:

@@ -149,7 +149,8 @@ class Kind:
             and its size) what is wrong with it, and what the names of its members are, where it has
             a list of them.
         count: Counts what a source holds, where names are enough, and says what lacks.
-        glimpse: What names alone show of a source of images; it reads listings at most.
+        glimpse: What names alone show of a source of images; it reads listings, and of a file the
+            first few headers at most.
         not_whole: The problem of a source of which `Found.problem` says that it cannot be read.
     """
 

@@ -20,6 +20,7 @@ from imagenet_builders.formats import member_names, tar, tar_header
 from imagenet_builders.formats.gzip_stream import StreamError
 from imagenet_builders.labels.image_names import IMAGE_FILE, Naming
 from imagenet_builders.locate.found import Found
+from imagenet_builders.locate.glimpse import Glimpse
 from imagenet_builders.locate.listing import COMPRESSED_TAR, is_system_file
 from imagenet_builders.locate.official import check_image_count, official_archives
 from imagenet_builders.locate.search import Match, Place, named_files
@@ -57,6 +58,9 @@ _MAX_ZEROS = 65 << 20
 # Of the official archive all is known, so that counting in others is enough; so much is read.
 _COUNTED_BYTES = 1 << 30
 _MAX_HEADERS = 2_000
+
+# The first members of an archive tell whose images it has.
+_GLIMPSED = 8
 _CLASS = re.compile(r"(?:^|/)(n[0-9]{8})(?:\.tar)?/?$")
 
 
@@ -355,8 +359,26 @@ def _counted(path: Path) -> Counted:
     return Counted(images if left > 0 else None, frozenset(wnids) or None)
 
 
+def glimpse(path: Path) -> Glimpse:
+    """The names of the first members; what is damaged or may not be read shows nothing."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return Glimpse(path)
+    names: list[str] = []
+    try:
+        for member in itertools.islice(tar.walk(fd, str(path)), _GLIMPSED):
+            names.append(member_names.portable(member.name))
+    except (ArchiveError, OSError):
+        pass
+    finally:
+        os.close(fd)
+    return Glimpse(path, names=tuple(names))
+
+
 KIND = Kind(
     name="tar",
+    glimpse=glimpse,
     recognise=recognise,
     takes_patch=True,
     images=prepare_images,

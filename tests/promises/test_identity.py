@@ -203,6 +203,28 @@ CASES = {
         "imagenet2012",
         "these are images of validation, such as 'ILSVRC2012_val_",
     ),
+    "validation's archive as test's": Case(
+        lambda root: archives.write_tar(
+            class_tars(root, []) / "ILSVRC2012_img_test_v10102019.tar", VALIDATION.items()
+        ),
+        "imagenet2012",
+        "these are images of validation, such as 'ILSVRC2012_val_00000001.JPEG'; stage the",
+    ),
+    "tiny's images in the archive of validation": Case(
+        lambda root: archives.write_tar(
+            class_tars(root, []) / "ILSVRC2012_img_val.tar",
+            [(f"val/images/val_{n}.JPEG", b"?") for n in range(3)],
+        ),
+        "imagenet2012",
+        "this is Tiny ImageNet, as its images have names such as 'val_0.JPEG'",
+    ),
+    "validation's archive as train's": Case(
+        lambda root: archives.write_tar(
+            class_tars(root, []) / "ILSVRC2012_img_train.tar", VALIDATION.items()
+        ),
+        "imagenet2012",
+        "these are images of validation, such as 'ILSVRC2012_val_00000001.JPEG'; stage the",
+    ),
     "test's images as validation": Case(
         lambda root: write(root / "val", TEST), "imagenet2012", "these are images of test, such as"
     ),

@@ -2,7 +2,8 @@
 
 Its name, `.5.1.0.building-TOKEN`, has the token of the lock's holder (see `target`). In it are:
 
-* `shards/`: finished shards, under their own names, and nothing else; one rename publishes it;
+* `shards/`: finished shards, under their own names, and those that are kept of the dataset that
+  splits are added to; one rename publishes it;
 * `marks/`: for each finished shard a mark, and the shards that are being written;
 * `build.json`: what is built.
 

@@ -83,6 +83,7 @@ def test_every_built_dataset_passes(any_data_dir: Path):
     report = json.loads(out)
     assert (status, report["ok"]) == (0, True), out
     assert {each["dataset"].partition(":")[0] for each in report["datasets"]} == {
+        "imagenet12k",
         "imagenet2012",
         "imagenet2012_dogs",
         "imagenet2012_localization",

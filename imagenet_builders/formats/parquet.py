@@ -25,6 +25,7 @@ _ROWS_AT_A_TIME = 16
 
 # A page may have one image of any size. Rows may have one value of a dictionary many times.
 _MAX_PAGE_BYTES = 256 << 20
+_BATCH_BYTES = 64 << 20
 _BUFFER_BYTES = 1 << 20
 # Images are compressed already; names shrink to less, but are few bytes.
 _MAX_GROWTH = 3
@@ -189,5 +190,5 @@ class _Opened:
 
     def batches(self, columns: list[str]) -> Iterator[Any]:
         """Some columns, a few rows at a time, which together have a bounded size."""
-        rows = max(1, min(_ROWS_AT_A_TIME, _MAX_PAGE_BYTES // self.largest_page))
+        rows = max(1, min(_ROWS_AT_A_TIME, _BATCH_BYTES // self.largest_page))
         yield from self.file.iter_batches(rows, columns=columns, use_threads=False)

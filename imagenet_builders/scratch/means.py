@@ -111,10 +111,10 @@ class ScratchMeans:
     def _announce(self, parts: Sequence[Packed], directory: Path) -> None:
         """Says how much space unpacking needs; raises OptionError if there is too little."""
         needed = sum(unpacked_bytes(part.size) for part in parts)
-        needed -= sum(gunzip.kept_bytes(part, directory) for part in parts)
+        there = sum(gunzip.kept_bytes(part, directory) for part in parts)
         archives = sorted({part.file.path for part in parts})
         what = archives[0] if len(archives) == 1 else f"{len(archives):,} archives"
-        free = space.check_room(directory, needed, f"to unpack {what}")
+        free = space.check_room(directory, max(0, needed - there), f"to unpack {what}")
         _LOG.info(
             f"{self._name}: unpacking {what} to {directory} first, which needs about "
             f"{size_text(needed)} there ({size_text(free)} are free) until the dataset is built"

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import lzma
+import random
 import struct
 import subprocess
 from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from support.corpora import layouts
 from support.corpora.ilsvrc2012 import TENCH
@@ -45,6 +51,53 @@ def json_of_1_gb(directory: Path) -> None:
         file.write(header_of_size(f"{stem}.jpg", 0))
         file.write(header_of_size(f"{stem}.json", GB))
         file.truncate(GB + 3 * 512 + 1024)
+
+
+def _parquet(directory: Path, images: pa.Array, **options: Any) -> Path:
+    directory.mkdir()
+    path = directory / "train-00000-of-00001.parquet"
+    table = pa.table({"image": images, "label": pa.array([0] * len(images), pa.int64())})
+    pq.write_table(table, path, compression="zstd", **options)
+    return path
+
+
+def _images_of(data: list[bytes]) -> pa.Array:
+    names = [f"{TENCH}_{number}_{TENCH}.JPEG" for number in range(len(data))]
+    return pa.StructArray.from_arrays(
+        [pa.array(data, pa.binary()), pa.array(names)], ["bytes", "path"]
+    )
+
+
+@bomb("imagenet2012", "as those of no images do", slow=True)
+def parquet_of_zeros_that_shrank(directory: Path) -> None:
+    _parquet(directory, _images_of([bytes(100 * MB)] * 10), use_dictionary=False)
+
+
+@bomb("imagenet2012", "more than 3 times its size|as those of no images do", peak=GB, slow=True)
+def parquet_of_one_image_a_thousand_times(directory: Path) -> None:
+    image = random.Random(0).randbytes(16 * MB)
+    _parquet(directory, _images_of([image] * 100), dictionary_pagesize_limit=64 * MB)
+
+
+@bomb("imagenet2012", "cannot be read|as those of no images do")
+def parquet_page_that_claims_2_gb(directory: Path) -> None:
+    path = _parquet(directory, _images_of([bytes(1000)] * 4), use_dictionary=False)
+    data = path.read_bytes()
+    # The type of the page, then its unpacked size, in the compact protocol of Thrift.
+    at = data.index(b"\x15\x00\x15")
+    size = b"\xfe\xff\xff\xff\x0f"
+    path.write_bytes(data[: at + 3] + size + data[at + 3 + len(size) :])
+
+
+@bomb("imagenet2012", "more than 3 times its size", slow=True)
+def xz_of_zeros(directory: Path) -> None:
+    directory.mkdir()
+    packer = lzma.LZMACompressor(preset=0)
+    with open(directory / "ILSVRC2012_img_val.tar.xz", "wb") as file:
+        file.write(packer.compress(header_of_size("ILSVRC2012_val_00000001.JPEG", 5 * GB)))
+        for _ in range(5 * GB // (64 * MB)):
+            file.write(packer.compress(bytes(64 * MB)))
+        file.write(packer.flush())
 
 
 def _squashed(directory: Path, files: dict[str, bytes], *options: str) -> Path:

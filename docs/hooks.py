@@ -29,6 +29,7 @@ OUTSIDE = {
     "benchmarks/README.md": "contributor/benchmarks.md",
     "dummy_data/README.md": "contributor/dummy-data.md",
     "imagenet_builders/labels/README.md": "contributor/label-data.md",
+    "imagenet_builders/datasets/ilsvrc2012/subsets/README.md": "contributor/subset-data.md",
     "LICENSE": "files/LICENSE.txt",
     "CITATION.cff": "files/CITATION.cff",
     "checksums/archives.json": "files/archives.json",

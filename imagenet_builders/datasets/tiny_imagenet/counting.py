@@ -20,7 +20,6 @@ from imagenet_builders.sources.inspection import ERROR, WARNING, Counted, Inspec
 from imagenet_builders.sources.kind import Expected
 from imagenet_builders.sources.rows import SourceFile
 
-# Split to the files with its boxes, in words.
 _BOXES_OF = {"train": f"file such as {boxes_file('n01443537')}", "validation": ANNOTATIONS}
 """Split to the files with its boxes, in words."""
 

@@ -1,8 +1,7 @@
 """Indexes Tiny ImageNet: images with their classes and boxes.
 
-A train image's class is in its name, a validation image's in the annotations; the order of files
-tells nothing. Every train and validation image has one box, in a line of a text file. An image
-without a line, or a line without an image, is an error, because a part of the copy is missing.
+A train image's class is in its name. A validation image's is in the annotations, and in the name of
+its folder where a script has sorted the images; the two must agree. The order of files tells nothing.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from imagenet_builders.errors import ArchiveError, ImagenetBuildersError
 from imagenet_builders.locate.found import Found
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.plan.context import BuildContext
+from imagenet_builders.plan.plan import check_once
 from imagenet_builders.run import console
 from imagenet_builders.run.cpus import worker_count
 from imagenet_builders.run.local import LocalWorkers
@@ -60,6 +61,8 @@ def index_all(
                         context,
                         found if target.dataset.splits_apart else None,
                     )
+                    for each in recipes:
+                        check_once(each.split, each.index)
                     indexed = {each.split: len(each.index) for each in recipes}
                     counts.setdefault(target.name, {}).update(indexed)
                 except (ImagenetBuildersError, OSError) as error:
@@ -111,4 +114,4 @@ def _counted(one: Checked, counts: Mapping[str, Mapping[str, int]]) -> Checked:
         return dataclasses.replace(one, row=dataclasses.replace(row, verdict=BAD))
     if row.part != "images":
         return one
-    return dataclasses.replace(one, row=dataclasses.replace(row, images_found=number))
+    return dataclasses.replace(one, row=dataclasses.replace(row, images_found=number, unread=""))

@@ -190,6 +190,8 @@ def _row(
         for archive, size in zip(known, sizes, strict=True)
     )
     counted = Counted(official.images if is_official and not problems else None)
+    if is_official:
+        counted = dataclasses.replace(counted, unread=f"the names in {found.paths[0]}")
     is_sound = all(problem.severity != ERROR for problem in problems)
     if part == "images" and preferred and is_sound and not is_official:
         counted, more = _inspect_source(target, found, looks)
@@ -209,6 +211,7 @@ def _row(
         official_size=_sum([archive.size if archive else None for archive in known]),
         verdict=_verdict(problems, preferred=preferred),
         note=found.note,
+        unread=counted.unread,
     )
     problems_of = _of(target, problems, preferred=preferred)
     return Checked(row, target, found, problems_of, counted)
@@ -221,7 +224,8 @@ def _inspect_source(
     path = found.paths[0]
     try:
         of_split = target.split(found.split)
-        expected = Expected(of_split.images, of_split.folders, of_split.files)
+        naming = of_split.naming() if of_split.naming is not None else None
+        expected = Expected(of_split.images, of_split.folders, of_split.files, naming)
         count_images = target.dataset.count or kinds.kind(found.kind).count
         counted, problems = count_images(found, looks, expected)
     except OSError as error:

@@ -120,6 +120,7 @@ def _row_document(row: Row) -> dict[str, Any]:
         "official_bytes": row.official_size,
         "verdict": row.verdict,
         "note": row.note or None,
+        "unread": row.unread or None,
         "hashes": {path: dict(hashes) for path, hashes in row.hashes.items()},
     }
 
@@ -168,6 +169,7 @@ class _Page:
             yield from report.speed.lines()
             yield from self._wrapped(f"Advice: {report.speed.advice}.")
         yield ""
+        yield from self._unread()
         yield self._conclusion()
 
     def _table(self, rows: Sequence[Row]) -> Iterator[str]:
@@ -247,6 +249,14 @@ class _Page:
         if needs.unknown:
             unknown = ", ".join(needs.unknown)
             yield from self._wrapped(f"not counted, for nobody knows its size: {unknown}", "  ")
+
+    def _unread(self) -> Iterator[str]:
+        """What a build will read and the check has not, so that nobody takes it for sound."""
+        unread = dict.fromkeys(
+            row.unread for row in self.report.rows if row.preferred and row.unread
+        )
+        if unread and self.report.can_be_built:
+            yield from self._wrapped(f"Not looked at: {'; '.join(unread)}. --deep reads them.")
 
     def _conclusion(self) -> str:
         report = self.report

@@ -44,6 +44,7 @@ class Row:
         verdict: `official` (by its hash), `listed` (as the site's own list of hashes has it), `ok`,
             `odd`, `spare` (another is preferred), `bad` or `missing`.
         note: A remark, or empty.
+        unread: Which names a build will read and the check has not, in words; empty for none.
         hashes: Path to algorithm to hash in hexadecimal, as far as known.
     """
 
@@ -61,6 +62,7 @@ class Row:
     official_size: int | None = None
     verdict: str = OK
     note: str = ""
+    unread: str = ""
     hashes: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
 
     @property

@@ -19,6 +19,7 @@ from imagenet_builders.locate.glimpse import Glimpse
 from imagenet_builders.locate.packaging import Packaging
 
 if TYPE_CHECKING:
+    from imagenet_builders.labels.image_names import Naming
     from imagenet_builders.locate.found import Found
     from imagenet_builders.plan.context import BuildContext
     from imagenet_builders.plan.recipe import SplitRecipe
@@ -98,6 +99,8 @@ class Split:
         folders: Names of the folders that have its images, in a source of several splits; empty if
             all images of a source belong to it.
         files: Names of the files that a source must have, if images are not files of their own.
+        naming: Gives the rule for the names of images, by which a build reads them; None where the
+            dataset counts its sources itself (`Dataset.count`).
     """
 
     name: str
@@ -109,6 +112,7 @@ class Split:
     per_class: int | Callable[[], Sequence[int]] | None = None
     folders: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    naming: Callable[[], Naming] | None = None
 
     def counts(self, classes: int) -> tuple[int, ...] | None:
         """The official number of images of each class, or None if it is unknown.

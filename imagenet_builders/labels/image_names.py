@@ -13,7 +13,7 @@ image's own.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from imagenet_builders import labels
@@ -69,13 +69,20 @@ class Naming:
     Args:
         part: `train`, `validation`, `test`, or `train_t3`, that of Task 3 (dogs).
         ids: Wnid to label, of all classes of the dataset; those of `imagenet2012` by default.
+        why_unknown: Says what a class is that is not one of them; None for the usual sentence.
     """
 
-    def __init__(self, part: str, ids: Mapping[str, int] | None = None):
+    def __init__(
+        self,
+        part: str,
+        ids: Mapping[str, int] | None = None,
+        why_unknown: Callable[[str], str] | None = None,
+    ):
         if ids is None:
             ids = {wnid: label for label, wnid in enumerate(labels.wnids("imagenet2012"))}
         self.part = part
         self.ids = ids
+        self._why_unknown = why_unknown
         self._by_number = labels.validation_labels().tolist() if part == "validation" else []
         self.count = {"validation": len(self._by_number), "test": TEST_IMAGES}.get(part)
         """Images of the part, of which each has a number; None where the class is in the name."""
@@ -178,6 +185,8 @@ class Naming:
     def label_of(self, wnid: str) -> int:
         """The label of a class; raises ValueError if it is none of the dataset."""
         label = self.ids.get(wnid.lower())
+        if label is None and self._why_unknown is not None:
+            raise ValueError(self._why_unknown(wnid))
         if label is None:
             raise ValueError(f"{wnid} is not one of the {len(self.ids):,} classes of this dataset")
         return label

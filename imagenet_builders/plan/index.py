@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from imagenet_builders.errors import SourceError
+from imagenet_builders.sources.duplicates import Where
 from imagenet_builders.sources.reader import RANGES, Access, Reader
 from imagenet_builders.sources.rows import SourceFile
 
@@ -56,10 +57,11 @@ class Index:
         """What reads the rows."""
         return Reader(self.files, self.access)
 
-    def where(self, row: int) -> tuple[str, int, str]:
+    def where(self, row: int) -> Where:
         """Path and offset of the bytes of a row, and the name of its image, for messages."""
         one = self.table.slice(row, 1).to_pylist()[0]
-        return self.files[one["file"]].path, one["offset"], one.get("name") or one["key"]
+        name = one.get("name") or one["key"]
+        return Where(self.files[one["file"]].path, one["offset"], name)
 
 
 def to_bytes(table: pa.Table) -> bytes:

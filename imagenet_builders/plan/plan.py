@@ -10,16 +10,16 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imagenet_builders.errors import ArchiveError, SourceError
+from imagenet_builders.errors import SourceError
 from imagenet_builders.plan.index import Index
+from imagenet_builders.sources import duplicates
 from imagenet_builders.sources.reader import Access
-from imagenet_builders.sources.rows import WHOLE_FILE, SourceFile, SourceFiles, number_array
+from imagenet_builders.sources.rows import SourceFile, SourceFiles, number_array
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -118,13 +118,31 @@ def plan_split(
     order, same = _hash_order(split, table["key"])
     if same.any():
         if not ignore_duplicates:
-            position = int(np.flatnonzero(same)[0])
-            raise _duplicate(index, int(order[position]), int(order[position + 1]))
+            raise _duplicate(index, order, same)
         # The order is stable, so the first of equal keys is the first in the source.
         order = order[np.concatenate(([True], ~same))]
     count = count_shards(int(example_sizes[order].sum()), len(order))
     rows = table.take(number_array(order, pa.int64()))
     return SplitPlan(split, rows, index.files, shard_ends(len(order), count), index.access)
+
+
+def check_once(split: str, index: Index) -> None:
+    """Refuses an index with an image that is there twice, which no plan is made of.
+
+    Raises:
+        SourceError: Two rows have the same key.
+    """
+    order, same = _hash_order(split, index.table["key"])
+    if same.any():
+        raise _duplicate(index, order, same)
+
+
+def _duplicate(index: Index, order: np.ndarray, same: np.ndarray) -> SourceError:
+    """The error of the first image that is there twice; see `_hash_order`."""
+    position = int(np.flatnonzero(same)[0])
+    first, second = sorted(order[position : position + 2].tolist())
+    key = index.table["key"][first].as_py()
+    return duplicates.error(key, index.where(first), index.where(second))
 
 
 def shard_ends(examples: int, shards: int) -> tuple[int, ...]:
@@ -192,17 +210,3 @@ def _hash_keys(salt: str, keys: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray
         some = np.frombuffer(b"".join(digests), dtype=">u8").reshape(-1, 2)
         halves[:, start : start + len(some)] = some.T
     return halves[0], halves[1]
-
-
-def _duplicate(index: Index, first: int, second: int) -> SourceError:
-    first, second = sorted((first, second))
-    (path, offset, name), (other_path, other_offset, other_name) = map(index.where, (second, first))
-    key = index.table["key"][first].as_py()
-    if offset == WHOLE_FILE:
-        other = repr(os.path.join(other_path, other_name))
-    else:
-        other = f"{other_name} in {other_path} at byte {other_offset:,}"
-    problem = f"the image {key} is there twice: first as {other}; every image must be there once"
-    if offset == WHOLE_FILE:
-        return SourceError(f"{os.path.join(path, name)!r}: {problem}")
-    return ArchiveError(path, problem, member=name, offset=offset)

@@ -16,10 +16,10 @@ from imagenet_builders.locate.class_directories import PACKED_CLASS_ARCHIVE, hol
 from imagenet_builders.locate.found import Found
 from imagenet_builders.locate.glimpse import of_class_archives
 from imagenet_builders.locate.search import Match, Place, named_directories, named_files
-from imagenet_builders.sources import tar_images
+from imagenet_builders.sources import tar_archives, tar_images
 from imagenet_builders.sources.folder_images import source_files
 from imagenet_builders.sources.indexing import Prepared, run_for_table, what_is_passed_over
-from imagenet_builders.sources.inspection import Counted, Inspection, Problem
+from imagenet_builders.sources.inspection import ERROR, Counted, Inspection, Problem, refused
 from imagenet_builders.sources.kind import Copies, Expected, Kind
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.sources.unpacking import (
@@ -37,6 +37,9 @@ _LOG = logging.getLogger(__name__)
 
 # So many tars are looked at for their mean bytes.
 _SAMPLED = 32
+
+# So many tars are opened, to see that they are tars; of more, some.
+_MAX_OPENED = 2_000
 
 # Files that are opened at a time to see whether they are compressed: each waits for the storage.
 _THREADS = 16
@@ -84,9 +87,7 @@ def prepare_images(found: Found, naming: Naming, workers: Means, *, strict: bool
         try:
             labelled = [(wnid, naming.label_of(wnid)) for wnid in wnids]
         except ValueError as error:
-            raise SourceError(
-                f"{root}: {error}; move it elsewhere, or stage the original archive"
-            ) from None
+            raise _unknown(root, error) from None
         jobs = tar_images.jobs_of_files(zip(files, labelled, strict=True))
         return run_for_table(workers, tar_images.class_images, jobs)
 
@@ -164,6 +165,17 @@ def count(
 ) -> tuple[Counted, list[Problem]]:
     """Counts the classes, and estimates the bytes of all; see `Kind.count`."""
     paths = _tars(found)
+    root, naming = paths[0].parent, expected.naming
+    problems = []
+    try:
+        if naming is not None:
+            for path in paths:
+                naming.label_of(class_of(path.name))
+    except ValueError as error:
+        problems.append(refused(_unknown(root, error), root))
+    opened = paths if len(paths) <= _MAX_OPENED else paths[:: len(paths) // _SAMPLED]
+    with ThreadPoolExecutor(_THREADS) as threads:
+        problems += itertools.islice(filter(None, threads.map(_wrong, opened)), 1)
     some = paths[:: max(1, len(paths) // _SAMPLED)]
     sizes = [os.stat(path).st_size for path in some]
     packed = sum(itertools.compress(sizes, _which_are_packed(some)))
@@ -173,8 +185,25 @@ def count(
         frozenset(class_of(path.name) for path in paths),
         total_bytes=int(sum(sizes) * share),
         unpacked_bytes=unpacked_bytes(int(packed * share)),
+        unread=f"the names in the class archives in {root}",
     )
-    return counts, []
+    return counts, problems
+
+
+def _wrong(path: Path) -> Problem | None:
+    """What is wrong with the ends of a class tar, or None."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        wrong, _ = tar_archives.inspect(path, fd, os.fstat(fd).st_size)
+    finally:
+        os.close(fd)
+    if wrong is None:
+        return None
+    return Problem(ERROR, str(path), wrong.expected, wrong.found, wrong.cause, wrong.action)
+
+
+def _unknown(root: Path, error: ValueError) -> SourceError:
+    return SourceError(f"{root}: {error}; move it elsewhere, or stage the original archive")
 
 
 KIND = Kind(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from imagenet_builders.labels.image_names import ANNOTATION_FILE, IMAGE_FILE
+from imagenet_builders.labels.image_names import ANNOTATION_FILE, IMAGE_FILE, Naming
+from imagenet_builders.locate.class_directories import CLASS_ARCHIVE
 from imagenet_builders.locate.listing import WNID, is_litter, is_system_file
 from imagenet_builders.sources.file_lists import MAX_LINE_BYTES
 from imagenet_builders.sources.folder_images import IF_DIRECTORY
@@ -26,17 +27,12 @@ _THREADS = 16
 
 # What a build refuses, to what may be the cause and what to do.
 _NO_IMAGE = "a class folder without an image"
-_LOOSE = "an image beside class folders"
 _LITTER = "a hidden file among images"
 _NO_FILE = "a file that is no image"
 _NESTED = "a folder in the folder of the same class"
 _DIRECTORY = "a directory among images"
 _CAUSES = {
     _NO_IMAGE: ("an unpacking or copy that broke off", "copy or unpack what is missing"),
-    _LOOSE: (
-        "images that were being sorted into class folders",
-        "move the rest of them into their class folders",
-    ),
     _LITTER: (
         "another program left it, such as an rsync that is not done",
         "finish the copy, or move it elsewhere",
@@ -51,36 +47,40 @@ _CAUSES = {
 _SAMPLED = 32
 
 
-def in_folder(path: Path) -> Counted:
-    """Counts in a folder of images or of class folders.
+def in_folders(root: Path, inside: Sequence[str], naming: Naming | None) -> Counted:
+    """Counts in folders of images, by the rules of a build for their names.
+
+    Args:
+        root: A folder.
+        inside: Names of the folders in it that images lie in; empty where they lie in itself. Those
+            that are named by a class hold its images only.
+        naming: The rule; None for any names.
 
     Raises:
-        OSError: It, or a folder in it, cannot be read.
+        OSError: A folder cannot be read.
     """
-    names, folders, sample = _listing(path)
-    images = _images_in(names)
-    classes = [name for name in folders if WNID.fullmatch(name)]
-    if not classes:
-        deeper = [name for name in folders if name == "images"]
-        if deeper and not images:
-            return in_folder(path / "images")
-        refused = _strangers(path, names, folders) if images else ()
-        return Counted(images, None, sample, refused=refused)
-    if len(classes) > _MAX_FOLDERS:
-        counted = [_listing(path / name) for name in classes[:_THREADS]]
-        means = [mean for _, _, mean in counted if mean]
-        return Counted(None, frozenset(classes), _mean(means))
+    wnids = [name for name in inside if WNID.fullmatch(name)]
+    refused = [] if naming is None else list(_unknown(root, wnids, naming))
+    classes = frozenset(name.lower() for name in wnids)
+    listed = inside if len(inside) <= _MAX_FOLDERS else inside[:_THREADS]
+    # The sizes of some images are enough for an estimate; a stat each would be a million.
+    sampled = set(listed[:: max(1, len(listed) // _SAMPLED)])
+    keys: dict[str, str] | None = {} if len(classes) < max(1, len(inside)) else None
+
+    def look(name: str) -> Counted:
+        return _folder(root / name, name in sampled or not name, naming, keys, is_root=not name)
+
     with ThreadPoolExecutor(_THREADS) as threads:
-        # The sizes of some images are enough for an estimate; a stat each would be a million.
-        sampled = set(classes[:: max(1, len(classes) // _SAMPLED)])
-        each = list(threads.map(lambda name: _class_folder(path / name, name in sampled), classes))
-    means = [mean for _, mean, _ in each if mean]
-    full = frozenset(name for name, (n, _, _) in zip(classes, each, strict=True) if n)
-    refused = tuple(one for _, _, strangers in each for one in strangers)
-    loose = next(filter(IMAGE_FILE.fullmatch, names), None)
-    if loose is not None:
-        refused = ((str(path / loose), _LOOSE), *refused)
-    return Counted(images + sum(n for n, _, _ in each), full, _mean(means), refused=refused)
+        # An image may be twice only where folders are not of one class each; there, order counts.
+        each = list((threads.map if keys is None else map)(look, listed or [""]))
+    mean = _mean([one.mean_bytes for one in each if one.mean_bytes])
+    refused += [stranger for one in each for stranger in one.refused]
+    if len(listed) < len(inside):
+        unread = f"the names in {len(inside) - len(listed):,} of the folders in {root}"
+        return Counted(None, classes, mean, refused=tuple(refused), unread=unread)
+    empty = {name.lower() for name, one in zip(listed, each, strict=False) if not one.images}
+    images = sum(one.images or 0 for one in each)
+    return Counted(images, classes - empty or None, mean, refused=tuple(refused))
 
 
 def in_list(path: Path) -> Counted:
@@ -123,46 +123,77 @@ def problems(counted: Counted, lists: Sequence[Path]) -> list[Problem]:
                 "mend it, or move it away so that the folder is listed",
             )
         ]
-    by_what: dict[str, list[str]] = {}
+    by_what: dict[str, list[tuple[str, str]]] = {}
     for path, what in counted.refused:
-        by_what.setdefault(what, []).append(path)
-    return [_refused(what, paths) for what, paths in by_what.items()]
+        by_what.setdefault(what if what in _CAUSES else "", []).append((path, what))
+    return list(map(_refused, by_what.values()))
 
 
-def _refused(what: str, paths: Sequence[str]) -> Problem:
-    more = len(paths) - 1
-    others = f", and {more:,} more such things, the last {paths[-1]}" if more else ""
+def _refused(each: Sequence[tuple[str, str]]) -> Problem:
+    """One problem of things that are refused for like reasons."""
+    (path, what), more = each[0], len(each) - 1
+    others = f", and {more:,} more such things, the last {each[-1][0]}" if more else ""
     return Problem(
         ERROR,
-        paths[0],
+        path,
         "nothing but images in the folders of images, and some in each",
         what + others,
-        *_CAUSES[what],
+        *_CAUSES.get(what, ("", "see whether it is of this dataset and of this split")),
     )
 
 
-def _class_folder(
-    path: Path, sampled: bool
-) -> tuple[int, float | None, tuple[tuple[str, str], ...]]:
-    """Images in a class folder, their mean bytes, and what a build refuses."""
+def _unknown(root: Path, wnids: Sequence[str], naming: Naming) -> Iterator[tuple[str, str]]:
+    """The class folders of classes that the dataset does not have."""
+    for name in wnids:
+        try:
+            naming.label_of(name)
+        except ValueError as error:
+            yield str(root / name), str(error)
+
+
+def _folder(
+    path: Path,
+    sampled: bool,
+    naming: Naming | None,
+    keys: dict[str, str] | None,
+    *,
+    is_root: bool,
+) -> Counted:
+    """Images in one folder, their mean bytes, and what a build refuses."""
     names, folders, mean = _listing(path, sampled)
-    if "images" in folders:  # As in Tiny ImageNet, which has its own rules.
-        names, _, mean = _listing(path / "images", sampled)
-        return _images_in(names), mean, ()
-    images = _images_in(names)
+    if is_root:  # Beside the archives of their classes, images are read.
+        names = [name for name in names if not CLASS_ARCHIVE.fullmatch(name)]
+    images = [name for name in names if IMAGE_FILE.fullmatch(name)]
     has_annotations = any(map(ANNOTATION_FILE.fullmatch, names))
     if not (images or folders or has_annotations) and all(map(is_system_file, names)):
-        return 0, mean, ((str(path), _NO_IMAGE),)
-    return images, mean, _strangers(path, names, folders)
+        return Counted(0, None, mean, refused=((str(path), _NO_IMAGE),))
+    refused = _strangers(path, names, folders)
+    if naming is not None:
+        refused += tuple(_not_of_it(path, images, naming, {} if keys is None else keys))
+    return Counted(len(images), None, mean, refused=refused)
+
+
+def _not_of_it(
+    path: Path, images: Sequence[str], naming: Naming, keys: dict[str, str]
+) -> Iterator[tuple[str, str]]:
+    """The images in a folder whose names a build refuses; `keys` has the paths of others."""
+    wnid = path.name if WNID.fullmatch(path.name) else None
+    for name in images:
+        try:
+            key, _ = naming.row_of_file(name, wnid)
+        except ValueError as error:
+            yield os.path.join(path, name), str(error)
+            if wnid is not None and wnid.lower() not in naming.ids:
+                return  # Which is said of the folder.
+            continue
+        where = os.path.join(path, name)
+        if keys.setdefault(key, where) != where:
+            yield where, f"the image {key}, which is there as {keys[key]}, too"
 
 
 def _is_beside(name: str) -> bool:
     """Whether a build passes over a file among images."""
     return bool(is_system_file(name) or ANNOTATION_FILE.fullmatch(name))
-
-
-def _images_in(names: Sequence[str]) -> int:
-    return sum(1 for name in names if IMAGE_FILE.fullmatch(name))
 
 
 def _strangers(

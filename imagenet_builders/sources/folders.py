@@ -40,7 +40,7 @@ from imagenet_builders.sources.indexing import (
     run_for_table,
     what_is_passed_over,
 )
-from imagenet_builders.sources.inspection import Counted, Inspection, Problem
+from imagenet_builders.sources.inspection import Counted, Inspection, Problem, refused
 from imagenet_builders.sources.kind import Copies, Expected, Kind
 from imagenet_builders.sources.reader import Access, ImageRow, Reader, columns
 from imagenet_builders.sources.rows import SourceFile
@@ -239,11 +239,18 @@ def count(
 ) -> tuple[Counted, list[Problem]]:
     """Counts images in folders, or in the list of them; see `Kind.count`."""
     root, *lists = found.paths
+    naming = expected.naming
     if lists:
         counted = folder_counts.in_list(lists[0])
+        return counted, folder_counts.problems(counted, lists)
+    if naming is None:
+        inside: tuple[str, ...] = tuple(listing.list_folders(root)[0])
     else:
-        inside = (root / name for name in expected.folders)
-        counted = folder_counts.in_folder(next(filter(os.path.isdir, inside), root))
+        try:
+            inside = folders_at(root, None, naming).inside
+        except SourceError as error:
+            return Counted(), [refused(error, root)]
+    counted = folder_counts.in_folders(root, inside, naming)
     return counted, folder_counts.problems(counted, lists)
 
 

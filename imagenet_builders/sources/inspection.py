@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from imagenet_builders.errors import ArchiveError, ImagenetBuildersError
+
 ERROR = "error"
 """A build of it would fail, or would not be what it claims to be."""
 WARNING = "warning"
@@ -46,6 +48,18 @@ class Wrong:
     action: str = COPY_AGAIN
 
 
+def refused(error: ImagenetBuildersError, path: Path) -> Problem:
+    """The problem of a source that a build will refuse, in the words of the build.
+
+    Args:
+        error: What the rule of a build says.
+        path: The source.
+    """
+    where = error.archive if isinstance(error, ArchiveError) else str(path)
+    text = str(error).removeprefix(f"{where}: ").removeprefix(f"{where}, ")
+    return Problem(ERROR, where, "what a build reads", text, "", "see the reason given")
+
+
 @dataclasses.dataclass(frozen=True)
 class Inspection:
     """What the size, the first and the last bytes of a file show.
@@ -76,6 +90,8 @@ class Counted:
             always does.
         refused: What a build refuses: a path that does not belong where images lie, or a class
             folder without any, each with the words of what it is.
+        unread: Which names a build will read and nobody has looked at, in words; empty where there
+            are none.
     """
 
     images: int | None = None
@@ -84,3 +100,4 @@ class Counted:
     total_bytes: int | None = None
     unpacked_bytes: int = 0
     refused: tuple[tuple[str, str], ...] = ()
+    unread: str = ""

@@ -44,11 +44,13 @@ class Expected(NamedTuple):
         images: Images of the official split; None where that is not known.
         folders: Names of the folders that have the split, where a source has all splits.
         files: Names of the files that have the split, where these are not its images.
+        naming: The rule of a build for the names of images; None where there is none.
     """
 
     images: int | None
     folders: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    naming: Naming | None = None
 
 
 class PrepareImages(Protocol):

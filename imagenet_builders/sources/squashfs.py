@@ -18,7 +18,14 @@ from imagenet_builders.locate.found import Found
 from imagenet_builders.locate.listing import LIST_ENDING, WNID, is_system_file
 from imagenet_builders.locate.search import Match, Place, named_files
 from imagenet_builders.sources.indexing import Prepared, Runner
-from imagenet_builders.sources.inspection import WARNING, Counted, Inspection, Problem, Wrong
+from imagenet_builders.sources.inspection import (
+    WARNING,
+    Counted,
+    Inspection,
+    Problem,
+    Wrong,
+    refused,
+)
 from imagenet_builders.sources.kind import Expected, Kind
 from imagenet_builders.sources.reader import Access, ImageRow, Reader, columns
 from imagenet_builders.sources.rows import (
@@ -33,6 +40,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from imagenet_builders.formats.squashfs.image import SquashFSImage
+
+# In an image of no more files and folders, `check` reads all names.
+_MAX_LISTED = 20_000
 
 _MAGIC = b"hsqs"
 _BYTES_USED = struct.Struct("<40xQ")
@@ -198,9 +208,16 @@ def count(
     """Says where an image has fewer files than there should be images; see `Kind.count`."""
     with open(found.paths[0], "rb") as file:
         (inodes,) = _INODES.unpack(file.read(_INODES.size))
+    if expected.naming is not None and inodes <= _MAX_LISTED:
+        image = SourceFile.of(found.paths[0])
+        try:
+            return Counted(_rows(image, expected.naming, found.inside).num_rows), []
+        except ImagenetBuildersError as error:
+            return Counted(), [refused(error, found.paths[0])]
+    unread = Counted(unread=f"the names in {found.paths[0]}")
     if expected.images is None or inodes >= expected.images:
-        return Counted(), []
-    return Counted(), [
+        return unread, []
+    return unread, [
         Problem(
             WARNING,
             str(found.paths[0]),

@@ -10,7 +10,7 @@ import itertools
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,13 +18,13 @@ from imagenet_builders import labels
 from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.formats import member_names, tar, tar_header
 from imagenet_builders.formats.gzip_stream import StreamError
-from imagenet_builders.labels.image_names import IMAGE_FILE, Naming
+from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.locate.found import Found
 from imagenet_builders.locate.glimpse import Glimpse
 from imagenet_builders.locate.listing import COMPRESSED_TAR, is_system_file
 from imagenet_builders.locate.official import check_image_count, official_archives
 from imagenet_builders.locate.search import Match, Place, named_files
-from imagenet_builders.sources import box_archives, tar_images
+from imagenet_builders.sources import box_archives, duplicates, tar_counts, tar_images
 from imagenet_builders.sources import shard_sets as sets
 from imagenet_builders.sources.indexing import Prepared, Runner, run_for_table
 from imagenet_builders.sources.inspection import (
@@ -33,6 +33,7 @@ from imagenet_builders.sources.inspection import (
     Inspection,
     Problem,
     Wrong,
+    refused,
 )
 from imagenet_builders.sources.kind import Copies, Expected, Kind
 from imagenet_builders.sources.rows import PassedOver, Rows, SourceFile, check_not_too_many, opened
@@ -55,14 +56,8 @@ _TAIL_BYTES = 16 << 10
 _PIECE_BYTES = 1 << 20
 _MAX_ZEROS = 65 << 20
 
-# Of the official archive all is known, so that counting in others is enough; so much is read.
-_COUNTED_BYTES = 1 << 30
-_MAX_HEADERS = 2_000
-
 # The first members of an archive tell whose images it has.
 _GLIMPSED = 8
-_CLASS = re.compile(r"(?:^|/)(n[0-9]{8})(?:\.tar)?/?$")
-
 
 _NUMBERED = re.compile(rf"(.*_images_)([0-9]+)(\.tar|{COMPRESSED_TAR})", re.IGNORECASE)
 
@@ -99,17 +94,22 @@ def prepare_images(found: Found, naming: Naming, workers: Means, *, strict: bool
         if is_of_tars:
             table = _class_tars_in(files[0], naming, workers, packed)
         else:
-            rows = tar_images.images_in(files[0], 0, naming.row_of_file, found.inside)
-            for position, file in enumerate(files[1:], start=1):
-                if naming.is_train:
-                    rows.extend(tar_images.images_in(file, position, naming.row_of_file))
-                else:
-                    _apply_patch(rows, file, position, naming)
-            table = rows.table()
+            table = _images(files, naming, found.inside).table()
         check_image_count(found.paths[0], files[0].size, table.num_rows)
         return table
 
     return Prepared((*files, *packed.values(), *also), make)
+
+
+def _images(files: Sequence[SourceFile], naming: Naming, inside: str) -> Rows:
+    """The rows of archives of images, or of one and its patch."""
+    rows = tar_images.images_in(files[0], 0, naming.row_of_file, inside)
+    for position, file in enumerate(files[1:], start=1):
+        if naming.is_train:
+            rows.extend(tar_images.images_in(file, position, naming.row_of_file))
+        else:
+            _apply_patch(rows, file, position, naming)
+    return rows
 
 
 def _first_file(file: SourceFile) -> tuple[str, int]:
@@ -306,57 +306,37 @@ def foreign(block: bytes) -> tuple[str, str, str]:
 def count(
     found: Found, inspected: Mapping[Path, Inspection], expected: Expected
 ) -> tuple[Counted, list[Problem]]:
-    """Counts images in a small archive, by their headers; see `Kind.count`."""
+    """Counts images by the rules of a build, in some thousand headers; see `Kind.count`."""
     sizes = {path: inspected[path].size or 0 for path in found.paths}
     packed = sum(sizes[path] for path in found.paths if is_compressed_file(path))
+    names = "the names in " + " and ".join(map(str, found.paths))
     if packed:
-        return Counted(unpacked_bytes=unpacked_bytes(packed)), []
-    if found.inside or sum(sizes.values()) > _COUNTED_BYTES:
-        return Counted(), []
-    # A patch replaces images, and adds none.
-    whole = found.paths if found.split == "train" else found.paths[:1]
-    counts = [_counted(path) for path in whole]
-    if len(counts) == 1:
-        return counts[0], []
-    images = [each.images for each in counts if each.images is not None]
-    return Counted(sum(images) if len(images) == len(counts) else None), []
+        return Counted(unpacked_bytes=unpacked_bytes(packed), unread=names), []
+    if expected.naming is None:
+        return Counted(unread=names), []
+    files = tuple(map(SourceFile.of, found.paths))
+    try:
+        rows, counts = _count(files, expected.naming, found.inside)
+    except SourceError as error:
+        return Counted(), [refused(error, found.paths[0])]
+    twice = duplicates.find(rows, files)
+    return counts, [] if twice is None else [refused(twice, found.paths[0])]
+
+
+def _count(files: Sequence[SourceFile], naming: Naming, inside: str) -> tuple[Rows, Counted]:
+    if naming.is_train and not inside and not _has_images(files[0], naming):
+        return tar_counts.class_tars(files[0], naming)
+    if any(map(tar_counts.has_more_members, files)):
+        return tar_counts.first_images(files, naming, inside)
+    rows = _images(files, naming, inside)
+    keys = rows.keys if naming.is_train else ()
+    classes = frozenset(key.partition("_")[0] for key in keys)
+    return rows, Counted(len(rows), classes or None)
 
 
 def copies(found: Found) -> Copies:
     """What is copied: what is read at random, which excludes what is unpacked."""
     return Copies(tuple(path for path in found.paths if not is_compressed_file(path)))
-
-
-def _counted(path: Path) -> Counted:
-    """Nothing is counted in an archive with many members, or with damage, which a build finds."""
-    images = 0
-    wnids: set[str] = set()
-    left = _MAX_HEADERS
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        for member in tar.walk(fd, str(path)):
-            left -= 1
-            if left < 0:
-                return Counted()
-            if member.kind != "file":
-                continue
-            name = member_names.portable(member.name)
-            match = _CLASS.search(name)
-            if match is None:
-                images += IMAGE_FILE.fullmatch(name.rpartition("/")[2]) is not None
-                continue
-            wnids.add(match[1])
-            if left > 0:
-                end = member.offset + member.size
-                inner = tar.walk(fd, str(path), start=member.offset, end=end, inner=member.name)
-                for one in itertools.islice(inner, left):
-                    left -= 1
-                    images += IMAGE_FILE.fullmatch(one.name.rpartition("/")[2]) is not None
-    except ArchiveError:
-        return Counted()
-    finally:
-        os.close(fd)
-    return Counted(images if left > 0 else None, frozenset(wnids) or None)
 
 
 def glimpse(path: Path) -> Glimpse:

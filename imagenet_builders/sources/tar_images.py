@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -85,20 +86,7 @@ class ClassTarsJob:
 
 
 def flat_images(file: SourceFile, position: int, row_of: Callable[[str], tuple[str, int]]) -> Rows:
-    """The rows of a tar of images.
-
-    Args:
-        file: The archive.
-        position: Its position among the files of the index.
-        row_of: Gives an image's key and label from its name, without any directory; raises
-            ValueError with the reason for a name that should not be there.
-
-    Returns:
-        The rows, in the order of the archive.
-
-    Raises:
-        ArchiveError: The archive is damaged, or holds something else than images.
-    """
+    """The rows of a tar of images, by a rule for their names alone; see `images_in`."""
     return images_in(file, position, lambda name, folder: row_of(name))
 
 
@@ -107,6 +95,7 @@ def images_in(
     position: int,
     row_of: Callable[[str, str | None], tuple[str, int]],
     inside: str = "",
+    most: int | None = None,
 ) -> Rows:
     """The rows of a tar of images that may lie in class folders.
 
@@ -117,6 +106,7 @@ def images_in(
             folder that has it, or None; raises ValueError with the reason for an image that should
             not be there.
         inside: As in `Found`: the folder that has the images, where others have other things.
+        most: Members to look at; None for all.
 
     Returns:
         The rows, in the order of the archive.
@@ -126,7 +116,7 @@ def images_in(
     """
     rows = Rows()
     with opened(file) as fd:
-        for member in tar.walk(fd, file.path):
+        for member in itertools.islice(tar.walk(fd, file.path), most):
             if inside and not path_inside(member.name, inside):
                 continue
             name = file_name(file.path, member)
@@ -145,7 +135,7 @@ def images_in(
 
 
 def class_tars(
-    file: SourceFile, label_of: Callable[[str], int]
+    file: SourceFile, label_of: Callable[[str], int], most: int | None = None
 ) -> tuple[list[tuple[ClassTar, int]], PassedOver]:
     """The class tars inside an archive, in its order, each with its label.
 
@@ -153,6 +143,7 @@ def class_tars(
         file: The archive.
         label_of: Gives the label of a wnid; raises ValueError with the reason for one that is not
             of the dataset's classes.
+        most: Members to look at; None for all.
 
     Returns:
         The class tars, and what is passed over.
@@ -164,7 +155,7 @@ def class_tars(
     found: dict[str, tuple[ClassTar, int]] = {}
     passed_over = PassedOver()
     with opened(file) as fd:
-        for member in tar.walk(fd, file.path):
+        for member in itertools.islice(tar.walk(fd, file.path), most):
             name = file_name(file.path, member)
             if name is None:
                 continue
@@ -207,6 +198,11 @@ def class_images(jobs: Sequence[ClassTarsJob], report: Callable[[int, int], None
     Raises:
         ArchiveError: A class tar is damaged, empty, or holds something else than its images.
     """
+    return class_rows(jobs).table()
+
+
+def class_rows(jobs: Sequence[ClassTarsJob]) -> Rows:
+    """The rows of the images in class tars; see `class_images`."""
     rows = Rows()
     with ThreadPoolExecutor(_THREADS) as threads:
         # Of one archive, several tars are read at a time; of many files, several files.
@@ -219,7 +215,7 @@ def class_images(jobs: Sequence[ClassTarsJob], report: Callable[[int, int], None
         for parts in files(rows_of, jobs):
             for part in parts:
                 rows.extend(part)
-    return rows.table()
+    return rows
 
 
 def _class_rows(fd: int, job: ClassTarsJob, class_tar: ClassTar, label: int) -> Rows:

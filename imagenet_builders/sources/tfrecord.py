@@ -13,18 +13,26 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagenet_builders.errors import ArchiveError
+from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.formats.tfrecord import frame
 from imagenet_builders.labels.image_names import Naming
+from imagenet_builders.locate.found import Found
 from imagenet_builders.sources import shard_sets as sets
 from imagenet_builders.sources import slim_tfrecords
 from imagenet_builders.sources.indexing import Runner
-from imagenet_builders.sources.inspection import Wrong
-from imagenet_builders.sources.kind import Kind
+from imagenet_builders.sources.inspection import (
+    WARNING,
+    Counted,
+    Inspection,
+    Problem,
+    Wrong,
+    refused,
+)
+from imagenet_builders.sources.kind import Expected, Kind
 from imagenet_builders.sources.reader import Access, ImageRow, Reader, columns
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.sources.shard_sets import ShardSet
@@ -158,6 +166,32 @@ def inspect(path: Path, fd: int, size: int) -> tuple[Wrong | None, None]:
     ), None
 
 
+def count(
+    found: Found, inspected: Mapping[Path, Inspection], expected: Expected
+) -> tuple[Counted, list[Problem]]:
+    """Reads the first record by the rules of a build; see `Kind.count`."""
+    if expected.naming is None:
+        return Counted(), []
+    path = found.paths[0]
+    counted = Counted(unread=f"the records of {found.where or path} but the first")
+    try:
+        base = slim_tfrecords.first_record(SourceFile.of(path), expected.naming)
+    except SourceError as error:
+        return counted, [refused(error, path)]
+    if base == 1:
+        return counted, []
+    return counted, [
+        Problem(
+            WARNING,
+            str(path),
+            "classes from 1 to 1,000, as slim counts them",
+            "its classes count from 0",
+            "another converter made these records",
+            "nothing: the names of the images say the same classes",
+        )
+    ]
+
+
 KIND = Kind(
     name="tfrecord",
     recognise=functools.partial(sets.recognise_sets, shard_sets),
@@ -165,5 +199,6 @@ KIND = Kind(
     images=functools.partial(sets.prepare_images, index_shards),
     boxes_of_images=slim_tfrecords.box_table,
     inspect=inspect,
+    count=count,
     not_whole=sets.not_whole,
 )

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from imagenet_builders import labels
 from imagenet_builders.datasets.description import LabelOf, Split
 from imagenet_builders.datasets.ilsvrc2012.layouts import OFFICIAL, TEST_PATCH
+
+if TYPE_CHECKING:
+    from imagenet_builders.labels.image_names import Naming
+
+
+def naming_of(part: str, space: str = "imagenet2012") -> Naming:
+    """The rule for the names of images of a part, with the classes of a label space."""
+    from imagenet_builders.labels.image_names import Naming
+
+    return Naming(part, {wnid: label for label, wnid in enumerate(labels.wnids(space))})
 
 
 def _train_counts() -> Sequence[int]:
@@ -21,6 +33,7 @@ TRAIN = Split(
     "the readme of the development kit",
     archives=OFFICIAL["train"],
     per_class=_train_counts,
+    naming=functools.partial(naming_of, "train"),
 )
 VALIDATION = Split(
     "validation",
@@ -29,6 +42,7 @@ VALIDATION = Split(
     "the readme of the development kit",
     archives=OFFICIAL["validation"],
     per_class=50,
+    naming=functools.partial(naming_of, "validation"),
 )
 TEST = Split(
     "test",
@@ -36,6 +50,7 @@ TEST = Split(
     13_000_000_000,
     "the page of the challenge",
     archives=(*OFFICIAL["test"], TEST_PATCH),
+    naming=functools.partial(naming_of, "test"),
 )
 
 

@@ -45,6 +45,7 @@ _TRAIN = Split(
     "not known; the archive has 728 MB",
     archives=layouts.OFFICIAL["train_t3"],
     box_archives=layouts.OFFICIAL["train_t3 boxes"][:1],
+    naming=functools.partial(splits.naming_of, "train_t3", "dogs"),
 )
 
 DATASET = Dataset(

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from imagenet_builders import labels
 from imagenet_builders.datasets.description import Config, Dataset, LabelOf, Split
 from imagenet_builders.datasets.ilsvrc2012.splits import label_of
-from imagenet_builders.datasets.imagenet21k_winter21 import layouts, shards, signs
+from imagenet_builders.datasets.imagenet21k_winter21 import layouts, signs
 from imagenet_builders.locate.found import Found
 from imagenet_builders.locate.packaging import Packaging
-from imagenet_builders.sources import kinds
 from imagenet_builders.sources.inspection import Counted, Inspection, Problem
 from imagenet_builders.sources.kind import Expected
 
 if TYPE_CHECKING:
+    from imagenet_builders.labels.image_names import Naming
     from imagenet_builders.plan.context import BuildContext
     from imagenet_builders.plan.recipe import SplitRecipe
 
@@ -48,9 +48,15 @@ def _label_of(split: str, ids: Mapping[str, int]) -> LabelOf:
 def _count(
     found: Found, inspected: Mapping[Path, Inspection], expected: Expected
 ) -> tuple[Counted, list[Problem]]:
-    is_shards = found.kind == layouts.KINDS[layouts.SHARDS][0]
-    count = shards.SHARDS.count if is_shards else kinds.kind(found.kind).count
-    return count(found, inspected, expected)
+    from imagenet_builders.datasets.imagenet21k_winter21 import counting
+
+    return counting.count(found, inspected, expected)
+
+
+def _naming(config: str) -> Naming:
+    from imagenet_builders.datasets.imagenet21k_winter21 import counting
+
+    return counting.naming_of(config)
 
 
 _WHOLE = Split(
@@ -59,6 +65,7 @@ _WHOLE = Split(
     1_100_000_000_000,
     "the ImageNet page of the Alliance's Nibi cluster",
     archives=("winter21_whole.tar.gz",),
+    naming=functools.partial(_naming, "whole"),
 )
 _P_TRAIN = Split(
     "train",
@@ -67,6 +74,7 @@ _P_TRAIN = Split(
     "Alibaba-MIIL/ImageNet21K, processing_instructions.md",
     archives=("imagenet21k_resized.tar.gz",),
     folders=("imagenet21k_train",),
+    naming=functools.partial(_naming, "p"),
 )
 _P_VALIDATION = dataclasses.replace(
     _P_TRAIN,

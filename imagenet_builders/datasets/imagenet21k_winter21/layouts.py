@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from imagenet_builders.datasets.imagenet21k_winter21 import shards
 from imagenet_builders.datasets.imagenet21k_winter21.classes import classes_of
 from imagenet_builders.errors import SourceError, StagingError
-from imagenet_builders.locate.class_directories import CLASS_ARCHIVE, folders_hold, look
+from imagenet_builders.formats import tar_header
+from imagenet_builders.locate.class_directories import folders_hold, look
 from imagenet_builders.locate.found import Found, Survey
 from imagenet_builders.locate.listing import list_folders, list_names
 from imagenet_builders.locate.search import require_directory
+from imagenet_builders.sources import tar_archives
 
 NAME = "imagenet21k_winter21"
 
@@ -48,6 +51,8 @@ SMALL_CLASSES = "imagenet21k_small_classes"
 
 _WHOLE = "winter21_whole"
 _P = "imagenet21k_resized"
+
+_CLASS_TAR = re.compile(r"(n[0-9]{8})\.tar")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +140,7 @@ def _whole(manual_dir: Path) -> Iterator[Source]:
         if path.is_dir()
     }
     for path, (folders, others) in listings.items():
-        tars = sorted(match[1] for name in others if (match := CLASS_ARCHIVE.fullmatch(name)))
+        tars = sorted(match[1] for name in others if (match := _CLASS_TAR.fullmatch(name)))
         # Other names in manual_dir itself belong to other datasets.
         rest = () if path == manual_dir else _rest(others)
         if tars:
@@ -152,7 +157,7 @@ def _whole(manual_dir: Path) -> Iterator[Source]:
 
 
 def _rest(others: list[str]) -> tuple[str, ...]:
-    return tuple(name for name in others if name != "tars" and not CLASS_ARCHIVE.fullmatch(name))
+    return tuple(name for name in others if name != "tars" and not _CLASS_TAR.fullmatch(name))
 
 
 def _p(manual_dir: Path) -> Iterator[Source]:
@@ -172,7 +177,16 @@ def _archives(manual_dir: Path, stem: str) -> Iterator[Source]:
     for suffix, kind in ((".tar", TAR), (".tar.gz", GZIP)):
         path = manual_dir / (stem + suffix)
         if path.is_file():
-            yield Source(kind, path)
+            yield Source(TAR if kind == GZIP and _is_plain_tar(path) else kind, path)
+
+
+def _is_plain_tar(path: Path) -> bool:
+    """Whether a file is a tar whatever its name says: browsers decompress downloads on the way."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return tar_archives.is_header(file.read(tar_header.BLOCK))
+    except OSError:
+        return False
 
 
 def check_entries(source: Source, *, strict: bool) -> str | None:

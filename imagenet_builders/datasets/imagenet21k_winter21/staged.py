@@ -270,6 +270,7 @@ def _class_row(wnid: str, label: int, name: str) -> tuple[str, int]:
 def _label(config: str, wnid: str) -> int:
     """The label of a class; ValueError says why it is none."""
     classes = classes_of(config)
+    wnid = wnid.lower()
     if wnid not in classes:
         raise ValueError(why_unknown(config, wnid))
     return classes.id_of(wnid)

@@ -208,16 +208,16 @@ def count(
     """Says where an image has fewer files than there should be images; see `Kind.count`."""
     with open(found.paths[0], "rb") as file:
         (inodes,) = _INODES.unpack(file.read(_INODES.size))
+    counted = Counted(unread=f"the names in {found.paths[0]}")
     if expected.naming is not None and inodes <= _MAX_LISTED:
         image = SourceFile.of(found.paths[0])
         try:
-            return Counted(_rows(image, expected.naming, found.inside).num_rows), []
+            counted = Counted(_rows(image, expected.naming, found.inside).num_rows)
         except ImagenetBuildersError as error:
             return Counted(), [refused(error, found.paths[0])]
-    unread = Counted(unread=f"the names in {found.paths[0]}")
     if expected.images is None or inodes >= expected.images:
-        return unread, []
-    return unread, [
+        return counted, []
+    return counted, [
         Problem(
             WARNING,
             str(found.paths[0]),

@@ -22,7 +22,7 @@ from support.paths import DUMMY_DATA
 
 from imagenet_builders.check import near_names, site_lists
 from imagenet_builders.locate.official import official_archives
-from imagenet_builders.sources import folder_counts
+from imagenet_builders.sources import folder_counts, tar_archives
 
 ARCHIVES = sorted(
     path
@@ -111,14 +111,18 @@ def test_a_deep_check_never_crashes_on_a_damaged_site(site: str, tmp_path: Path)
         victim.write_bytes(data)
 
 
-def test_a_deep_check_finds_hidden_damage(tmp_path: Path) -> None:
+def test_a_deep_check_finds_hidden_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tar_archives, "_MAX_HEADERS", 3)
     directory = stage(tmp_path / "staged", "imagenet2012")
     archive = directory / corpus.VAL
     data = bytearray(archive.read_bytes())
     offset, _ = corpus.member_offsets(archive, corpus.val_name(7))
     data[offset] ^= 0x20
     archive.write_bytes(data)
-    assert look(directory, "imagenet2012")["can_be_built"]
+    quick = look(directory, "imagenet2012")
+    assert quick["can_be_built"]
+    unread = {row["split"]: row["unread"] for row in quick["sources"]}
+    assert unread["validation"] == f"the names after the first 3 in {archive}"
     document = look(directory, "imagenet2012", "--deep", "--data-dir", str(tmp_path / "out"))
     assert not document["can_be_built"]
     [error] = [each for each in document["problems"] if each["severity"] == "error"]

@@ -66,7 +66,7 @@ def folders(tmp_path: Path) -> Path:
     [
         ("notes.txt", "a file that is no image"),
         ("more/", "a directory among images"),
-        ("../n01443538/", "a class folder without an image"),
+        ("../n01484850/", "a class folder without an image"),
     ],
 )
 def test_folders_a_build_refuses_are_reported_unbuildable(

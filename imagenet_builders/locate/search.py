@@ -12,7 +12,7 @@ import functools
 import operator
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -115,13 +115,18 @@ def require_directory(dataset: str, manual_dir: Path) -> None:
 class Tree:
     """A directory and what is below it; each directory is listed once.
 
+    Args:
+        root: The directory.
+        quiet: Names of directories that others report where they cannot be read, in small letters.
+
     Attributes:
         root: The directory.
         warnings: Directories that could not be read, in whole sentences.
     """
 
-    def __init__(self, root: Path):
+    def __init__(self, root: Path, quiet: Collection[str] = ()):
         self.root = root
+        self._quiet = quiet
         self.warnings: list[str] = []
         self._listings: dict[Path, list[os.DirEntry[str]]] = {}
         self._by_lower: dict[Path, dict[str, list[os.DirEntry[str]]]] = {}
@@ -138,7 +143,8 @@ class Tree:
                     found.sort(key=lambda entry: entry.name)
             except OSError as error:
                 found = []
-                self._warn(unreadable(str(directory), error))
+                if directory.name.lower() not in self._quiet or directory == self.root:
+                    self._warn(unreadable(str(directory), error))
             self._listings[directory] = found
         return self._listings[directory]
 

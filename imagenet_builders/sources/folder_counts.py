@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -103,6 +103,26 @@ def in_list(path: Path) -> Counted:
     images += len(_LISTED.findall(rest))
     classes.update(_LISTED_CLASS.findall(rest))
     return Counted(images, frozenset(name.decode() for name in classes) or None)
+
+
+def strangers_in_list(
+    root: Path, names: Mapping[str, Sequence[str]], naming: Naming
+) -> Iterator[tuple[str, str]]:
+    """What a build refuses of the files in a list.
+
+    Args:
+        root: The folder of all of them.
+        names: Folder in it (or an empty name for itself) to the names in it that are listed.
+        naming: The rule of a build.
+    """
+    yield from _unknown(root, [name for name in names if WNID.fullmatch(name)], naming)
+    for folder, listed in names.items():
+        path = root / folder
+        yield from _not_of_it(path, sorted(set(listed)), naming, {})
+        if len(set(listed)) < len(listed):
+            yield str(path), "images that are twice in the list"
+        if not os.path.lexists(path / listed[0]):
+            yield str(path / listed[0]), "an image that is in the list, but is not there"
 
 
 def problems(counted: Counted, lists: Sequence[Path]) -> list[Problem]:

@@ -242,7 +242,18 @@ def count(
     naming = expected.naming
     if lists:
         counted = folder_counts.in_list(lists[0])
-        return counted, folder_counts.problems(counted, lists)
+        problems = folder_counts.problems(counted, lists)
+        if problems or naming is None:
+            return counted, problems
+        try:
+            names = folders_at(root, lists[0], naming).names
+        except SourceError as error:
+            return Counted(), [refused(error, root)]
+        if names is not None:
+            strangers = tuple(folder_counts.strangers_in_list(root, names, naming))
+            unread = f"whether all files in {lists[0]} are there"
+            counted = dataclasses.replace(counted, refused=strangers, unread=unread)
+            return counted, folder_counts.problems(counted, ())
     if naming is None:
         inside: tuple[str, ...] = tuple(listing.list_folders(root)[0])
     else:

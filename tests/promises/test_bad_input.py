@@ -487,6 +487,20 @@ def test_a_build_names_a_fault_and_publishes_nothing(stage: Fault, tmp_path: Pat
     assert re.search(said, sentence.removeprefix(str(where)))
 
 
+ONLY_READING_TELLS = re.compile(
+    r"an_image_that_is_none-.*"  # What the bytes of an image are, no header says.
+    r"|an_inner_archive_whose_rest_is_zeros"  # The zeros are all within one image.
+)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_check_finds_a_fault_that_names_and_headers_tell(name: str, tmp_path: Path) -> None:
+    """Each of them ends a build, so a check that ends with 0 would have said what is not so."""
+    FAULTS[name](tmp_path / "staged")
+    outcome = command_line.run("check", str(tmp_path / "staged"), "imagenet2012")
+    assert outcome.status == (0 if ONLY_READING_TELLS.fullmatch(name) else 1), outcome.out
+
+
 # --- nothing staged --------------------------------------------------------------------------
 
 LOOKED_FOR = (TRAIN, VAL, TEST, TEST.replace("_v10102019", ""))

@@ -24,12 +24,19 @@ TEST_PATCH = "ILSVRC2012_img_test_patch_v10102019.tar"
 """A few images of the test archive, made anew on 10 October 2019. Source: image-net.org."""
 
 
+# As folders of images they are reported where they cannot be read.
+_SPLIT_FOLDERS = ("train", "val", "validation", "test")
+
+
 def _and_by_split(*places: str) -> tuple[str, ...]:
     """Places, and the folders in them that hold the archives or the shards of one split each."""
-    splits = ("train", "val", "validation", "test")
     return (
         *places,
-        *(split if place == "." else f"{place}/{split}" for place in places for split in splits),
+        *(
+            split if place == "." else f"{place}/{split}"
+            for place in places
+            for split in _SPLIT_FOLDERS
+        ),
     )
 
 
@@ -282,7 +289,7 @@ def survey(dataset: str, manual_dir: Path, parts: dict[str, str], *, boxes: bool
         StagingError: `manual_dir` is not a directory.
     """
     require_directory(dataset, manual_dir)
-    tree = Tree(manual_dir)
+    tree = Tree(manual_dir, _SPLIT_FOLDERS)
     images: dict[str, tuple[Found, ...]] = {}
     annotations: dict[str, tuple[Found, ...]] = {}
     missing: dict[str, tuple[str, ...]] = {}

@@ -136,6 +136,7 @@ def test_the_document_has_the_keys_that_the_readme_promises(ilsvrc: Path) -> Non
         "official_bytes": 147_897_477_120,
         "verdict": "odd",
         "note": None,
+        "unread": None,
         "hashes": {},
     }
     keys = ["severity", "datasets", "path", "expected", "found", "cause", "action"]

@@ -1,0 +1,217 @@
+"""`check` and `build` agree: what the one accepts the other builds, and what it refuses it refuses.
+
+Both apply the same rules to names. What only the bytes of images tell is in `test_bad_input`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from makers import archives
+from makers.imagenet21k_winter21 import WORDS, make_imagenet21k_winter21
+from support.command_line import run
+from support.corpora import sites
+from support.corpora.layouts import (
+    by_class,
+    in_classes,
+    pictures,
+    wnid_of,
+    write,
+    write_class_tars,
+    write_squashfs,
+)
+
+PICS = pictures("imagenet2012")
+TRAIN, VALIDATION = dict(PICS.train), dict(PICS.validation)
+IMAGE = next(iter(TRAIN.values()))
+WHOLE = "imagenet21k_winter21/whole"
+
+Stage = Callable[[Path], object]
+BUILT: dict[str, tuple[str, Stage]] = {}
+REFUSED: dict[str, tuple[str, Stage]] = {}
+
+
+def case(
+    cases: dict[str, tuple[str, Stage]], dataset: str = "imagenet2012"
+) -> Callable[[Stage], Stage]:
+    def register(stage: Stage) -> Stage:
+        cases[stage.__name__] = dataset, stage
+        return stage
+
+    return register
+
+
+# --- what differs from the official copy and does no harm -----------------------------------------
+
+
+@case(BUILT)
+def names_with_the_class_again(root: Path) -> None:
+    for folder, files in (("train", TRAIN), ("val", VALIDATION)):
+        named = {f"{name[:-5]}_{wnid_of(name)}.JPEG": data for name, data in files.items()}
+        write(root / folder, in_classes(named))
+
+
+@case(BUILT)
+def validation_images_one_folder_deeper(root: Path) -> None:
+    write(root / "val" / "images", VALIDATION)
+
+
+@case(BUILT)
+def validation_images_in_folders_of_class_numbers(root: Path) -> None:
+    write(
+        root / "val",
+        {f"{number}/{name}": VALIDATION[name] for number, name in enumerate(VALIDATION)},
+    )
+
+
+@case(BUILT)
+def images_of_test_in_two_folders(root: Path) -> None:
+    names = enumerate(PICS.test)
+    write(root / "test", {f"part{number % 2}/{name}": PICS.test[name] for number, name in names})
+
+
+@case(BUILT)
+def a_train_archive_packed_of_class_folders(root: Path) -> None:
+    root.mkdir()
+    members = {f"train/{name}": data for name, data in in_classes(TRAIN).items()}
+    archives.write_tar(root / "ILSVRC2012_img_train.tar", members.items())
+
+
+@case(BUILT)
+def class_archives_beside_their_images(root: Path) -> None:
+    (root / "train").mkdir(parents=True)
+    write_class_tars(root / "train", TRAIN)
+    write(root / "train", TRAIN)
+
+
+@case(BUILT, WHOLE)
+def a_plain_tar_under_the_name_of_a_gzip_file(root: Path) -> None:
+    make_imagenet21k_winter21(root, classes=tuple(WORDS)[:4], whole="tar.gz", p=None)
+    [archive] = root.glob("*.tar.gz")
+    archive.write_bytes(gzip.decompress(archive.read_bytes()))
+
+
+@case(BUILT, WHOLE)
+def other_endings_in_the_class_folders_of_21k(root: Path) -> None:
+    make_imagenet21k_winter21(root, classes=tuple(WORDS)[:4], whole="folders", p=None)
+    for path in sorted(root.rglob("*.JPEG")):
+        path.rename(path.with_suffix(".jpg"))
+
+
+# --- what is of another dataset, or wrong ---------------------------------------------------------
+
+
+@case(REFUSED)
+def a_class_archive_of_21k(root: Path) -> None:
+    (root / "train").mkdir(parents=True)
+    write_class_tars(root / "train", TRAIN)
+    archives.write_tar(root / "train" / "n00004475.tar", [("n00004475_1.JPEG", IMAGE)])
+
+
+@case(REFUSED)
+def a_class_folder_of_21k(root: Path) -> None:
+    write(root / "train", in_classes(TRAIN) | {"n00004475/n00004475_1.JPEG": IMAGE})
+
+
+@case(REFUSED, WHOLE)
+def a_class_folder_that_no_release_has(root: Path) -> None:
+    make_imagenet21k_winter21(root, classes=tuple(WORDS)[:4], whole="folders", p=None)
+    [folder] = [path.parent.parent for path in sorted(root.rglob("*.JPEG"))[:1]]
+    write(folder, {"n99999999/n99999999_1.JPEG": IMAGE})
+
+
+@case(REFUSED)
+def validation_images_named_as_train_images(root: Path) -> None:
+    """As Imagenette has them."""
+    write(root / "train", in_classes(TRAIN))
+    write(root / "val", in_classes(TRAIN))
+
+
+@case(REFUSED)
+def images_of_validation_in_test(root: Path) -> None:
+    write(root / "val", VALIDATION)
+    write(root / "test", VALIDATION)
+
+
+@case(REFUSED)
+def an_image_in_the_folder_of_another_class(root: Path) -> None:
+    first, second = list(by_class(TRAIN))[:2]
+    name = next(iter(by_class(TRAIN)[first]))
+    write(root / "train", in_classes(TRAIN))
+    shutil.move(root / "train" / first / name, root / "train" / second / name)
+
+
+@case(REFUSED)
+def an_image_twice_in_other_spellings(root: Path) -> None:
+    name, data = next(iter(TRAIN.items()))
+    write(root / "train" / wnid_of(name), {name: data, name.replace(".JPEG", ".jpg"): data})
+
+
+@case(REFUSED)
+def an_image_twice_in_two_folders(root: Path) -> None:
+    write(
+        root / "val",
+        {f"{folder}/{name}": VALIDATION[name] for folder in "ab" for name in VALIDATION},
+    )
+
+
+@case(REFUSED)
+def a_class_archive_that_is_compressed_with_xz(root: Path) -> None:
+    import lzma
+
+    (root / "train").mkdir(parents=True)
+    write_class_tars(root / "train", TRAIN)
+    path = min((root / "train").iterdir())
+    path.write_bytes(lzma.compress(path.read_bytes()))
+
+
+@case(REFUSED)
+def a_number_too_high_in_a_squashfs_image(root: Path) -> None:
+    root.mkdir()
+    write_squashfs(root / "val.sqsh", {"ILSVRC2012_val_00050001.JPEG": IMAGE, **VALIDATION})
+
+
+@case(REFUSED)
+def records_without_names(root: Path) -> None:
+    import tensorflow as tf
+
+    sites.slim_itself(root, pictures("imagenet2012"))
+    [shard] = root.glob("train-*")
+    records = [record.numpy() for record in tf.data.TFRecordDataset(str(shard))]
+    with tf.io.TFRecordWriter(str(shard)) as writer:
+        for record in records:
+            example = tf.train.Example.FromString(record)
+            del example.features.feature["image/filename"]
+            writer.write(example.SerializeToString())
+
+
+def statuses(dataset: str, staged: Path, tmp_path: Path) -> tuple[int, int, str]:
+    checked = run("check", str(staged), dataset)
+    arguments = ["--manual-dir", str(staged), "--data-dir", str(tmp_path / "built")]
+    built = run("build", dataset, *arguments, "--workers", "1")
+    return checked.status, built.status, checked.out + built.err
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_what_does_no_harm_is_accepted_and_built(name: str, tmp_path: Path):
+    dataset, stage = BUILT[name]
+    stage(tmp_path / "staged")
+    check, build, said = statuses(dataset, tmp_path / "staged", tmp_path)
+    assert (check, build) == (0, 0), said
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_a_build_refuses_is_not_accepted(name: str, tmp_path: Path):
+    dataset, stage = REFUSED[name]
+    stage(tmp_path / "staged")
+    check, build, said = statuses(dataset, tmp_path / "staged", tmp_path)
+    assert (check, build) == (1, 1), said
+
+
+def test_a_file_beside_class_folders_does_not_keep_anything_from_being_built(tmp_path: Path):
+    write(tmp_path / "staged" / "train", {**in_classes(TRAIN), "README": b""})
+    assert statuses("imagenet2012", tmp_path / "staged", tmp_path)[:2] == (0, 0)

@@ -22,7 +22,7 @@ from support.paths import DUMMY_DATA
 
 from imagenet_builders.check import near_names, site_lists
 from imagenet_builders.locate.official import official_archives
-from imagenet_builders.sources import folder_counts, tar_archives
+from imagenet_builders.sources import folder_counts
 
 ARCHIVES = sorted(
     path
@@ -112,7 +112,7 @@ def test_a_deep_check_never_crashes_on_a_damaged_site(site: str, tmp_path: Path)
 
 
 def test_a_deep_check_finds_hidden_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tar_archives, "_MAX_HEADERS", 3)
+    monkeypatch.setattr(tar_counts, "_MAX_HEADERS", 3)
     directory = stage(tmp_path / "staged", "imagenet2012")
     archive = directory / corpus.VAL
     data = bytearray(archive.read_bytes())

@@ -22,7 +22,7 @@ from support.paths import DUMMY_DATA
 
 from imagenet_builders.check import near_names, site_lists
 from imagenet_builders.locate.official import official_archives
-from imagenet_builders.sources import folder_counts
+from imagenet_builders.sources import folder_counts, tar_counts
 
 ARCHIVES = sorted(
     path

@@ -1,7 +1,8 @@
 """Indexes Tiny ImageNet: images with their classes and boxes.
 
 A train image's class is in its name. A validation image's is in the annotations, and in the name of
-its folder where a script has sorted the images; the two must agree. The order of files tells nothing.
+its folder where a script has sorted the images; the two must agree. The order of files tells
+nothing.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from typing import Protocol
 from imagenet_builders.errors import ArchiveError
 from imagenet_builders.formats import compressed_stream
 from imagenet_builders.formats.gzip_stream import StreamError
+from imagenet_builders.locate.access import unreadable
 from imagenet_builders.sources.indexing import Runner
 from imagenet_builders.sources.rows import SourceFile, opened
 
@@ -115,8 +116,11 @@ def plain_tars(archives: Sequence[SourceFile], workers: Means) -> tuple[SourceFi
 
 
 def _is_compressed(archive: SourceFile) -> bool:
-    with opened(archive) as fd:
-        return is_compressed(fd)
+    try:
+        with opened(archive) as fd:
+            return is_compressed(fd)
+    except OSError as error:
+        raise unreadable(archive.path, error) from error
 
 
 def is_compressed_file(path: Path) -> bool:

@@ -415,7 +415,7 @@ def an_image_that_is_none(path: Path, what: tuple[str, bytes, str]) -> tuple[Pla
 
 
 @each(
-    gzip=(gzip.compress, "found gzip-compressed data"),
+    seven_zip=(lambda tar: b"7z\xbc\xaf\x27\x1c" + tar, "found a 7z archive; unpack it"),
     web_page=(lambda tar: b"<html>Please log in</html>", "found a web page"),
     nothing=(lambda tar: b"", "found no bytes at all"),
     zeros=(lambda tar: bytes(len(tar)), "no example"),

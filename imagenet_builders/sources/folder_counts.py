@@ -232,7 +232,7 @@ def _listing(path: Path, sampled: bool = True) -> tuple[list[str], list[str], fl
     folders: list[str] = []
     sizes: list[int] = []
     with os.scandir(path) as entries:
-        for entry in entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
             if entry.is_dir():
                 folders.append(entry.name)
                 continue
@@ -240,7 +240,7 @@ def _listing(path: Path, sampled: bool = True) -> tuple[list[str], list[str], fl
             # Of one image in a class folder, and of some in a folder of many.
             if sampled and len(files) % 1000 == 1 and len(sizes) < _SAMPLED:
                 sizes.append(entry.stat().st_size)
-    return files, sorted(folders), _mean(sizes)
+    return files, folders, _mean(sizes)
 
 
 def _mean(numbers: Sequence[float]) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -124,11 +125,18 @@ def _is_compressed(archive: SourceFile) -> bool:
 
 
 def is_compressed_file(path: Path) -> bool:
-    """Whether a file is compressed.
+    """Whether a file is compressed; it is opened once, however often this is asked.
 
     Raises:
         OSError: It cannot be read.
     """
+    status = path.stat()
+    return _is_compressed_now(path, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_compressed_now(path: Path, *identity: int) -> bool:
+    del identity  # As long as it is the same, so is the answer.
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         return is_compressed(fd)

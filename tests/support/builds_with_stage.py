@@ -65,11 +65,16 @@ def same_with_and_without(
 
 @contextlib.contextmanager
 def opened_files(names: list[str]):
-    """Notes the files that this process opens to read them."""
+    """Notes the files that this process opens to read them.
+
+    Not those of which it looks at the first bytes or names only, to see what they are.
+    """
     active = True
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if active and event == "open" and isinstance(arguments[0], (str, os.PathLike)):
+        if not active or event != "open" or not isinstance(arguments[0], (str, os.PathLike)):
+            return
+        if sys._getframe(1).f_code.co_name not in ("_is_compressed_now", "glimpse"):
             names.append(os.fspath(arguments[0]))
 
     sys.addaudithook(hook)

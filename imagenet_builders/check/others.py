@@ -71,7 +71,8 @@ def others(manual_dir: Path, used: Iterable[Path], explained: Iterable[Path]) ->
             if entry.path in known or (of_source is not None and of_source(entry.name)):
                 continue
             (folders if _is_folder(entry) else files).append(entry.name)
-        found += _named(Path(directory), sorted(files), sorted(folders))
+        below_root = manual_dir / os.path.relpath(directory, root)
+        found += _named(below_root, sorted(files), sorted(folders))
     return sorted(found, key=lambda other: not other.what)
 
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from imagenet_builders.labels.image_names import ANNOTATION_FILE, NAMED_IMAGE
+from imagenet_builders.labels.image_names import ANNOTATION_FILE, NAMED_IMAGE, Naming
 from imagenet_builders.locate.access import unreadable
 from imagenet_builders.locate.listing import COMPRESSED_TAR, LIST_ENDING, WNID, is_system_file
 from imagenet_builders.locate.search import Place
@@ -165,6 +165,21 @@ def _has_image(folder: Path) -> bool:
             return any(NAMED_IMAGE.fullmatch(entry.name) for entry in entries)
     except OSError as error:
         raise unreadable(os.fspath(folder), error) from error
+
+
+def unknown_class(folder: Path, naming: Naming) -> str | None:
+    """Why a class folder is refused for its class, or None.
+
+    One that holds annotations alone may be of any class: those of ILSVRC2012 have a few of others.
+
+    Raises:
+        SourceError: It cannot be read.
+    """
+    try:
+        naming.label_of(folder.name)
+    except ValueError as error:
+        return None if look(folder).only_annotations else str(error)
+    return None
 
 
 def folders_hold(seen: Directory) -> tuple[bool, bool]:

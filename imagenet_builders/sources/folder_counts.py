@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from imagenet_builders.labels.image_names import ANNOTATION_FILE, IMAGE_FILE, Naming
-from imagenet_builders.locate.class_directories import CLASS_ARCHIVE
+from imagenet_builders.locate.class_directories import CLASS_ARCHIVE, unknown_class
 from imagenet_builders.locate.listing import WNID, is_litter, is_system_file
 from imagenet_builders.sources.file_lists import MAX_LINE_BYTES
 from imagenet_builders.sources.folder_images import IF_DIRECTORY
@@ -165,10 +165,9 @@ def _refused(each: Sequence[tuple[str, str]]) -> Problem:
 def _unknown(root: Path, wnids: Sequence[str], naming: Naming) -> Iterator[tuple[str, str]]:
     """The class folders of classes that the dataset does not have."""
     for name in wnids:
-        try:
-            naming.label_of(name)
-        except ValueError as error:
-            yield str(root / name), str(error)
+        problem = unknown_class(root / name, naming)
+        if problem is not None:
+            yield str(root / name), problem
 
 
 def _folder(

@@ -27,6 +27,7 @@ from imagenet_builders.locate.class_directories import (
     holding,
     lists_of,
     look,
+    unknown_class,
 )
 from imagenet_builders.locate.found import Found
 from imagenet_builders.locate.search import Match, Place, named_directories
@@ -196,14 +197,11 @@ def _image_folders(
         name = folders.inside[position] if folders.inside else ""
         wnid = name if listing.WNID.fullmatch(name) else None
         if wnid is not None:
-            try:
-                naming.label_of(wnid)
-            except ValueError as error:
-                if look(Path(file.path)).only_annotations:
-                    continue
+            problem = unknown_class(Path(file.path), naming)
+            if problem is not None:
                 raise SourceError(
-                    f"{file.path}: {error}; move it elsewhere, or stage the original archive"
-                ) from None
+                    f"{file.path}: {problem}; move it elsewhere, or stage the original archive"
+                )
         names = None if folders.names is None else folders.names[name]
         row_of = functools.partial(naming.row_of_file, folder=wnid)
         yield ImageFolder(file, position, row_of, names)

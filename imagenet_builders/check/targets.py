@@ -113,7 +113,8 @@ def survey(
     """
     nothing = Survey(target.name, {})
     try:
-        staged = target.dataset.survey(manual_dir or target.manual_dir, target.config.name)
+        where = manual_dir or target.manual_dir
+        staged = target.dataset.survey(where, target.config.name, headers=True)
         return Surveyed(target, _of_kind(staged, source) if source else staged)
     except StagingError as error:
         return Surveyed(target, dataclasses.replace(nothing, missing={"": (str(error),)}))

@@ -223,12 +223,16 @@ class Dataset:
         """The configuration of a name, or None."""
         return next((config for config in self.configs if config.name == name), None)
 
-    def survey(self, manual_dir: Path, config: str | None = None) -> Survey:
+    def survey(
+        self, manual_dir: Path, config: str | None = None, *, headers: bool = False
+    ) -> Survey:
         """Surveys what is staged for a configuration, from names and listings alone.
 
         Args:
             manual_dir: The directory with the archives.
             config: Name of the configuration; None for the first one.
+            headers: Whether to look at the first names in files, too. A build, which may read
+                copies of these, finds by its index what they tell.
 
         Returns:
             The sources of each split, and what was not found.
@@ -241,7 +245,7 @@ class Dataset:
 
         config = config or self.configs[0].name
         found = dataclasses.replace(self.find(manual_dir, config), needs_boxes=self.needs_boxes)
-        return identity.judged(self, self.config(config), found)
+        return identity.judged(self, self.config(config), found, headers=headers)
 
     def indexed(
         self,
@@ -271,7 +275,11 @@ class Dataset:
         try:
             recipes = self.recipes(manual_dir, config, context, only)
         except SourceError as error:
-            staged = self.survey(manual_dir, config).of_splits(only).reading(context.copies)
+            staged = (
+                self.survey(manual_dir, config, headers=True)
+                .of_splits(only)
+                .reading(context.copies)
+            )
             mismatch = identity.of_archives(self, self.config(config), staged, context)
             if mismatch is None:
                 raise

@@ -36,13 +36,14 @@ _NO_STRAYS = 10
 # --- by names ------------------------------------------------------------------------------------
 
 
-def judged(dataset: Dataset, config: Config | None, survey: Survey) -> Survey:
+def judged(dataset: Dataset, config: Config | None, survey: Survey, *, headers: bool) -> Survey:
     """A survey in which each source of images that is another dataset has that as its problem.
 
     Args:
         dataset: The dataset that was looked for.
         config: Its configuration.
         survey: What was found.
+        headers: Whether to look at the first names in files, too.
     """
     if config is None:
         return survey
@@ -53,7 +54,8 @@ def judged(dataset: Dataset, config: Config | None, survey: Survey) -> Survey:
         if found.problem:
             return found
         is_shared = splits_of[found.paths[0]] > 1 or bool(found.inside)
-        seen = _glimpse(found, config.split(found.split), is_shared=is_shared)
+        name_only = is_shared or (kinds.kind(found.kind).form == "files" and not headers)
+        seen = _glimpse(found, config.split(found.split), name_only=name_only)
         mismatch = _wrong_split(dataset, found, seen) or _other(dataset, config, seen)
         if mismatch is None:
             return found
@@ -63,15 +65,15 @@ def judged(dataset: Dataset, config: Config | None, survey: Survey) -> Survey:
     return dataclasses.replace(survey, found=found)
 
 
-def _glimpse(found: Found, split: Split | None, *, is_shared: bool) -> Glimpse:
+def _glimpse(found: Found, split: Split | None, *, name_only: bool) -> Glimpse:
     """What names show of a source, or of the folder that it has for the split.
 
-    Of a source of several splits that has no such folders, they show nothing of one of them.
+    Of a source of several splits that has no such folders, names show nothing of one of them.
     """
     root = found.paths[0]
     inside = (root / name for name in split.folders) if split is not None else ()
     folder = next(filter(os.path.isdir, inside), None)
-    if folder is None and is_shared:
+    if folder is None and name_only:
         return Glimpse(root)
     return kinds.kind(found.kind).glimpse(folder or root)
 
@@ -155,6 +157,8 @@ def of_archives(
     from imagenet_builders.scratch.means import ScratchMeans
 
     for found in (sources[0] for sources in survey.found.values() if sources):
+        if found.mismatch is not None:
+            return found.mismatch
         classes_in = kinds.kind(found.kind).classes
         if config is None or classes_in is None:
             continue

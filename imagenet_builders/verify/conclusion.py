@@ -79,7 +79,8 @@ def conclude(
             )
     elif config is not None:
         problems.note(f"{split.name} has {examples:,} images; its official number is not known")
-    if split.name in recorded.parts:
+    is_sound = all(result is not None and not result.problem_count for result in results)
+    if split.name in recorded.parts and is_sound:  # Damage may give images other labels.
         for finding in _part_problems(split.name, recorded.parts[split.name], examples, labels):
             problems.add(Problem(str(directory / FILE_NAME), finding))
     return SplitVerdict(

@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from imagenet_builders.labels.image_names import Naming
 
 
-def naming_of(part: str, space: str = "imagenet2012") -> Naming:
-    """The rule for the names of images of a part, with the classes of a label space."""
+def naming_of(part: str, space: str | None = None) -> Naming:
+    """The rule for the names of images of a part, with the classes of a label space or all."""
     from imagenet_builders.labels.image_names import Naming
 
-    return Naming(part, {wnid: label for label, wnid in enumerate(labels.wnids(space))})
+    wnids = classes() if space is None else labels.wnids(space)
+    return Naming(part, {wnid: label for label, wnid in enumerate(wnids)})
 
 
 def _train_counts() -> Sequence[int]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from imagenet_builders.datasets.description import Config, Dataset, LabelOf, Split
+from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.locate.found import Found, Survey
 from imagenet_builders.locate.search import Layout, Tree, require_directory
 from imagenet_builders.plan.context import BuildContext
@@ -71,13 +72,16 @@ def _recipes(
     ]
 
 
+def _naming() -> Naming:
+    return Naming("train", {wnid: label for label, wnid in enumerate(classes())})
+
+
 def _index(found: Found, context: BuildContext) -> Any:
-    from imagenet_builders.labels.image_names import Naming
     from imagenet_builders.plan.index import Index
     from imagenet_builders.sources import tar_images
 
     file = context.source_file(found.paths[0])
-    naming = Naming("train", {wnid: label for label, wnid in enumerate(classes())})
+    naming = _naming()
 
     def make() -> Index:
         return Index(tar_images.flat_images(file, 0, naming.row_of).table(), (file,))
@@ -86,8 +90,6 @@ def _index(found: Found, context: BuildContext) -> Any:
 
 
 def _label_of(split: str, ids: Mapping[str, int]) -> LabelOf:
-    from imagenet_builders.labels.image_names import Naming
-
     del split
     naming = Naming("train", ids)
     return lambda key: naming.row_of(key)[1]
@@ -101,6 +103,7 @@ def _split(name: str) -> Split:
         "this test",
         archives=(ARCHIVES[name],),
         per_class=functools.partial(_counts, name),
+        naming=_naming,
     )
 
 

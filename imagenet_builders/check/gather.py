@@ -12,7 +12,6 @@ from imagenet_builders.check import explain, inspect_files, others
 from imagenet_builders.check.report import BAD, MISSING, ODD, OK, SPARE, Report, Row
 from imagenet_builders.check.targets import Surveyed, Target, all_targets, survey
 from imagenet_builders.datasets import identity
-from imagenet_builders.datasets.description import Config
 from imagenet_builders.locate.found import Found
 from imagenet_builders.locate.official import official_archive
 from imagenet_builders.sources import kinds
@@ -234,7 +233,7 @@ def _inspect_source(
     other = identity.of_classes(target.dataset, target.config, path, counted.classes or ())
     if other is not None:
         return counted, [*problems, explain.not_it(target, found.split, other)]
-    lacking = _missing_classes(path, counted, target.config)
+    lacking = _missing_classes(path, counted, target)
     official = expected.images
     count = counted.images
     if (
@@ -254,10 +253,11 @@ def _inspect_source(
     return counted, [*problems, *([lacking] if lacking is not None else [])]
 
 
-def _missing_classes(path: Path, counted: Counted, config: Config) -> Problem | None:
+def _missing_classes(path: Path, counted: Counted, target: Target) -> Problem | None:
     """The problem of missing classes, or None."""
     if counted.classes is None:
         return None
+    config = target.config
     known = config.classes()
     known_as = config.subset(counted.classes)
     missing = sorted(set(known) - counted.classes)
@@ -267,8 +267,12 @@ def _missing_classes(path: Path, counted: Counted, config: Config) -> Problem | 
     action = "copy what is missing, or build without; --strict refuses it"
     if known_as:
         action = "stage the other classes, or build without; --strict refuses it"
+    severity = WARNING
+    if not target.dataset.fixed_classes:
+        severity = ERROR
+        action = "copy what is missing; if it is the official archive, build with --classes archive"
     return Problem(
-        WARNING,
+        severity,
         str(path),
         f"all {len(known):,} classes",
         f"{len(known) - len(missing):,}; none of {', '.join(missing[:_NAMED])}{more} "

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import shutil
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,7 +25,9 @@ from support.corpora.layouts import (
     write_class_tars,
     write_squashfs,
 )
+from support.paths import DUMMY_DATA
 
+TRAIN_T3 = "ILSVRC2012_img_train_t3.tar"
 PICS = pictures("imagenet2012")
 TRAIN, VALIDATION = dict(PICS.train), dict(PICS.validation)
 IMAGE = next(iter(TRAIN.values()))
@@ -143,6 +146,15 @@ def an_image_in_the_folder_of_another_class(root: Path) -> None:
     name = next(iter(by_class(TRAIN)[first]))
     write(root / "train", in_classes(TRAIN))
     shutil.move(root / "train" / first / name, root / "train" / second / name)
+
+
+@case(REFUSED, "imagenet2012_dogs")
+def an_archive_of_dogs_without_one_of_its_classes(root: Path) -> None:
+    root.mkdir()
+    whole = DUMMY_DATA / "imagenet2012_dogs" / TRAIN_T3
+    with tarfile.open(whole) as source, tarfile.open(root / TRAIN_T3, "w") as target:
+        for member in source.getmembers()[1:]:
+            target.addfile(member, source.extractfile(member))
 
 
 @case(REFUSED)

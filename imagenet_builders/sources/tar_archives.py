@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from imagenet_builders import labels
 from imagenet_builders.errors import ArchiveError, SourceError
@@ -85,8 +85,11 @@ def prepare_images(found: Found, naming: Naming, workers: Means, *, strict: bool
     """Prepares an archive, and its patch if it has one, to be indexed; see `PrepareImages`."""
     archives = tuple(SourceFile.of(path, found.copies) for path in found.paths)
     files = plain_tars(archives, workers)
-    is_of_tars = naming.is_train and not found.inside and not _has_images(files[0], naming)
-    packed = _packed_class_tars(files[0], naming, workers) if is_of_tars else {}
+    first = _first_file(files[0]) if naming.is_train and not found.inside else None
+    is_of_tars = first is not None and not naming.is_image(first.name)
+    packed: dict[str, SourceFile] = {}
+    if first is not None and is_of_tars and first.is_compressed:
+        packed = _packed_class_tars(files[0], naming, workers)
     # No row points into an archive that was unpacked, but it is what was staged.
     also = tuple(archive for archive in archives if archive not in files)
 
@@ -112,29 +115,30 @@ def _images(files: Sequence[SourceFile], naming: Naming, inside: str) -> Rows:
     return rows
 
 
-def _first_file(file: SourceFile) -> tuple[str, int]:
-    """The name of the first file in a tar, without its folders, and where it begins."""
+class _First(NamedTuple):
+    """The first file in a tar: its name, without its folders, and whether it is compressed."""
+
+    name: str
+    is_compressed: bool
+
+
+def _first_file(file: SourceFile) -> _First:
+    """The first file in a tar of train images, which tells whether it has these or class tars.
+
+    It also tells whether class tars are compressed: to look into each at every build would take
+    some time.
+    """
     with opened(file) as fd:
         for member in tar.walk(fd, file.path):
             if member.kind == "file" and not is_system_file(member.name):
-                return member_names.portable(member.name).rpartition("/")[2], member.offset
-    return "", 0
-
-
-def _has_images(file: SourceFile, naming: Naming) -> bool:
-    """Whether a tar of train images has these themselves, and not class tars."""
-    return naming.is_image(_first_file(file)[0])
+                name = member_names.portable(member.name).rpartition("/")[2]
+                return _First(name, is_compressed(fd, member.offset))
+    return _First("", False)
 
 
 def _packed_class_tars(file: SourceFile, naming: Naming, workers: Means) -> dict[str, SourceFile]:
-    """The class tars in an archive that are compressed, by their wnids, once they are unpacked.
-
-    The first of them says whether any is: to look into each at every build would take some time.
-    """
-    _, begin = _first_file(file)
+    """The class tars in an archive that are compressed, by their wnids, once they are unpacked."""
     with opened(file) as fd:
-        if not is_compressed(fd, begin):
-            return {}
         tars = [each for each, _ in tar_images.class_tars(file, naming.label_of)[0]]
         tars = [each for each in tars if is_compressed(fd, each.start)]
     parts = [
@@ -324,7 +328,7 @@ def count(
 
 
 def _count(files: Sequence[SourceFile], naming: Naming, inside: str) -> tuple[Rows, Counted]:
-    if naming.is_train and not inside and not _has_images(files[0], naming):
+    if naming.is_train and not inside and not naming.is_image(_first_file(files[0]).name):
         return tar_counts.class_tars(files[0], naming)
     if any(map(tar_counts.has_more_members, files)):
         return tar_counts.first_images(files, naming, inside)

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
-    from PIL import Image
-
-CAPTION_LETTERS = 23
-"""Letters that fit into a line of a caption."""
+    from PIL import Image, ImageFont
 
 _TILE = (160, 160)
 _CAPTION = 52
+_LINE = 16
 _COLUMNS = 6
+
+# A line of a caption that is too long for its picture is written smaller.
+_LETTERS = range(13, 6, -1)
 
 
 class Picture(NamedTuple):
@@ -41,13 +42,12 @@ def draw(pictures: Sequence[Picture]) -> Image.Image:
     Returns:
         The contact sheet.
     """
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
     width, height = _TILE
     rows = max(1, math.ceil(len(pictures) / _COLUMNS))
     sheet = Image.new("RGB", (_COLUMNS * width, rows * (height + _CAPTION)), "white")
     pen = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(size=13)
     for number, (pixels, caption, boxes) in enumerate(pictures):
         left = number % _COLUMNS * width
         top = number // _COLUMNS * (height + _CAPTION)
@@ -63,5 +63,21 @@ def draw(pictures: Sequence[Picture]) -> Image.Image:
             box = [x + corners[0], y + corners[1], x + corners[2] - 1, y + corners[3] - 1]
             if box[0] < box[2] and box[1] < box[3]:
                 pen.rectangle(box, outline="red", width=2)
-        pen.multiline_text((left + 6, top + height), caption, fill="black", font=font)
+        for line, text in enumerate(caption.splitlines()):
+            at = (left + 6, top + height + line * _LINE)
+            fitting, font = _fitting(text, width - 12)
+            pen.text(at, fitting, fill="black", font=font)
     return sheet
+
+
+def _fitting(text: str, width: int) -> tuple[str, ImageFont.FreeTypeFont | ImageFont.ImageFont]:
+    """A line no wider than so many pixels, and its font: of smaller letters, or of fewer."""
+    from PIL import ImageFont
+
+    for size in _LETTERS:
+        font = ImageFont.load_default(size)
+        if font.getlength(text) <= width:
+            break
+    while font.getlength(text) > width:
+        text = text[:-1]
+    return text, font

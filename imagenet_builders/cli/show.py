@@ -12,7 +12,7 @@ from typing import Any
 
 from imagenet_builders import labels
 from imagenet_builders.cli import arguments as arguments_lib
-from imagenet_builders.cli.contact_sheet import CAPTION_LETTERS, Picture, draw
+from imagenet_builders.cli.contact_sheet import Picture, draw
 from imagenet_builders.cli.streams import stderr_held_back
 from imagenet_builders.errors import LabelError
 from imagenet_builders.options import default_data_dir
@@ -103,8 +103,8 @@ def _described(builder: Any, count: int, pictures: list[Picture]) -> Iterator[st
             told = "no label" if wnid is None else f"label {label} = {wnid}, {_words(wnid)}"
             yield f"  {name} ({width}x{height}): {told}"
             first_words = "no label" if wnid is None else _words(wnid).split(",")[0]
-            lines = (_short(info.full_name), f"{split} {label}", first_words)
-            caption = "\n".join(line[:CAPTION_LETTERS] for line in lines)
+            name = info.full_name.rpartition("/")[0]
+            caption = "\n".join((name, f"{split} {label}", first_words))
             pictures.append(Picture(example["image"], caption, _boxes(example)))
 
 
@@ -136,11 +136,6 @@ def _tfds_call(info: Any) -> str:
     """The function of TFDS that reads the file format of a dataset."""
     output = outputs.get(info.file_format.value)
     return (output and output.tfds_call) or "load"
-
-
-def _short(full_name: str) -> str:
-    """The name of a dataset as it fits below a picture: without version, its end at least."""
-    return full_name.rpartition("/")[0].replace("imagenet", "in")[-CAPTION_LETTERS:]
 
 
 def _first(builder: Any, split: str, count: int) -> Iterator[dict[str, Any]]:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from imagenet_builders import labels
+from imagenet_builders.labels.ilsvrc2012 import validation_label_list
 
 NO_LABEL = -1
 
@@ -83,7 +84,7 @@ class Naming:
         self.part = part
         self.ids = ids
         self._why_unknown = why_unknown
-        self._by_number = labels.validation_labels().tolist() if part == "validation" else []
+        self._by_number = validation_label_list() if part == "validation" else ()
         self.count = {"validation": len(self._by_number), "test": TEST_IMAGES}.get(part)
         """Images of the part, of which each has a number; None where the class is in the name."""
         self._word = "val" if part == "validation" else "test"

@@ -48,7 +48,8 @@ _THREADS = 16
 def recognise(place: Place) -> Iterator[Match]:
     """Recognises folders that hold class tars, or class tars in place; see `search.Recognise`.
 
-    In place, among other archives, they are taken for train images only if no other class is there.
+    In place, among other archives, they are taken for train images if most are of its classes. Then
+    the others are refused, as in a folder; where most are of others, they are another dataset.
     """
     for path in named_directories(place):
         try:
@@ -59,11 +60,13 @@ def recognise(place: Place) -> Iterator[Match]:
             yield Match((seen.path,), odd=seen.fewer_archives())
     tars = {match.paths[0].name: match.paths[0] for match in named_files(place)}
     known = Naming(place.part).ids
-    if tars and all(class_of(name) in known for name in tars):
-        few = f"only {len(tars):,} of the {len(known):,} classes are there"
+    of_it = {class_of(name) for name in tars} & known.keys()
+    strange = [name for name in tars if class_of(name) not in known]
+    if len(of_it) > len(strange):
+        odd = f"only {len(of_it):,} of the {len(known):,} classes are there"
         yield Match(
             tuple(tars[name] for name in sorted(tars)),
-            odd=few if len(tars) < len(known) else "",
+            odd=odd if strange or len(of_it) < len(known) else "",
             where=f"{place.directory} ({counted(len(tars), 'class archive')})",
         )
 
@@ -71,23 +74,15 @@ def recognise(place: Place) -> Iterator[Match]:
 def prepare_images(found: Found, naming: Naming, workers: Means, *, strict: bool) -> Prepared:
     """Prepares class tars to be indexed; see `PrepareImages`."""
     paths = _tars(found)
-    root = paths[0].parent
+    _check_names(paths, naming)
     wnids = [class_of(path.name) for path in paths]
-    repeated = next((a for a, b in itertools.pairwise(wnids) if a == b), None)
-    if repeated is not None:
-        raise SourceError(
-            f"{root}: there are two archives of class {repeated}; move one of them elsewhere"
-        )
     staged = tuple(source_files(paths, found.copies))
     files = _plain(staged, wnids, workers)
     # No row points into an archive that was unpacked, but it is what was staged.
     also = tuple(file for file in staged if file not in files)
 
     def make() -> pa.Table:
-        try:
-            labelled = [(wnid, naming.label_of(wnid)) for wnid in wnids]
-        except ValueError as error:
-            raise _unknown(root, error) from None
+        labelled = [(wnid, naming.label_of(wnid)) for wnid in wnids]
         jobs = tar_images.jobs_of_files(zip(files, labelled, strict=True))
         return run_for_table(workers, tar_images.class_images, jobs)
 
@@ -148,7 +143,7 @@ def _tars(found: Found) -> list[Path]:
     paths = (
         list(found.paths) if _is_in_place(found) else [root / name for name in look(root).archives]
     )
-    return sorted(paths, key=lambda path: class_of(path.name))
+    return sorted(paths, key=lambda path: (class_of(path.name), path.name))
 
 
 def copies(found: Found) -> Copies:
@@ -169,10 +164,9 @@ def count(
     problems = []
     try:
         if naming is not None:
-            for path in paths:
-                naming.label_of(class_of(path.name))
-    except ValueError as error:
-        problems.append(refused(_unknown(root, error), root))
+            _check_names(paths, naming)
+    except SourceError as error:
+        problems.append(refused(error, root))
     opened = paths if len(paths) <= _MAX_OPENED else paths[:: len(paths) // _SAMPLED]
     with ThreadPoolExecutor(_THREADS) as threads:
         problems += itertools.islice(filter(None, threads.map(_wrong, opened)), 1)
@@ -202,8 +196,21 @@ def _wrong(path: Path) -> Problem | None:
     return Problem(ERROR, str(path), wrong.expected, wrong.found, wrong.cause, wrong.action)
 
 
-def _unknown(root: Path, error: ValueError) -> SourceError:
-    return SourceError(f"{root}: {error}; move it elsewhere, or stage the original archive")
+def _check_names(paths: Sequence[Path], naming: Naming) -> None:
+    """Raises SourceError where sorted class tars are not one for each of some known classes."""
+    for path, following in itertools.pairwise(paths):
+        if class_of(path.name) == class_of(following.name):
+            raise SourceError(
+                f"{path.parent}: there are two archives of class {class_of(path.name)}, "
+                f"{path.name} and {following.name}; move one of them elsewhere"
+            )
+    for path in paths:
+        try:
+            naming.label_of(class_of(path.name))
+        except ValueError as error:
+            raise SourceError(
+                f"{path.parent}: {error}; move it elsewhere, or stage the original archive"
+            ) from None
 
 
 KIND = Kind(

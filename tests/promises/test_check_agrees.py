@@ -51,6 +51,15 @@ def case(
 # --- what differs from the official copy and does no harm -----------------------------------------
 
 
+@case(BUILT, "imagenet2012_localization")
+def annotations_of_another_class_among_images(root: Path) -> None:
+    pics = pictures("imagenet2012_localization")
+    boxes = pics.boxes["train"]
+    write(root / "train", {**in_classes(pics.train), **boxes})
+    name = next(iter(boxes))
+    write(root / "train", {f"n06470073/{Path(name).name}": boxes[name]})
+
+
 @case(BUILT)
 def names_with_the_class_again(root: Path) -> None:
     for folder, files in (("train", TRAIN), ("val", VALIDATION)):
@@ -169,6 +178,26 @@ def an_image_twice_in_two_folders(root: Path) -> None:
         root / "val",
         {f"{folder}/{name}": VALIDATION[name] for folder in "ab" for name in VALIDATION},
     )
+
+
+@case(REFUSED)
+def a_class_archive_in_place_of_a_class_that_is_none_of_it(root: Path) -> None:
+    sites.class_archives_beside(root, PICS)
+    archives.write_tar(root / "n00004475.tar", [("n00004475_1.JPEG", IMAGE)])
+
+
+@case(REFUSED)
+def two_archives_of_a_class(root: Path) -> None:
+    write_class_tars(root / "train", TRAIN)
+    archive = min((root / "train").iterdir())
+    archive.with_name(f"{archive.name}.gz").write_bytes(gzip.compress(archive.read_bytes()))
+
+
+@case(REFUSED)
+def two_archives_of_a_class_in_place(root: Path) -> None:
+    write_class_tars(root, TRAIN)
+    archive = min(root.iterdir())
+    shutil.copy(archive, archive.with_suffix(".TAR"))
 
 
 @case(REFUSED)

@@ -2,7 +2,8 @@
 
 A page says `<!-- generated: NAME -->` where a fact has its home in the code: the text of `--help`,
 the table of options, the label spaces, a dataset's description. It is put there when the site is
-built, so it cannot disagree with the code.
+built, so it cannot disagree with the code. A line in italics before the comment is for
+readers of the repository, who see nothing of what is generated; the site does without it.
 
 Documents that must lie elsewhere (README.md, CHANGELOG.md, ...) are pages of the site all the same.
 Links are written as they are right in the repository, and led to the site's pages here.
@@ -38,7 +39,7 @@ OUTSIDE = {
 }
 """Files outside `docs/` that are pages or downloads of the site: path to path in the site."""
 
-_GENERATED = re.compile(r"^<!-- generated: (.+) -->$", re.MULTILINE)
+_GENERATED = re.compile(r"^(?:\*.+\*\n)?<!-- generated: (.+) -->$", re.MULTILINE)
 _LINK = re.compile(r'(\]\(|<img src=")(?![a-z]+:|#|/)([^)"#\s]+)')
 
 
@@ -119,7 +120,8 @@ def _packagings(_: str) -> str:
 
     rows = ["| such as | what it is | the way from there |", "|---|---|---|"]
     for row in (*(row for each in datasets.every() for row in each.packagings), *packagings.ROWS):
-        rows.append(f"| `{row.example}` | {row.what} | {row.way} |")
+        if not row.is_read:
+            rows.append(f"| `{row.example}` | {row.what} | {row.way} |")
     return "\n".join(rows)
 
 

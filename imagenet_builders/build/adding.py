@@ -142,5 +142,5 @@ def announce(added: Addition, name: str, splits: Sequence[str]) -> None:
     """
     _LOG.info(
         f"{name} is there without {' and '.join(splits)}, staged by now: added to it; "
-        f"{', '.join(added.kept.splits)} kept as it is"
+        f"{', '.join(added.kept.splits)} kept unchanged"
     )

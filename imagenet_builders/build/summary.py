@@ -39,7 +39,7 @@ def summary(
         if counts:
             lines.append(f"  {'':<{names}}  {', '.join(counts)}")
     if kept:
-        lines.append(f"  kept as it was: {', '.join(kept)}")
+        lines.append(f"  kept unchanged: {', '.join(kept)}")
     size = sum(result.file_bytes for result in results)
     rate = round(size / seconds) if seconds else 0
     lines.append(f"  {size_text(size)} in {seconds:.1f} s, {size_text(rate)}/s")

@@ -80,7 +80,7 @@ def look(surveyed: Iterable[Surveyed], data_dir: Path, source: str | None) -> La
         if new:
             notes.append(
                 f"{path} has no {' and no '.join(new)}, staged by now: a build adds it, and keeps "
-                f"{', '.join(there.splits)} as it is."
+                f"{', '.join(there.splits)} unchanged."
             )
             kept |= {(each.target.name, split) for split in there.splits}
     return Later(tuple(notes), tuple(problems), frozenset(kept))

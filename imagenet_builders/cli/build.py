@@ -52,8 +52,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         nargs="+",
         metavar="DATASET",
         type=arguments_lib.dataset,
-        help=f"{', '.join(datasets.names())}; NAME/CONFIG for one configuration (default: "
-        "all that are staged); `all` for everything that is staged",
+        help=f"{', '.join(datasets.names())}; NAME/CONFIG for one configuration (NAME "
+        "alone: all configurations that are staged); `all` for everything that is staged",
     )
     what.add_argument(
         "--file-format",

@@ -25,6 +25,7 @@ class Packaging:
         begins: What such files begin with; empty for files that may begin with anything.
         is_folder: Whether it is a folder; None if it may be either.
         inside: Regular expression of a name that such a folder has in it; empty if any will do.
+        is_read: Whether a layout reads it, in its own place; the documentation does not list it.
     """
 
     names: str
@@ -34,6 +35,7 @@ class Packaging:
     begins: tuple[Signature, ...] = ()
     is_folder: bool | None = None
     inside: str = ""
+    is_read: bool = False
 
     def is_file(self, name: str) -> bool:
         """Whether a file of this name is the packaging."""

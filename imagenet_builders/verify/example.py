@@ -11,6 +11,7 @@ from imagenet_builders.datasets.description import Dataset, LabelOf
 from imagenet_builders.formats.tfrecord.example import Feature
 from imagenet_builders.images import ImageFacts
 from imagenet_builders.verify.metadata import Field
+from imagenet_builders.verify.problems import REBUILD, REBUILD_DECODED
 
 _PROTO_KINDS = {"image": "bytes", "text": "bytes", "label": "int64", "bbox": "float"}
 
@@ -22,11 +23,13 @@ class Finding(NamedTuple):
         what: What is wrong, in words.
         expected: What should be there, or None.
         found: What is there, or None.
+        advice: What to do.
     """
 
     what: str
     expected: str | None = None
     found: str | None = None
+    advice: str = REBUILD
 
 
 def check_features(
@@ -161,9 +164,11 @@ def check_image(data: bytes, field: Field, *, decode: bool) -> Iterator[Finding]
     elif decode or facts.stray_marker is not None:
         decoded = images.decode(data, facts)
         if decoded.problem is not None:
-            yield Finding("the image cannot be decoded", f"a whole {wanted}", decoded.problem)
+            what, damage = "the image cannot be decoded", decoded.problem
+            yield Finding(what, f"a whole {wanted}", damage, REBUILD_DECODED)
         elif decode and decoded.lost is not None:
-            yield Finding("pixels of the image are lost", f"a whole {wanted}", decoded.lost)
+            what, damage = "pixels of the image are lost", decoded.lost
+            yield Finding(what, f"a whole {wanted}", damage, REBUILD_DECODED)
 
 
 def _has_shape(facts: ImageFacts, field: Field) -> bool:

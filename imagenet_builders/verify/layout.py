@@ -157,8 +157,8 @@ def check_listing(
         if name in unfinished:
             what = "this shard is of another file format, which dataset_info.json does not list"
             advice = (
-                "if it was being converted, run `tfds convert_format` again to finish; otherwise "
-                "move it elsewhere"
+                "move it elsewhere; if it was being converted, then run `tfds convert_format` "
+                "again, with an absolute path"
             )
         problems.add(Problem(str(directory / name), what, advice=advice))
     if len(other) > len(debris):

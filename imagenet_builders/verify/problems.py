@@ -6,6 +6,10 @@ import dataclasses
 from collections.abc import Iterable
 
 REBUILD = "build the dataset again"
+REBUILD_DECODED = (
+    "the archive that it was built from may have the same damage: compare that (check --hash), "
+    "then build with --overwrite --decode"
+)
 
 SHOWN = 20
 """Number of problems that are kept of a shard, and of a dataset; the others are only counted."""

@@ -17,7 +17,7 @@ from imagenet_builders.formats.tfrecord.wire import DamageError
 from imagenet_builders.run.jobs import Report
 from imagenet_builders.verify.example import Finding, check_features, check_image, check_key
 from imagenet_builders.verify.metadata import Field
-from imagenet_builders.verify.problems import REBUILD, Problem, Problems
+from imagenet_builders.verify.problems import Problem, Problems
 from imagenet_builders.write.outputs.output import Output, Record, RecordFileError
 
 _REPORT_EVERY = 8 << 20
@@ -225,7 +225,7 @@ class _Shard:
                 offset if record is None else record.offset,
                 finding.expected,
                 finding.found,
-                REBUILD,
+                finding.advice,
             )
         )
 

@@ -207,9 +207,9 @@ def test_the_provenance_says_which_build_made_which_split(
     assert source["path"] == str(train_only / VAL)
     assert (
         "imagenet2012/5.1.0 is there without validation and test, staged by now: added to it; "
-        "train kept as it is" in outcome.err
+        "train kept unchanged" in outcome.err
     )
-    assert outcome.summary["kept"] == "as it was: train"
+    assert outcome.summary["kept"] == "unchanged: train"
     assert "train  " not in outcome.err
 
 
@@ -397,11 +397,11 @@ def test_check_says_what_a_build_adds_and_how_little_it_writes(
     checked = check(train_only, data_dir)
     directory = data_dir / DATASET
     assert checked["notes"] == [
-        f"{directory} has no validation, staged by now: a build adds it, and keeps train as it is."
+        f"{directory} has no validation, staged by now: a build adds it, and keeps train unchanged."
     ]
     assert checked["needs"]["output"]["bytes"] == alone["needs"]["output"]["bytes"]
     shown = command_line.run("check", str(train_only), "--data-dir", str(data_dir)).out
-    assert "a build adds it, and keeps train as it is." in " ".join(shown.split())
+    assert "a build adds it, and keeps train unchanged." in " ".join(shown.split())
     assert build(train_only, data_dir, *SHARDS).status == 0
     assert check(train_only, data_dir)["notes"] == []
 

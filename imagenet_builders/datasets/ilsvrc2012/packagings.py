@@ -10,6 +10,7 @@ from imagenet_builders.formats import signatures
 from imagenet_builders.locate.packaging import Packaging
 
 _NOT_NEEDED = "not needed here"
+_READ_HERE = "it is read: give the directory that it lies in"
 _UNPACK = (
     "unpack it: its folders ILSVRC/Data/CLS-LOC and ILSVRC/Annotations/CLS-LOC are read where the "
     "directory that holds ILSVRC is given"
@@ -23,8 +24,15 @@ PACKAGINGS = (
         way="stage the original archives",
     ),
     Packaging(
-        names=r"ILSVRC20[0-9]{2}_CLS-LOC(\.tar(\.gz)?|\.tgz)?",
+        names=r"ILSVRC2017_CLS-LOC(\.tar(\.gz)?|\.tgz)",
         example="ILSVRC2017_CLS-LOC.tar.gz",
+        what="the archive of ILSVRC2017's classification task, with the images of 2012",
+        way=_READ_HERE,
+        is_read=True,
+    ),
+    Packaging(
+        names=r"ILSVRC20[0-9]{2}_CLS-LOC(\.tar(\.gz)?|\.tgz)?",
+        example="ILSVRC2015_CLS-LOC.tar.gz",
         what="the archive of a later ILSVRC's classification task, with the images of 2012",
         way=_UNPACK,
     ),
@@ -32,7 +40,8 @@ PACKAGINGS = (
         names=r"imagenet[-_]object[-_]localization[-_].*",
         example="imagenet-object-localization-challenge.zip",
         what="Kaggle's archive of the object localization challenge",
-        way=_UNPACK,
+        way=_READ_HERE,
+        is_read=True,
     ),
     Packaging(
         names=r"ILSVRC20[0-9]{2}_(DET|VID)[_.].*",
@@ -45,7 +54,8 @@ PACKAGINGS = (
         example="train_images_0.tar.gz",
         what="an archive of Hugging Face's imagenet-1k",
         begins=(signatures.GZIP,),
-        way="unpack all of a split into one folder, train, val or test",
+        way=_READ_HERE,
+        is_read=True,
     ),
     Packaging(
         names=r"(train|val)\.zip",

@@ -165,7 +165,10 @@ def test_a_conversion_that_was_ended_is_not_called_debris(converted: Path, built
     shutil.copy2(built / "dataset_info.json", converted)
     verdict = verified(converted)
     assert verdict.problem_count == 6
-    assert "run `tfds convert_format` again to finish; otherwise move it elsewhere" in said(verdict)
+    assert (
+        "move it elsewhere; if it was being converted, then run `tfds convert_format` again, with "
+        "an absolute path" in said(verdict)
+    )
     assert "remove it" not in said(verdict)
     convert(converted, ADDED)  # Every shard is there, so that it only lists them.
 

@@ -297,6 +297,7 @@ def test_pixels_that_cannot_be_decoded_are_found_when_they_are_decoded(dataset: 
     without, with_pixels = verified(dataset), verified(dataset, decode=True)
     assert "pixels of the image" not in said(without)
     assert "pixels of the image are lost" in said(with_pixels)
+    assert "compare that (check --hash), then build with --overwrite --decode" in said(with_pixels)
 
 
 def stray_marker(features: dict[str, Any]) -> None:

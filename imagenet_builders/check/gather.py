@@ -192,7 +192,7 @@ def _row(
     if is_official:
         counted = dataclasses.replace(counted, unread=f"the names in {found.paths[0]}")
     is_sound = all(problem.severity != ERROR for problem in problems)
-    if part == "images" and preferred and is_sound and not is_official:
+    if preferred and is_sound and not is_official:
         counted, more = _inspect_source(target, found, looks)
         problems += more
     row = Row(
@@ -224,6 +224,9 @@ def _inspect_source(
     try:
         of_split = target.split(found.split)
         naming = of_split.naming() if of_split.naming is not None else None
+        if found.part == "boxes":
+            assert naming is not None
+            return kinds.kind(found.kind).count_boxes(found, naming)
         expected = Expected(of_split.images, of_split.folders, of_split.files, naming)
         count_images = target.dataset.count or kinds.kind(found.kind).count
         counted, problems = count_images(found, looks, expected)

@@ -82,6 +82,41 @@ def list_inside(
                         yield member
 
 
+def list_names(fd: int, archive: str, inside: str) -> Iterator[zipfile.ZipInfo]:
+    """The entries of an archive that are files and lie in a folder, by its directory alone.
+
+    Args:
+        fd: Open descriptor of the file.
+        archive: Its path, for messages.
+        inside: As for `list_inside`.
+
+    Yields:
+        The entries, in the order of the directory.
+
+    Raises:
+        ArchiveError: As `list_inside`, but for what is wrong where members lie.
+    """
+    place = Place(fd, archive, 0, None, None)
+    directory = find_directory(place, MAX_MEMBERS, MAX_DIRECTORY_BYTES)
+    for entry in _entries(place, *directory, f"/{inside}/".encode()):
+        if not entry.is_dir():
+            yield entry
+
+
+def count_members(fd: int, archive: str) -> int:
+    """Number of members of an archive, folders among them, by its last bytes.
+
+    Args:
+        fd: Open descriptor of the file.
+        archive: Its path, for messages.
+
+    Raises:
+        ArchiveError: It is no zip archive, is damaged, or has too many.
+    """
+    place = Place(fd, archive, 0, None, None)
+    return find_directory(place, MAX_MEMBERS, MAX_DIRECTORY_BYTES)[2]
+
+
 def _members(place: Place, entries: list[zipfile.ZipInfo]) -> list[ZipMember]:
     return [member_of(place, entry) for entry in entries if not entry.is_dir()]
 

@@ -108,6 +108,12 @@ def count_nothing(
     return Counted(), []
 
 
+def count_no_boxes(found: Found, naming: Naming) -> tuple[Counted, list[Problem]]:
+    """Counts nothing; see `Kind.count_boxes`."""
+    del found, naming
+    return Counted(), []
+
+
 def glimpse_of_name(path: Path) -> Glimpse:
     """What the name of a source shows, and nothing else; see `Kind.glimpse`."""
     return Glimpse(path)
@@ -151,6 +157,8 @@ class Kind:
             and its size) what is wrong with it, and what the names of its members are, where it has
             a list of them.
         count: Counts what a source holds, where names are enough, and says what lacks.
+        count_boxes: Says what a build would refuse in a source of annotations, where names are
+            enough.
         glimpse: What names alone show of a source of images; it reads listings, and of a file the
             first few headers at most.
         not_whole: The problem of a source of which `Found.problem` says that it cannot be read.
@@ -175,5 +183,6 @@ class Kind:
     count: Callable[[Found, Mapping[Path, Inspection], Expected], tuple[Counted, list[Problem]]] = (
         count_nothing
     )
+    count_boxes: Callable[[Found, Naming], tuple[Counted, list[Problem]]] = count_no_boxes
     glimpse: Callable[[Path], Glimpse] = glimpse_of_name
     not_whole: Callable[[Found], Problem] = not_readable

@@ -12,15 +12,23 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagenet_builders.errors import ArchiveError
+from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.formats import zip_directory, zip_large
-from imagenet_builders.labels.image_names import IMAGE_FILE
+from imagenet_builders.labels.image_names import IMAGE_FILE, Naming
 from imagenet_builders.locate.found import Found
-from imagenet_builders.sources import npz_files, zip_images
-from imagenet_builders.sources.inspection import Counted, Inspection, Problem, Wrong
+from imagenet_builders.locate.listing import is_system_file
+from imagenet_builders.locate.search import Match, Place, named_files
+from imagenet_builders.sources import duplicates, npz_files, zip_images
+from imagenet_builders.sources.inspection import (
+    Counted,
+    Inspection,
+    Problem,
+    Wrong,
+    refused,
+)
 from imagenet_builders.sources.kind import Expected, Kind
 from imagenet_builders.sources.reader import Access, ImageRow, Reader, columns
-from imagenet_builders.sources.rows import check_image_size
+from imagenet_builders.sources.rows import SourceFile, check_image_size, opened
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,7 +36,33 @@ if TYPE_CHECKING:
 # A folder in archives of all of ILSVRC2012, which have millions of members.
 _TREE = "CLS-LOC"
 
+# In an archive of no more members, `check` reads all names; more take seconds.
+_MAX_LISTED = 100_000
+
 _CLASS = re.compile(r"(n[0-9]{8})(?:_[0-9]+\.|/)")
+
+
+def recognise(place: Place) -> Iterator[Match]:
+    """Recognises archives by their names, and parts in them by their folders; see `Recognise`.
+
+    Where members are too many to be looked at, an archive has all parts until a build reads it.
+    """
+    inside = place.layout.inside.get(place.part, "")
+    for match in named_files(place):
+        if not inside or _may_have(match.paths[0], inside):
+            yield match
+
+
+def _may_have(path: Path, inside: str) -> bool:
+    try:
+        file = SourceFile.of(path)
+        if _has_too_many(file):
+            return True
+        with opened(file) as fd:
+            entries = zip_large.list_names(fd, file.path, inside)
+            return any(not is_system_file(entry.filename) for entry in entries)
+    except (SourceError, OSError):  # The inspection says what is wrong with it.
+        return True
 
 
 def read(reader: Reader, rows: pa.Table) -> Iterator[ImageRow]:
@@ -114,8 +148,8 @@ def count(
     """Counts images, or arrays, by the names in the archive; see `Kind.count`."""
     if expected.files:
         return npz_files.count(found, inspected, expected)
-    if found.inside:
-        return Counted(), []
+    if found.inside and expected.naming is not None:
+        return _count_inside(found, expected.naming)
     images = 0
     classes: set[str] = set()
     for name in inspected[found.paths[0]].names or ():
@@ -128,9 +162,43 @@ def count(
     return Counted(images, frozenset(classes) or None), []
 
 
+def _count_inside(found: Found, naming: Naming) -> tuple[Counted, list[Problem]]:
+    path, file = found.paths[0], SourceFile.of(found.paths[0])
+    try:
+        if _has_too_many(file):
+            return Counted(unread=f"the names in {path}"), []
+        rows = zip_images.rows_by_names(file, naming, found.inside)
+    except SourceError as error:
+        return Counted(), [refused(error, path)]
+    twice = duplicates.find(rows, (file,))
+    if twice is not None:
+        return Counted(), [refused(twice, path)]
+    wnids = {key.partition("_")[0] for key in rows.keys} if naming.is_train else ()
+    return Counted(len(rows), frozenset(wnids) or None), []
+
+
+def count_boxes(found: Found, naming: Naming) -> tuple[Counted, list[Problem]]:
+    """Looks at the names of annotations by the rule of a build; see `Kind.count_boxes`."""
+    path, file = found.paths[0], SourceFile.of(found.paths[0])
+    try:
+        if _has_too_many(file):
+            return Counted(unread=f"the names in {path}"), []
+        zip_images.check_annotations(file, naming, found.inside)
+    except SourceError as error:
+        return Counted(), [refused(error, path)]
+    return Counted(), []
+
+
+def _has_too_many(file: SourceFile) -> bool:
+    """Whether an archive has more names than are looked at."""
+    with opened(file) as fd:
+        return zip_large.count_members(fd, file.path) > _MAX_LISTED
+
+
 KIND = Kind(
     name="zip",
     form="either",
+    recognise=recognise,
     access=Access(read, ranges),
     images=zip_images.prepare_images,
     boxes=zip_images.prepare_boxes,
@@ -138,4 +206,5 @@ KIND = Kind(
     archives_in=npz_files.archives_in,
     inspect=inspect,
     count=count,
+    count_boxes=count_boxes,
 )

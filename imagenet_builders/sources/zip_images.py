@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from imagenet_builders.errors import ArchiveError
 from imagenet_builders.formats import voc, zip_large, zip_members
-from imagenet_builders.formats.zip_members import ZipMember
-from imagenet_builders.labels.image_names import Naming
+from imagenet_builders.labels.image_names import Annotated, Naming
 from imagenet_builders.locate.found import Found
 from imagenet_builders.locate.listing import is_system_file
 from imagenet_builders.sources.box_archives import (
@@ -50,14 +49,11 @@ def _image_rows(file: SourceFile, naming: Naming, inside: str) -> pa.Table:
     crcs: list[int] = []
     with opened(file) as fd:
         for member in zip_large.list_inside(fd, file.path, inside):
-            try:
-                key, label = naming.row_of_file(member.file_name, class_folder(member.name))
-            except ValueError as error:
-                if is_system_file(member.name):
-                    rows.pass_over(member.name)
-                    continue
-                raise _unexpected(file.path, member, str(error)) from None
-            rows.add(key, label, 0, member.offset, member.size, member.file_name)
+            row = _row_of(file.path, naming, member.name, member.header_offset)
+            if row is None:
+                rows.pass_over(member.name)
+                continue
+            rows.add(*row, 0, member.offset, member.size, member.file_name)
             packed.append(member.compressed_size if member.method == "deflated" else 0)
             crcs.append(member.crc)
             check_not_too_many(file.path, len(rows))
@@ -68,6 +64,62 @@ def _image_rows(file: SourceFile, naming: Naming, inside: str) -> pa.Table:
     for name, column in (("packed", stored), ("crc", np.array(crcs, np.int64))):
         table = table.append_column(name, pa.array(column))
     return table
+
+
+def _row_of(path: str, naming: Naming, name: str, at: int) -> tuple[str, int] | None:
+    """Key and label of the image that a member is by its name; None for a file of a system.
+
+    Raises:
+        ArchiveError: The member does not belong among the images.
+    """
+    try:
+        return naming.row_of_file(name.rpartition("/")[2], class_folder(name))
+    except ValueError as error:
+        if is_system_file(name):
+            return None
+        raise _unexpected(path, name, at, str(error)) from None
+
+
+def rows_by_names(file: SourceFile, naming: Naming, inside: str) -> Rows:
+    """The images by the directory of an archive alone, by the rule of a build for their names.
+
+    Args:
+        file: The archive.
+        naming: What the names of the images say.
+        inside: As in `Found`.
+
+    Returns:
+        Their rows, whose offsets are those of their headers.
+
+    Raises:
+        ArchiveError: A build will refuse the archive.
+    """
+    rows = Rows()
+    with opened(file) as fd:
+        for entry in zip_large.list_names(fd, file.path, inside):
+            row = _row_of(file.path, naming, entry.filename, entry.header_offset)
+            if row is None:
+                rows.pass_over(entry.filename)
+            else:
+                name = entry.filename.rpartition("/")[2]
+                rows.add(*row, 0, entry.header_offset, entry.file_size, name)
+    return rows
+
+
+def check_annotations(file: SourceFile, naming: Naming, inside: str) -> None:
+    """Applies the rule of a build to the names of annotations, by the directory alone.
+
+    Args:
+        file: The archive.
+        naming: What the names of the annotations say of images.
+        inside: As in `Found`.
+
+    Raises:
+        ArchiveError: A build will refuse the archive.
+    """
+    with opened(file) as fd:
+        for entry in zip_large.list_names(fd, file.path, inside):
+            _annotated(file.path, naming, entry.filename, entry.header_offset)
 
 
 def _check_apart(path: str, offsets: np.ndarray, sizes: np.ndarray) -> None:
@@ -107,21 +159,28 @@ def prepare_boxes(found: Found, naming: Naming, workers: Means, scratch: Path) -
 
 def _annotations(fd: int, path: str, naming: Naming, inside: str) -> Iterator[Xml]:
     for member in zip_large.list_inside(fd, path, inside, window=_WINDOW_BYTES):
-        if is_system_file(member.name):
+        image = _annotated(path, naming, member.name, member.header_offset)
+        if image is None:
             continue
-        try:
-            image = naming.annotated(member.file_name)
-        except ValueError as error:
-            raise _unexpected(path, member, str(error)) from None
         data = zip_members.read(fd, path, member, limit=voc.MAX_BYTES)
         yield Xml(member.name, image, member.offset, data)
 
 
-def _unexpected(path: str, member: ZipMember, reason: str) -> ArchiveError:
+def _annotated(path: str, naming: Naming, name: str, at: int) -> Annotated | None:
+    """The image of the annotation that a member is by its name; None for a file of a system."""
+    if is_system_file(name):
+        return None
+    try:
+        return naming.annotated(name.rpartition("/")[2])
+    except ValueError as error:
+        raise _unexpected(path, name, at, str(error)) from None
+
+
+def _unexpected(path: str, name: str, at: int, reason: str) -> ArchiveError:
     return ArchiveError(
         path,
         f"this member does not belong in the archive: {reason}; "
         "check that this is the official archive, unaltered",
-        member=member.name,
-        offset=member.header_offset,
+        member=name,
+        offset=at,
     )

@@ -8,7 +8,8 @@ from __future__ import annotations
 import gzip
 import shutil
 import tarfile
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ TRAIN_T3 = "ILSVRC2012_img_train_t3.tar"
 PICS = pictures("imagenet2012")
 TRAIN, VALIDATION = dict(PICS.train), dict(PICS.validation)
 IMAGE = next(iter(TRAIN.values()))
+KAGGLE = "ILSVRC"
 WHOLE = "imagenet21k_winter21/whole"
 
 Stage = Callable[[Path], object]
@@ -212,6 +214,52 @@ def a_class_archive_that_is_no_tar(root: Path) -> None:
 def a_number_too_high_in_a_squashfs_image(root: Path) -> None:
     root.mkdir()
     write_squashfs(root / "val.sqsh", {"ILSVRC2012_val_00050001.JPEG": IMAGE, **VALIDATION})
+
+
+def stage_kaggle_zip(
+    root: Path, more: Mapping[str, bytes] | None = None, without: str = "?"
+) -> None:
+    """Kaggle's archive with more in it, and without the paths that have `without` in them."""
+    root.mkdir(parents=True, exist_ok=True)
+    tree = sites.kaggle_tree(pictures("imagenet2012_localization")) | dict(more or {})
+    with zipfile.ZipFile(root / "imagenet-object-localization-challenge.zip", "w") as archive:
+        for name, data in tree.items():
+            if without not in name:
+                archive.writestr(name, data)
+
+
+@case(BUILT)
+def a_zip_of_kaggle_without_test(root: Path) -> None:
+    stage_kaggle_zip(
+        root, {f"{KAGGLE}/Data/CLS-LOC/test/.DS_Store": b""}, without="ILSVRC2012_test"
+    )
+
+
+@case(REFUSED)
+def a_class_that_no_release_has_in_a_zip_of_kaggle(root: Path) -> None:
+    name = "n99999999/n99999999_1.JPEG"
+    stage_kaggle_zip(root, {f"{KAGGLE}/Data/CLS-LOC/train/{name}": IMAGE})
+
+
+@case(REFUSED)
+def a_note_among_the_images_in_a_zip_of_kaggle(root: Path) -> None:
+    stage_kaggle_zip(root, {f"{KAGGLE}/Data/CLS-LOC/val/notes.txt": b"?"})
+
+
+@case(REFUSED)
+def an_image_twice_in_a_zip_of_kaggle(root: Path) -> None:
+    name = next(iter(pictures("imagenet2012_localization").validation))
+    stage_kaggle_zip(root, {f"{KAGGLE}/Data/CLS-LOC/val/again/{name}": IMAGE})
+
+
+@case(REFUSED, "imagenet2012_localization")
+def a_note_among_the_annotations_in_a_zip_of_kaggle(root: Path) -> None:
+    stage_kaggle_zip(root, {f"{KAGGLE}/Annotations/CLS-LOC/val/notes.txt": b"?"})
+
+
+@case(REFUSED, "imagenet2012_localization")
+def a_zip_of_kaggle_without_annotations(root: Path) -> None:
+    stage_kaggle_zip(root, without="Annotations")
 
 
 @case(REFUSED)

@@ -74,6 +74,18 @@ def tiny_in_the_official_archive(root: Path) -> None:
     archives.write_tar(root / "ILSVRC2012_img_train.tar", tars)
 
 
+def of_tiny_short_of_an_image(root: Path) -> None:
+    relatives.whole_tiny_classes(root / "train", TINY[:2])
+    (root / "train" / TINY[1] / f"{TINY[1]}_17.JPEG").unlink()
+
+
+def parts_of_tiny_in_the_official_archive(root: Path) -> None:
+    inner = {w: [(f"{w}_{n}.JPEG", b"?") for n in range(100)] for w in TINY[:3]}
+    tars = [(f"{wnid}.tar", archives.tar_bytes(members)) for wnid, members in inner.items()]
+    root.mkdir()
+    archives.write_tar(root / "ILSVRC2012_img_train.tar", tars)
+
+
 def more_than_ilsvrc_has(root: Path) -> None:
     class_tars(root / "train", ILSVRC[:2], {ILSVRC[0]: 4, ILSVRC[1]: TRAIN_COUNTS[ILSVRC[1]] + 1})
 
@@ -109,6 +121,30 @@ CASES = {
         "imagenet2012",
         "this is Tiny ImageNet, as 2 of its 200 classes, with images numbered 0 to 499 each",
         by_index=True,
+    ),
+    "classes of tiny short of an image as ILSVRC": Case(
+        of_tiny_short_of_an_image,
+        "imagenet2012",
+        "images are numbered from 0 to 499 in each",
+        other="tiny_imagenet",
+    ),
+    "parts of classes of tiny as ILSVRC": Case(
+        lambda root: relatives.whole_tiny_classes(root / "train", TINY[:3], range(5, 455)),
+        "imagenet2012",
+        "images are numbered from 0 to 499 in each",
+        other="tiny_imagenet",
+    ),
+    "parts of classes of tiny in the official archive": Case(
+        parts_of_tiny_in_the_official_archive,
+        "imagenet2012",
+        "this is Tiny ImageNet, as 3 of its 200 classes, with images numbered 0 to 499 each",
+        by_index=True,
+    ),
+    "a class of tiny with its folder of images as ILSVRC": Case(
+        lambda root: relatives.whole_tiny_classes(root / "train", TINY[:1], (3, 40), "/images"),
+        "imagenet2012",
+        "as its class is among the 200 of Tiny ImageNet, and images lie in folders of that name",
+        other="tiny_imagenet",
     ),
     "21k as ILSVRC's train": Case(
         lambda root: class_tars(root / "train", WINTER21[::400]),
@@ -413,6 +449,10 @@ def test_verify_finds_a_part_that_is_not_described_rightly(
     [
         ("imagenet2012", lambda root: class_tars(root / "train", ILSVRC[:1], 3)),
         ("imagenet2012", lambda root: class_folders(root / "train", TINY[:2], range(3))),
+        # Of ILSVRC2012's numbers below 500, a class has every tenth, in some classes every third.
+        ("imagenet2012", lambda root: class_folders(root / "train", TINY[:9], range(7, 500, 10))),
+        ("imagenet2012", lambda root: class_folders(root / "train", TINY[:2], range(7, 100, 3))),
+        ("imagenet2012", lambda root: class_folders(root / "train", TINY[:2], range(60, 560))),
         ("imagenet2012", lambda root: class_folders(root / "train", DOGS, (1,))),
         ("imagenet2012", lambda root: staged().write(root)),
         ("imagenet21k_winter21/whole", lambda root: class_tars(root / "tars", ILSVRC[:3], 2)),

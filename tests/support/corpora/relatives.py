@@ -68,9 +68,11 @@ def tiny(root: Path, *without: str) -> Path:
     return write(root, {name.removeprefix(f"{ROOT}/"): data for name, data in files.items()})
 
 
-def whole_tiny_classes(root: Path, classes: Iterable[str]) -> Path:
+def whole_tiny_classes(
+    root: Path, classes: Iterable[str], numbers: Iterable[int] = range(500), folder: str = ""
+) -> Path:
     """Train images of Tiny ImageNet as scripts sort them: in class folders, 500 each."""
-    return write(root, {f"{w}/{w}_{n}.JPEG": _SMALL for w in classes for n in range(500)})
+    return write(root, {f"{w}{folder}/{w}_{n}.JPEG": _SMALL for w in classes for n in numbers})
 
 
 def imagenette(root: Path) -> Path:

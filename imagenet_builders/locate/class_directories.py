@@ -157,6 +157,33 @@ def folders_with_images(seen: Directory) -> tuple[str, ...]:
     return tuple(name for name in seen.others[:_MAX_FOLDERS] if _has_image(seen.path / name))
 
 
+def deeper(path: Path) -> Directory | None:
+    """The directory that holds the folders of images, where these lie deeper than in `path` itself.
+
+    It is the only folder in it (`val/images/<wnid>/`), or `path` itself where several folders have
+    such folders inside. Of many, some are looked into.
+
+    Returns:
+        The directory, or None where no official image lies in folders two deep.
+
+    Raises:
+        SourceError: A folder cannot be read.
+    """
+    seen = look(path)
+    names = () if seen.holds_images else seen.others[:_MAX_FOLDERS]
+    folders = [path / name for name in names if (path / name).is_dir()]
+    holders = [each for each in map(look, folders[:_TRIED_FOLDERS]) if _folders_have_images(each)]
+    if not holders:
+        return None
+    return holders[0] if len(folders) == 1 else seen
+
+
+def _folders_have_images(seen: Directory) -> bool:
+    return folders_hold(seen)[0] or any(
+        _has_image(seen.path / name) for name in seen.others[:_TRIED_FOLDERS]
+    )
+
+
 def _has_image(folder: Path) -> bool:
     if not folder.is_dir():
         return False

@@ -22,6 +22,7 @@ from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.locate import glimpse, listing
 from imagenet_builders.locate.class_directories import (
     Directory,
+    deeper,
     folders_hold,
     folders_with_images,
     holding,
@@ -79,7 +80,8 @@ def _images_at(path: Path) -> Directory | None:
     """The directory at a path that holds images, in it or in folders."""
     seen = holding(path, lambda each: each.holds_images and folders_hold(each) != (False, True))
     # Of what is named by classes, all is known; annotations are unpacked to such folders, too.
-    return seen or holding(path, lambda each: not each.folders and bool(folders_with_images(each)))
+    seen = seen or holding(path, lambda each: not each.folders and bool(folders_with_images(each)))
+    return seen or deeper(path)
 
 
 def _annotations_at(path: Path) -> Directory | None:
@@ -142,7 +144,8 @@ def folders_at(root: Path, file_list: Path | None, naming: Naming) -> Folders:
     """Sees how the images of a part lie in a folder, of whose files there may be a list.
 
     Raises:
-        SourceError: The folder or the list cannot be read, or images lie beside class folders.
+        SourceError: The folder or the list cannot be read, images lie beside class folders, or
+            deeper than in one folder.
     """
     seen = look(root)
     is_flat = bool(seen.images) and not seen.folders
@@ -175,6 +178,11 @@ def folders_at(root: Path, file_list: Path | None, naming: Naming) -> Folders:
             "folders; move the rest of them into class folders, or stage the original archive"
         )
     inside = tuple(wnids) or inside
+    if not inside and deeper(root) is not None:
+        raise SourceError(
+            f"{root}: images lie in folders of its folders, two deep or more; move the folders of "
+            f"images up, so that they lie in {root}"
+        )
     return Folders(root, inside, passed_over=tuple(sorted(set(others).difference(inside))))
 
 

@@ -83,6 +83,20 @@ def validation_images_in_folders_of_class_numbers(root: Path) -> None:
 
 
 @case(BUILT)
+def class_folders_one_folder_deeper(root: Path) -> None:
+    write(root / "train" / "images", in_classes(TRAIN))
+    write(root / "val" / "images", in_classes(VALIDATION))
+
+
+@case(BUILT)
+def validation_images_in_folders_of_numbers_one_folder_deeper(root: Path) -> None:
+    names = enumerate(VALIDATION)
+    write(
+        root / "val" / "all", {f"{number % 3}/{name}": VALIDATION[name] for number, name in names}
+    )
+
+
+@case(BUILT)
 def images_of_test_in_two_folders(root: Path) -> None:
     names = enumerate(PICS.test)
     write(root / "test", {f"part{number % 2}/{name}": PICS.test[name] for number, name in names})
@@ -172,6 +186,15 @@ def an_archive_of_dogs_without_one_of_its_classes(root: Path) -> None:
 def an_image_twice_in_other_spellings(root: Path) -> None:
     name, data = next(iter(TRAIN.items()))
     write(root / "train" / wnid_of(name), {name: data, name.replace(".JPEG", ".jpg"): data})
+
+
+@case(REFUSED)
+def validation_images_in_folders_of_folders(root: Path) -> None:
+    write(root / "train", in_classes(TRAIN))
+    names = enumerate(VALIDATION)
+    write(
+        root / "val", {f"{number % 2}/{number}/{name}": VALIDATION[name] for number, name in names}
+    )
 
 
 @case(REFUSED)

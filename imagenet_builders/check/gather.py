@@ -258,12 +258,15 @@ def _inspect_source(
 
 def _missing_classes(path: Path, counted: Counted, target: Target) -> Problem | None:
     """The problem of missing classes, or None."""
-    if counted.classes is None:
+    there = counted.classes
+    if there is None and counted.images is not None and not target.dataset.fixed_classes:
+        there = frozenset()  # No folder is named by one, which such a dataset has its classes of.
+    if there is None:
         return None
     config = target.config
     known = config.classes()
-    known_as = config.subset(counted.classes)
-    missing = sorted(set(known) - counted.classes)
+    known_as = config.subset(there)
+    missing = sorted(set(known) - there)
     if not missing:
         return None
     more = ", ..." if len(missing) > _NAMED else ""
@@ -274,6 +277,10 @@ def _missing_classes(path: Path, counted: Counted, target: Target) -> Problem | 
     if not target.dataset.fixed_classes:
         severity = ERROR
         action = "copy what is missing; if it is the official archive, build with --classes archive"
+        if not there:
+            action = (
+                "stage the official archive, or folders with the wnids of their classes as names"
+            )
     return Problem(
         severity,
         str(path),

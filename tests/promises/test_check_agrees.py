@@ -182,6 +182,12 @@ def an_archive_of_dogs_without_one_of_its_classes(root: Path) -> None:
             target.addfile(member, source.extractfile(member))
 
 
+@case(REFUSED, "imagenet2012_dogs")
+def folders_of_dogs_named_by_wnid_and_breed(root: Path) -> None:
+    names = [f"n02085620_{number}.jpg" for number in (1, 2)]
+    write(root / "train_t3" / "n02085620-Chihuahua", dict.fromkeys(names, IMAGE))
+
+
 @case(REFUSED)
 def an_image_twice_in_other_spellings(root: Path) -> None:
     name, data = next(iter(TRAIN.items()))

@@ -59,6 +59,11 @@ def recipes(staged: Survey, context: BuildContext) -> list[SplitRecipe]:
         if classes_in is None:
             raise SourceError(f"{images}: the classes of a source of this kind cannot be listed")
         classes = classes_in(images, ScratchMeans(f"split {images.split}", context))
+    if not classes:
+        raise SourceError(
+            f"{images}: no folder or archive in it is named by the wnid of a class, as n02085620 "
+            "is; stage the official archive, or folders with the wnids of their classes as names"
+        )
     if context.options.classes == "known":
         _check_classes(images.paths[0], classes)
         classes = DATASET.configs[0].classes()

@@ -8,6 +8,7 @@ from pathlib import Path
 from imagenet_builders.formats import compressed_stream, tar_header
 from imagenet_builders.locate.found import Found
 from imagenet_builders.sources import box_archives, tar_archives
+from imagenet_builders.sources import shard_sets as sets
 from imagenet_builders.sources.inspection import Wrong
 from imagenet_builders.sources.kind import Copies, Kind
 from imagenet_builders.sources.unpacking import unpacked_bytes
@@ -45,4 +46,5 @@ KIND = Kind(
     copies=copies,
     unpacked_bytes=unpacked_bytes,
     inspect=inspect,
+    not_whole=sets.not_whole,
 )

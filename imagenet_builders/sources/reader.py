@@ -113,7 +113,7 @@ class _Descriptors:
             return fd, False
         while len(self._open) >= self._limit:
             os.close(self._open.popitem(last=False)[1])
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         self._open[path] = fd
         return fd, True
 

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import stat
 import zlib
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
@@ -105,10 +106,19 @@ class SourceFile:
         Args:
             path: Its path.
             copies: Absolute paths of files to those of the copies that are read in their place.
+
+        Raises:
+            SourceError: It is a FIFO, a device or a socket, on which a reader could wait.
+            OSError: It is not there.
         """
         path = os.path.abspath(path)
         copy = copies.get(path, "")
         status = os.stat(copy or path)
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+            raise SourceError(
+                f"{path} is neither file nor directory, where a file belongs; move it elsewhere, "
+                "or stage the original"
+            )
         return cls(path, status.st_size, status.st_mtime_ns, copy)
 
     @property
@@ -145,7 +155,7 @@ def opened(file: SourceFile) -> Iterator[int]:
         SourceError: It changed.
         OSError: It cannot be opened.
     """
-    fd = os.open(file.place, os.O_RDONLY | os.O_CLOEXEC)
+    fd = os.open(file.place, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         file.check_unchanged(fd)
         yield fd

@@ -250,12 +250,10 @@ def count(
 
 
 def not_whole(found: Found) -> Problem:
-    """The problem of a set from which shards are missing; see `Kind.not_whole`."""
+    """The problem of a set of files that is not whole; see `Kind.not_whole`."""
+    what, _, action = found.problem.rpartition("; ")
+    if not what:
+        what, action = found.problem, "copy what is missing"
     return Problem(
-        ERROR,
-        str(found.paths[0].parent),
-        f"all of it ({found.layout})",
-        found.problem,
-        "a copy that was not finished",
-        "copy the rest",
+        ERROR, str(found.paths[0].parent), f"all of it ({found.layout})", what, "", action
     )

@@ -87,6 +87,8 @@ def prepare_images(found: Found, naming: Naming, workers: Means, *, strict: bool
     files = plain_tars(archives, workers)
     first = _first_file(files[0]) if naming.is_train and not found.inside else None
     is_of_tars = first is not None and not naming.is_image(first.name)
+    if is_of_tars:
+        _check_only(files)
     packed: dict[str, SourceFile] = {}
     if first is not None and is_of_tars and first.is_compressed:
         packed = _packed_class_tars(files[0], naming, workers)
@@ -113,6 +115,15 @@ def _images(files: Sequence[SourceFile], naming: Naming, inside: str) -> Rows:
         else:
             _apply_patch(rows, file, position, naming)
     return rows
+
+
+def _check_only(files: Sequence[SourceFile]) -> None:
+    """Class tars are read out of one archive, not of several."""
+    if len(files) > 1:
+        raise SourceError(
+            f"{files[0].path}: expected the images of train, as in each of {len(files)} archives, "
+            "found class archives; put the class archives of all into one directory, train"
+        )
 
 
 class _First(NamedTuple):
@@ -329,6 +340,7 @@ def count(
 
 def _count(files: Sequence[SourceFile], naming: Naming, inside: str) -> tuple[Rows, Counted]:
     if naming.is_train and not inside and not naming.is_image(_first_file(files[0]).name):
+        _check_only(files)
         return tar_counts.class_tars(files[0], naming)
     if any(map(tar_counts.has_more_members, files)):
         return tar_counts.first_images(files, naming, inside)
@@ -371,4 +383,5 @@ KIND = Kind(
     copies=copies,
     inspect=inspect,
     count=count,
+    not_whole=sets.not_whole,
 )

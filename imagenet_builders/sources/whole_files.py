@@ -37,7 +37,7 @@ def read_whole(path: str, size: int) -> bytes:
         SourceError: It cannot be read, or has another size.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             # A byte more tells of a file that has grown, without a look at its status.
             data = os.read(fd, size + 1)

@@ -173,6 +173,16 @@ def an_image_in_the_folder_of_another_class(root: Path) -> None:
     shutil.move(root / "train" / first / name, root / "train" / second / name)
 
 
+@case(REFUSED)
+def class_archives_in_each_of_several_archives(root: Path) -> None:
+    root.mkdir()
+    classes = list(by_class(TRAIN).items())
+    for number in range(5):
+        inner = classes[number::5] or classes[:1]
+        members = ((f"{wnid}.tar", archives.tar_bytes(images.items())) for wnid, images in inner)
+        archives.write_tar(root / f"train_images_{number}.tar", members)
+
+
 @case(REFUSED, "imagenet2012_dogs")
 def an_archive_of_dogs_without_one_of_its_classes(root: Path) -> None:
     root.mkdir()

@@ -64,13 +64,13 @@ def look(
     try:
         staged = survey(manual_dir)
         splits = tuple(addition.staged_later(path, staged, options.source))
-        if not splits and not staged.boxes:
+        if not splits and not staged.boxes and not _is_patched(staged):
             return None
         kept = addition.read(path)
-        for split in kept.without_boxes(staged):
+        for what in kept.built_without(staged):
             sentence = (
-                f"{path}: boxes of {split} are staged, but it was built without them; to have "
-                "them in it, build it anew with --overwrite"
+                f"{path} was built without {what}, staged by now; to have all in it, build it anew "
+                "with --overwrite"
             )
             _tell(sentence, strict=options.strict)
         if splits and not os.access(path.parent, os.W_OK | os.X_OK):
@@ -86,6 +86,11 @@ def look(
     if not splits:
         return None
     return Addition(kept, splits, addition.unstaged(kept, staged.buildable), options.strict)
+
+
+def _is_patched(staged: Survey) -> bool:
+    """Whether a split may have more archives than one, so that one may have come later."""
+    return any(len(one.paths) > 1 for found in staged.buildable.values() for one in found)
 
 
 def _refuse(path: Path, splits: Sequence[str], reason: str, *, strict: bool) -> None:

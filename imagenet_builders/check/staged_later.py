@@ -69,13 +69,13 @@ def look(surveyed: Iterable[Surveyed], data_dir: Path, source: str | None) -> La
             Problem(
                 WARNING,
                 str(path),
-                f"boxes of {split}, as they are staged",
-                "a dataset that was built without them",
+                f"{what}, staged by now",
+                "a dataset that was built without",
                 "",
-                "to have them in it, build it anew with --overwrite",
+                "to have all in it, build it anew with --overwrite",
                 (each.target.name,),
             )
-            for split in there.without_boxes(each.survey)
+            for what in there.built_without(each.survey)
         ]
         if new:
             notes.append(

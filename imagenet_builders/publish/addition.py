@@ -118,16 +118,20 @@ class Kept:
             for name, split in self.splits.items()
         }
 
-    def without_boxes(self, staged: Survey) -> list[str]:
-        """The splits that were built without boxes which are staged by now."""
+    def built_without(self, staged: Survey) -> list[str]:
+        """What is staged by now of a split that was built without it: boxes, or a patch."""
         lacking = []
-        for split, found in staged.boxes.items():
-            kept = self.splits.get(split)
-            if kept is None or not found:
-                continue
+        for split, kept in self.splits.items():
             read = {part for each in kept.record["sources"] for part in Path(each["path"]).parts}
-            if not any(path.name in read for one in found for path in one.paths):
-                lacking.append(split)
+            boxes = [path for one in staged.boxes.get(split, ()) for path in one.paths]
+            if boxes and not any(path.name in read for path in boxes):
+                lacking.append(f"boxes of {split}")
+            sources = (one for one in staged.buildable.get(split, ()) if not one.problem)
+            paths = one.paths if (one := next(sources, None)) is not None else ()
+            names = [path.name for path in paths if path.name not in read]
+            if names and paths[0].name in read:
+                more = f" and {len(names) - 1:,} more files" if len(names) > 1 else ""
+                lacking.append(f"{names[0]}{more} of {split}")
         return lacking
 
 

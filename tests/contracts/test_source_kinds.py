@@ -339,9 +339,7 @@ def test_a_source_that_is_cut_off_is_an_error_that_names_it(
         path.write_bytes(data)
 
 
-def test_a_fifo_in_place_of_a_file_is_not_waited_for(
-    case: Case, manual_dir: Path, tmp_path: Path
-):
+def test_a_fifo_in_place_of_a_file_is_not_waited_for(case: Case, manual_dir: Path, tmp_path: Path):
     path = largest_file(found_in(case, manual_dir)[0].paths[0])
     path.unlink()
     os.mkfifo(path)

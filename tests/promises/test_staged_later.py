@@ -472,6 +472,29 @@ def test_another_file_format_is_still_an_error(
     assert "is there already, as tfrecord" in outcome.err
 
 
+def test_a_patch_that_is_staged_later_is_not_passed_over_in_silence(
+    small: Path, data_dir: Path, tmp_path: Path
+) -> None:
+    """Nor are more files of a split that is there."""
+    manual_dir = tmp_path / "staged"
+    shutil.copytree(small, manual_dir)
+    patch = (manual_dir / PATCH).rename(tmp_path / PATCH)
+    assert build(manual_dir, data_dir).status == 0
+    assert build(manual_dir, data_dir).warnings == []
+    patch.rename(manual_dir / PATCH)
+    outcome = build(manual_dir, data_dir)
+    assert outcome.status == 0
+    assert outcome.warnings == [
+        f"{data_dir / DATASET} was built without {PATCH} of test, staged by now; to have all in "
+        "it, build it anew with --overwrite"
+    ]
+    assert build(manual_dir, data_dir, "--strict").status == 2
+    checked = command_line.run("check", str(manual_dir), "imagenet2012", f"--data-dir={data_dir}")
+    assert f"{PATCH} of test, staged by now" in checked.out
+    assert build(manual_dir, data_dir, "--overwrite").status == 0
+    assert build(manual_dir, data_dir).warnings == []
+
+
 def test_boxes_that_are_staged_later_are_not_added_in_silence(tmp_path: Path) -> None:
     """A dataset that can be built without them (`check` says the same)."""
     source = DUMMY_DATA / "imagenet2012_dogs"
@@ -485,15 +508,15 @@ def test_boxes_that_are_staged_later_are_not_added_in_silence(tmp_path: Path) ->
     outcome = command_line.run("build", *argv)
     assert outcome.status == 0
     assert outcome.warnings == [
-        f"{directory}: boxes of train are staged, but it was built without them; to have them in "
-        "it, build it anew with --overwrite"
+        f"{directory} was built without boxes of train, staged by now; to have all in it, build it "
+        "anew with --overwrite"
     ]
     assert command_line.run("build", *argv, "--strict").status == 2
     checked = command_line.run("check", argv[2], argv[0], *argv[3:], "--json")
     [problem] = [
         each for each in json.loads(checked.out)["problems"] if each["path"] == str(directory)
     ]
-    assert problem["found"] == "a dataset that was built without them"
+    assert problem["found"] == "a dataset that was built without"
     assert_same_files(files_of(directory), before)
     assert command_line.run("build", *argv, "--overwrite").status == 0
     assert command_line.run("build", *argv).warnings == []

@@ -8,6 +8,8 @@ from imagenet_builders.words import counted, size_text
 from imagenet_builders.write.results import SplitResult
 
 _SINGULAR = {"boxes": "box", "images": "image", "annotations": "annotation"}
+# Boxes that are counted among all boxes.
+_IN_WORDS = {"boxes_not_named_by_a_class": "of them labelled by their image"}
 
 
 def summary(
@@ -48,5 +50,7 @@ def summary(
 
 def _counted(count: int, name: str) -> str:
     """A number and what it counts, from a name such as `boxes_without_area`."""
+    if name in _IN_WORDS:
+        return f"{count:,} {_IN_WORDS[name]}"
     what, _, more = name.partition("_")
     return f"{counted(count, _SINGULAR.get(what, what), what)} {more.replace('_', ' ')}".rstrip()

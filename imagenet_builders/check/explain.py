@@ -80,7 +80,7 @@ def of_surveys(
     unusual: Sequence[Unusual],
     *,
     add_name: bool,
-) -> list[Problem]:
+) -> tuple[list[Problem], list[Path]]:
     """The problems of what is not found, and the warnings of the surveys.
 
     Args:
@@ -89,8 +89,12 @@ def of_surveys(
         shown: The targets that the report shows: found, or asked for.
         unusual: Files whose names are nearly those of official archives.
         add_name: Whether each dataset was surveyed in the directory of its name.
+
+    Returns:
+        The problems, and the directories that they advise to check instead.
     """
     problems: list[Problem] = []
+    instead: list[Path] = []
     # A folder may be a source, and a place where others are looked for.
     said = {
         one.problem for each in surveyed for found in each.survey.found.values() for one in found
@@ -107,9 +111,11 @@ def of_surveys(
     if any(each.survey.is_other for each in shown):
         pass
     elif not any(each.buildable for each in surveyed):
-        problems += _elsewhere(manual_dir, surveyed, add_name=add_name)
+        elsewhere, instead = _elsewhere(manual_dir, surveyed, add_name=add_name)
+        problems += elsewhere
     elif missed := [each for each in shown if not each.buildable and each.error is None]:
-        problems += _elsewhere(manual_dir, missed, add_name=add_name)
+        elsewhere, instead = _elsewhere(manual_dir, missed, add_name=add_name)
+        problems += elsewhere
     problems += _too_low(manual_dir, shown)
     problems += [
         Problem(
@@ -124,7 +130,7 @@ def of_surveys(
         for one in unusual
         if one.path not in explained
     ]
-    return problems
+    return problems, instead
 
 
 def _of_one(each: Surveyed, unusual: Sequence[Unusual], explained: set[Path]) -> list[Problem]:
@@ -139,7 +145,7 @@ def _of_one(each: Surveyed, unusual: Sequence[Unusual], explained: set[Path]) ->
     for split in [one.name for one in target.config.splits] if buildable else [""]:
         if split in buildable:
             continue
-        lacking = [text for text in _looked_for(each, split) if text]
+        lacking = list(dict.fromkeys(filter(None, _looked_for(each, split))))
         near = [
             one
             for one in unusual
@@ -188,8 +194,10 @@ def _found(each: Surveyed, split: str) -> str:
     return "nothing"
 
 
-def _elsewhere(manual_dir: Path, surveyed: Sequence[Surveyed], *, add_name: bool) -> list[Problem]:
-    """The problem of archives that are in a directory near `manual_dir` instead."""
+def _elsewhere(
+    manual_dir: Path, surveyed: Sequence[Surveyed], *, add_name: bool
+) -> tuple[list[Problem], list[Path]]:
+    """The problem of archives that are in directories near `manual_dir` instead, and these."""
     there: dict[Path, dict[str, set[str]]] = {}
     by_name: list[str] = []
     for path in near_names.near(manual_dir):
@@ -202,16 +210,15 @@ def _elsewhere(manual_dir: Path, surveyed: Sequence[Surveyed], *, add_name: bool
     required = any(each.target.required for each in surveyed)
     if not there:
         if required:  # Each has its own problem already.
-            return []
-        return [
-            Problem(
-                ERROR,
-                str(manual_dir),
-                "at least one archive of the ImageNet family, or a folder of its images",
-                *_nothing(manual_dir),
-                "give the directory that holds them; the docs list what is looked for (layouts)",
-            )
-        ]
+            return [], []
+        nothing = Problem(
+            ERROR,
+            str(manual_dir),
+            "at least one archive of the ImageNet family, or a folder of its images",
+            *_nothing(manual_dir),
+            "give the directory that holds them; the docs list what is looked for (layouts)",
+        )
+        return [nothing], []
     if by_name and not add_name:
         action = "check (and build) with --add-name-to-manual-dir"
         if len(set(by_name)) == 1:
@@ -226,16 +233,15 @@ def _elsewhere(manual_dir: Path, surveyed: Sequence[Surveyed], *, add_name: bool
     else:
         action = f"check {_any(there)} instead"
     listed = [f"{', '.join(sorted(of))} in {path}" for path, of in there.items()]
-    return [
-        Problem(
-            ERROR,
-            str(manual_dir),
-            "the directory that holds the archives",
-            f"none of them, but {_all(listed)}",
-            "a directory too high or too low",
-            action,
-        )
-    ]
+    problem = Problem(
+        ERROR,
+        str(manual_dir),
+        "the directory that holds the archives",
+        f"none of them, but {_all(listed)}",
+        "a directory too high or too low",
+        action,
+    )
+    return [problem], list(there)
 
 
 def _are_apart(there: Mapping[Path, Mapping[str, set[str]]]) -> bool:

@@ -77,11 +77,14 @@ def check(
     checked = [one for each in shown for one in _rows(each, looks)]
     problems = [problem for one in checked for problem in one.problems]
     unusual = explain.unusual(manual_dir, surveyed)
-    problems += explain.of_surveys(manual_dir, surveyed, shown, unusual, add_name=add_name)
+    more, instead = explain.of_surveys(manual_dir, surveyed, shown, unusual, add_name=add_name)
+    problems += more
     everything = surveyed
     if asked:  # What other datasets are made of is known, too.
         everything = [survey(each) for each in all_targets(manual_dir, (), add_name=add_name)]
     explained = [path for one in unusual for path in one.paths]
+    # Whoever checks these is told what is in them.
+    explained += [above for path in instead for above in (path, *path.parents)]
     rows = tuple(one.row for one in checked)
     rest = others.others(manual_dir, explain.used([*surveyed, *everything]), explained)
     return Report(manual_dir, names, rows, merged(problems), None, tuple(rest)), checked, shown
@@ -248,7 +251,7 @@ def _inspect_source(
         lacking = Problem(
             WARNING,
             str(path),
-            f"{official:,} images",
+            f"{official:,} images of {found.split}",
             f"{count:,}",
             "a subset, or a copy that was not finished",
             "copy what is missing, or build without it",

@@ -143,12 +143,14 @@ def _named_otherwise(path: Path, official: str, *, unfinished: bool) -> Unusual:
 
 
 def near(manual_dir: Path) -> Iterator[Path]:
-    """Directories that the user may mean: those in `manual_dir`, and the one above it."""
+    """Directories that the user may mean: those in `manual_dir`, some below, the one above it."""
     for name in sorted(_folders(manual_dir))[:_MAX_FOLDERS]:
         yield manual_dir / name
     manual = manual_dir / "downloads" / "manual"  # Where TFDS looks in a data_dir.
     if manual.is_dir():
         yield manual
+    snapshots = manual_dir / "snapshots"  # The revisions in a cache of Hugging Face.
+    yield from (snapshots / name for name in sorted(_folders(snapshots))[:_MAX_FOLDERS])
     parent = Path(os.path.abspath(manual_dir)).parent
     if parent != Path(parent.anchor):
         yield parent

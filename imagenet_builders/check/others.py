@@ -63,6 +63,8 @@ def others(manual_dir: Path, used: Iterable[Path], explained: Iterable[Path]) ->
     above = {str(parent) for path in taken for parent in Path(path).parents}
     known = taken | above | {os.path.abspath(path) for path in explained}
     below = sorted(path for path in above - taken if path.startswith(root + os.sep))
+    if not taken and (whole := _whole(Path(root))) is not None:
+        return [whole]
     found: list[Other] = []
     for directory in [root, *below][:_MAX_DIRECTORIES]:
         of_source = _names_in_sources() if directory in taken else None
@@ -130,6 +132,15 @@ def _groups(
         by_form.setdefault(_NUMBER.sub("0", name), []).append(name)
     for same in by_form.values():
         yield _Group(directory / same[0], len(same), inside)
+
+
+def _whole(directory: Path) -> Other | None:
+    """What is said of a `manual_dir` that is a packaging itself, such as a cache, or None."""
+    inside = [name for names in _inside(directory) for name in names]
+    for row in _rows():
+        if row.is_folder and row.inside and row.is_the_folder(directory.name, inside):
+            return Other(directory, 1, row.what, row.way, is_folder=True)
+    return None
 
 
 def _of_group(group: _Group) -> list[Other]:

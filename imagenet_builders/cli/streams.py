@@ -32,13 +32,39 @@ class _Heedless:
             self._stream.flush()
 
 
+class _Unread:
+    """A stream whose reader may be gone, as `head` is after its lines: the rest is dropped."""
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Writes, if somebody reads."""
+        try:
+            return self._stream.write(text)
+        except BrokenPipeError:
+            _lead_nowhere(self._stream)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flushes, if somebody reads."""
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            _lead_nowhere(self._stream)
+
+
 @contextlib.contextmanager
 def safe_streams() -> Iterator[None]:
     """Lets a command run whose standard streams are closed, or whose stderr nobody reads any more.
 
     A build runs for hours; the terminal, or the `tee`, that it tells of its progress may be gone
-    before. Where a standard stream is closed, a file that is opened would get its number, and with
-    it what libraries print. Names of files that an encoding lacks are printed as escapes.
+    before. A reader of results may have enough of them, too. Where a standard stream is closed, a
+    file that is opened would get its number, and with it what libraries print. Names of files that
+    an encoding lacks are printed as escapes.
     """
     for fd in range(3):
         try:
@@ -52,12 +78,16 @@ def safe_streams() -> Iterator[None]:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # As long as the process.
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")
-    stream = sys.stderr
+    results, stream = sys.stdout, sys.stderr
+    sys.stdout = cast("TextIO", _Unread(results))
     sys.stderr = cast("TextIO", _Heedless(stream))
     try:
         yield
     finally:
-        sys.stderr = stream
+        # Other errors are for the end of the process, which tells them.
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+        sys.stdout, sys.stderr = results, stream
         try:
             stream.flush()
         except (OSError, ValueError):

@@ -65,10 +65,9 @@ def survey(manual_dir: Path, config: str | None = None) -> Survey:
         if there or loose:
             found[split] = (*there.values(), *loose)
         else:
-            missing[split] = tuple(_wanting(place, ways) for place in places[:1])
-            missing[split] += tuple(
-                sentence for place in places[1:] if (sentence := _half(place, ways))
-            )
+            missing[split] = tuple(
+                name for place in places[:1] for name in _wanting(place, ways)
+            ) + tuple(sentence for place in places[1:] if (sentence := _half(place, ways)))
     return Survey(
         f"{DATASET.name}/{size}x{size}",
         found,
@@ -118,20 +117,20 @@ def _half(directory: Path, ways: list[list[str]]) -> str:
     return ""
 
 
-def _wanting(directory: Path, ways: list[list[str]]) -> str:
-    """A sentence on what is missing."""
+def _wanting(directory: Path, ways: list[list[str]]) -> list[str]:
+    """What is looked for, each of which would do; or a sentence, if half of it is there."""
     half = _half(directory, ways)
     if half:
-        return half
-    looked_for = (" and ".join(_either(directory, stem) for stem in way) for way in ways)
+        return [half]
+    looked_for = [" and ".join(_either(directory, stem) for stem in way) for way in ways]
     pickled = [directory / f"{stem.removesuffix('_npz')}.zip" for way in ways for stem in way]
     hint = "".join(
         f"; {path} is the version in pickles, which is not read because that could run any code"
         for path in pickled
         if path.exists()
     )
-    side_by_side = f"npz files of this size side by side in {directory} or in a folder of it"
-    return f"there is no {', nor '.join(looked_for)}, and no {side_by_side}{hint}"
+    side_by_side = f"npz files of this size side by side in {directory} (or in a folder of it)"
+    return [*looked_for, f"{side_by_side}{hint}"]
 
 
 def _either(manual_dir: Path, stem: str) -> str:

@@ -257,9 +257,21 @@ def test_what_is_read_is_not_listed(tmp_path: Path) -> None:
 def test_the_manual_directory_of_a_data_dir_is_found(tmp_path: Path) -> None:
     """People give TFDS's data_dir, in which it lies two levels down."""
     manual = stage(tmp_path / "downloads" / "manual", "imagenet2012")
-    said = problem(checked(tmp_path, status=1), severity="error")
+    lay(tmp_path, {"notes/todo": b"1"})
+    document = checked(tmp_path, status=1)
+    said = problem(document, severity="error")
     assert f"imagenet2012 in {manual}" in said["found"]
     assert said["action"] == f"check {manual} instead"
+    assert [other["path"] for other in document["others"]] == [str(tmp_path / "notes")]
+
+
+def test_a_cache_of_hugging_face_is_said_to_be_one(tmp_path: Path) -> None:
+    lay(tmp_path, {"blobs/a": parquet(), "refs/main": b"abc"})
+    revision = stage(tmp_path / "snapshots" / "abc", "imagenet2012")
+    document = checked(tmp_path, status=1)
+    assert problem(document, severity="error")["action"] == f"check {revision} instead"
+    [other] = document["others"]
+    assert (other["path"], other["what"]) == (str(tmp_path), "a cache of Hugging Face")
 
 
 def test_an_empty_directory_is_said_to_be_empty(tmp_path: Path) -> None:

@@ -112,6 +112,5 @@ def _counted(one: Checked, counts: Mapping[str, Mapping[str, int]]) -> Checked:
     number = counts.get(row.name, {}).get(row.split)
     if number is None:
         return dataclasses.replace(one, row=dataclasses.replace(row, verdict=BAD))
-    if row.part != "images":
-        return one
-    return dataclasses.replace(one, row=dataclasses.replace(row, images_found=number, unread=""))
+    counted = number if row.part == "images" else None
+    return dataclasses.replace(one, row=dataclasses.replace(row, images_found=counted, unread=""))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from imagenet_builders.formats import compressed_stream, tar_header
 from imagenet_builders.locate.found import Found
 from imagenet_builders.sources import box_archives, tar_archives
 from imagenet_builders.sources import shard_sets as sets
-from imagenet_builders.sources.inspection import Wrong
-from imagenet_builders.sources.kind import Copies, Kind
+from imagenet_builders.sources.inspection import Counted, Inspection, Problem, Wrong
+from imagenet_builders.sources.kind import Copies, Expected, Kind
 from imagenet_builders.sources.unpacking import unpacked_bytes
 
 
@@ -36,6 +37,14 @@ def inspect(path: Path, fd: int, size: int) -> tuple[Wrong | None, None]:
     ), None
 
 
+def count(
+    found: Found, inspected: Mapping[Path, Inspection], expected: Expected
+) -> tuple[Counted, list[Problem]]:
+    """Counts nothing: names come after what is compressed; see `Kind.count`."""
+    del inspected, expected
+    return Counted(unread=f"the names in {found.where or found.paths[0]}"), []
+
+
 KIND = Kind(
     name="tar.gz",
     recognise=tar_archives.recognise,
@@ -47,4 +56,5 @@ KIND = Kind(
     unpacked_bytes=unpacked_bytes,
     inspect=inspect,
     not_whole=sets.not_whole,
+    count=count,
 )

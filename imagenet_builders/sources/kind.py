@@ -108,10 +108,10 @@ def count_nothing(
     return Counted(), []
 
 
-def count_no_boxes(found: Found, naming: Naming) -> tuple[Counted, list[Problem]]:
-    """Counts nothing; see `Kind.count_boxes`."""
-    del found, naming
-    return Counted(), []
+def boxes_unread(found: Found, naming: Naming) -> tuple[Counted, list[Problem]]:
+    """Looks at nothing, and says so; see `Kind.count_boxes`."""
+    del naming
+    return Counted(unread=f"the boxes in {found.where or found.paths[0]}"), []
 
 
 def glimpse_of_name(path: Path) -> Glimpse:
@@ -183,6 +183,6 @@ class Kind:
     count: Callable[[Found, Mapping[Path, Inspection], Expected], tuple[Counted, list[Problem]]] = (
         count_nothing
     )
-    count_boxes: Callable[[Found, Naming], tuple[Counted, list[Problem]]] = count_no_boxes
+    count_boxes: Callable[[Found, Naming], tuple[Counted, list[Problem]]] = boxes_unread
     glimpse: Callable[[Path], Glimpse] = glimpse_of_name
     not_whole: Callable[[Found], Problem] = not_readable

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from imagenet_builders.locate.found import Found
-from imagenet_builders.sources.inspection import ERROR, Counted, Inspection, Problem
+from imagenet_builders.sources import zip_inspection
+from imagenet_builders.sources.inspection import ERROR, Counted, Inspection, Problem, Wrong
 from imagenet_builders.sources.kind import Copies, Expected, Kind
 
 
@@ -34,10 +36,13 @@ def count(
             names += (name.rpartition("/")[2] for name in listed)
         else:
             names += [each.name for each in archives_in(path)] or [path.name]
+    problems = list(_damaged(found))
     there = len(set(expected.files).intersection(names))
+    counted = Counted(unread=f"the arrays in {found.where or found.paths[0]}")
     if there == len(expected.files):
-        return Counted(), []
-    return Counted(), [
+        return counted, problems
+    return counted, [
+        *problems,
         Problem(
             ERROR,
             " and ".join(map(str, found.paths)),
@@ -45,8 +50,32 @@ def count(
             f"{there}",
             "a copy or an unpacking that was not finished",
             "copy or unpack it again",
-        )
+        ),
     ]
 
 
-KIND = Kind(name="npz", form="folder", copies=copies, archives_in=archives_in, count=count)
+def _damaged(found: Found) -> Iterator[Problem]:
+    """The problems of the files in folders; others are inspected by themselves."""
+    for path in (each for folder in found.paths if folder.is_dir() for each in archives_in(folder)):
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            wrong, _ = inspect(path, fd, os.fstat(fd).st_size)
+        finally:
+            os.close(fd)
+        if wrong is not None:
+            yield Problem(ERROR, str(path), wrong.expected, wrong.found, wrong.cause, wrong.action)
+
+
+def inspect(path: Path, fd: int, size: int) -> tuple[Wrong | None, None]:
+    """What is wrong with the ends of a file of arrays; see `Kind.inspect`."""
+    return zip_inspection.inspect(path, fd, size)[0], None
+
+
+KIND = Kind(
+    name="npz",
+    form="folder",
+    copies=copies,
+    archives_in=archives_in,
+    inspect=inspect,
+    count=count,
+)

@@ -162,8 +162,9 @@ def count(
 ) -> tuple[Counted, list[Problem]]:
     """Counts images by what the ends of the files say; see `Kind.count`."""
     images = sum(parquet.rows_in(str(path)) for path in found.paths)
+    rest = f"the rows of {found.where or found.paths[0]} but the first of each file"
     if expected.images is None or images >= expected.images:
-        return Counted(images), []
+        return Counted(images, unread=rest), []
     lacking = Problem(
         WARNING,
         str(found.paths[0].parent),
@@ -172,7 +173,7 @@ def count(
         "a subset, or a copy that was not finished",
         "copy what is missing, or build without; --strict refuses it",
     )
-    return Counted(images), [lacking]
+    return Counted(images, unread=rest), [lacking]
 
 
 KIND = Kind(

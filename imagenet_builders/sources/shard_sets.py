@@ -235,9 +235,10 @@ def count(
         expected: Not used.
     """
     shards = official[found.split]
+    counted = Counted(unread=f"the names in {found.where or found.paths[0]}")
     if len(found.paths) >= shards:
-        return Counted(), []
-    return Counted(), [
+        return counted, []
+    return counted, [
         Problem(
             WARNING,
             str(found.paths[-1]),

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagenet_builders.errors import ArchiveError, SourceError
-from imagenet_builders.formats import zip_directory, zip_large
+from imagenet_builders.formats import zip_large
 from imagenet_builders.labels.image_names import IMAGE_FILE, Naming
 from imagenet_builders.locate.found import Found
 from imagenet_builders.locate.listing import is_system_file
 from imagenet_builders.locate.search import Match, Place, named_files
-from imagenet_builders.sources import duplicates, npz_files, zip_images
+from imagenet_builders.sources import duplicates, npz_files, zip_images, zip_inspection
 from imagenet_builders.sources.inspection import (
     Counted,
     Inspection,
@@ -26,7 +26,7 @@ from imagenet_builders.sources.inspection import (
     Wrong,
     refused,
 )
-from imagenet_builders.sources.kind import Expected, Kind
+from imagenet_builders.sources.kind import Expected, Kind, boxes_unread
 from imagenet_builders.sources.reader import Access, ImageRow, Reader, columns
 from imagenet_builders.sources.rows import SourceFile, check_image_size, opened
 
@@ -124,22 +124,10 @@ def inspect(path: Path, fd: int, size: int) -> tuple[Wrong | None, tuple[str, ..
     """What is wrong with the directory of an archive, and the names in it; see `Kind.inspect`."""
     try:
         if zip_large.is_large(fd, str(path), _TREE):
-            return None, None  # Its names are too many to be read here.
-        place = zip_directory.Place(fd, str(path), 0, None, None)
-        entries = zip_directory.read_directory(place, *zip_directory.find_directory(place))
-    except zip_directory.NotReadError as error:
-        found, _, action = error.problem.partition("; ")
-        of_member = f" (member {error.member!r})" if error.member else ""
-        expected = "a zip archive of plain files, stored or deflated"
-        return Wrong(expected, found + of_member, "", action or "check where it comes from"), None
-    except ArchiveError as error:
-        at = "" if error.offset is None else f", at byte {error.offset:,}"
-        return Wrong(
-            "a zip archive with its directory at the end",
-            f"{error.problem}{at}",
-            "the copy was cut off, is not done yet, or was damaged",
-        ), None
-    return None, tuple(entry.filename for entry in entries)
+            return None, None  # Its names are read where they are counted.
+    except ArchiveError:
+        pass  # The same is said where all of it is read.
+    return zip_inspection.inspect(path, fd, size)
 
 
 def count(
@@ -181,12 +169,11 @@ def count_boxes(found: Found, naming: Naming) -> tuple[Counted, list[Problem]]:
     """Looks at the names of annotations by the rule of a build; see `Kind.count_boxes`."""
     path, file = found.paths[0], SourceFile.of(found.paths[0])
     try:
-        if _has_too_many(file):
-            return Counted(unread=f"the names in {path}"), []
-        zip_images.check_annotations(file, naming, found.inside)
+        if not _has_too_many(file):
+            zip_images.check_annotations(file, naming, found.inside)
     except SourceError as error:
         return Counted(), [refused(error, path)]
-    return Counted(), []
+    return boxes_unread(found, naming)
 
 
 def _has_too_many(file: SourceFile) -> bool:

@@ -6,6 +6,7 @@ Both apply the same rules to names. What only the bytes of images tell is in `te
 from __future__ import annotations
 
 import gzip
+import re
 import shutil
 import tarfile
 import zipfile
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 from makers import archives
 from makers.imagenet21k_winter21 import WORDS, make_imagenet21k_winter21
+from makers.imagenet2012_downsampled import make_downsampled
 from support.command_line import run
 from support.corpora import sites
 from support.corpora.layouts import (
@@ -33,6 +35,7 @@ PICS = pictures("imagenet2012")
 TRAIN, VALIDATION = dict(PICS.train), dict(PICS.validation)
 IMAGE = next(iter(TRAIN.values()))
 KAGGLE = "ILSVRC"
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n"
 WHOLE = "imagenet21k_winter21/whole"
 
 Stage = Callable[[Path], object]
@@ -301,6 +304,20 @@ def a_zip_of_kaggle_without_annotations(root: Path) -> None:
     stage_kaggle_zip(root, without="Annotations")
 
 
+@case(REFUSED, "imagenet2012_downsampled/8x8")
+def a_pointer_of_git_lfs_in_a_folder_of_arrays(root: Path) -> None:
+    make_downsampled(root, 8, outer=None)
+    (root / "Imagenet8_val_npz" / "val_data.npz").write_bytes(POINTER)
+
+
+@case(REFUSED, "imagenet2012_downsampled/8x8")
+def a_pointer_of_git_lfs_among_arrays_side_by_side(root: Path) -> None:
+    make_downsampled(root, 8, outer=None)
+    for path in list(root.rglob("*.npz")):
+        path.rename(root / path.name)
+    (root / "train_data_batch_3.npz").write_bytes(POINTER)
+
+
 @case(REFUSED)
 def records_without_names(root: Path) -> None:
     import tensorflow as tf
@@ -341,3 +358,30 @@ def test_what_a_build_refuses_is_not_accepted(name: str, tmp_path: Path):
 def test_a_file_beside_class_folders_does_not_keep_anything_from_being_built(tmp_path: Path):
     write(tmp_path / "staged" / "train", {**in_classes(TRAIN), "README": b""})
     assert statuses("imagenet2012", tmp_path / "staged", tmp_path)[:2] == (0, 0)
+
+
+def stage_tiny_packed(root: Path) -> None:
+    root.mkdir()
+    with zipfile.ZipFile(DUMMY_DATA / "tiny_imagenet" / "tiny-imagenet-200.zip") as archive:
+        members = [(name, archive.read(name)) for name in archive.namelist() if name[-1] != "/"]
+    packed = gzip.compress(archives.tar_bytes(members))
+    (root / "tiny-imagenet-200.tgz").write_bytes(packed)
+
+
+UNREAD: dict[str, Stage] = {
+    "the names in .*tiny-imagenet-200.tgz": stage_tiny_packed,
+    r"the names in .*data \(5 files\)": lambda root: sites.hugging_face(root, PICS),
+    r"the rows of .* but the first of each file": lambda root: sites.hugging_face_parquet(
+        root, PICS
+    ),
+    r"the names in .*\(3 files\)": lambda root: sites.timm(root, PICS),
+    r"the arrays in .*Imagenet8_val_npz": lambda root: make_downsampled(root, 8),
+    r"the boxes in .*challenge.zip": stage_kaggle_zip,
+}
+
+
+@pytest.mark.parametrize("said", UNREAD)
+def test_a_check_says_what_it_has_not_looked_at(said: str, tmp_path: Path):
+    UNREAD[said](tmp_path / "staged")
+    result = run("check", str(tmp_path / "staged"))
+    assert re.search(f"Not looked at: .*{said}", " ".join(result.out.split()))

@@ -49,7 +49,7 @@ def count(
     """Counts the images of a split by their names; see `Dataset.count`."""
     del inspected, expected
     if found.kind == PACKED:
-        return Counted(), []
+        return Counted(unread=f"the names in {found.paths[0]}"), []
     try:
         file = SourceFile.of(found.paths[0])
         opened = contents_of if found.kind == UNPACKED else _of_archive

@@ -152,9 +152,10 @@ class _Opened:
         expected = {"image.bytes": "BYTE_ARRAY", "image.path": "BYTE_ARRAY", "label": "INT64"}
         lacking = [name for name, kind in expected.items() if known.get(name) != kind]
         if lacking:
+            columns = (" ".join(each) for each in known.items())
             raise StreamError(
-                f"expected columns {', '.join(expected)}, found {', '.join(known)[:200]}; this is "
-                "not a file of imagenet-1k of Hugging Face",
+                f"expected columns {', '.join(' '.join(each) for each in expected.items())}, found "
+                f"{', '.join(columns)[:200]}; this is not a file of imagenet-1k of Hugging Face",
                 0,
             )
         groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]

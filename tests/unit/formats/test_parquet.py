@@ -62,7 +62,10 @@ def test_the_columns_may_be_in_any_order_and_have_others_beside_them(tmp_path: P
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (table().select(["image"]), "expected columns image.bytes, image.path, label, found"),
+        (
+            table().select(["image"]),
+            "expected columns image.bytes BYTE_ARRAY, image.path BYTE_ARRAY, label INT64, found",
+        ),
         (pa.table({"label": [1], "image": ["x"]}), "expected columns image.bytes"),
         (table().set_column(1, "label", pa.array([None] * 40, pa.int64())), "without an image or"),
     ],

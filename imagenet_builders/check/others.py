@@ -137,8 +137,8 @@ def _groups(
 def _whole(directory: Path) -> Other | None:
     """What is said of a `manual_dir` that is a packaging itself, such as a cache, or None."""
     inside = [name for names in _inside(directory) for name in names]
-    for row in _rows():
-        if row.is_folder and row.inside and row.is_the_folder(directory.name, inside):
+    for row in packagings.ROWS:  # Of datasets, files are named one by one.
+        if row.inside and row.is_the_folder(directory.name, inside):
             return Other(directory, 1, row.what, row.way, is_folder=True)
     return None
 

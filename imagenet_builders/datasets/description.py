@@ -284,4 +284,5 @@ class Dataset:
             if mismatch is None:
                 raise
             raise SourceError(str(mismatch)) from error
-        return [identity.checked(self, self.config(config), recipe) for recipe in recipes]
+        surveyed = self.survey(manual_dir, config)
+        return [identity.checked(self, self.config(config), one, surveyed) for one in recipes]

@@ -48,13 +48,14 @@ def judged(dataset: Dataset, config: Config | None, survey: Survey, *, headers: 
     if config is None:
         return survey
 
-    splits_of = Counter(one.paths[0] for sources in survey.found.values() for one in sources)
+    splits_of = _splits_of(survey)
 
     def judge(found: Found) -> Found:
         if found.problem:
             return found
-        is_shared = splits_of[found.paths[0]] > 1 or bool(found.inside)
-        name_only = is_shared or (kinds.kind(found.kind).form == "files" and not headers)
+        name_only = _is_shared(found, splits_of) or (
+            kinds.kind(found.kind).form == "files" and not headers
+        )
         seen = _glimpse(found, config.split(found.split), name_only=name_only)
         mismatch = _wrong_split(dataset, found, seen) or _other(dataset, config, seen)
         if mismatch is None:
@@ -63,6 +64,15 @@ def judged(dataset: Dataset, config: Config | None, survey: Survey, *, headers: 
 
     found = {split: tuple(map(judge, sources)) for split, sources in survey.found.items()}
     return dataclasses.replace(survey, found=found)
+
+
+def _splits_of(survey: Survey) -> Counter[Path]:
+    return Counter(one.paths[0] for sources in survey.found.values() for one in sources)
+
+
+def _is_shared(found: Found, splits_of: Counter[Path]) -> bool:
+    """Whether a source has images of other splits, too, and no folder tells which."""
+    return splits_of[found.paths[0]] > 1 and not found.inside
 
 
 def _glimpse(found: Found, split: Split | None, *, name_only: bool) -> Glimpse:
@@ -75,7 +85,7 @@ def _glimpse(found: Found, split: Split | None, *, name_only: bool) -> Glimpse:
     folder = next(filter(os.path.isdir, inside), None)
     if folder is None and name_only:
         return Glimpse(root)
-    return kinds.kind(found.kind).glimpse(folder or root)
+    return kinds.kind(found.kind).glimpse(folder or root, found.inside)
 
 
 def _wrong_split(dataset: Dataset, found: Found, seen: Glimpse) -> Mismatch | None:
@@ -242,13 +252,16 @@ def _compiled(expression: str) -> re.Pattern[str]:
 # --- by an index ---------------------------------------------------------------------------------
 
 
-def checked(dataset: Dataset, config: Config | None, recipe: SplitRecipe) -> SplitRecipe:
+def checked(
+    dataset: Dataset, config: Config | None, recipe: SplitRecipe, survey: Survey
+) -> SplitRecipe:
     """A recipe that says how much of the official split it is; warns of a known subset.
 
     Args:
         dataset: The dataset that is to be built.
         config: Its configuration.
         recipe: One of its splits.
+        survey: What was found.
 
     Raises:
         SourceError: The images are of another dataset.
@@ -260,6 +273,7 @@ def checked(dataset: Dataset, config: Config | None, recipe: SplitRecipe) -> Spl
     official = config.split(recipe.split) if config is not None else None
     if config is None or official is None or not len(recipe.index):
         return recipe
+    _check_names(dataset, config, recipe, survey)
     classes = recipe.classes or config.classes()
     labels = recipe.index.table["label"].to_numpy()
     numbers = np.bincount(labels[labels >= 0], minlength=len(classes)).tolist()
@@ -280,6 +294,21 @@ def checked(dataset: Dataset, config: Config | None, recipe: SplitRecipe) -> Spl
         )
     is_whole = part.classes == part.of_classes and part.of_images in (None, part.images)
     return recipe if is_whole else dataclasses.replace(recipe, part=part)
+
+
+def _check_names(dataset: Dataset, config: Config, recipe: SplitRecipe, survey: Survey) -> None:
+    """Refuses files whose first names are another dataset's; of a copy, those of the copy."""
+    places = {file.path: file.place for file in recipe.index.files}
+    splits_of = _splits_of(survey)
+    for found in survey.found.get(recipe.split, ()):
+        place = places.get(os.path.abspath(found.paths[0]))
+        kind = kinds.kind(found.kind)
+        if place is None or kind.form == "folder" or _is_shared(found, splits_of):
+            continue
+        seen = kind.glimpse(Path(place), found.inside)._replace(path=found.paths[0])
+        mismatch = _wrong_split(dataset, found, seen) or _other(dataset, config, seen)
+        if mismatch is not None:
+            raise SourceError(str(mismatch))
 
 
 def _check_counts(

@@ -11,6 +11,8 @@ from imagenet_builders.locate.listing import list_folders, list_names
 
 _CLASS_ARCHIVE = re.compile(r"(n[0-9]{8})\.tar(\.gz)?")
 
+_ENDINGS = (".jpeg", ".jpg", ".png")
+
 # Class folders that are listed: the first, the last, and some between.
 _SAMPLED = 4
 
@@ -29,14 +31,19 @@ class Glimpse(NamedTuple):
     names: tuple[str, ...] = ()
 
     @property
+    def paths_of_images(self) -> tuple[str, ...]:
+        """Those of `names` that end as images do."""
+        return tuple(name for name in self.names if name.lower().endswith(_ENDINGS))
+
+    @property
     def images(self) -> tuple[str, ...]:
         """Those of `names` that end as images do, without their folders."""
-        files = (name.rpartition("/")[2] for name in self.names)
-        return tuple(name for name in files if name.lower().endswith((".jpeg", ".jpg", ".png")))
+        return tuple(name.rpartition("/")[2] for name in self.paths_of_images)
 
 
-def of_folder(path: Path) -> Glimpse:
+def of_folder(path: Path, inside: str = "") -> Glimpse:
     """A glimpse of a folder of images or of class folders; what cannot be read shows nothing."""
+    path = path / inside
     try:
         classes, others = list_folders(path)
     except SourceError:  # Indexing it says so.
@@ -49,8 +56,9 @@ def of_folder(path: Path) -> Glimpse:
     return Glimpse(path, frozenset(classes), tuple(names))
 
 
-def of_class_archives(path: Path) -> Glimpse:
+def of_class_archives(path: Path, inside: str = "") -> Glimpse:
     """A glimpse of a folder of class archives."""
+    path = path / inside
     try:
         matches = map(_CLASS_ARCHIVE.fullmatch, list_names(path))
     except SourceError:

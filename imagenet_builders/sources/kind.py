@@ -114,8 +114,9 @@ def boxes_unread(found: Found, naming: Naming) -> tuple[Counted, list[Problem]]:
     return Counted(unread=f"the boxes in {found.where or found.paths[0]}"), []
 
 
-def glimpse_of_name(path: Path) -> Glimpse:
+def glimpse_of_name(path: Path, inside: str = "") -> Glimpse:
     """What the name of a source shows, and nothing else; see `Kind.glimpse`."""
+    del inside
     return Glimpse(path)
 
 
@@ -159,8 +160,8 @@ class Kind:
         count: Counts what a source holds, where names are enough, and says what lacks.
         count_boxes: Says what a build would refuse in a source of annotations, where names are
             enough.
-        glimpse: What names alone show of a source of images; it reads listings, and of a file the
-            first few headers at most.
+        glimpse: What names alone show of a source of images, given the folder in it that has them;
+            it reads listings, and of a file the first few headers at most.
         not_whole: The problem of a source of which `Found.problem` says that it cannot be read.
     """
 
@@ -184,5 +185,5 @@ class Kind:
         count_nothing
     )
     count_boxes: Callable[[Found, Naming], tuple[Counted, list[Problem]]] = boxes_unread
-    glimpse: Callable[[Path], Glimpse] = glimpse_of_name
+    glimpse: Callable[[Path, str], Glimpse] = glimpse_of_name
     not_whole: Callable[[Found], Problem] = not_readable

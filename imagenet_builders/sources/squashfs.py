@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from imagenet_builders.errors import ArchiveError, ImagenetBuildersError
 from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.locate.found import Found
+from imagenet_builders.locate.glimpse import Glimpse
 from imagenet_builders.locate.listing import LIST_ENDING, WNID, is_system_file
 from imagenet_builders.locate.search import Match, Place, named_files
 from imagenet_builders.sources.indexing import Prepared, Runner
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
 
 # In an image of no more files and folders, `check` reads all names.
 _MAX_LISTED = 20_000
+
+# So many names show what is in it.
+_GLIMPSED = 8
 
 _MAGIC = b"hsqs"
 _BYTES_USED = struct.Struct("<40xQ")
@@ -187,6 +191,22 @@ def _open(file: SourceFile) -> SquashFSImage:
     return SquashFSImage(file.place, file.path)
 
 
+def glimpse(path: Path, inside: str = "") -> Glimpse:
+    """The first names in the folder of images; what is damaged shows nothing."""
+    from imagenet_builders.formats.squashfs.image import list_files
+
+    names: list[str] = []
+    try:
+        for member in list_files(path):
+            if _is_inside(member.path, inside):
+                names.append(member.path)
+                if len(names) == _GLIMPSED:
+                    break
+    except (ImagenetBuildersError, OSError):  # Indexing it says so.
+        pass
+    return Glimpse(path, names=tuple(names))
+
+
 def inspect(path: Path, fd: int, size: int) -> tuple[Wrong | None, None]:
     """What is wrong with the superblock of an image; see `Kind.inspect`."""
     block = os.pread(fd, 96, 0)
@@ -235,6 +255,7 @@ KIND = Kind(
     access=Access(read, ranges),
     images=prepare_images,
     classes=classes,
+    glimpse=glimpse,
     inspect=inspect,
     count=count,
 )

@@ -37,6 +37,7 @@ from imagenet_builders.sources.inspection import (
 )
 from imagenet_builders.sources.kind import Copies, Expected, Kind
 from imagenet_builders.sources.rows import PassedOver, Rows, SourceFile, check_not_too_many, opened
+from imagenet_builders.sources.trees import path_inside
 from imagenet_builders.sources.unpacking import (
     Means,
     Packed,
@@ -355,7 +356,7 @@ def copies(found: Found) -> Copies:
     return Copies(tuple(path for path in found.paths if not is_compressed_file(path)))
 
 
-def glimpse(path: Path) -> Glimpse:
+def glimpse(path: Path, inside: str = "") -> Glimpse:
     """The names of the first members; what is damaged or may not be read shows nothing."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -364,7 +365,9 @@ def glimpse(path: Path) -> Glimpse:
     names: list[str] = []
     try:
         for member in itertools.islice(tar.walk(fd, str(path)), _GLIMPSED):
-            names.append(member_names.portable(member.name))
+            name = member_names.portable(member.name)
+            if not inside or path_inside(name, inside):
+                names.append(name)
     except (ArchiveError, OSError):
         pass
     finally:

@@ -19,7 +19,7 @@ from support.checking import check, checked, row
 from support.corpora import relatives
 from support.corpora.ilsvrc2012 import picture, staged, val_name
 from support.corpora.ilsvrc2012 import test_name as name_of_test
-from support.corpora.layouts import write
+from support.corpora.layouts import write, write_squashfs
 from support.corpora.relatives import (
     DOGS,
     ILSVRC,
@@ -36,6 +36,7 @@ from support.paths import DUMMY_DATA
 from imagenet_builders import labels
 
 TRAIN_COUNTS = labels.train_counts()
+JPEG = picture("one of many")
 VALIDATION = {val_name(n): picture(val_name(n)) for n in (1, 2, 3)}
 TEST = {name_of_test(n): picture(name_of_test(n)) for n in (1, 2, 3)}
 
@@ -221,6 +222,47 @@ CASES = {
         "imagenet21k_winter21/whole",
         "this is the face-blurred version of ILSVRC2012, as it is called train_blurred",
         below="train_blurred",
+    ),
+    "face-blurred in the official archive of train": Case(
+        lambda root: archives.write_tar(
+            class_tars(root, []) / "ILSVRC2012_img_train.tar",
+            [(f"train_blurred/{wnid}/{wnid}_1.jpg", JPEG) for wnid in ILSVRC[:3]],
+        ),
+        "imagenet2012",
+        "this is the face-blurred version of ILSVRC2012, as its images have paths such as 'train_b",
+    ),
+    "face-blurred in the official archive of validation": Case(
+        lambda root: archives.write_tar(
+            class_tars(root, []) / "ILSVRC2012_img_val.tar",
+            [(f"val_blurred/{name}", data) for name, data in VALIDATION.items()],
+        ),
+        "imagenet2012",
+        "this is the face-blurred version of ILSVRC2012, as its images have paths such as 'val_blu",
+    ),
+    "face-blurred in an image called train": Case(
+        lambda root: write_squashfs(
+            class_tars(root, []) / "train.sqsh",
+            {f"train_blurred/{wnid}/{wnid}_1.jpg": JPEG for wnid in ILSVRC[:3]},
+        ),
+        "imagenet2012",
+        "this is the face-blurred version of ILSVRC2012, as its images have paths such as 'train_b",
+    ),
+    "tiny in an image of ILSVRC": Case(
+        lambda root: write_squashfs(
+            class_tars(root, []) / "imagenet.sqsh",
+            {f"train/{w}/images/{w}_{n}.JPEG": JPEG for w in TINY[:2] for n in range(3)}
+            | {f"test/{name}": data for name, data in TEST.items()},
+        ),
+        "imagenet2012",
+        "images lie in folders of that name, such as 'train/n01443537/images/n01443537_0.JPEG'",
+    ),
+    "tiny in the archive of train, packed of folders": Case(
+        lambda root: archives.write_tar(
+            class_tars(root, []) / "ILSVRC2012_img_train.tar",
+            [(f"{w}/images/{w}_{n}.JPEG", JPEG) for w in TINY[:2] for n in range(3)],
+        ),
+        "imagenet2012",
+        "images lie in folders of that name, such as 'n01443537/images/n01443537_0.JPEG'",
     ),
     "Imagenette's own split as ILSVRC": Case(
         relatives.imagenette, "imagenet2012", "all of the 10 classes of Imagenette"

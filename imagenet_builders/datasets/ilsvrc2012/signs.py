@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from imagenet_builders import labels
 from imagenet_builders.datasets.description import Signs, Tally
@@ -44,9 +45,16 @@ def _has_the_numbers(tally: Tally) -> str | None:
 
 
 def _is_called_blurred(seen: Glimpse) -> str | None:
-    if _BLURRED.match(seen.path.name) is None:
+    if _BLURRED.match(seen.path.name) is not None:
+        return f"it is called {seen.path.name}"
+    return _lie_in_blurred(seen.paths_of_images)
+
+
+def _lie_in_blurred(paths: Sequence[str]) -> str | None:
+    """Evidence where all images lie in folders that are called so."""
+    if not paths or not all(any(map(_BLURRED.match, path.split("/")[:-1])) for path in paths):
         return None
-    return f"it is called {seen.path.name}"
+    return f"its images have paths such as {paths[0]!r}"
 
 
 ILSVRC2012 = Signs(

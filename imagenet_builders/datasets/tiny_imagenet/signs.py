@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from imagenet_builders import labels
 from imagenet_builders.datasets.description import Signs, Tally
@@ -12,7 +12,7 @@ from imagenet_builders.locate.glimpse import Glimpse
 _IMAGES = 500
 _ENDING = r"\.(?i:jpe?g|png)"
 _IN_IMAGES = re.compile(rf"(?:.*/)?(n[0-9]{{8}})/images/\1_(0|[1-9][0-9]{{0,2}}){_ENDING}")
-_BOXES = re.compile(r"(?:.*/)?(n[0-9]{8})/\1_boxes\.txt")
+_BOXES = re.compile(r"(n[0-9]{8})/\1_boxes\.txt")
 _IN_CLASS = re.compile(rf"(n[0-9]{{8}})/\1_([0-9]+){_ENDING}")
 _KEY = re.compile(r"n[0-9]{8}_([0-9]+)\.JPEG")
 
@@ -25,18 +25,17 @@ _MIN_SHARE = 0.5
 
 
 def _has_its_folders(seen: Glimpse) -> str | None:
-    in_images = [match for match in map(_IN_IMAGES.fullmatch, seen.names) if match is not None]
-    boxes = next(filter(None, map(_BOXES.fullmatch, seen.names)), None)
-    classes = seen.classes or {match[1] for match in in_images}
+    boxes = next(filter(_BOXES.fullmatch, seen.names), None)
+    in_images = _in_images(seen.paths_of_images)
+    classes = seen.classes or {wnid for wnid, _ in in_images}
     if not classes or not _are_its_classes(classes):
         return None
     of_its_classes = f"{_classes(len(classes))} among the 200 of Tiny ImageNet, and"
-    if in_images and len(in_images) == len(seen.images):
-        if any(int(match[2]) >= _IMAGES for match in in_images):
-            return None
-        return f"{of_its_classes} images lie in folders of that name, such as {in_images[0][0]!r}"
+    if in_images:
+        first = seen.paths_of_images[0]
+        return f"{of_its_classes} images lie in folders of that name, such as {first!r}"
     if boxes is not None:
-        return f"{of_its_classes} it has files such as {boxes[0]!r}"
+        return f"{of_its_classes} it has files such as {boxes!r}"
     numbers: dict[str, list[int]] = {}
     for match in filter(None, map(_IN_CLASS.fullmatch, seen.names)):
         numbers.setdefault(match[1], []).append(int(match[2]))
@@ -57,6 +56,14 @@ def _has_its_numbers(tally: Tally) -> str | None:
     if not _are_its_numbers(numbers):
         return None
     return f"{len(tally.counts):,} of its 200 classes, with images numbered 0 to {_IMAGES - 1} each"
+
+
+def _in_images(paths: Sequence[str]) -> list[tuple[str, int]]:
+    """Classes and numbers of images, if each is in the folder `images` of its class."""
+    matches = [match for match in map(_IN_IMAGES.fullmatch, paths) if match is not None]
+    found = [(match[1], int(match[2])) for match in matches]
+    is_all = len(found) == len(paths) and all(number < _IMAGES for _, number in found)
+    return found if is_all else []
 
 
 def _are_its_classes(wnids: Iterable[str]) -> bool:

@@ -42,8 +42,14 @@ def class_tars(file: SourceFile, naming: Naming) -> tuple[Rows, Counted]:
     so_far = itertools.accumulate(class_tar.end - class_tar.start for class_tar, _ in tars)
     some = [each for each, size in zip(tars, so_far, strict=True) if size <= _READ_BYTES]
     some = some or tars[:1]
-    with opened(file) as fd:  # Those that are compressed, only a build unpacks.
-        some = [each for each in some if not is_compressed(fd, each[0].start)]
+    with opened(file) as fd:
+        packed = {each for each in tars if is_compressed(fd, each[0].start)}
+    # Those that are compressed, only a build unpacks; it reads none where the first is not.
+    in_order = sorted(tars, key=lambda each: each[0].start)
+    if packed and in_order[0] not in packed:
+        some = [next(each for each in in_order if each in packed)]
+    else:
+        some = [each for each in some if each not in packed]
     rows = tar_images.class_rows([tar_images.ClassTarsJob(file, 0, tuple(some))])
     if has_more_members(file):
         return rows, Counted(unread=_after_the_first(file))

@@ -231,6 +231,15 @@ def a_class_archive_in_place_of_a_class_that_is_none_of_it(root: Path) -> None:
 
 
 @case(REFUSED)
+def a_train_archive_of_which_the_first_class_archive_alone_is_plain(root: Path) -> None:
+    root.mkdir()
+    packed = [archives.tar_bytes(images.items()) for images in by_class(TRAIN).values()]
+    packed[1:] = map(gzip.compress, packed[1:])
+    members = [(f"{wnid}.tar", data) for wnid, data in zip(by_class(TRAIN), packed, strict=True)]
+    archives.write_tar(root / "ILSVRC2012_img_train.tar", members)
+
+
+@case(REFUSED)
 def two_archives_of_a_class(root: Path) -> None:
     write_class_tars(root / "train", TRAIN)
     archive = min((root / "train").iterdir())

@@ -22,7 +22,7 @@ from imagenet_builders.plan.plan import check_once
 from imagenet_builders.run import console
 from imagenet_builders.run.cpus import worker_count
 from imagenet_builders.run.local import LocalWorkers
-from imagenet_builders.sources.inspection import ERROR, WARNING, Problem
+from imagenet_builders.sources.inspection import ERROR, WARNING, Problem, halves
 from imagenet_builders.sources.reader import keep_files_open
 
 
@@ -101,7 +101,10 @@ def _problem(target: Target, error: Exception) -> Problem:
     if isinstance(error, ArchiveError):
         text = problem.found.removeprefix(f"{error.archive}: ")
         text = text.removeprefix(f"{error.archive}, ")
-        return dataclasses.replace(problem, path=str(Path(error.archive)), found=text)
+        expected, text = halves(expected, text)
+        return dataclasses.replace(
+            problem, path=str(Path(error.archive)), expected=expected, found=text
+        )
     return problem
 
 

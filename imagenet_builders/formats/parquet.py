@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Self
 
-from imagenet_builders.formats import parquet_pages
+from imagenet_builders.formats import parquet_pages, signatures
 from imagenet_builders.formats.gzip_stream import StreamError
 
 MAGIC = b"PAR1"
@@ -115,6 +115,12 @@ class _Opened:
         self.is_open = False
         self.largest_page = 1
         with self:
+            with open(path, "rb") as beginning:
+                block = beginning.read(signatures.BYTES)
+            other = signatures.foreign(block, signatures.PARQUET)
+            if other is not None or not block:
+                found = f"{other.name}; {other.action}" if other else "an empty file; copy it again"
+                raise StreamError(f"expected a Parquet file, found {found}", 0)
             self.file = pq.ParquetFile(
                 path,
                 buffer_size=_BUFFER_BYTES,

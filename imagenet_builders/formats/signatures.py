@@ -70,6 +70,17 @@ _ALL = (
 )
 
 
+def foreign(block: bytes, expected: Signature) -> Signature | None:
+    """What a file is where it must not be that; None where nothing is known, or it is as expected.
+
+    Args:
+        block: As for `recognise`.
+        expected: The format that it should have.
+    """
+    found = recognise(block)
+    return None if found == expected else found
+
+
 def recognise(block: bytes) -> Signature | None:
     """The format of a file, or None where it is not known.
 

@@ -6,6 +6,8 @@ import dataclasses
 from pathlib import Path
 
 from imagenet_builders.errors import ArchiveError, ImagenetBuildersError
+from imagenet_builders.formats import signatures
+from imagenet_builders.formats.signatures import Signature
 
 ERROR = "error"
 """A build of it would fail, or would not be what it claims to be."""
@@ -48,6 +50,18 @@ class Wrong:
     action: str = COPY_AGAIN
 
 
+def foreign(block: bytes, name: str, expected: Signature) -> Wrong | None:
+    """What is wrong with a file that is something else by its first bytes, or None.
+
+    Args:
+        block: The first `signatures.BYTES` of the file.
+        name: What it should be, in words.
+        expected: The format that it should have.
+    """
+    other = signatures.foreign(block, expected)
+    return None if other is None else Wrong(name, other.name, "", other.action)
+
+
 def refused(error: ImagenetBuildersError, path: Path) -> Problem:
     """The problem of a source that a build will refuse, in the words of the build.
 
@@ -57,7 +71,24 @@ def refused(error: ImagenetBuildersError, path: Path) -> Problem:
     """
     where = error.archive if isinstance(error, ArchiveError) else str(path)
     text = str(error).removeprefix(f"{where}: ").removeprefix(f"{where}, ")
-    return Problem(ERROR, where, "what a build reads", text, "", "see the reason given")
+    expected, text = halves("what a build reads", text)
+    return Problem(ERROR, where, expected, text, "", "see the reason given")
+
+
+def halves(expected: str, text: str) -> tuple[str, str]:
+    """What was expected and what was found, where the words of a build say both.
+
+    Args:
+        expected: What was expected where they do not.
+        text: The words of the build.
+
+    >>> halves("what a build reads", "expected a zip archive, found a tar archive")
+    ('a zip archive', 'a tar archive')
+    """
+    before, found, after = text.partition(", found ")
+    if not (found and before.startswith("expected ")):
+        return expected, text
+    return before.removeprefix("expected "), after
 
 
 @dataclasses.dataclass(frozen=True)

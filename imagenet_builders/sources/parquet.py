@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagenet_builders.errors import ArchiveError
-from imagenet_builders.formats import parquet, tar_header
+from imagenet_builders.formats import parquet, signatures, tar_header
 from imagenet_builders.formats.gzip_stream import StreamError
 from imagenet_builders.labels.image_names import NAMED_IMAGE, Naming
 from imagenet_builders.locate.found import Found
@@ -29,6 +29,7 @@ from imagenet_builders.sources.inspection import (
     Inspection,
     Problem,
     Wrong,
+    foreign,
 )
 from imagenet_builders.sources.kind import Copies, Expected, Kind
 from imagenet_builders.sources.rows import Rows, check_image_size
@@ -139,6 +140,9 @@ def copies(found: Found) -> Copies:
 def inspect(path: Path, fd: int, size: int) -> tuple[Wrong | None, None]:
     """What is wrong with the end of a file, and with the name of its first image."""
     head, tail = os.pread(fd, 4, 0), os.pread(fd, 4, max(0, size - 4))
+    other = foreign(os.pread(fd, signatures.BYTES, 0), "a Parquet file", signatures.PARQUET)
+    if other is not None:
+        return other, None
     if head != parquet.MAGIC or tail != parquet.MAGIC:
         found = f"data that begin with {head!r} and end in {tail!r}"
         return Wrong("a Parquet file", found, "the copy was cut off or is not done yet"), None

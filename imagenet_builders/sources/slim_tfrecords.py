@@ -31,7 +31,8 @@ from typing import TYPE_CHECKING, Any
 
 from imagenet_builders import labels
 from imagenet_builders.errors import ArchiveError
-from imagenet_builders.formats import voc
+from imagenet_builders.formats import signatures, voc
+from imagenet_builders.formats.signatures import Signature, recognise
 from imagenet_builders.formats.tfrecord import frame
 from imagenet_builders.formats.tfrecord.example_window import Features, Kind, Window
 from imagenet_builders.formats.tfrecord.wire import DamageError
@@ -218,6 +219,11 @@ def _shard_rows(
                 at, number = end, number + 1
                 check_not_too_many(file.path, number)
         except (DamageError, OSError) as error:
+            other = foreign(window.get(0, min(signatures.BYTES, file.size)))
+            if not end and not number and other is not None:
+                raise ArchiveError(
+                    file.path, f"expected records of images, found {other.name}; {other.action}"
+                ) from None
             problem = error if isinstance(error, DamageError) else f"it could not be read ({error})"
             cure = _AS_WRITTEN if _is_whole(fd, at, end) else AGAIN
             raise ArchiveError(
@@ -226,6 +232,17 @@ def _shard_rows(
     if not number:
         raise ArchiveError(file.path, f"expected records of images, found an empty file; {AGAIN}")
     return collected
+
+
+def foreign(block: bytes) -> Signature | None:
+    """What a file is that is no TFRecord file, or None where nothing is known.
+
+    The length of a record may begin with any bytes, but ends in zeros, which no text has.
+
+    Args:
+        block: Its first `signatures.BYTES`, or all it has.
+    """
+    return None if 0 in block[: frame.HEAD_BYTES - frame.TAIL_BYTES] else recognise(block)
 
 
 def _is_whole(fd: int, at: int, end: int) -> bool:

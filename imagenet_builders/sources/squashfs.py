@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagenet_builders.errors import ArchiveError, ImagenetBuildersError
+from imagenet_builders.formats import signatures
 from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.locate.found import Found
 from imagenet_builders.locate.glimpse import Glimpse
@@ -25,6 +26,7 @@ from imagenet_builders.sources.inspection import (
     Inspection,
     Problem,
     Wrong,
+    foreign,
     refused,
 )
 from imagenet_builders.sources.kind import Expected, Kind
@@ -209,7 +211,10 @@ def glimpse(path: Path, inside: str = "") -> Glimpse:
 
 def inspect(path: Path, fd: int, size: int) -> tuple[Wrong | None, None]:
     """What is wrong with the superblock of an image; see `Kind.inspect`."""
-    block = os.pread(fd, 96, 0)
+    block = os.pread(fd, signatures.BYTES, 0)
+    other = foreign(block, "a SquashFS image", signatures.SQUASHFS)
+    if other is not None:
+        return other, None
     if not block.startswith(_MAGIC) or len(block) < _BYTES_USED.size:
         return Wrong("a SquashFS image", f"data that begin with {block[:8]!r}"), None
     (used,) = _BYTES_USED.unpack_from(block)
@@ -235,14 +240,16 @@ def count(
             counted = Counted(_rows(image, expected.naming, found.inside).num_rows)
         except ImagenetBuildersError as error:
             return Counted(), [refused(error, found.paths[0])]
-    if expected.images is None or inodes >= expected.images:
+    there = inodes if counted.images is None else counted.images
+    if expected.images is None or there >= expected.images:
         return counted, []
+    how = "files and folders, as its first bytes say" if counted.images is None else "images"
     return counted, [
         Problem(
             WARNING,
             str(found.paths[0]),
-            f"{expected.images:,} images",
-            f"{inodes:,} files and folders, as its first bytes say",
+            f"{expected.images:,} images of {found.split}",
+            f"{there:,} {how}",
             "a subset, or an image that was made of a copy that was not finished",
             "make it again, or build without what is missing; --strict refuses it",
         )

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagenet_builders.errors import ArchiveError, SourceError
+from imagenet_builders.formats import signatures
 from imagenet_builders.formats.tfrecord import frame
 from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.locate.found import Found
@@ -159,6 +160,9 @@ def inspect(path: Path, fd: int, size: int) -> tuple[Wrong | None, None]:
     length = os.pread(fd, 12, 0)
     if len(length) == 12 and int.from_bytes(length[:8], "little") + 16 <= size:
         return None, None
+    other = slim_tfrecords.foreign(os.pread(fd, signatures.BYTES, 0))
+    if other is not None:
+        return Wrong("records of images", other.name, "", other.action), None
     return Wrong(
         "records, each with its length in front",
         f"{size:,} bytes that begin with {length[:8]!r}",

@@ -394,3 +394,52 @@ def test_a_check_says_what_it_has_not_looked_at(said: str, tmp_path: Path):
     UNREAD[said](tmp_path / "staged")
     result = run("check", str(tmp_path / "staged"))
     assert re.search(f"Not looked at: .*{said}", " ".join(result.out.split()))
+
+
+HTML = b"<!DOCTYPE html><html>error</html>"
+OTHERS = {
+    "a Git LFS pointer": POINTER,
+    "a web page": HTML,
+    "empty|0 bytes|no bytes": b"",
+}
+NAMED: dict[str, tuple[str, Stage]] = {
+    "parquet": ("train-*.parquet", lambda root: sites.hugging_face_parquet(root, PICS)),
+    "squashfs": ("train.sqsh", lambda root: sites.hyak(root, PICS)),
+    "records": ("train-*", lambda root: sites.slim_itself(root, PICS)),
+    "shards": ("imagenet1k-train-*", lambda root: sites.timm(root, PICS)),
+    "arrays": ("train_data_batch_2.npz", lambda root: make_downsampled(root, 8, outer=None)),
+}
+
+
+@pytest.mark.parametrize("said", OTHERS)
+@pytest.mark.parametrize("kind", NAMED)
+def test_what_is_no_archive_is_named_by_both(kind: str, said: str, tmp_path: Path):
+    pattern, stage = NAMED[kind]
+    stage(tmp_path / "staged")
+    min((tmp_path / "staged").rglob(pattern)).write_bytes(OTHERS[said])
+    dataset = "imagenet2012_downsampled/8x8" if kind == "arrays" else "imagenet2012"
+    check = run("check", str(tmp_path / "staged"), dataset)
+    data_dir = str(tmp_path / "built")
+    arguments = ["--manual-dir", str(tmp_path / "staged"), "--data-dir", data_dir]
+    built = run("build", dataset, *arguments, "--workers", "1")
+    assert (check.status, built.status) == (1, 1)
+    problem = next(each for each in check.out.split("\n\n") if each.startswith("1. error"))
+    for words in (problem, built.err.rpartition("error: ")[2]):
+        assert re.search(said, words), words
+        assert "cut off" not in words
+        assert not (OTHERS[said] and "copy" in words), words
+
+
+def test_a_tar_under_the_name_of_a_zip_is_named_once(tmp_path: Path):
+    make_downsampled(tmp_path, 8)
+    archives.write_tar(tmp_path / "Imagenet8_val_npz.zip", [("val_data.npz", b"?")])
+    said = " ".join(run("check", str(tmp_path), "imagenet2012_downsampled/8x8").out.split())
+    assert "found a tar archive" in said
+    assert "found expected" not in said
+
+
+def test_a_squashfs_image_of_few_is_said_to_have_its_images(tmp_path: Path):
+    write_squashfs(tmp_path / "val.sqsh", VALIDATION)
+    said = " ".join(run("check", str(tmp_path), "imagenet2012").out.split())
+    assert f"expected 50,000 images of validation found {len(VALIDATION)} images" in said
+    assert "files and folders" not in said

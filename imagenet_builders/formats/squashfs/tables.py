@@ -80,12 +80,13 @@ def parse_superblock(image: str, data: bytes, file_size: int) -> Superblock:
         raise _not_read(image, "a big-endian one of version 3 or before")
     if len(data) < SUPERBLOCK_BYTES or data[:4] != b"hsqs":
         what = f"a file that begins with {data[:4]!r}" if data else "an empty file"
-        other = signatures.recognise(data)
-        if other is not None and other != signatures.SQUASHFS:
-            what = other.name
+        other = signatures.foreign(data, signatures.SQUASHFS)
+        action = "check what it is"
+        if other is not None:
+            what, action = other.name, other.action
         raise ArchiveError(
             image,
-            f"expected a SquashFS image, found {what}; check what it is",
+            f"expected a SquashFS image, found {what}; {action}",
             offset=0,
         )
     fields = _SUPERBLOCK.unpack(data)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -108,7 +109,9 @@ def _official_size(official: OfficialArchive | None) -> str:
         return ""
     if official.size is not None:
         return f"{official.size:,} bytes"
-    return f"about {official.size_text}" if official.size_text else ""
+    # The page's `13GB` and `1.1T`, as sizes are written here.
+    words = re.sub(r"(?<=[0-9])([KMGT])B?$", r" \1B", official.size_text or "")
+    return f"about {words}" if words else ""
 
 
 def _damaged(path: Path, size: int, official: OfficialArchive | None, wrong: Wrong) -> Problem:
@@ -130,7 +133,7 @@ def _odd_size(path: Path, size: int, official: OfficialArchive | None) -> Proble
     if known is not None and size >= known:
         cause = "another edition under the official name, or packed again"
     elif known is not None:
-        cause += f" ({100 * size / known:.2f} % of the official bytes)"
+        cause += f" ({100 * size / known:.1f} % of the official bytes)"
     # Of other archives the end was looked at.
     if path.name.endswith((".gz", ".tgz")) and (known is None or size < known):
         cause += ", or a copy that was cut off"

@@ -29,6 +29,10 @@ _LISTED_INSIDE = 2_000
 _THREADS = 16
 # Names that differ in their numbers alone are one thing.
 _NUMBER = re.compile(r"[0-9]+")
+# Whose files begin with no page, whatever else is in them.
+_OF_DATA = re.compile(r".*\.(pkl|pickle|np[yz]|rar|7z|bin|mat|pt|pth|safetensors)", re.IGNORECASE)
+# What no file of many images begins with.
+_ONE_IMAGE = (signatures.recognise(b"\xff\xd8\xff"), signatures.recognise(b"\x89PNG"))
 _OF_CLASSES = re.compile(r"n[0-9]{8}(\.tar)?|.*\.(?i:jpe?g|png|xml)|images|.*_files\.txt")
 
 
@@ -152,6 +156,9 @@ def _of_group(group: _Group) -> list[Other]:
         if row.is_the_folder(group.path.name, [*files, *folders]):
             by = next(filter(row.is_inside, [*files, *folders]), None)
             what = row.what if by is None else f"{row.what} ({by} is in it)"
+            if by in files and (begins := first_bytes(group.path / by)).words:
+                said = f"by {by} in it {row.what}; but that is {begins.words}"
+                return [Other(group.path, group.count, said, begins.action, is_folder=True)]
             return [Other(group.path, group.count, what, row.way, is_folder=True)]
     if group.count == 1:
         inside = [*_split_in(group.path, files)]
@@ -190,12 +197,16 @@ def _what(name: str, begins: FirstBytes) -> tuple[str, str]:
     else:
         what, way = "", ""
     signature = begins.signature
-    if not what and (begins.size == 0 or signature == signatures.HTML):
+    is_data = _OF_DATA.fullmatch(name) is not None
+    if not what and (begins.size == 0 or (signature == signatures.HTML and not is_data)):
         # A mark of some program, or a page that belongs there.
         return ("an empty file (0 bytes)", "") if begins.size == 0 else ("", "")
     if begins.words:
         return _but(what, begins.words), begins.action
-    if row is not None and row.begins and begins.size is not None and signature not in row.begins:
+    is_odd = row is not None and (
+        signature not in row.begins if row.begins else signature in _ONE_IMAGE
+    )
+    if is_odd and begins.size is not None:
         found = signature.name if signature else "something else, as its first bytes say"
         return _but(what, found), signature.action if signature else "see what it is (file)"
     if not what and signature is not None:

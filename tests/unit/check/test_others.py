@@ -146,6 +146,13 @@ NOT_WHOLE: dict[str, tuple[dict[str, bytes], str, list[str]]] = {
         ["FFCV", "a Git LFS pointer", "git lfs pull"],
     ),
     "html": ({"images.zip": b"<html>Log in"}, "images.zip", ["a web page", "download"]),
+    "html as data": ({"images.7z": b"<html>Log in"}, "images.7z", ["a web page", "download"]),
+    "html as lmdb": (
+        {"train.lmdb/data.mdb": b"<html>Log in"},
+        "train.lmdb",
+        ["by data.mdb in it an LMDB database", "but that is a web page", "download"],
+    ),
+    "image": ({"a.beton": b"\xff\xd8\xff" * 9}, "a.beton", ["FFCV", "but it is a JPEG image"]),
     "empty": ({"images.zip": b""}, "images.zip", ["an empty file"]),
     "download": ({"images.zip.crdownload": b"PK\3\4"}, "images.zip.crdown", ["is not done"]),
     "aria2": ({"a.bin.aria2": b"\0\1"}, "a.bin.aria2", ["is not done"]),

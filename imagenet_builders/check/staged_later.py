@@ -53,17 +53,7 @@ def look(surveyed: Iterable[Surveyed], data_dir: Path, source: str | None) -> La
             there = addition.read(path)
         except NotAddableError as error:
             if new:
-                problems.append(
-                    Problem(
-                        WARNING,
-                        str(path),
-                        f"a dataset with the {', '.join(new)} that is staged",
-                        "a dataset without, to which it cannot be added",
-                        str(error),
-                        "to build all that is staged anew, build with --overwrite",
-                        (each.target.name,),
-                    )
-                )
+                problems.append(_not_added(each, path, new, str(error)))
             continue
         problems += [
             Problem(
@@ -77,10 +67,27 @@ def look(surveyed: Iterable[Surveyed], data_dir: Path, source: str | None) -> La
             )
             for what in there.built_without(each.survey)
         ]
-        if new:
+        reason, copied = there.compare_staged(each.survey, source) if new else (None, [])
+        if reason is not None:
+            reason += "; to add what is new all the same, stage it alone, in another --manual-dir"
+            problems.append(_not_added(each, path, new, reason))
+        elif new:
+            unless = f", if {', '.join(copied)} is a copy of what it was built from" * bool(copied)
             notes.append(
                 f"{path} has no {' and no '.join(new)}, staged by now: a build adds it, and keeps "
-                f"{', '.join(there.splits)} unchanged."
+                f"{', '.join(there.splits)} unchanged{unless}."
             )
             kept |= {(each.target.name, split) for split in there.splits}
     return Later(tuple(notes), tuple(problems), frozenset(kept))
+
+
+def _not_added(each: Surveyed, path: Path, new: Iterable[str], reason: str) -> Problem:
+    return Problem(
+        WARNING,
+        str(path),
+        f"a dataset with the {', '.join(new)} that is staged",
+        "a dataset without, to which it cannot be added",
+        reason,
+        "to build all that is staged anew, build with --overwrite",
+        (each.target.name,),
+    )

@@ -90,8 +90,36 @@ class KeptSplit:
             if not Path(file.place).is_relative_to(scratch.absolute())  # Unpacked from another.
         ]
         if set(then) != set(now):
-            return f"its {self.split} was built from other files than those that are staged now"
+            return self._from_others()
         return f"what is in the files that its {self.split} was built from has changed"
+
+    def _from_others(self) -> str:
+        return f"its {self.split} was built from other files than those that are staged now"
+
+    def compare_files(self, paths: Iterable[Path]) -> tuple[str | None, list[str]]:
+        """Compares archives with those that the split was built from, without opening any.
+
+        Args:
+            paths: What is staged of it now; folders are passed over.
+
+        Returns:
+            Why a build of them would not give this split, by their names and sizes, or None; and
+            the names of those whose times alone differ, as of copies.
+        """
+        times = {
+            (os.path.basename(each["path"]), each["size"]): each["mtime_ns"]
+            for each in self.record["sources"]
+        }
+        later = []
+        for path in paths:
+            if path.is_file():
+                status = path.stat()
+                time = times.get((path.name, status.st_size))
+                if time is None:
+                    return self._from_others(), []
+                if time != status.st_mtime_ns:
+                    later.append(path.name)
+        return None, later
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,6 +161,24 @@ class Kept:
                 more = f" and {len(names) - 1:,} more files" if len(names) > 1 else ""
                 lacking.append(f"{names[0]}{more} of {split}")
         return lacking
+
+    def compare_staged(self, staged: Survey, source: str | None) -> tuple[str | None, list[str]]:
+        """Compares all that is staged; see `KeptSplit.compare_files`.
+
+        Args:
+            staged: What is staged.
+            source: As for `staged_later`.
+        """
+        later: list[str] = []
+        for name, split in self.splits.items():
+            found = staged.buildable.get(name, ())
+            taken = next((one for one in found if source in (None, one.kind)), None)
+            if taken is not None and all(map(os.path.isfile, taken.paths)):
+                reason, names = split.compare_files(taken.paths)
+                if reason is not None:
+                    return reason, []
+                later += names
+        return None, list(dict.fromkeys(later))
 
 
 def staged_later(path: Path, staged: Survey, source: str | None = None) -> list[str]:

@@ -406,6 +406,29 @@ def test_check_says_what_a_build_adds_and_how_little_it_writes(
     assert check(train_only, data_dir)["notes"] == []
 
 
+@pytest.mark.parametrize("deep", [(), ("--deep",)], ids=["plain", "deep"])
+def test_check_says_that_a_kept_split_was_built_from_another_archive(
+    deep: tuple[str, ...], train_only: Path, small: Path, data_dir: Path
+) -> None:
+    stage_splits(small, train_only, "validation")
+    with open(train_only / TRAIN, "ab") as archive:
+        archive.write(bytes(10240))
+    checked = check(train_only, data_dir, *deep)
+    assert checked["notes"] == []
+    reason = "its train was built from other files than those that are staged now"
+    assert any(each["cause"].startswith(reason) for each in checked["problems"])
+    assert reason in build(train_only, data_dir, *SHARDS).err
+
+
+def test_check_does_not_promise_to_add_where_an_archive_has_another_time(
+    train_only: Path, small: Path, data_dir: Path
+) -> None:
+    stage_splits(small, train_only, "validation")
+    os.utime(train_only / TRAIN, (1, 1))
+    [note] = check(train_only, data_dir)["notes"]
+    assert note.endswith(f"unchanged, if {TRAIN} is a copy of what it was built from.")
+
+
 def with_more_shards(manual_dir: Path) -> tuple[str, ...]:
     return ("--num-shards", "3")
 

@@ -341,6 +341,34 @@ def records_without_names(root: Path) -> None:
             writer.write(example.SerializeToString())
 
 
+def sorted_tiny(root: Path) -> tuple[Path, Path]:
+    """A sorted copy of Tiny ImageNet: one of its validation images, and the folder of another."""
+    sites.tiny_sorted(root)
+    one, *more = sorted((root / "tiny-imagenet-200" / "val").glob("n*/val_*"))
+    return one, next(each.parent for each in more if each.parent != one.parent)
+
+
+@case(REFUSED, "tiny_imagenet")
+def an_image_of_tiny_in_two_folders(root: Path) -> None:
+    one, folder = sorted_tiny(root)
+    (folder.parent / "val_annotations.txt").unlink()
+    shutil.copy(one, folder)
+
+
+@case(REFUSED, "tiny_imagenet")
+def an_image_of_tiny_in_the_folder_of_another_class(root: Path) -> None:
+    one, folder = sorted_tiny(root)
+    one.rename(folder / one.name)
+
+
+@case(REFUSED, "tiny_imagenet")
+def a_class_of_sorted_tiny_without_images(root: Path) -> None:
+    one, folder = sorted_tiny(root)
+    (folder.parent / "val_annotations.txt").unlink()
+    for image in one.parent.iterdir():
+        image.unlink()
+
+
 def statuses(dataset: str, staged: Path, tmp_path: Path) -> tuple[int, int, str]:
     checked = run("check", str(staged), dataset)
     arguments = ["--manual-dir", str(staged), "--data-dir", str(tmp_path / "built")]

@@ -47,8 +47,9 @@ def boxes_of(split: str, images: Images, contents: Contents) -> list[Box]:
         A box for each image.
 
     Raises:
-        SourceError: The files of boxes are not those of the images.
+        SourceError: The files of boxes are not those of the images, or an image is there twice.
     """
+    _check_once(images, contents)
     rows = images.rows
     if split == "train":
         return _train(images, contents)
@@ -56,6 +57,18 @@ def boxes_of(split: str, images: Images, contents: Contents) -> list[Box]:
         return _validation(images, contents)
     rows.labels[:] = [NO_LABEL] * len(rows)
     return [NO_BOX] * len(rows)
+
+
+def _check_once(images: Images, contents: Contents) -> None:
+    """Refuses an image that is there twice, in two folders."""
+    first: dict[str, str] = {}
+    for key, path in zip(images.rows.keys, images.paths, strict=True):
+        other = first.setdefault(key, path)
+        if other != path:
+            raise contents.error(
+                path,
+                f"this image is there twice, first as {other!r}; every image must be there once",
+            )
 
 
 def _train(images: Images, contents: Contents) -> list[Box]:

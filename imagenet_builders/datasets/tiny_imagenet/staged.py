@@ -191,7 +191,6 @@ def index_split(split: str, staged: Staged) -> Index:
     def make() -> Index:
         _check_class_list(contents)
         images = contents.images(split)
-        _check_once(images, contents)
         return Index(_table(images, boxes_of(split, images, contents)), tuple(sources))
 
     if not sources:
@@ -282,18 +281,6 @@ def _check_class_list(contents: Contents) -> None:
             f"expected the {len(known)} classes of Tiny ImageNet, but {'; '.join(problems)}; "
             "stage the official archive",
         )
-
-
-def _check_once(images: Images, contents: Contents) -> None:
-    """Refuses an image that is there twice, in two folders."""
-    first: dict[str, str] = {}
-    for key, path in zip(images.rows.keys, images.paths, strict=True):
-        other = first.setdefault(key, path)
-        if other != path:
-            raise contents.error(
-                path,
-                f"this image is there twice, first as {other!r}; every image must be there once",
-            )
 
 
 def _named(wnids: set[str]) -> str:

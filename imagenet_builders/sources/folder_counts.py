@@ -13,7 +13,7 @@ from imagenet_builders.locate.class_directories import CLASS_ARCHIVE, unknown_cl
 from imagenet_builders.locate.listing import WNID, is_litter, is_system_file
 from imagenet_builders.sources.file_lists import MAX_LINE_BYTES
 from imagenet_builders.sources.folder_images import IF_DIRECTORY
-from imagenet_builders.sources.inspection import ERROR, Counted, Problem
+from imagenet_builders.sources.inspection import ERROR, WARNING, Counted, Problem
 
 # A line of a list that ends in an image's name, however it begins.
 _LISTED = re.compile(rb"(?im)^[^\r\n]*\.(?:jpe?g|png)[ \t\r'\"]*$")
@@ -75,12 +75,16 @@ def in_folders(root: Path, inside: Sequence[str], naming: Naming | None) -> Coun
         each = list((threads.map if keys is None else map)(look, listed or [""]))
     mean = _mean([one.mean_bytes for one in each if one.mean_bytes])
     refused += [stranger for one in each for stranger in one.refused]
+    beside = tuple(name for one in each for name in one.passed_over)
     if len(listed) < len(inside):
         unread = f"the names in {len(inside) - len(listed):,} of the folders in {root}"
-        return Counted(None, classes, mean, refused=tuple(refused), unread=unread)
+        return Counted(
+            None, classes, mean, refused=tuple(refused), passed_over=beside, unread=unread
+        )
     empty = {name.lower() for name, one in zip(listed, each, strict=False) if not one.images}
     images = sum(one.images or 0 for one in each)
-    return Counted(images, classes - empty or None, mean, refused=tuple(refused))
+    known = classes - empty or None
+    return Counted(images, known, mean, refused=tuple(refused), passed_over=beside)
 
 
 def in_list(path: Path) -> Counted:
@@ -146,7 +150,16 @@ def problems(counted: Counted, lists: Sequence[Path]) -> list[Problem]:
     by_what: dict[str, list[tuple[str, str]]] = {}
     for path, what in counted.refused:
         by_what.setdefault(what if what in _CAUSES else "", []).append((path, what))
-    return list(map(_refused, by_what.values()))
+    found = list(map(_refused, by_what.values()))
+    if counted.passed_over:
+        first, *more = counted.passed_over
+        others = f" ({len(more):,} more such files)" if more else ""
+        expected = "nothing but images in the folders of images"
+        action = "nothing: a build passes over it; --strict refuses it"
+        found.append(
+            Problem(WARNING, first, expected, f"a file of an operating system{others}", "", action)
+        )
+    return found
 
 
 def _refused(each: Sequence[tuple[str, str]]) -> Problem:
@@ -189,7 +202,11 @@ def _folder(
     refused = _strangers(path, names, folders)
     if naming is not None:
         refused += tuple(_not_of_it(path, images, naming, {} if keys is None else keys))
-    return Counted(len(images), None, mean, refused=refused)
+    beside = (
+        () if len(images) == len(names) else filter(is_system_file, set(names).difference(images))
+    )
+    passed_over = tuple(os.path.join(path, name) for name in sorted(beside))
+    return Counted(len(images), None, mean, refused=refused, passed_over=passed_over)
 
 
 def _not_of_it(

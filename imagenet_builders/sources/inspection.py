@@ -121,6 +121,7 @@ class Counted:
             always does.
         refused: What a build refuses: a path that does not belong where images lie, or a class
             folder without any, each with the words of what it is.
+        passed_over: Files of operating systems among images, which a build passes over and names.
         unread: Which names a build will read and nobody has looked at, in words; empty where there
             are none.
     """
@@ -131,4 +132,5 @@ class Counted:
     total_bytes: int | None = None
     unpacked_bytes: int = 0
     refused: tuple[tuple[str, str], ...] = ()
+    passed_over: tuple[str, ...] = ()
     unread: str = ""

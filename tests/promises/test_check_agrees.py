@@ -471,3 +471,15 @@ def test_a_squashfs_image_of_few_is_said_to_have_its_images(tmp_path: Path):
     said = " ".join(run("check", str(tmp_path), "imagenet2012").out.split())
     assert f"expected 50,000 images of validation found {len(VALIDATION)} images" in said
     assert "files and folders" not in said
+
+
+@pytest.mark.parametrize("strict", [(), ("--strict",)], ids=["plain", "strict"])
+def test_a_check_names_files_of_systems_that_a_build_passes_over(
+    strict: tuple[str, ...], tmp_path: Path
+):
+    litter = {f"{wnid_of(name)}/.DS_Store": b"" for name in TRAIN}
+    write(tmp_path / "train", in_classes(TRAIN) | litter)
+    result = run("check", str(tmp_path), "imagenet2012", *strict)
+    assert result.status == (1 if strict else 0)
+    said = " ".join(result.out.split())
+    assert f"a file of an operating system ({len(litter) - 1} more such files)" in said

@@ -99,7 +99,7 @@ def test_another_class_list_is_refused(
         "train/n01443537/images/Thumbs.db",
         "train/n01443537/images/n01443537_500.JPEG",
         "train/n01443537/images/n01443537_01.JPEG",
-        "train/n01443537/images/n01443537_1.jpeg",
+        "train/n01443537/images/n01443537_1.webp",
         "train/n01443537/images/n01917289_1.JPEG",
         "train/n01443537/n01917289_boxes.txt",
         "train/n01440764/images/n01440764_0.JPEG",

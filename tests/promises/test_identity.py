@@ -385,6 +385,22 @@ def test_tiny_without_its_class_list_is_the_same_dataset(packed: bool, tmp_path:
     assert len(content["whole"]) == 3
 
 
+def test_endings_of_tiny_are_read_in_other_spellings(tmp_path: Path) -> None:
+    from makers.tiny_imagenet import make_tiny_imagenet
+
+    content = []
+    for name, ending in (("as published", ".JPEG"), ("renamed", ".jpeg")):
+        make_tiny_imagenet(tmp_path / name, unpacked=True)
+        for path in list((tmp_path / name).rglob("*.JPEG")):
+            path.rename(path.with_suffix(ending))
+        checked(tmp_path / name, "tiny_imagenet", status=0)
+        outcome = build("tiny_imagenet", tmp_path / name, tmp_path / f"data-{name}")
+        assert outcome.status == 0, outcome.err
+        directory = Path(outcome.out.splitlines()[-1])
+        content.append({path.name: path.read_bytes() for path in directory.glob("*.tfrecord*")})
+    assert content[0] == content[1]
+
+
 def test_check_says_that_the_class_list_is_missing(tmp_path: Path) -> None:
     relatives.tiny(tmp_path / "staged", "wnids.txt")
     document = checked(tmp_path / "staged", "tiny_imagenet", status=0)

@@ -11,7 +11,13 @@ from typing import NamedTuple
 from imagenet_builders.datasets.tiny_imagenet import boxes as tiny
 from imagenet_builders.datasets.tiny_imagenet.contents import Contents, Images
 from imagenet_builders.datasets.tiny_imagenet.layouts import CLASS_LIST, SPLITS
-from imagenet_builders.datasets.tiny_imagenet.names import Role, expected_at, role_of, root_of
+from imagenet_builders.datasets.tiny_imagenet.names import (
+    Role,
+    expected_at,
+    key_of,
+    role_of,
+    root_of,
+)
 from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.formats import tar, zip_members
 from imagenet_builders.formats.zip_members import ZipMember
@@ -95,7 +101,7 @@ class Archive(Contents):
         images = Images(Rows(), [], [], [])
         for member, role in self._members.images[split]:
             name = member.name.rpartition("/")[2]
-            images.rows.add(name, self.label(role), 0, member.offset, member.size)
+            images.rows.add(key_of(name), self.label(role), 0, member.offset, member.size, name)
             images.packed.append(member.packed)
             images.crcs.append(member.crc)
             images.paths.append(member.name.removeprefix(self._members.root))

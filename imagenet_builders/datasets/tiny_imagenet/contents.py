@@ -14,6 +14,9 @@ from imagenet_builders.datasets.tiny_imagenet.names import ANNOTATIONS, Role, bo
 from imagenet_builders.errors import SourceError
 from imagenet_builders.sources.rows import Rows, SourceFile
 
+TWICE = "this image is there twice, first as {!r}; every image must be there once"
+"""What is said of the second of two images of one name."""
+
 NO_LABEL = -1
 """The label of an image whose class its path does not tell."""
 

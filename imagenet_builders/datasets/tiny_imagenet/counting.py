@@ -13,7 +13,7 @@ from imagenet_builders.datasets.tiny_imagenet.contents import Contents
 from imagenet_builders.datasets.tiny_imagenet.folder import Folder
 from imagenet_builders.datasets.tiny_imagenet.layouts import NAME, PACKED, UNPACKED, ZIP
 from imagenet_builders.datasets.tiny_imagenet.names import ANNOTATIONS, boxes_file
-from imagenet_builders.datasets.tiny_imagenet.split_boxes import MISSING_TEXT, boxes_of
+from imagenet_builders.datasets.tiny_imagenet.split_boxes import MISSING_TEXT, boxes_of, check_once
 from imagenet_builders.errors import SourceError
 from imagenet_builders.locate.found import Found
 from imagenet_builders.sources.inspection import ERROR, WARNING, Counted, Inspection, Problem
@@ -60,6 +60,8 @@ def count(
             raise contents.error(name, MISSING_TEXT)
         if found.split == "validation":  # The others have their classes from their paths, or none.
             boxes_of(found.split, contents.images(found.split), contents)
+        elif found.kind != UNPACKED:  # Of a folder, that would look at each file.
+            check_once(contents.images(found.split), contents)
     except SourceError as error:
         return Counted(), [
             Problem(

@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 from imagenet_builders import labels
 from imagenet_builders.datasets.tiny_imagenet import boxes as tiny
-from imagenet_builders.datasets.tiny_imagenet.contents import NO_LABEL, Contents, Images
+from imagenet_builders.datasets.tiny_imagenet.contents import NO_LABEL, TWICE, Contents, Images
 from imagenet_builders.datasets.tiny_imagenet.layouts import CLASS_LIST, NAME, SPLITS
 from imagenet_builders.datasets.tiny_imagenet.names import (
     ANNOTATIONS,
     expected_at,
+    key_of,
     role_of,
     role_of_folder,
 )
@@ -58,6 +59,7 @@ class Folder(Contents):
     def __init__(self, path: Path, label_of: Callable[[str], int]):
         super().__init__(path, label_of)
         self._texts: set[str] = set()
+        self._first: dict[str, str] = {}
         self._directories: dict[str, list[_Directory]] = {split: [] for split in SPLITS}
         self._walk("")
         for directories in self._directories.values():
@@ -92,7 +94,7 @@ class Folder(Contents):
             listings = threads.map(self._files_in, directories)
             for position, (each, files) in enumerate(zip(directories, listings, strict=True)):
                 for name, size in files:
-                    images.rows.add(name, each.label, position, WHOLE_FILE, size)
+                    images.rows.add(key_of(name), each.label, position, WHOLE_FILE, size, name)
                     images.paths.append(f"{each.name}/{name}")
         images.packed.extend([0] * len(images.rows))
         images.crcs.extend([-1] * len(images.rows))
@@ -152,6 +154,9 @@ class Folder(Contents):
                 self._texts.add(prefix + name)
             else:
                 images += 1
+                other = self._first.setdefault(key_of(name), prefix + name)
+                if other != prefix + name:
+                    raise self.error(prefix + name, TWICE.format(other))
         for name in folders:
             role = role_of_folder(prefix + name)
             if role is None:

@@ -32,10 +32,11 @@ _EXAMPLES["test"] = "test_0.JPEG to test_9999.JPEG"
 _TRAIN_NUMBER = "(?:0|[1-9][0-9]?|[1-4][0-9]{2})"
 _NUMBER = "(?:0|[1-9][0-9]{0,3})"
 _WNID = "n[0-9]{8}"
+_ENDING = r"\.(?i:jpe?g|png)"
 _IMAGE = re.compile(
-    rf"train/(?P<class>{_WNID})/(?:images/)?(?P=class)_{_TRAIN_NUMBER}\.JPEG"
-    rf"|val/(?:images/)?(?:(?P<sorted>{_WNID})/(?:images/)?)?val_{_NUMBER}\.JPEG"
-    rf"|test/(?:images/)?test_{_NUMBER}\.JPEG"
+    rf"train/(?P<class>{_WNID})/(?:images/)?(?P=class)_{_TRAIN_NUMBER}{_ENDING}"
+    rf"|val/(?:images/)?(?:(?P<sorted>{_WNID})/(?:images/)?)?val_{_NUMBER}{_ENDING}"
+    rf"|test/(?:images/)?test_{_NUMBER}{_ENDING}"
 )
 _BOXES = re.compile(rf"train/(?P<class>{_WNID})/(?P=class)_boxes\.txt")
 _FOLDER = re.compile(
@@ -67,6 +68,15 @@ def role_of(name: str) -> Role | None:
     if match is not None:
         return Role(None, match["class"])
     return Role(None, None) if name in (CLASS_LIST, ANNOTATIONS, _WORDS) else None
+
+
+def key_of(name: str) -> str:
+    """The key of an image: its file name, with the official ending.
+
+    >>> key_of("val_0.jpg")
+    'val_0.JPEG'
+    """
+    return name.rpartition(".")[0] + ".JPEG"
 
 
 def root_of(name: str) -> str | None:

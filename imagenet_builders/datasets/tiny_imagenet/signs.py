@@ -86,7 +86,7 @@ def _classes(number: int) -> str:
 
 def has_only_images(seen: Glimpse, split: str) -> bool:
     """Whether all images in a folder are named as those of a split, of which there are some."""
-    named = re.compile(rf"{_SPLIT_NAMES[split]}\.JPEG").fullmatch
+    named = re.compile(rf"{_SPLIT_NAMES[split]}{_ENDING}").fullmatch
     return bool(seen.images) and all(map(named, seen.images))
 
 

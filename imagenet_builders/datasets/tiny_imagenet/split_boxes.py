@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from imagenet_builders import labels
 from imagenet_builders.datasets.tiny_imagenet import boxes as tiny
-from imagenet_builders.datasets.tiny_imagenet.contents import NO_LABEL, Contents, Images
+from imagenet_builders.datasets.tiny_imagenet.contents import NO_LABEL, TWICE, Contents, Images
 from imagenet_builders.datasets.tiny_imagenet.layouts import NAME
 from imagenet_builders.datasets.tiny_imagenet.names import ANNOTATIONS, boxes_file
 
@@ -49,7 +49,7 @@ def boxes_of(split: str, images: Images, contents: Contents) -> list[Box]:
     Raises:
         SourceError: The files of boxes are not those of the images, or an image is there twice.
     """
-    _check_once(images, contents)
+    check_once(images, contents)
     rows = images.rows
     if split == "train":
         return _train(images, contents)
@@ -59,16 +59,13 @@ def boxes_of(split: str, images: Images, contents: Contents) -> list[Box]:
     return [NO_BOX] * len(rows)
 
 
-def _check_once(images: Images, contents: Contents) -> None:
-    """Refuses an image that is there twice, in two folders."""
+def check_once(images: Images, contents: Contents) -> None:
+    """Refuses an image that is there twice, in two folders or spellings."""
     first: dict[str, str] = {}
     for key, path in zip(images.rows.keys, images.paths, strict=True):
         other = first.setdefault(key, path)
         if other != path:
-            raise contents.error(
-                path,
-                f"this image is there twice, first as {other!r}; every image must be there once",
-            )
+            raise contents.error(path, TWICE.format(other))
 
 
 def _train(images: Images, contents: Contents) -> list[Box]:

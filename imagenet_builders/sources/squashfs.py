@@ -248,7 +248,7 @@ def count(
         Problem(
             WARNING,
             str(found.paths[0]),
-            f"{expected.images:,} images of {found.split}",
+            f"{expected.images:,} images",
             f"{there:,} {how}",
             "a subset, or an image that was made of a copy that was not finished",
             "make it again, or build without what is missing; --strict refuses it",

@@ -469,7 +469,7 @@ def test_a_tar_under_the_name_of_a_zip_is_named_once(tmp_path: Path):
 def test_a_squashfs_image_of_few_is_said_to_have_its_images(tmp_path: Path):
     write_squashfs(tmp_path / "val.sqsh", VALIDATION)
     said = " ".join(run("check", str(tmp_path), "imagenet2012").out.split())
-    assert f"expected 50,000 images of validation found {len(VALIDATION)} images" in said
+    assert f"expected 50,000 images found {len(VALIDATION)} images" in said
     assert "files and folders" not in said
 
 

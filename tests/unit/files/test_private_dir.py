@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,17 +13,17 @@ from imagenet_builders.files.private_dir import PrivateDir
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> PrivateDir:
-    return PrivateDir.make(tmp_path / "private")
+def made(tmp_path: Path) -> Iterator[PrivateDir]:
+    with PrivateDir.make(tmp_path / "private") as made:
+        yield made
 
 
 def test_it_is_for_its_owner_only_whatever_the_directory_above_grants(tmp_path: Path) -> None:
     os.chmod(tmp_path, 0o2775)
     before = os.umask(0)
     try:
-        made = PrivateDir.make(tmp_path / "private")
-        inner = made.make_inner("inner")
-        inner.write("file", b"content")
+        with PrivateDir.make(tmp_path / "private") as made, made.make_inner("inner") as inner:
+            inner.write("file", b"content")
     finally:
         os.umask(before)
     assert os.stat(made.path).st_mode & 0o777 == 0o700
@@ -118,7 +118,8 @@ def test_it_is_removed_with_all_that_is_in_it_and_nothing_that_links_lead_to(
 ) -> None:
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "file").touch()
-    made.make_inner("inner").write("file", b"")
+    with made.make_inner("inner") as inner:
+        inner.write("file", b"")
     made.write("file", b"")
     (made.path / "link").symlink_to(tmp_path / "theirs")
     (made.path / "inner" / "link").symlink_to(tmp_path / "theirs")

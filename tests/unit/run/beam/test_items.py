@@ -7,7 +7,7 @@ import os
 import pickle
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,8 +23,9 @@ KEY = new_key()
 
 
 @pytest.fixture
-def directory(tmp_path: Path) -> PrivateDir:
-    return PrivateDir.make(tmp_path / "jobs")
+def directory(tmp_path: Path) -> Iterator[PrivateDir]:
+    with PrivateDir.make(tmp_path / "jobs") as made:
+        yield made
 
 
 def test_an_item_run_again_is_not_done_again(tmp_path: Path, directory: PrivateDir) -> None:

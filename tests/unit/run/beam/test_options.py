@@ -122,4 +122,5 @@ def test_the_direct_runner_does_not_reach_for_the_network(
         )
         pipeline.run().wait_until_finish()
     assert get_outcome(directory, 0, key).result == 9
+    directory.remove()
     assert "prism" not in caplog.text.lower()

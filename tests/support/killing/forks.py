@@ -188,6 +188,7 @@ def _child(request: dict[str, Any]) -> None:
         os.close(fd)
     sys.stdout = os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # Under nohup, it would be ignored.
     signal.alarm(_LIMIT_SECONDS)
     from imagenet_builders import cli
     from imagenet_builders.build import steps

@@ -76,8 +76,7 @@ def example_sizes(index: Index) -> np.ndarray:
     sample = np.unique(np.linspace(0, len(index) - 1, min(SAMPLE_ROWS, len(index)), dtype=np.int64))
     with index.reader() as reader:
         examples = make_examples(table.take(sample), reader, ImagePolicy(), [])
-        # An image is bytes, but a feature may be a number too.
-        measured = [len(example["image"]) for _, example in examples]  # type: ignore[arg-type]
+        measured = [len(example["image"]) for _, example in examples]  # type: ignore[arg-type]  # Bytes.
     sizes = np.full(len(index), round(sum(measured) / max(1, len(measured))), dtype=np.int64)
     sizes[sample] = measured
     return serialized_sizes(

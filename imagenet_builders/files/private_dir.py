@@ -8,7 +8,6 @@ descriptor. Nothing in it is followed or waited for.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import secrets
 import shutil
@@ -17,9 +16,19 @@ from pathlib import Path
 from typing import Self
 
 from imagenet_builders.errors import TargetError
+from imagenet_builders.files.ours import is_ours, is_ours_alone, owner_and_mode
+from imagenet_builders.files.regular import open_regular, read_regular
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _PARTIAL = ".partial"
+
+# What is read of it at once; our own files, but for shards and what was unpacked, are smaller.
+_MAX_BYTES = 1 << 31
+
+
+class NotOursError(TargetError):
+    """A directory that should be this user's own is not, or others may write to it."""
 
 
 class PrivateDir:
@@ -66,24 +75,90 @@ class PrivateDir:
         except OSError as error:
             raise _exchanged(path) from error
         made = cls(path, fd)
-        status = os.fstat(fd)
-        if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
+        if os.fstat(fd).st_mode & 0o077 or not is_ours(fd):
+            said = owner_and_mode(fd)
             made.close()
-            raise TargetError(
-                f"{path} belongs to user {status.st_uid}, mode {stat.S_IMODE(status.st_mode):o}, "
-                f"though user {os.geteuid()} made it private; choose a directory on a file system "
-                "that keeps owners and modes, where nobody else renames directories"
+            raise NotOursError(
+                f"{path} {said}, though user {os.geteuid()} made it private; choose a directory "
+                "on a file system that keeps owners and modes, where nobody else renames "
+                "directories"
             )
         return made
 
     @classmethod
     def enter(cls, path: Path) -> Self:
-        """Opens a directory that another process has made, maybe on another machine.
+        """Opens a directory that another process of this user has made, maybe elsewhere.
+
+        Args:
+            path: The directory.
 
         Raises:
+            NotOursError: It is not this user's, or others may write to it.
             OSError: It is not there, or is no directory.
         """
-        return cls(path, os.open(path, _DIRECTORY))
+        return cls._enter(path, path, None)
+
+    def enter_inner(self, name: str) -> PrivateDir:
+        """Opens a directory in it; see `enter`."""
+        return PrivateDir._enter(self.path / name, name, self._fd)
+
+    @classmethod
+    def _enter(cls, path: Path, name: str | Path, dir_fd: int | None) -> Self:
+        entered = cls(path, os.open(name, _DIRECTORY, dir_fd=dir_fd))
+        if is_ours_alone(entered.fd):
+            return entered
+        said = owner_and_mode(entered.fd)
+        entered.close()
+        raise NotOursError(
+            f"{path} {said}, but what is read there must be written by user {os.geteuid()} alone; "
+            "look at it, then move it elsewhere or make it private (mode 700)"
+        )
+
+    @property
+    def fd(self) -> int:
+        """Its descriptor, which stays its own."""
+        return self._fd
+
+    def place_of(self, name: str) -> Path:
+        """A path of something in it that does not change its meaning when directories are renamed.
+
+        It is good in this process alone, while the directory is open; for libraries that take
+        nothing but paths. Where the system has no `/proc`, it is the plain path.
+        """
+        place = Path(f"/proc/self/fd/{self._fd}")
+        return (place if place.exists() else self.path) / name
+
+    def open_new(self, name: str, mode: int = 0o600) -> int:
+        """Opens a new file in it, for writing and reading.
+
+        Args:
+            name: Its name, which nothing has yet.
+            mode: Its mode, before the umask.
+
+        Returns:
+            Its descriptor.
+
+        Raises:
+            OSError: Something has that name, or it cannot be made.
+        """
+        return os.open(name, os.O_RDWR | _NEW, mode, dir_fd=self._fd)
+
+    def open(self, name: str) -> int:
+        """Opens a file in it for reading.
+
+        Raises:
+            OSError: It is not there, or is no file.
+        """
+        return open_regular(name, dir_fd=self._fd)
+
+    def replace(self, name: str, other: str) -> None:
+        """Gives a file in it another name, in place of what has that name."""
+        os.replace(name, other, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+
+    def unlink(self, name: str) -> None:
+        """Removes a file in it, if it is there."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self._fd)
 
     def __enter__(self) -> Self:
         return self
@@ -129,11 +204,7 @@ class PrivateDir:
         Raises:
             OSError: It is not there, or is no file.
         """
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        with os.fdopen(os.open(name, flags, dir_fd=self._fd), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise OSError(errno.EINVAL, "not a file", os.fspath(self.path / name))
-            return file.read()
+        return read_regular(name, _MAX_BYTES, dir_fd=self._fd)
 
     def write(self, name: str, content: bytes, *, flush: bool = False) -> None:
         """Writes a file in it, whole or not at all; one that has its name is replaced.
@@ -147,17 +218,16 @@ class PrivateDir:
             OSError: It cannot be written.
         """
         partial = f"{name}.{secrets.token_hex(8)}{_PARTIAL}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            with os.fdopen(os.open(partial, flags, 0o600, dir_fd=self._fd), "wb") as file:
+            with os.fdopen(self.open_new(partial), "wb") as file:
                 file.write(content)
                 file.flush()
                 if flush:
                     os.fsync(file.fileno())
-            os.replace(partial, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+            self.replace(partial, name)
         except BaseException:
             with contextlib.suppress(OSError):
-                os.unlink(partial, dir_fd=self._fd)
+                self.unlink(partial)
             raise
 
     def remove(self) -> None:

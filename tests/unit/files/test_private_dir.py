@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from imagenet_builders.errors import TargetError
-from imagenet_builders.files.private_dir import PrivateDir
+from imagenet_builders.files.private_dir import NotOursError, PrivateDir
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_a_link_is_neither_read_nor_written_through(
 
 def test_a_fifo_is_not_waited_for(made: PrivateDir) -> None:
     os.mkfifo(made.path / "file")
-    with pytest.raises(OSError, match="not a file"):
+    with pytest.raises(OSError, match="it is a FIFO"):
         made.read("file")
 
 
@@ -138,3 +138,42 @@ def test_another_process_enters_a_directory_but_no_link(made: PrivateDir, tmp_pa
         PrivateDir.enter(tmp_path / "link")
     with pytest.raises(FileNotFoundError):
         PrivateDir.enter(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o702, 0o777])
+def test_a_directory_that_others_may_write_is_not_entered(mode: int, tmp_path: Path) -> None:
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours").chmod(mode)
+    with pytest.raises(NotOursError, match=f"mode {mode:o}, but what is read there must be"):
+        PrivateDir.enter(tmp_path / "ours")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes directories of others")
+def test_a_directory_of_another_user_is_not_entered(made: PrivateDir) -> None:
+    (made.path / "theirs").mkdir(0o700)
+    os.chown(made.path / "theirs", 12_345, -1)
+    with pytest.raises(NotOursError, match="belongs to user 12345"):
+        made.enter_inner("theirs")
+
+
+def test_a_new_file_is_new(made: PrivateDir, tmp_path: Path) -> None:
+    (tmp_path / "private.txt").write_bytes(b"secret")
+    (made.path / "link").symlink_to(tmp_path / "private.txt")
+    (made.path / "dangling").symlink_to(tmp_path / "nothing")
+    made.write("there", b"")
+    for name in ("link", "dangling", "there"):
+        with pytest.raises(FileExistsError):
+            made.open_new(name)
+    os.close(made.open_new("new"))
+    assert (tmp_path / "private.txt").read_bytes() == b"secret"
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_a_place_in_it_stays_the_same_when_another_directory_takes_its_name(
+    made: PrivateDir, tmp_path: Path
+) -> None:
+    made.path.rename(tmp_path / "away")
+    (tmp_path / "private").mkdir()
+    made.place_of("file").write_bytes(b"content")
+    assert (tmp_path / "away" / "file").read_bytes() == b"content"
+    assert list((tmp_path / "private").iterdir()) == []

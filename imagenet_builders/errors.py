@@ -2,14 +2,28 @@
 
 Every message is one sentence that a data steward can act on: what was expected, what was found and
 where (file, member, byte offset), and, where it is known, what to do about it. The command line
-prints the sentence alone; the Python API and `tfds build` raise it with a traceback.
+prints the sentence alone; the Python API and `tfds build` raise it with a traceback. Names and
+contents of files are in it, so it is made printable once and for all.
 """
 
 from __future__ import annotations
 
+from imagenet_builders.words import printable
+
 
 class ImagenetBuildersError(Exception):
-    """Base of every error raised on purpose by this package."""
+    """Base of every error raised on purpose by this package.
+
+    Args:
+        args: The sentence; what of it does not show, or acts on a terminal, becomes escapes.
+    """
+
+    def __init__(self, *args: object):
+        super().__init__(*(printable(arg) if isinstance(arg, str) else arg for arg in args))
+
+    def add_note(self, note: str) -> None:
+        """Adds a sentence that is told with the error, in the same way."""
+        super().add_note(printable(note))
 
 
 class OptionError(ImagenetBuildersError, ValueError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,8 +14,9 @@ from imagenet_builders.plan.plan import SplitPlan
 from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.publish import addition
 from imagenet_builders.publish.addition import Kept, NotAddableError
+from imagenet_builders.words import logger
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)

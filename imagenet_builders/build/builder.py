@@ -11,7 +11,6 @@ import abc
 import contextlib
 import dataclasses
 import functools
-import logging
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -44,10 +43,11 @@ from imagenet_builders.scratch.copy_first import copy_first
 from imagenet_builders.scratch.shared_copies import SharedCopies
 from imagenet_builders.scratch.space import check_scratch
 from imagenet_builders.sources.rows import NO_COPIES
+from imagenet_builders.words import logger
 from imagenet_builders.write import durable, outputs
 from imagenet_builders.write.results import SplitResult
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 
 class PlannedBuilder(ReadingBuilder, skip_registration=True):  # type: ignore[call-arg]  # As its base.
@@ -244,7 +244,8 @@ class PlannedBuilder(ReadingBuilder, skip_registration=True):  # type: ignore[ca
         self._restore(target.path)
         if is_ours:
             kept = list(added.kept.splits) if added else []
-            _LOG.info(summary(self.info.full_name, self.results, session.seconds, kept))
+            for line in summary(self.info.full_name, self.results, session.seconds, kept):
+                _LOG.info(line)
 
     def _prepare(self, download_dir: Any, config: Any) -> bool:
         """Writes all files of the dataset into the incomplete directory.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +25,7 @@ from imagenet_builders.publish.published import Request, Task
 from imagenet_builders.publish.session import BuildSession
 from imagenet_builders.run.jobs import Workers
 from imagenet_builders.run.progress import Progress
-from imagenet_builders.words import counted
+from imagenet_builders.words import counted, logger
 from imagenet_builders.write import durable, marks
 from imagenet_builders.write.kept import KeptShard, check_kept, copy, link
 from imagenet_builders.write.marks import BYTES_A_RECORD, MarkedShard, finished_shard
@@ -35,7 +34,7 @@ from imagenet_builders.write.results import ShardResult, SplitResult
 from imagenet_builders.write.shard import ShardJob, prefetch, write_shard
 from imagenet_builders.write.space import check_space
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 _SMALL_BYTES = 32 << 20
 

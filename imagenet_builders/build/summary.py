@@ -14,7 +14,7 @@ _IN_WORDS = {"boxes_not_named_by_a_class": "of them labelled by their image"}
 
 def summary(
     name: str, results: Sequence[SplitResult], seconds: float, kept: Sequence[str] = ()
-) -> str:
+) -> list[str]:
     """The closing words of a build: a line for each split, and one for all of them.
 
     Args:
@@ -24,7 +24,7 @@ def summary(
         kept: Names of the splits that were there before.
 
     Returns:
-        Some lines of text.
+        Its lines.
     """
     lines = [f"{name}:"]
     names = max((len(result.split) for result in results), default=0)
@@ -45,7 +45,7 @@ def summary(
     size = sum(result.file_bytes for result in results)
     rate = round(size / seconds) if seconds else 0
     lines.append(f"  {size_text(size)} in {seconds:.1f} s, {size_text(rate)}/s")
-    return "\n".join(lines)
+    return lines
 
 
 def _counted(count: int, name: str) -> str:

@@ -6,7 +6,6 @@ Also whether TensorFlow Datasets is itself, or mocked by a test.
 from __future__ import annotations
 
 import inspect
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,9 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core import dataset_builder
 
 from imagenet_builders.plan.recipe import PlanConfig
+from imagenet_builders.words import logger
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 
 def manual_dir_of(dl_manager: tfds.download.DownloadManager) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,8 +15,9 @@ from imagenet_builders.options import BuildOptions, default_data_dir
 from imagenet_builders.run.cpus import worker_count
 from imagenet_builders.scratch import to_copy
 from imagenet_builders.sources.inspection import ERROR, WARNING, Problem
+from imagenet_builders.words import logger
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)

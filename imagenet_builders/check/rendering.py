@@ -25,7 +25,7 @@ from imagenet_builders.check.report import (
 )
 from imagenet_builders.sources import kinds
 from imagenet_builders.sources.inspection import ERROR, Problem
-from imagenet_builders.words import counted, size_text
+from imagenet_builders.words import all_printable, counted, size_text
 
 # Longer lines are hard to read.
 _MAX_WIDTH = 100
@@ -60,12 +60,7 @@ def text(report: Report, *, colour: bool = False, width: int = _MAX_WIDTH) -> st
         colour: Whether to write in colours.
         width: Columns of a line; from 70, only a path alone may be longer.
     """
-    return "".join(f"{line}\n" for line in _Page(report, colour, width).lines())
-
-
-def _printable(words: str) -> str:
-    """Words without characters that act on a terminal, which names of files may have."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in words)
+    return "".join(f"{line}\n" for line in _Page(all_printable(report), colour, width).lines())
 
 
 def document(report: Report) -> dict[str, Any]:
@@ -145,7 +140,7 @@ class _Page:
 
     def lines(self) -> Iterator[str]:
         report = self.report
-        yield _printable(str(report.manual_dir))
+        yield str(report.manual_dir)
         if report.rows:
             yield ""
             yield from self._table(report.rows)
@@ -198,7 +193,7 @@ class _Page:
                 yield from self._wrapped(row.note, " " * 6)
 
     def _problem(self, number: int, problem: Problem) -> Iterator[str]:
-        path = _printable(problem.path)
+        path = problem.path
         whom = f" ({', '.join(problem.datasets)})" if problem.datasets else ""
         if len(f"{number}. {problem.severity}: {path}{whom}") > self.width:
             whom = ""
@@ -228,7 +223,7 @@ class _Page:
 
     def _other(self, other: Other) -> str:
         path, root = Path(os.path.abspath(other.path)), os.path.abspath(self.report.manual_dir)
-        name = _printable(str(path.relative_to(root) if path.is_relative_to(root) else path))
+        name = str(path.relative_to(root) if path.is_relative_to(root) else path)
         more = f" and {other.count - 1:,} more like it" if other.count > 1 else ""
         return f"{name}{'/' if other.is_folder else ''}{more}"
 
@@ -243,7 +238,7 @@ class _Page:
             there = f"; there: {', '.join(room)}" if room else ""
             files = f" in {place.files:,} files" if what == "datasets" else ""
             yield from self._wrapped(f"{size_text(place.needed)}{files}{there}", f"  {what:<9} ")
-            yield f"            in {_printable(str(place.path))}"
+            yield f"            in {place.path}"
             if what == "scratch" and needs.copies is not None:
                 yield f"            {size_text(needs.copies)} of it for copies (--stage)"
         if needs.unknown:
@@ -271,7 +266,7 @@ class _Page:
     def _wrapped(self, words: str, before: str = "") -> list[str]:
         """Words in lines; `before` stands before the first, and the others are indented as far."""
         return textwrap.wrap(
-            _printable(words),
+            words,
             self.width,
             initial_indent=before,
             subsequent_indent=" " * len(before),
@@ -298,7 +293,7 @@ def _below(place: Path | None, manual_dir: Path) -> str:
     if place is None or place == manual_dir:
         return ""
     shown = place.relative_to(manual_dir) if place.is_relative_to(manual_dir) else place
-    return _printable(f" in {shown}")
+    return f" in {shown}"
 
 
 def _cells(row: Row, place: Path | None) -> tuple[str, ...]:
@@ -324,7 +319,7 @@ def _source(row: Row, place: Path | None) -> str:
     if not row.paths or place is None:
         return "-"
     first = row.paths[0]
-    shown = _printable(str(first.relative_to(place)))
+    shown = str(first.relative_to(place))
     if kinds.kind(row.kind).form == "folder":
         shown += "/"
     more = len(row.paths) - 1

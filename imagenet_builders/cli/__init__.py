@@ -17,8 +17,8 @@ from typing import NoReturn
 
 import imagenet_builders
 from imagenet_builders.cli import build, check, show, verify
-from imagenet_builders.cli.arguments import with_dashes
-from imagenet_builders.cli.streams import safe_streams
+from imagenet_builders.cli.arguments import Parser, with_dashes
+from imagenet_builders.cli.streams import safe_streams, tell_error
 from imagenet_builders.errors import ImagenetBuildersError, OptionError
 from imagenet_builders.run import console
 
@@ -50,7 +50,7 @@ def _run(arguments: argparse.Namespace) -> int:
         status: int | None = arguments.run(arguments)
     except KeyboardInterrupt as error:
         published = "; nothing was published" if arguments.run is build.run else ""
-        print(f"imagenet-builders: interrupted{published}", file=sys.stderr)
+        tell_error(f"imagenet-builders: interrupted{published}")
         _print_notes(error)
         return 130
     except SystemExit as error:
@@ -58,8 +58,8 @@ def _run(arguments: argparse.Namespace) -> int:
         raise
     except (ImagenetBuildersError, OSError) as error:
         if arguments.verbose:
-            traceback.print_exc()
-        print(f"imagenet-builders: error: {_sentence(error)}", file=sys.stderr)
+            tell_error(*traceback.format_exc().rstrip("\n").split("\n"))
+        tell_error(f"imagenet-builders: error: {_sentence(error)}")
         _print_notes(error)
         return 2 if isinstance(error, OptionError) else 1
     finally:
@@ -69,7 +69,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="imagenet-builders",
         description="Turns pre-staged ImageNet archives into TensorFlow Datasets: check what is "
         "staged, build, verify what was built, and show how to read it.",
@@ -93,7 +93,7 @@ def _sentence(error: Exception) -> str:
 
 def _print_notes(error: BaseException) -> None:
     for note in getattr(error, "__notes__", []):
-        print(f"imagenet-builders: note: {note}", file=sys.stderr)
+        tell_error(f"imagenet-builders: note: {note}")
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:

@@ -7,11 +7,12 @@ import os
 import re
 import textwrap
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from imagenet_builders.datasets import names
 from imagenet_builders.errors import OptionError
 from imagenet_builders.options import OPTIONS, BuildOptions, require_local
+from imagenet_builders.words import printable
 from imagenet_builders.write import outputs
 
 _WIDTH = 78
@@ -22,6 +23,14 @@ _FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12} | {
     "gi": 2**30,
     "ti": 2**40,
 }
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that repeats nothing that acts on a terminal, such as a file's name from a `*`."""
+
+    def error(self, message: str) -> NoReturn:
+        """As in argparse: prints the usage and a sentence, and ends the process."""
+        super().error(printable(message))
 
 
 def add_command(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from imagenet_builders import datasets
 from imagenet_builders.cli import arguments as arguments_lib
+from imagenet_builders.cli.streams import tell
 from imagenet_builders.errors import OtherDatasetError, StagingError
 from imagenet_builders.options import OPTIONS, BuildOptions
+from imagenet_builders.words import logger
 from imagenet_builders.write import outputs
 
 if TYPE_CHECKING:
     from imagenet_builders.scratch.shared_copies import SharedCopies
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 _SECTIONS = (
     ("what", "what to build"),
@@ -227,6 +228,6 @@ def _shared_copies(
 def _build_one(builder: Any, config: Any, file_format: str | None) -> None:
     builder.download_and_prepare(download_config=config, file_format=file_format)
     if not builder.results:
-        print(f"{builder.info.full_name} is there already: {builder.data_dir}")
+        tell(f"{builder.info.full_name} is there already: {builder.data_dir}")
     else:
-        print(builder.data_dir)
+        tell(str(builder.data_dir))

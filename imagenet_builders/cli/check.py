@@ -10,6 +10,7 @@ from typing import Any
 
 from imagenet_builders import datasets
 from imagenet_builders.cli import arguments as arguments_lib
+from imagenet_builders.cli.streams import tell
 from imagenet_builders.errors import OptionError
 
 
@@ -104,11 +105,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         import json
 
-        json.dump(rendering.document(report), sys.stdout, indent=1)
-        print()
+        tell(*json.dumps(rendering.document(report), indent=1).splitlines())
     else:
         colour, width = rendering.uses_colour(sys.stdout), rendering.width_of(sys.stdout)
-        print(rendering.text(report, colour=colour, width=width), end="")
+        text = rendering.text(report, colour=colour, width=width)
+        tell(*text.splitlines(), painted=colour)
     return 0 if report.can_be_built else 1
 
 

@@ -13,13 +13,13 @@ from typing import Any
 from imagenet_builders import labels
 from imagenet_builders.cli import arguments as arguments_lib
 from imagenet_builders.cli.contact_sheet import Picture, draw
-from imagenet_builders.cli.streams import stderr_held_back
+from imagenet_builders.cli.streams import stderr_held_back, tell
 from imagenet_builders.errors import LabelError
 from imagenet_builders.options import default_data_dir
-from imagenet_builders.words import counted
+from imagenet_builders.words import counted, logger, printable
 from imagenet_builders.write import outputs
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 
 def add_parser(commands: Any) -> None:
@@ -75,10 +75,10 @@ def run(arguments: argparse.Namespace) -> None:
         if warning is not None:
             _LOG.warning(warning)
         for line in _described(tfds.builder_from_directory(directory), arguments.count, pictures):
-            print(line)
+            tell(line)
     if arguments.out is not None:
         draw(pictures).save(arguments.out, format="PNG")
-        print(f"contact sheet: {arguments.out}")
+        tell(f"contact sheet: {arguments.out}")
 
 
 def _described(builder: Any, count: int, pictures: list[Picture]) -> Iterator[str]:
@@ -104,7 +104,7 @@ def _described(builder: Any, count: int, pictures: list[Picture]) -> Iterator[st
             yield f"  {name} ({width}x{height}): {told}"
             first_words = "no label" if wnid is None else _words(wnid).split(",")[0]
             name = info.full_name.rpartition("/")[0]
-            caption = "\n".join((name, f"{split} {label}", first_words))
+            caption = "\n".join(map(printable, (name, f"{split} {label}", first_words)))
             pictures.append(Picture(example["image"], caption, _boxes(example)))
 
 
@@ -163,4 +163,4 @@ def _words(wnid: str) -> str:
 
 
 def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)

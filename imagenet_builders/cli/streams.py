@@ -1,14 +1,24 @@
-"""Standard streams that cannot end a build: closed, led to what is gone, or of few letters."""
+"""Standard streams: what commands say, on streams that cannot end a build.
+
+They may be closed, led to what is gone, or of few letters. All that the commands say goes through
+`tell` and `tell_error`, and is printable.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
 from typing import Any, TextIO, cast
+
+from imagenet_builders.words import printable
+
+# How a report is painted: set a colour or a weight, and take it back.
+_PAINT = re.compile(r"(\x1b\[(?:[0-2]|3[1-3])m)")
 
 
 class _Heedless:
@@ -55,6 +65,27 @@ class _Unread:
             self._stream.flush()
         except BrokenPipeError:
             _lead_nowhere(self._stream)
+
+
+def tell(*lines: str, painted: bool = False, flush: bool = False) -> None:
+    """Prints lines of results on stdout; what does not show in them becomes escapes.
+
+    Args:
+        *lines: The lines, without their ends.
+        painted: They may have the codes of a report's colours.
+        flush: Let them arrive at once.
+    """
+    for line in lines:
+        pieces = _PAINT.split(line) if painted else [line]
+        print(*(each if n % 2 else printable(each) for n, each in enumerate(pieces)), sep="")
+    if flush:
+        sys.stdout.flush()
+
+
+def tell_error(*lines: str) -> None:
+    """Prints lines on stderr, in the same way."""
+    for line in lines:
+        print(printable(line), file=sys.stderr)
 
 
 @contextlib.contextmanager

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 from imagenet_builders.cli import arguments as arguments_lib
+from imagenet_builders.cli.streams import tell
 from imagenet_builders.options import default_data_dir
 
 
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         verdict = verify_dataset(directory, workers=worker_count(options), decode=arguments.decode)
         verdicts.append(verdict)
         if not arguments.json:
-            print("\n".join(report.lines(verdict)), flush=True)
+            tell(*report.lines(verdict), flush=True)
     if arguments.json:
-        sys.stdout.write(report.as_json(verdicts))
+        tell(*report.as_json(verdicts).splitlines())
     return int(any(verdict.problem_count for verdict in verdicts))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import logging
 import os
 import re
 from collections import Counter
@@ -22,12 +21,13 @@ from imagenet_builders.errors import SourceError
 from imagenet_builders.locate.found import Found, Mismatch, Survey
 from imagenet_builders.locate.glimpse import Glimpse
 from imagenet_builders.sources import kinds
+from imagenet_builders.words import logger
 
 if TYPE_CHECKING:
     from imagenet_builders.plan.context import BuildContext
     from imagenet_builders.plan.recipe import SplitRecipe
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 # So many images of another split among those of the right one are no strays.
 _NO_STRAYS = 10

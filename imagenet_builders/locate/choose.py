@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-
 from imagenet_builders.errors import OtherDatasetError, SourceError, StagingError
 from imagenet_builders.locate.found import Found, Survey
+from imagenet_builders.words import logger
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 
 def choose(survey: Survey, source: str | None) -> dict[str, Found]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import logging
 import os
 import warnings
 from collections.abc import Iterable, Mapping
@@ -15,9 +14,10 @@ from imagenet_builders.errors import OptionError, TargetError
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.publish import provenance
 from imagenet_builders.publish.access import Access
+from imagenet_builders.words import logger, printable
 from imagenet_builders.write import durable
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 
 class Task(enum.Enum):
@@ -160,7 +160,7 @@ def warn_of_a_part(path: Path) -> None:
     """Warns readers of a dataset built with `max_examples_per_split` that it is incomplete."""
     sentence = part_warning(path)
     if sentence is not None:
-        warnings.warn(sentence, stacklevel=3)
+        warnings.warn(printable(sentence), stacklevel=3)
 
 
 def _is_of(

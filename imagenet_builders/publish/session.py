@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import stat
 import time
 from collections.abc import Mapping
@@ -18,9 +17,10 @@ from imagenet_builders.publish.access import Access
 from imagenet_builders.publish.incomplete import IncompleteDir
 from imagenet_builders.publish.lock import BuildLock
 from imagenet_builders.publish.target import Target
+from imagenet_builders.words import logger
 from imagenet_builders.write import durable
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 _ATTEMPTS = 3
 

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
+from imagenet_builders.words import printable
+
 LOGGER = logging.getLogger("imagenet_builders")
 """The logger above those of all modules."""
 
@@ -23,7 +25,7 @@ class _Console(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            text = record.getMessage()
+            text = printable(record.getMessage())
             if record.levelno >= logging.WARNING:
                 text = f"imagenet-builders: {record.levelname.lower()}: {text}"
             with _without_bars():

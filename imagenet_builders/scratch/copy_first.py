@@ -7,7 +7,6 @@ sizes and times.
 from __future__ import annotations
 
 import contextlib
-import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,9 +16,9 @@ from imagenet_builders.options import BuildOptions
 from imagenet_builders.run.progress import Progress
 from imagenet_builders.scratch.copy import CopyReport, ScratchCopy, copy_to_scratch
 from imagenet_builders.scratch.to_copy import files_to_copy
-from imagenet_builders.words import size_text
+from imagenet_builders.words import logger, size_text
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 
 def copy_first(

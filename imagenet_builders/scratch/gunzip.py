@@ -17,7 +17,6 @@ import contextlib
 import errno
 import fcntl
 import json
-import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -33,9 +32,9 @@ from imagenet_builders.run.progress import Progress
 from imagenet_builders.scratch.locks import remove_unless_shared
 from imagenet_builders.sources.rows import SourceFile, opened
 from imagenet_builders.sources.unpacking import Packed, packed_tar, unpacked_bytes
-from imagenet_builders.words import size_text, sizes_apart
+from imagenet_builders.words import logger, size_text, sizes_apart
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 # No archive of images unpacks to more than this; a decompression bomb does, up to a thousandfold.
 _MAX_GROWTH = 3

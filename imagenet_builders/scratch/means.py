@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import hashlib
 import json
-import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -19,9 +18,9 @@ from imagenet_builders.scratch import gunzip, space
 from imagenet_builders.scratch.locks import lock_directory, remove_unless_shared
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.sources.unpacking import Packed, unpacked_bytes
-from imagenet_builders.words import size_text
+from imagenet_builders.words import logger, size_text
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 _J = TypeVar("_J")
 _R = TypeVar("_R")
 

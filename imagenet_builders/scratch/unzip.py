@@ -16,7 +16,6 @@ import dataclasses
 import errno
 import hashlib
 import json
-import logging
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,9 +27,9 @@ from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.scratch import space
 from imagenet_builders.scratch.locks import LOCK, lock_directory, remove_unless_shared
 from imagenet_builders.sources.rows import SourceFile, opened
-from imagenet_builders.words import size_text
+from imagenet_builders.words import logger, size_text
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 # To start a process takes as long as to unpack this much.
 _SMALL_BYTES = 64 << 20

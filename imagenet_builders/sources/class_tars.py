@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,12 +27,12 @@ from imagenet_builders.sources.unpacking import (
     packed_tar,
     unpacked_bytes,
 )
-from imagenet_builders.words import counted
+from imagenet_builders.words import counted, logger
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 # So many tars are looked at for their mean bytes.
 _SAMPLED = 32

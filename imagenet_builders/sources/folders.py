@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -46,11 +45,12 @@ from imagenet_builders.sources.inspection import Counted, Inspection, Problem, r
 from imagenet_builders.sources.kind import Copies, Expected, Kind
 from imagenet_builders.sources.reader import Access, ImageRow, Reader, columns
 from imagenet_builders.sources.rows import SourceFile
+from imagenet_builders.words import logger
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 _BATCH_FOLDERS = 64
 

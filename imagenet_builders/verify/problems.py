@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
+from imagenet_builders.words import printable
+
 REBUILD = "build the dataset again"
 REBUILD_DECODED = (
     "the archive that it was built from may have the same damage: compare that (check --hash), "
@@ -52,7 +54,7 @@ class Problem:
         elif self.found is not None:
             text += f"; found {self.found}"
         text += f"; {self.advice}"
-        return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+        return printable(text)
 
 
 class Problems:

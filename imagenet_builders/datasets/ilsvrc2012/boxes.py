@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Sequence
 
 from imagenet_builders.datasets.ilsvrc2012 import examples, objects
@@ -19,8 +18,9 @@ from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.scratch.means import ScratchMeans
 from imagenet_builders.sources import kinds
 from imagenet_builders.sources.rows import SourceFile
+from imagenet_builders.words import logger
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 
 def boxed(images: Found, index: Index, boxes: Found, annotations: Index) -> SplitRecipe:

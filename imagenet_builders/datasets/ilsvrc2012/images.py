@@ -7,7 +7,6 @@ entry in it would shift every label that is taken by position.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,11 +22,12 @@ from imagenet_builders.plan.index import Index
 from imagenet_builders.scratch.means import ScratchMeans
 from imagenet_builders.sources import kinds
 from imagenet_builders.sources.rows import PassedOver
+from imagenet_builders.words import logger
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 
 def index_found(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Collection
 from pathlib import Path
 
@@ -18,8 +17,9 @@ from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.index import Index
 from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.sources.folder_images import source_files
+from imagenet_builders.words import logger
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 make_examples = functools.partial(examples.make_examples, also_repair=OPTIONAL_REPAIRS)
 """As `examples.make_examples`; every image that can be repaired is."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from imagenet_builders import labels
 from imagenet_builders.errors import SourceError
 from imagenet_builders.labels import Space
+from imagenet_builders.words import logger
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 CONFIGS: Mapping[str, str] = {"whole": "imagenet21k_winter21", "p": "imagenet21k_p"}
 """Configuration to its label space."""

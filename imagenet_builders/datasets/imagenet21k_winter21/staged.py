@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,11 +37,12 @@ from imagenet_builders.sources.folder_images import ImageFolder, source_files
 from imagenet_builders.sources.indexing import in_batches, run_for_table
 from imagenet_builders.sources.rows import PassedOver, SourceFile, row_schema
 from imagenet_builders.sources.tar_images import Place
+from imagenet_builders.words import logger
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 make_examples = functools.partial(examples.make_examples, also_repair=OPTIONAL_REPAIRS)
 """As `examples.make_examples`; every image that can be repaired is."""

@@ -7,7 +7,6 @@ nothing.
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -38,11 +37,12 @@ from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.scratch import gunzip
 from imagenet_builders.sources import kinds
 from imagenet_builders.sources.rows import SourceFile, row_schema
+from imagenet_builders.words import logger
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 # Names in a message, and characters of one.
 _NAMED = 5

@@ -23,11 +23,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import imagenet_builders
 from imagenet_builders.errors import OptionError
+from imagenet_builders.words import logger
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 T = TypeVar("T")
 

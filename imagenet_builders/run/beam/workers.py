@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import logging
 import secrets
 import time
 from collections import Counter
@@ -25,9 +24,9 @@ from imagenet_builders.run.beam.pipeline import Pipeline
 from imagenet_builders.run.beam.seal import new_key
 from imagenet_builders.run.jobs import Function, Job, Prefetch, Report, Result, Workers, ignore
 from imagenet_builders.run.local import run_in_process
-from imagenet_builders.words import counted
+from imagenet_builders.words import counted, logger
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 # Seconds between two looks for new results.
 _LOOK_EVERY = 0.5

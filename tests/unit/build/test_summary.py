@@ -26,7 +26,7 @@ def test_sizes_and_plurals_fit() -> None:
         result("train", (600, 601), 200_000, notes=(note,), counts=counts),
         result("validation", (1,), 66_000, notes=()),
     ]
-    assert summary("imagenet2012/5.1.0", results, 2.0).splitlines() == [
+    assert summary("imagenet2012/5.1.0", results, 2.0) == [
         "imagenet2012/5.1.0:",
         "  train       1,201 images (1 repaired, 0 skipped), 2 shards, 200 kB",
         "              1 box, 1 of them labelled by their image, 2 images without boxes",
@@ -36,4 +36,4 @@ def test_sizes_and_plurals_fit() -> None:
 
 
 def test_an_empty_build_has_a_summary() -> None:
-    assert summary("x/1.0.0", [], 0.0) == "x/1.0.0:\n  0 B in 0.0 s, 0 B/s"
+    assert summary("x/1.0.0", [], 0.0) == ["x/1.0.0:", "  0 B in 0.0 s, 0 B/s"]

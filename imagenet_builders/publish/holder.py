@@ -1,4 +1,8 @@
-"""The process that holds a lock: what it writes into the lock file, and whether it is dead."""
+"""The process that holds a lock: what it writes into the lock file, and whether it is dead.
+
+Whoever may write in the directory of the datasets can write a lock. So what is read from one is
+compared with what this package writes, before it is believed, shown, or made part of a name.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,27 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import secrets
 import socket
 import time
 from pathlib import Path
+from typing import Any
 
+from imagenet_builders.files.regular import NotAFileError, read_regular
 from imagenet_builders.publish import target
 
 _MAX_BYTES = 4096
+
+# What each text of a lock may be. A host is part of file names, and no longer than the kernel's.
+_TEXTS = {
+    "host": re.compile(r"[A-Za-z0-9._-]{1,64}"),
+    "boot": re.compile(r"[0-9a-f-]{0,64}"),
+    "namespace": re.compile(r"(?:pid:\[[0-9]{1,20}\])?"),
+    "since": re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"),
+    "token": re.compile(r"[0-9a-f]{16}"),
+}
+_NUMBERS = {"pid": range(1, 1 << 31), "started": range(1 << 63)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +59,7 @@ class Holder:
     def me(cls) -> Holder:
         """This process."""
         return cls(
-            socket.gethostname(),
+            _host(),
             _boot(),
             _namespace(),
             os.getpid(),
@@ -54,7 +71,7 @@ class Holder:
     def is_known_dead(self) -> bool:
         """Whether this machine knows that the process is not there any more."""
         # Machines may share a name, and containers on one machine do not see each other.
-        here = (socket.gethostname(), _boot(), _namespace())
+        here = (_host(), _boot(), _namespace())
         if not all(here) or (self.host, self.boot, self.namespace) != here:
             return False
         if not is_alive(self.pid):
@@ -73,22 +90,58 @@ class Holder:
 
 
 def read(path: Path) -> Holder | None:
-    """The process that holds the lock at `path`; None without one, and if it cannot be read."""
+    """The process that holds the lock at `path`.
+
+    Args:
+        path: A lock file; a link of that name is not followed.
+
+    Returns:
+        The process; None without a lock, and if it is damaged or somebody else's.
+
+    Raises:
+        OSError: It cannot be read now, so it is not known whose it is.
+    """
     try:
-        with open(path, "rb") as file:
-            return Holder(**json.loads(file.read(_MAX_BYTES)))
-    except (OSError, ValueError, TypeError, RecursionError):
+        content = read_regular(path, _MAX_BYTES)
+    except (FileNotFoundError, NotAFileError, PermissionError):
         return None
+    try:
+        fields = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return Holder(**fields) if _is_written_by_us(fields) else None
+
+
+def _is_written_by_us(fields: Any) -> bool:
+    """Whether the content of a lock has what a process of this package writes, and nothing else."""
+    return (
+        isinstance(fields, dict)
+        and fields.keys() == _TEXTS.keys() | _NUMBERS.keys()
+        and all(
+            isinstance(fields[name], str) and pattern.fullmatch(fields[name])
+            for name, pattern in _TEXTS.items()
+        )
+        and all(
+            type(fields[name]) is int and fields[name] in possible
+            for name, possible in _NUMBERS.items()
+        )
+    )
 
 
 def is_left_over(path: Path) -> bool:
     """Whether a lock file belongs to a process that this machine knows to be dead."""
-    holder = read(path)
-    if holder is not None:
-        return holder.is_known_dead()
+    with contextlib.suppress(OSError):
+        holder = read(path)
+        if holder is not None:
+            return holder.is_known_dead()
     # Killed before it had written anything; the name says which process it was.
     owner = target.owner_of(path)
-    return owner is not None and owner[0] == socket.gethostname() and not is_alive(owner[1])
+    return owner is not None and owner[0] == _host() and not is_alive(owner[1])
+
+
+def _host() -> str:
+    """Name of this machine, in the letters that a lock may have."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", socket.gethostname())[:64]
 
 
 def _boot() -> str:

@@ -144,18 +144,29 @@ def is_ours(incomplete: Path) -> bool:
 
 
 def described(incomplete: Path) -> Any:
-    """What is built in an incomplete dataset; None if it is of no use any more."""
+    """What is built in an incomplete dataset; None if it is of no use any more.
+
+    Raises:
+        OSError: The storage fails, so that is not known.
+    """
     try:
         content = json.loads((incomplete / _BUILD).read_bytes())
         # After publishing by exchange, another directory has this name: that of the old dataset.
         if (incomplete / "shards").stat().st_ino == content["directory"]:
             return content["description"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except OSError as error:
+        if durable.is_fault(error):
+            raise
+    except (ValueError, KeyError, TypeError, RecursionError):
         pass
     return None
 
 
 def finished_in(incomplete: Path) -> set[str]:
     """Names of the shards of an incomplete dataset that have their name and their mark."""
-    marked = {path.name.removesuffix(_DONE) for path in (incomplete / "marks").glob(f"*{_DONE}")}
-    return {name for name in marked if (incomplete / "shards" / name).exists()}
+    try:
+        marks = os.listdir(incomplete / "marks")
+        shards = set(os.listdir(incomplete / "shards"))
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return set()
+    return shards & {name.removesuffix(_DONE) for name in marks if name.endswith(_DONE)}

@@ -7,6 +7,10 @@ has not touched it for a while. Ages are measured by the file system's clock, so
 agree on the time.
 
 A holder that was suspended until another took over notices at its next `check`.
+
+Whoever may write in the directory can make, remove and replace these files. Then one builder may
+wait in vain or give up, but none follows a link, waits for a FIFO, or changes a file that is not
+its own.
 """
 
 from __future__ import annotations
@@ -14,13 +18,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from imagenet_builders.errors import BusyError
+from imagenet_builders.errors import BusyError, TargetError
+from imagenet_builders.files.regular import kind_of
 from imagenet_builders.publish import holder as holders
 from imagenet_builders.publish.holder import Holder
 from imagenet_builders.publish.target import Target
@@ -33,6 +39,7 @@ STALE_SECONDS = 90.0
 """A lock that nobody has touched for this long is taken over."""
 
 _POLL_SECONDS = 1.0
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_LINKS = (errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
@@ -47,6 +54,7 @@ class BuildLock:
 
     Attributes:
         token: Tells this lock from all others.
+        waited: Whether it had to wait for another holder.
 
     Raises:
         BusyError: On entering: another process holds the lock, and `wait` is not set.
@@ -64,6 +72,8 @@ class BuildLock:
         self._me = Holder.me()
         self.token = self._me.token
         self._mine = target.lock_file(self._me.host, self._me.pid, self.token)
+        self.waited = False
+        self._device: int | None = None
         self._ended = threading.Event()
         self._beats: threading.Thread | None = None
         self._touched: float | None = None
@@ -72,7 +82,9 @@ class BuildLock:
     def __enter__(self) -> Self:
         try:
             self._create(self._mine)
-            self._acquire()
+            with durable.writing(self._path):
+                self._device = os.stat(self._path.parent).st_dev
+                self._acquire()
             self._beats = threading.Thread(target=self._beat, daemon=True)
             self._beats.start()
         except BaseException:
@@ -94,48 +106,80 @@ class BuildLock:
 
         Raises:
             BusyError: Another process took it over.
+            TargetError: The lock cannot be read, so that is not known.
         """
-        if not self._is_mine(self._path):
+        with durable.reading(self._path):
             holder = holders.read(self._path)
-            raise BusyError(
-                f"{self._name}: this process was stopped for more than {STALE_SECONDS:.0f} s, or "
-                f"its lock {self._path} was removed, and "
-                f"{f'{holder} builds it now' if holder else 'another may build it now'}; "
-                "nothing was published, run the same command again"
-            )
+            if holder is not None and holder.token == self.token:
+                return
+            if holder is None:
+                self._check_mounted()
+        raise BusyError(
+            f"{self._name}: this process was stopped for more than {STALE_SECONDS:.0f} s, or "
+            f"its lock {self._path} was removed, and "
+            f"{f'{holder} builds it now' if holder else 'another may build it now'}; "
+            "nothing was published, run the same command again"
+        )
+
+    def _check_mounted(self) -> None:
+        """Raises an OSError if the file system that the lock was made on is not there any more."""
+        try:
+            device = os.stat(self._path.parent).st_dev
+        except FileNotFoundError:
+            device = None
+        if device != self._device:
+            raise OSError(errno.ENOTCONN, "the directory that it was in is gone")
 
     def _let_go(self) -> None:
         """Removes the lock, if it is ours, and our own file."""
         with contextlib.suppress(OSError):
             if self._is_mine(self._path):
+                # What a killed process left is gone even if its name was not seen before.
+                clean_up(self._target)
                 self._path.unlink()
         with contextlib.suppress(OSError):
             self._mine.unlink()
 
     def _acquire(self) -> None:
-        announced = False
         while not self._appear(self._path):
-            holder = holders.read(self._path)
+            holder = self._holder()
             free = self._is_free(holder)
             if free and self._take_over(holder):
                 return
             if not self._wait and not free:
                 raise BusyError(
-                    f"{self._name} is being built by another process ({holder or self._path}); "
+                    f"{self._name} is being built by another process ({self._whose(holder)}); "
                     "wait for it to end, or run without --no-wait"
                 )
-            if not announced and not free:
-                announced = True
+            if not self.waited and not free:
+                self.waited = True
                 self._announce(
                     f"{self._name} is being built by another process "
-                    f"({holder or self._path}); waiting for it to end"
+                    f"({self._whose(holder)}); waiting for it to end"
                 )
             self._ended.wait(_POLL_SECONDS)
+
+    def _holder(self) -> Holder | None:
+        """The process that holds the lock; None without one, and if it does not say."""
+        try:
+            return holders.read(self._path)
+        except PermissionError:
+            return None
+
+    def _whose(self, holder: Holder | None) -> str:
+        """What is known of the holder, in words."""
+        if holder is not None:
+            return str(holder)
+        try:
+            owner = os.lstat(self._path).st_uid
+        except OSError:
+            return str(self._path)
+        return f"{self._path}, a lock of user {owner} that does not say whose it is"
 
     def _appear(self, path: Path) -> bool:
         """Makes `path` a lock file of this process, unless a file has that name."""
         try:
-            os.link(self._mine, path)
+            os.link(self._mine, path, follow_symlinks=False)
         except FileExistsError:
             # It may be ours: a server's reply to a request that it carried out can be lost.
             return self._is_mine(path)
@@ -147,13 +191,20 @@ class BuildLock:
             if error.errno not in _NO_LINKS:
                 raise durable.target_error(path, error) from error
             return self._create(path)
-        return True
+        if self._is_mine(path):
+            return True
+        if self._is_mine(self._mine):
+            return False  # It was removed at once.
+        raise TargetError(
+            f"{self._mine} was replaced by somebody else; find out who did that (all who may write "
+            f"in {path.parent} can), then run the same command again"
+        )
 
     def _create(self, path: Path) -> bool:
         """For file systems without hard links: an exclusive create has to do."""
         with durable.writing(path):
             try:
-                fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+                fd = os.open(path, _NEW, 0o644)
             except FileExistsError:
                 return False
             try:
@@ -171,7 +222,7 @@ class BuildLock:
         if holder is not None and holder.is_known_dead():
             return True
         try:
-            touched = self._path.stat().st_mtime
+            touched = _status(self._path).st_mtime
         except FileNotFoundError:
             return True
         age, now = self._now() - touched, time.monotonic()
@@ -189,7 +240,7 @@ class BuildLock:
     def _take_over(self, holder: Holder | None) -> bool:
         """Replaces an abandoned lock by ours; of several processes that try, one succeeds."""
         try:
-            status = self._path.stat()
+            status = _status(self._path)
         except FileNotFoundError:
             return False  # Its holder has just removed it; the next try makes a new one.
         token = holder.token if holder else f"{status.st_ino}-{status.st_mtime_ns}"
@@ -199,15 +250,20 @@ class BuildLock:
             self._remove_dead(claim)
             return False
         try:
-            again = holders.read(self._path)
+            again = self._holder()
             if (again.token if again else None) != (holder.token if holder else None):
                 return False
             with durable.writing(self._path):
                 try:
                     os.replace(claim, self._path)
-                    os.utime(self._path)
+                    os.utime(self._path, follow_symlinks=False)
                 except FileNotFoundError:
                     return False
+            if holder is not None:
+                # A network file system may not list it yet, for `clean_up` to find it.
+                self._target.lock_file(holder.host, holder.pid, holder.token).unlink(
+                    missing_ok=True
+                )
             return self._is_mine(self._path)
         finally:
             with contextlib.suppress(OSError):
@@ -215,9 +271,10 @@ class BuildLock:
 
     def _remove_dead(self, claim: Path) -> None:
         """Removes the claim of a process that died while it took over."""
-        holder = holders.read(claim)
         with contextlib.suppress(OSError):
-            age = self._now() - claim.stat().st_mtime
+            # Whatever a claim's time is, its maker is long done if it is far from now.
+            age = abs(self._now() - _status(claim).st_mtime)
+            holder = holders.read(claim)
             if age > STALE_SECONDS or (holder is not None and holder.is_known_dead()):
                 claim.unlink()
 
@@ -229,27 +286,43 @@ class BuildLock:
         while not self._ended.wait(BEAT_SECONDS):
             with contextlib.suppress(OSError):
                 if self._is_mine(self._path):
-                    os.utime(self._path)
+                    os.utime(self._path, follow_symlinks=False)
 
     def _now(self) -> float:
         """The time by the clock of the file system."""
         with durable.writing(self._mine):
             try:
-                os.utime(self._mine)
+                os.utime(self._mine, follow_symlinks=False)
             except FileNotFoundError:
                 # This process was suspended until the holder took the file for debris.
                 self._create(self._mine)
-            return self._mine.stat().st_mtime
+            return os.lstat(self._mine).st_mtime
+
+
+def _status(path: Path) -> os.stat_result:
+    """The status of a lock file.
+
+    Raises:
+        TargetError: Something else has its name.
+        OSError: It is not there, or cannot be looked at.
+    """
+    status = os.lstat(path)
+    if stat.S_ISREG(status.st_mode):
+        return status
+    raise TargetError(
+        f"{path} is {kind_of(status.st_mode)} of user {status.st_uid}, where a build makes a file, "
+        "its lock; find out who put it there, move it elsewhere, then run the same command again"
+    )
 
 
 def clean_up(target: Target) -> None:
     """Removes the lock files that processes which died have left; only for the lock's holder."""
     try:
-        now = target.lock().stat().st_mtime
+        now = os.lstat(target.lock()).st_mtime
     except OSError:
         return
     for left in target.lock_files():
         with contextlib.suppress(OSError):
             # A process that waits for the lock touches its file every second.
-            if holders.is_left_over(left) or now - left.stat().st_mtime > STALE_SECONDS:
+            if holders.is_left_over(left) or now - os.lstat(left).st_mtime > STALE_SECONDS:
                 left.unlink()

@@ -64,15 +64,16 @@ class Request:
         Raises:
             TargetError: What is there is no dataset, or it is not known whether it is a part.
         """
-        if self.overwrite:
-            return Task.REPLACE if os.path.lexists(self.path) else Task.BUILD
-        if not (self.path / "dataset_info.json").exists():
-            _check_not_in_the_way(self.path)
-            return Task.BUILD
-        if (self.path / provenance.FILE_NAME).exists():
-            _check_readable(self.path)
-        part = limit_of(self.path)
-        return Task.NOTHING if part in (None, self.limit) else Task.REPLACE
+        with durable.reading(self.path):
+            if self.overwrite:
+                return Task.REPLACE if os.path.lexists(self.path) else Task.BUILD
+            if not (self.path / "dataset_info.json").exists():
+                _check_not_in_the_way(self.path)
+                return Task.BUILD
+            if (self.path / provenance.FILE_NAME).exists():
+                _check_readable(self.path)
+            part = limit_of(self.path)
+            return Task.NOTHING if part in (None, self.limit) else Task.REPLACE
 
     def is_met_meanwhile(self, description: Mapping[str, Any]) -> bool:
         """Whether another process has published the same since the request was made.

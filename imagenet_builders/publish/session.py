@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import stat
 import time
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from imagenet_builders.errors import BusyError, TargetError
+from imagenet_builders.errors import BusyError, ImagenetBuildersError, TargetError
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.publish import debris, exchange
 from imagenet_builders.publish.access import Access
@@ -71,7 +72,9 @@ class BuildSession:
                 self._remove_parents()
                 raise
         try:
-            for sentence in debris.remove(self._target):
+            with durable.reading(self._target.path.parent):
+                removed = debris.remove(self._target)
+            for sentence in removed:
                 _LOG.info(sentence)
         except BaseException as error:
             self._lock.__exit__(type(error), error, error.__traceback__)
@@ -85,21 +88,57 @@ class BuildSession:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        told = self._as_told(error)
         try:
-            if isinstance(error, TargetError):
-                self._lock.check()
-            if self._is_published or error is None:
+            if isinstance(told, TargetError):
+                self._check_lost(told)
+            if self._is_published or told is None:
                 self.incomplete.remove()
             else:
-                kept = self.incomplete.abandon()
-                if kept:
-                    error.add_note(
-                        f"{kept:,} finished shards of {self._name} are kept in "
-                        f"{self.incomplete.shards}; run the same command again to continue"
-                    )
+                self._note_what_is_kept(told)
         finally:
             self._lock.__exit__(kind, error, traceback)
             self._remove_parents()
+        if told is not None and told is not error:
+            raise told from error
+
+    def _as_told(self, error: BaseException | None) -> BaseException | None:
+        """The error to raise: of the system's errors with files of this build, one of ours."""
+        if not isinstance(error, OSError) or isinstance(error, ImagenetBuildersError):
+            return error
+        for name in (error.filename, error.filename2):
+            if isinstance(name, str | os.PathLike):
+                path = Path(name).absolute()
+                if path.is_relative_to(self._target.path.parent.absolute()):
+                    return durable.target_error(path, error)
+        return error
+
+    def _check_lost(self, error: TargetError) -> None:
+        """Raises `BusyError` if files are not there because another process has the lock by now."""
+        try:
+            self._lock.check()
+        except TargetError:
+            pass  # Nobody knows; what failed first is what is told.
+        except BusyError as lost:
+            lost.add_note(f"this was noticed when {error}")
+            raise lost from error
+
+    def _note_what_is_kept(self, error: BaseException) -> None:
+        """Leaves finished shards to the next build, and says where they are."""
+        try:
+            kept = self.incomplete.abandon()
+        except (OSError, TargetError) as failure:
+            error.add_note(
+                f"the finished shards of {self._name} are left as they are in "
+                f"{self.incomplete.shards}, which cannot be looked at now ({failure}); run the "
+                "same command again to continue"
+            )
+            return
+        if kept:
+            error.add_note(
+                f"{kept:,} finished shards of {self._name} are kept in "
+                f"{self.incomplete.shards}; run the same command again to continue"
+            )
 
     def check_lock(self) -> None:
         """Makes sure that this process still holds the lock.

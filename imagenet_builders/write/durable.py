@@ -15,18 +15,31 @@ from imagenet_builders.errors import TargetError
 
 PARTIAL_SUFFIX = ".partial"
 
+_FAILED = "the storage reported an error; check that it is healthy"
+_LOST = "its file system or its server is not reached any more; mount it again"
+_STALE = "the network file system has lost the file; check that its server is healthy"
 _REASONS = {
     errno.ENOSPC: "the file system is full; free some space",
     errno.EDQUOT: "your quota there is used up; free some space, or ask for more",
-    errno.EIO: "the storage reported an error; check that it is healthy",
+    errno.EIO: _FAILED,
     errno.EFBIG: "the file is larger than this process may write; raise `ulimit -f`",
     errno.EROFS: "the file system is mounted read-only; choose another directory",
     errno.EACCES: "you may not write there; ask its owner, or choose another directory",
     errno.EPERM: "that is not allowed there; ask its owner, or choose another directory",
-    errno.ESTALE: "the network file system has lost the file; check that its server is healthy",
+    errno.ESTALE: _STALE,
+    errno.ENOTCONN: _LOST,
+    errno.ECONNABORTED: _LOST,
+    errno.ETIMEDOUT: _LOST,
+    errno.EHOSTDOWN: _LOST,
+    errno.ENODEV: _LOST,
+    errno.ENXIO: _LOST,
+    errno.EREMOTEIO: _FAILED,
     errno.ENOENT: "it or its directory was removed meanwhile; find out what did that",
     errno.EMFILE: "too many files are open; raise `ulimit -n`",
 }
+
+
+_FAULTS = {number for number, words in _REASONS.items() if words in (_FAILED, _LOST, _STALE)}
 
 
 def partial_path(path: Path) -> Path:
@@ -98,10 +111,32 @@ def writing_as_tensorflow(directory: Path) -> Iterator[None]:
             raise OSError(None, str(error)) from error
 
 
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """As `writing`, for what is read where datasets are written."""
+    try:
+        yield
+    except OSError as error:
+        raise TargetError(
+            f"{path} cannot be read: {error.strerror or error}; {_reason(error, read=True)}, then "
+            "run the same command again"
+        ) from error
+
+
 def target_error(path: Path, error: OSError) -> TargetError:
     """Explains why a file or directory cannot be written."""
-    reason = _REASONS.get(error.errno or 0, "check that its file system is healthy")
     return TargetError(
-        f"{path} cannot be written: {error.strerror or error}; {reason}, then run the same "
-        "command again"
+        f"{path} cannot be written: {error.strerror or error}; {_reason(error)}, then run the "
+        "same command again"
     )
+
+
+def is_fault(error: OSError) -> bool:
+    """Whether a storage says by an error that it fails, and not what is there."""
+    return error.errno in _FAULTS
+
+
+def _reason(error: OSError, *, read: bool = False) -> str:
+    if read and isinstance(error, PermissionError):
+        return "you may not read it; ask its owner"
+    return _REASONS.get(error.errno or 0, "check that its file system is healthy")

@@ -131,7 +131,7 @@ def test_a_build_killed_while_taking_the_lock_leaves_none(
 ) -> None:
     first = (
         "import os; link = os.link\n"
-        "def link_and_end(*paths): link(*paths); os.kill(os.getpid(), 15)\n"
+        "def link_and_end(*paths, **how): link(*paths, **how); os.kill(os.getpid(), 15)\n"
         "os.link = link_and_end\n"
     )
     assert forks.run(build_arguments(small, data_dir), data_dir, first=first).status == 143

@@ -38,6 +38,7 @@ from imagenet_builders.run import console
 from imagenet_builders.run.choose import as_workers_see, make_workers, shared_scratch
 from imagenet_builders.run.jobs import Workers
 from imagenet_builders.run.local import LocalWorkers
+from imagenet_builders.run.progress import phase
 from imagenet_builders.scratch.copy import ScratchCopy
 from imagenet_builders.scratch.copy_first import copy_first
 from imagenet_builders.scratch.shared_copies import SharedCopies
@@ -235,7 +236,8 @@ class PlannedBuilder(ReadingBuilder, skip_registration=True):  # type: ignore[ca
                     is_ours = self._prepare(download_dir, config)
                     if is_ours:
                         self._name_default_config(target.path, options)
-                        session.publish(replace=task is not Task.BUILD)
+                        with phase(f"publishing {self.info.full_name}"):
+                            session.publish(replace=task is not Task.BUILD)
                         self.info.update_data_dir(os.fspath(target.path))
                     self._when_built.close()
             finally:
@@ -303,7 +305,9 @@ class PlannedBuilder(ReadingBuilder, skip_registration=True):  # type: ignore[ca
         check_scratch(scratch, options)
         manual_dir = as_workers_see(tfds_request.manual_dir_of(dl_manager), download_config)
         added = self._running.added
-        with make_workers(options, download_config, session.job_dir, manual_dir) as workers:
+        with phase("starting workers"):
+            pool = make_workers(options, download_config, session.job_dir, manual_dir)
+        with pool as workers:
             copy = copy_first(
                 "/".join(filter(None, (self.name, self.builder_config_name))),
                 (lambda where: added.of(self.survey(where))) if added else self.survey,
@@ -316,8 +320,9 @@ class PlannedBuilder(ReadingBuilder, skip_registration=True):  # type: ignore[ca
             context = self._context(scratch, options, workers, copy.files)
             if added is not None:
                 context = dataclasses.replace(context, kept=added.unstaged)
-            with saying_why(manual_dir):
-                recipes = self.split_recipes(manual_dir, context)
+            with saying_why(manual_dir), phase(f"indexing {self.info.full_name}") as shown:
+                counting = dataclasses.replace(context, workers=shown.counting(workers))
+                recipes = self.split_recipes(manual_dir, counting)
             built = steps.build_splits(
                 recipes,
                 context,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import imagenet_builders
 from imagenet_builders.build import adding
 from imagenet_builders.build.adding import Addition
+from imagenet_builders.build.finished import Shard, finished_before
 from imagenet_builders.errors import BadImageError, SourceError, TargetError
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.plan import index as index_lib
@@ -24,11 +25,11 @@ from imagenet_builders.publish.incomplete import IncompleteDir
 from imagenet_builders.publish.published import Request, Task
 from imagenet_builders.publish.session import BuildSession
 from imagenet_builders.run.jobs import Workers
-from imagenet_builders.run.progress import Progress
+from imagenet_builders.run.progress import Progress, phase
 from imagenet_builders.words import counted, logger
 from imagenet_builders.write import durable, marks
 from imagenet_builders.write.kept import KeptShard, check_kept, copy, link
-from imagenet_builders.write.marks import BYTES_A_RECORD, MarkedShard, finished_shard
+from imagenet_builders.write.marks import BYTES_A_RECORD
 from imagenet_builders.write.outputs.output import Output
 from imagenet_builders.write.results import ShardResult, SplitResult
 from imagenet_builders.write.shard import ShardJob, prefetch, write_shard
@@ -116,7 +117,8 @@ def build_splits(
     """
     if running.task is Task.REPLACE:
         running.request.check_splits(recipe.split for recipe in recipes)
-    plans = recipe_lib.plan_splits(recipes, plan_config)
+    with phase(f"planning {name}"):
+        plans = recipe_lib.plan_splits(recipes, plan_config)
     added = running.added
     _warn_of_open_files(name, output, [plan.shard_count for plan in plans])
     if added is not None:
@@ -192,9 +194,13 @@ def _keep(kept: Kept, name: str, incomplete: IncompleteDir, workers: Workers) ->
     ]
     to_copy = [shard for shard in shards if not link(shard)]
     check_space(incomplete.shards, sum(shard.size for shard in to_copy), len(to_copy))
-    with ThreadPoolExecutor(_COPIES_AT_ONCE) as threads:
-        for _ in threads.map(copy, to_copy):
-            pass
+    size = sum(shard.size for shard in to_copy)
+    with (
+        Progress(f"copying what {name} has", images=0, size=size) as progress,
+        ThreadPoolExecutor(_COPIES_AT_ONCE) as threads,
+    ):
+        for shard, _ in zip(to_copy, threads.map(copy, to_copy), strict=True):
+            progress.update(0, shard.size)
     total = sum(shard.size for shard in shards)
     images = sum(shard.examples for shard in shards)
     in_process = total < _SMALL_BYTES
@@ -235,7 +241,7 @@ def write_splits(
         OSError: A file cannot be read.
     """
     todo = [
-        _Shard(which, number, path, incomplete.mark_of(path))
+        Shard(which, number, path, incomplete.mark_of(path))
         for which, plan in enumerate(plans)
         for number in range(plan.shard_count)
         for path in [shard_path(plan.split, number, plan.shard_count)]
@@ -246,25 +252,22 @@ def write_splits(
     size = sum(map(sum, sizes))
     # To start a process takes as long as to write this much.
     in_process = size < _SMALL_BYTES
-    results: list[ShardResult] = []
+    results = finished_before(
+        todo, plans, sizes, name, ImagePolicy.of(options), workers, small=_SMALL_BYTES
+    )
+    if results:
+        _LOG.info(f"{name}: already finished: {len(results):,} of {total}")
+    before = {(result.split, result.number) for result in results}
+    left = sum(sizes[shard.which][shard.number] for shard in todo)
+    left += BYTES_A_RECORD * images
+    check_space(incomplete.shards, left, _FILES_A_SHARD * len(todo))
+    # Made one by one: together, the jobs hold all rows once more.
+    jobs = (_shard_job(plans[s.which], recipes[s.which], s, output, options) for s in todo)
     with Progress(name, images=images, size=size) as progress:
-        marked = [shard for shard in todo if shard.mark.exists()]
-        for position, result in workers.run(
-            finished_shard,
-            [_marked_job(plans[shard.which], shard, options) for shard in marked],
-            report=progress.update,
-            in_process=in_process,
-        ):
-            if result is not None:
-                todo.remove(marked[position])
-                results.append(result)
-        if results:
-            _LOG.info(f"{name}: already finished: {len(results):,} of {total}")
-        left = sum(sizes[shard.which][shard.number] for shard in todo)
-        left += BYTES_A_RECORD * images
-        check_space(incomplete.shards, left, _FILES_A_SHARD * len(todo))
-        # Made one by one: together, the jobs hold all rows once more.
-        jobs = (_shard_job(plans[s.which], recipes[s.which], s, output, options) for s in todo)
+        progress.was_done(
+            sum(result.examples for result in results),
+            size - sum(sizes[shard.which][shard.number] for shard in todo),
+        )
         written: Iterator[tuple[int, ShardResult]] = workers.run(
             write_shard, jobs, report=progress.update, prefetch=prefetch, in_process=in_process
         )
@@ -273,7 +276,9 @@ def write_splits(
     for plan in plans:
         for file in plan.files:
             file.check_still_there()
-    return [_collect(plan, recipe, results) for plan, recipe in zip(plans, recipes, strict=True)]
+    return [
+        _collect(plan, recipe, results, before) for plan, recipe in zip(plans, recipes, strict=True)
+    ]
 
 
 def check_shards(
@@ -302,24 +307,8 @@ def check_shards(
                 )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Shard:
-    """A shard to write: the position of its plan, its number there, its file and its mark."""
-
-    which: int
-    number: int
-    path: Path
-    mark: Path
-
-
-def _marked_job(plan: SplitPlan, shard: _Shard, options: BuildOptions) -> MarkedShard:
-    return MarkedShard(
-        plan.split, shard.number, str(shard.path), str(shard.mark), ImagePolicy.of(options)
-    )
-
-
 def _shard_job(
-    plan: SplitPlan, recipe: SplitRecipe, shard: _Shard, output: Output, options: BuildOptions
+    plan: SplitPlan, recipe: SplitRecipe, shard: Shard, output: Output, options: BuildOptions
 ) -> ShardJob:
     rows, files = plan.shard(shard.number)
     return ShardJob(
@@ -336,8 +325,13 @@ def _shard_job(
     )
 
 
-def _collect(plan: SplitPlan, recipe: SplitRecipe, results: Sequence[ShardResult]) -> SplitResult:
-    """Puts the shards of a split together, in order."""
+def _collect(
+    plan: SplitPlan,
+    recipe: SplitRecipe,
+    results: Sequence[ShardResult],
+    before: Set[tuple[str, int]],
+) -> SplitResult:
+    """Puts the shards of a split together, in order; some were finished before this build."""
     shards = sorted((r for r in results if r.split == plan.split), key=lambda r: r.number)
     # An earlier build may have made a shard from the same file in another directory.
     paths = {os.path.basename(file.path): file.path for file in plan.files}
@@ -356,6 +350,7 @@ def _collect(plan: SplitPlan, recipe: SplitRecipe, results: Sequence[ShardResult
         counts=recipe.counts,
         layout=recipe.layout,
         part=recipe.part,
+        bytes_before=sum(r.file_bytes for r in shards if (r.split, r.number) in before),
     )
     if result.examples == 0:
         raise SourceError(

@@ -42,9 +42,11 @@ def summary(
             lines.append(f"  {'':<{names}}  {', '.join(counts)}")
     if kept:
         lines.append(f"  kept unchanged: {', '.join(kept)}")
-    size = sum(result.file_bytes for result in results)
+    before = sum(result.bytes_before for result in results)
+    size = sum(result.file_bytes for result in results) - before
     rate = round(size / seconds) if seconds else 0
-    lines.append(f"  {size_text(size)} in {seconds:.1f} s, {size_text(rate)}/s")
+    more = f", and {size_text(before)} that were finished before" if before else ""
+    lines.append(f"  {size_text(size)} in {seconds:.1f} s, {size_text(rate)}/s{more}")
     return lines
 
 

@@ -13,6 +13,7 @@ from imagenet_builders.check.gather import Checked
 from imagenet_builders.check.report import BAD, MISSING, Report
 from imagenet_builders.options import BuildOptions, default_data_dir
 from imagenet_builders.run.cpus import worker_count
+from imagenet_builders.run.progress import Progress, phase
 from imagenet_builders.scratch import to_copy
 from imagenet_builders.sources.inspection import ERROR, WARNING, Problem
 from imagenet_builders.words import logger
@@ -56,12 +57,13 @@ def run(request: Request, log: TextIO) -> Report:
     Returns:
         The report.
     """
-    report, checked, surveyed = gather.check(
-        request.manual_dir,
-        request.asked,
-        add_name=request.add_name,
-        source=request.options.source,
-    )
+    with phase(f"looking at {request.manual_dir}", stream=log):
+        report, checked, surveyed = gather.check(
+            request.manual_dir,
+            request.asked,
+            add_name=request.add_name,
+            source=request.options.source,
+        )
     problems = list(report.problems)
     hashed = hash_verdicts.remembered(checked)
     if request.hash:
@@ -81,7 +83,8 @@ def run(request: Request, log: TextIO) -> Report:
             lambda name: _LOG.info(f"walking {name}"),
         )
         problems += more
-    later = staged_later.look(surveyed, data_dir, request.options.source)
+    with phase(f"looking at {data_dir}", stream=log):
+        later = staged_later.look(surveyed, data_dir, request.options.source)
     problems += later.problems
     written = [one for one in checked if (one.row.name, one.row.split) not in later.kept]
     needed = needs.needs_of(written, data_dir, request.options)
@@ -93,7 +96,8 @@ def run(request: Request, log: TextIO) -> Report:
         from imagenet_builders.check import speed
 
         scratch = request.options.scratch_for(data_dir)
-        measured = speed.measure(_archives_of_datasets(checked), scratch)
+        with phase("measuring the speed of reading", stream=log):
+            measured = speed.measure(_archives_of_datasets(checked), scratch)
     if request.options.strict:
         problems = [dataclasses.replace(problem, severity=ERROR) for problem in problems]
     return dataclasses.replace(
@@ -118,8 +122,6 @@ def _archives_of_datasets(checked: Sequence[Checked]) -> list[list[Path]]:
 
 def _hash(files: list[Path], threads: int, log: TextIO) -> dict[Path, hashing.Hashed]:
     """Hashes files; progress is a bar on a terminal, and else one line per minute."""
-    from imagenet_builders.run.progress import Progress
-
     if not files:
         return {}
     known = {path for path in files if hashing.remembered(path) is not None}

@@ -22,6 +22,7 @@ from imagenet_builders.plan.plan import check_once
 from imagenet_builders.run import console
 from imagenet_builders.run.cpus import worker_count
 from imagenet_builders.run.local import LocalWorkers
+from imagenet_builders.run.progress import phase
 from imagenet_builders.sources.inspection import ERROR, WARNING, Problem, halves
 from imagenet_builders.sources.reader import keep_files_open
 
@@ -53,12 +54,12 @@ def index_all(
         context = BuildContext(options.scratch_for(data_dir), options, workers, at_end=at_end)
         for target, found in jobs:
             announce(f"{target.name}: {', '.join(found)}")
-            with console.collected_warnings() as warnings:
+            with console.collected_warnings() as warnings, phase(f"walking {target.name}") as shown:
                 try:
                     recipes = target.dataset.indexed(
                         target.manual_dir,
                         target.config.name,
-                        context,
+                        dataclasses.replace(context, workers=shown.counting(workers)),
                         found if target.dataset.splits_apart else None,
                     )
                     for each in recipes:

@@ -18,6 +18,7 @@ from imagenet_builders.publish.access import Access
 from imagenet_builders.publish.incomplete import IncompleteDir
 from imagenet_builders.publish.lock import BuildLock
 from imagenet_builders.publish.target import Target
+from imagenet_builders.run.progress import phase
 from imagenet_builders.words import logger
 from imagenet_builders.write import durable
 
@@ -63,7 +64,8 @@ class BuildSession:
             made = self._access.make_parents(self._target.path.parent)
             self._made = made + [path for path in self._made if path not in made]
             try:
-                self._lock.__enter__()
+                with phase(f"waiting for {self._name}"):
+                    self._lock.__enter__()
                 break
             except BaseException as error:
                 # Another build that failed may have removed the directory that it had made.
@@ -72,7 +74,10 @@ class BuildSession:
                 self._remove_parents()
                 raise
         try:
-            with durable.reading(self._target.path.parent):
+            with (
+                durable.reading(self._target.path.parent),
+                phase(f"removing what builds of {self._name} left"),
+            ):
                 removed = debris.remove(self._target)
             for sentence in removed:
                 _LOG.info(sentence)

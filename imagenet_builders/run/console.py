@@ -12,8 +12,8 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import Any
 
+from imagenet_builders.run.terminal import Screen, screen_of
 from imagenet_builders.words import printable
 
 LOGGER = logging.getLogger("imagenet_builders")
@@ -28,7 +28,7 @@ class _Console(logging.Handler):
             text = printable(record.getMessage())
             if record.levelno >= logging.WARNING:
                 text = f"imagenet-builders: {record.levelname.lower()}: {text}"
-            with _without_bars():
+            with screen_of(sys.stderr).aside(), _without_bars():
                 sys.stderr.write(f"{text}\n")
                 sys.stderr.flush()
         except Exception:
@@ -36,19 +36,19 @@ class _Console(logging.Handler):
 
 
 class Aside(logging.Handler):
-    """Clears a progress bar, so that another handler does not write behind it.
+    """Takes away what a screen shows, so that another handler does not write behind it.
 
     Args:
-        bar: The bar of tqdm; its next update shows it again.
+        screen: The screen; it shows its line again soon.
     """
 
-    def __init__(self, bar: Any):
+    def __init__(self, screen: Screen):
         super().__init__()
-        self._bar = bar
+        self._screen = screen
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Clears it; handlers of loggers further up write after that."""
-        self._bar.clear()
+        """Takes it away; handlers of loggers further up write after that."""
+        self._screen.clear()
 
 
 class _Collector(logging.Handler):
@@ -66,7 +66,8 @@ def shown_unless_configured() -> AbstractContextManager[None]:
     That of absl does not count: `tfds build` installs it, and it drops what a build announces.
     """
     handlers = (*LOGGER.handlers, *logging.getLogger().handlers)
-    if any(type(handler).__module__.partition(".")[0] != "absl" for handler in handlers):
+    others = (each for each in handlers if not isinstance(each, Aside))
+    if any(type(handler).__module__.partition(".")[0] != "absl" for handler in others):
         return contextlib.nullcontext()
     return shown()
 
@@ -109,7 +110,7 @@ def _is_no_warning(record: logging.LogRecord) -> bool:
 
 
 def _without_bars() -> AbstractContextManager[None]:
-    """Takes away the bars on the terminal while the block writes to it."""
+    """Takes away the bars of others, such as TensorFlow Datasets, while the block writes."""
     if "tqdm" not in sys.modules:
         return contextlib.nullcontext()
     from tqdm import tqdm

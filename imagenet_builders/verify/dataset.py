@@ -12,7 +12,7 @@ from imagenet_builders import datasets
 from imagenet_builders.datasets.description import Dataset
 from imagenet_builders.errors import WorkerError
 from imagenet_builders.run.local import LocalWorkers
-from imagenet_builders.run.progress import Progress
+from imagenet_builders.run.progress import Progress, phase
 from imagenet_builders.verify import provenance
 from imagenet_builders.verify.alternative import check_alternatives
 from imagenet_builders.verify.conclusion import conclude
@@ -112,17 +112,18 @@ def _verify_splits(
     jobs = _jobs(directory, description, dataset if config else None, recorded, decode)
     results = _run(description.full_name, jobs, workers, problems)
     check_alternatives(directory, description, workers, _SMALL_BYTES, problems)
-    splits = {
-        split.name: conclude(
-            directory,
-            split,
-            [results.get((split.name, number)) for number in range(len(split.shards))],
-            config,
-            recorded,
-            problems,
-        )
-        for split in description.splits
-    }
+    with phase(f"comparing the names and labels of {description.full_name}"):
+        splits = {
+            split.name: conclude(
+                directory,
+                split,
+                [results.get((split.name, number)) for number in range(len(split.shards))],
+                config,
+                recorded,
+                problems,
+            )
+            for split in description.splits
+        }
     if config is None:
         problems.note(
             f"{description.full_name} is not a dataset of this package, so keys, order and counts "

@@ -25,6 +25,7 @@ class SplitResult:
         counts: As in the split's recipe.
         layout: As in the split's recipe.
         part: As in the split's recipe.
+        bytes_before: Bytes of the shards that an interrupted build had finished.
     """
 
     split: str
@@ -37,6 +38,7 @@ class SplitResult:
     counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
     layout: str = ""
     part: Part | None = None
+    bytes_before: int = 0
 
     @property
     def examples(self) -> int:

@@ -37,3 +37,13 @@ def test_sizes_and_plurals_fit() -> None:
 
 def test_an_empty_build_has_a_summary() -> None:
     assert summary("x/1.0.0", [], 0.0) == ["x/1.0.0:", "  0 B in 0.0 s, 0 B/s"]
+
+
+def test_what_was_finished_before_is_not_in_the_speed() -> None:
+    results = [
+        result("train", (600, 601), 200_000, notes=(), bytes_before=100_000),
+        result("validation", (1,), 66_000, notes=(), bytes_before=66_000),
+    ]
+    assert summary("imagenet2012/5.1.0", results, 2.0)[-1] == (
+        "  100 kB in 2.0 s, 50.0 kB/s, and 166 kB that were finished before"
+    )

@@ -30,6 +30,10 @@ class OptionError(ImagenetBuildersError, ValueError):
     """An option has a value that cannot be used; raised before any work starts."""
 
 
+class InstallationError(ImagenetBuildersError, ImportError):
+    """A package that is needed cannot be imported; the message says which is in the way."""
+
+
 class LabelError(ImagenetBuildersError, ValueError):
     """A class space, wnid or label that there is not; the message names it and what there is."""
 

@@ -65,7 +65,13 @@ class _AfterImport(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
         module.__loader__ = self._loader
-        self._loader.exec_module(module)
+        try:
+            self._loader.exec_module(module)
+        except Exception as error:
+            from imagenet_builders.build.installed import explained
+
+            sys.meta_path.insert(0, self)  # For another attempt.
+            raise explained(error) from error
         _add_provider(module)
 
 

@@ -51,13 +51,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return None
 
 
-@pytest.fixture(autouse=True)
-def _private_scratch(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch):
-    """No test sees options of the environment or another test's cached index."""
-    for name in ("WORKERS", "SCRATCH_DIR", "BAD_IMAGES", "STAGE"):
-        monkeypatch.delenv(f"IMAGENET_BUILDERS_{name}", raising=False)
-    for name in ("SLURM_TMPDIR", "TMPDIR"):
-        monkeypatch.delenv(name, raising=False)
+@pytest.fixture(scope="session", autouse=True)
+def _no_options_of_the_environment() -> Iterator[None]:
+    """No test, nor what several tests share, sees options of the environment, or `$TMPDIR`.
+
+    Temporary files are where that says all the same.
+    """
+    tempfile.gettempdir()  # From now on it is what it is now.
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [*os.environ]:
+            if name.startswith("IMAGENET_BUILDERS_") or name in ("SLURM_TMPDIR", "TMPDIR"):
+                patch.delenv(name)
+        yield
 
 
 @pytest.fixture

@@ -253,5 +253,7 @@ def write_boxes(
     archives.write_tar(buffer, members, dirs=dirs)
     data = buffer.getvalue()
     if Path(path).suffix != ".tar":
-        data = gzip.compress(data, mtime=0)
+        packed = bytearray(gzip.compress(data, mtime=0))
+        packed[9] = 3  # Made on Unix; since Python 3.13 it is on an unknown system.
+        data = bytes(packed)
     Path(path).write_bytes(data)

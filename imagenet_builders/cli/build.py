@@ -130,10 +130,11 @@ def run(arguments: argparse.Namespace) -> None:
         beam_options = beam_lib.parse(arguments.beam_options)
         beam_lib.check(None, beam_options, workers=worker_count(options))
 
+    from imagenet_builders.build.installed import import_tfds
     from imagenet_builders.run.progress import phase
 
     with phase("loading TensorFlow Datasets"):
-        import tensorflow_datasets as tfds
+        tfds = import_tfds()
 
     mode = tfds.GenerateMode.REUSE_DATASET_IF_EXISTS
     if arguments.overwrite:

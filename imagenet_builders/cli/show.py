@@ -56,6 +56,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Shows what was asked for."""
+    from imagenet_builders.build.installed import import_tfds
     from imagenet_builders.publish import published
     from imagenet_builders.verify import find
 
@@ -65,8 +66,8 @@ def run(arguments: argparse.Namespace) -> None:
     # TensorFlow's notes on this machine are not what was asked for.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with stderr_held_back():
-        import tensorflow  # noqa: F401  # Now, and not in the midst of what is printed.
-        import tensorflow_datasets as tfds
+        # TensorFlow now, and not in the midst of what is printed.
+        tfds = import_tfds("tensorflow")
     logging.getLogger("absl").setLevel(logging.ERROR)
 
     pictures: list[Picture] = []

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any, TextIO, cast
 
+from imagenet_builders.errors import InstallationError
 from imagenet_builders.words import printable
 
 # How a report is painted: set a colour or a weight, and take it back.
@@ -146,6 +147,8 @@ def stderr_held_back() -> Iterator[None]:
         os.dup2(kept.fileno(), 2)
         try:
             yield
+        except InstallationError:  # Its sentence says it all.
+            raise
         except BaseException:
             kept.seek(0)
             os.write(stderr, kept.read())

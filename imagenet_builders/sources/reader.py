@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeVar
 
 from imagenet_builders.errors import SourceError
-from imagenet_builders.sources.rows import SourceFile, check_image_size, open_file
+from imagenet_builders.sources.rows import SourceFile, check_image_size
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -105,16 +105,16 @@ class _Descriptors:
         # descriptor of its own, and what it has unpacked.
         self.opened: dict[str, Any] = {}
 
-    def get(self, file: SourceFile) -> tuple[int, bool]:
+    def get(self, path: str) -> tuple[int, bool]:
         """The descriptor of a file, and whether it was opened just now."""
-        place = file.place
-        fd = self._open.get(place)
+        fd = self._open.get(path)
         if fd is not None:
-            self._open.move_to_end(place)
+            self._open.move_to_end(path)
             return fd, False
         while len(self._open) >= self._limit:
             os.close(self._open.popitem(last=False)[1])
-        fd = self._open[place] = open_file(file)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        self._open[path] = fd
         return fd, True
 
     def close(self) -> None:
@@ -244,7 +244,7 @@ class Reader:
             SourceError: The file changed after it was indexed.
             OSError: It cannot be opened.
         """
-        fd, is_new = self._descriptors.get(self.files[file])
+        fd, is_new = self._descriptors.get(self.files[file].place)
         if is_new or not self._checked[file]:
             self.files[file].check_unchanged(fd)
             self._checked[file] = 1

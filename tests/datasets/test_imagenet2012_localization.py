@@ -152,7 +152,7 @@ def test_serialized_examples_equal_those_of_tfds_and_are_as_long_as_planned(tmp_
     serializer = example_serializer.ExampleSerializer(builder.info.features.get_serialized_info())
     # Labels of one byte and of two, many boxes and none.
     found = [[], [(0, 0.1)], [(127, 0.3), (128, 0.7)], [(999, 1 / 3)] * 40]
-    index = built_index(found)
+    index = built_index(found, tmp_path / "scratch")
     sizes = examples.boxed_example_sizes(index)
     with index.reader() as reader:
         rows = examples.make_boxed_examples(index.table, reader, ImagePolicy(), [])
@@ -165,7 +165,7 @@ def test_serialized_examples_equal_those_of_tfds_and_are_as_long_as_planned(tmp_
             assert len(ours) == size
 
 
-def built_index(found: list[list[tuple[int, float]]]) -> Index:
+def built_index(found: list[list[tuple[int, float]]], scratch: Path) -> Index:
     """An index of real images whose boxes have the given labels and sizes."""
     import pyarrow as pa
 
@@ -175,7 +175,7 @@ def built_index(found: list[list[tuple[int, float]]]) -> Index:
     from imagenet_builders.run.local import LocalWorkers
 
     with LocalWorkers(1) as workers:
-        room = BuildContext(Path("/nonexistent"), BuildOptions(workers=1), workers)
+        room = BuildContext(scratch, BuildOptions(workers=1), workers)
         [found_images] = datasets.get("imagenet2012").survey(DUMMY).found["validation"]
         index = index_split(found_images, room)
     index, _ = objects.without_objects(Index(index.table.slice(0, len(found)), index.files))

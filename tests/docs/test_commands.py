@@ -33,6 +33,7 @@ NOT_RUN = {
     ("CONTRIBUTING.md", ".venv/bin/ruff"),
     ("CONTRIBUTING.md", ".venv/bin/mkdocs"),
     ("docs/contributor/releasing.md", "git tag"),
+    ("docs/contributor/tests.md", ".ci/matrix"),
     ("docs/contributor/releasing.md", "python -m build"),
     ("docs/steward/quickstart.md", "python3 -m venv /shared/environments"),
     ("docs/steward/many-machines.md", "pip install '.[dask]'"),

@@ -170,15 +170,15 @@ def of_p(manual_dir: Path, change: Callable[[Path], None]) -> str:
 
 
 def spoil(root: Path) -> None:
-    next(root.rglob("*.JPEG")).write_bytes(b"no picture")
+    max(root.rglob("*.JPEG")).write_bytes(b"no picture")
 
 
 def add_a_stray(root: Path) -> None:
-    next(path for path in root.rglob("n*") if path.is_dir()).joinpath("x.JPEG").write_bytes(b"x")
+    min(path for path in root.rglob("n*") if path.is_dir()).joinpath("x.JPEG").write_bytes(b"x")
 
 
 def put_into_both_splits(root: Path) -> None:
-    image = next((root / "imagenet21k_val").rglob("*.JPEG"))
+    image = min((root / "imagenet21k_val").rglob("*.JPEG"))
     folder = root / "imagenet21k_train" / image.parent.name
     folder.mkdir(exist_ok=True)
     shutil.copy(image, folder)

@@ -100,6 +100,7 @@ def write(
         file_format=output.name,
         mark_format=marks.FORMAT,
         version="1",
+        scratch=target,
     )
     if former_marks:
         del description["mark format"]

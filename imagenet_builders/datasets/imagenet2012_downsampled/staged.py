@@ -12,7 +12,7 @@ from imagenet_builders.datasets.imagenet2012_downsampled.dataset import TRAIN_BA
 from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.formats import zip_members
 from imagenet_builders.formats.zip_members import ZipMember
-from imagenet_builders.sources.rows import NO_COPIES, SourceFile, open_file
+from imagenet_builders.sources.rows import NO_COPIES, SourceFile
 
 _BATCH = re.compile(r"train_data_batch_([1-9][0-9]?)\.npz")
 _VALIDATION = "val_data.npz"
@@ -81,7 +81,7 @@ def _alone(split: str, path: Path, copies: Mapping[str, str]) -> list[Batch]:
 
 def _in_archive(split: str, path: Path, copies: Mapping[str, str]) -> list[Batch]:
     file = SourceFile.of(path, copies)
-    fd = open_file(file)
+    fd = os.open(file.place, os.O_RDONLY | os.O_CLOEXEC)
     try:
         members = zip_members.list_members(fd, file.path)
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,9 +53,9 @@ def test_little_is_read_ahead_and_nothing_after_the_end(
     opened: list[str] = []
     really_open = os.open
 
-    def counted(path: str, *arguments: int) -> int:
+    def counted(path: str, *arguments: Any, **named: Any) -> int:
         opened.append(path)
-        return really_open(path, *arguments)
+        return really_open(path, *arguments, **named)
 
     monkeypatch.setattr(os, "open", counted)
     read = read_ahead(files)

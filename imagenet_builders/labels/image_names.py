@@ -12,8 +12,9 @@ image's own.
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from imagenet_builders import labels
@@ -50,6 +51,10 @@ ANNOTATION_FILE = re.compile(
 """The name of the annotation of an image that has an official name."""
 
 
+def _imagenet2012_ids() -> dict[str, int]:
+    return {wnid: label for label, wnid in enumerate(labels.wnids("imagenet2012"))}
+
+
 class Annotated(NamedTuple):
     """What the name of an annotation says of its image.
 
@@ -64,30 +69,30 @@ class Annotated(NamedTuple):
     wnid: str | None
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
 class Naming:
     """The rule for the images of one part.
 
-    Args:
+    Attributes:
         part: `train`, `validation`, `test`, or `train_t3`, that of Task 3 (dogs).
         ids: Wnid to label, of all classes of the dataset; those of `imagenet2012` by default.
         why_unknown: Says what a class is that is not one of them; None for the usual sentence.
+        count: Images of the part, of which each has a number; None where the class is in the name.
     """
 
-    def __init__(
-        self,
-        part: str,
-        ids: Mapping[str, int] | None = None,
-        why_unknown: Callable[[str], str] | None = None,
-    ):
-        if ids is None:
-            ids = {wnid: label for label, wnid in enumerate(labels.wnids("imagenet2012"))}
-        self.part = part
-        self.ids = ids
-        self._why_unknown = why_unknown
-        self._by_number = validation_label_list() if part == "validation" else ()
-        self.count = {"validation": len(self._by_number), "test": TEST_IMAGES}.get(part)
-        """Images of the part, of which each has a number; None where the class is in the name."""
-        self._word = "val" if part == "validation" else "test"
+    part: str
+    ids: Mapping[str, int] = dataclasses.field(default_factory=_imagenet2012_ids)
+    why_unknown: Callable[[str], str] | None = None
+    count: int | None = dataclasses.field(init=False)
+    _by_number: Sequence[int] = dataclasses.field(init=False, repr=False)
+    _word: str = dataclasses.field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        by_number = validation_label_list() if self.part == "validation" else ()
+        count = {"validation": len(by_number), "test": TEST_IMAGES}.get(self.part)
+        object.__setattr__(self, "count", count)
+        object.__setattr__(self, "_by_number", by_number)
+        object.__setattr__(self, "_word", "val" if self.part == "validation" else "test")
 
     @property
     def is_train(self) -> bool:
@@ -186,8 +191,8 @@ class Naming:
     def label_of(self, wnid: str) -> int:
         """The label of a class; raises ValueError if it is none of the dataset."""
         label = self.ids.get(wnid.lower())
-        if label is None and self._why_unknown is not None:
-            raise ValueError(self._why_unknown(wnid))
+        if label is None and self.why_unknown is not None:
+            raise ValueError(self.why_unknown(wnid))
         if label is None:
             raise ValueError(f"{wnid} is not one of the {len(self.ids):,} classes of this dataset")
         return label

@@ -48,7 +48,8 @@ class Workers(abc.ABC):
         Args:
             function: What does a job. It may return a `Future`: then the worker goes on with its
                 next job meanwhile.
-            jobs: The jobs; like the results, they are pickled.
+            jobs: The jobs; like the results, they are data of the types that the annotations of the
+                function say, because other processes get them.
             report: Called with what each job reports of its progress.
             prefetch: Called with a job some time before its turn comes. What it raises is ignored.
             in_process: Do not use other processes, because the work is smaller than starting one.

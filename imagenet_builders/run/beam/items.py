@@ -14,7 +14,6 @@ import contextlib
 import dataclasses
 import errno
 import os
-import pickle
 import socket
 import time
 from concurrent.futures import Future
@@ -23,13 +22,16 @@ from typing import Any
 
 from imagenet_builders.errors import WorkerError
 from imagenet_builders.files.private_dir import PrivateDir
+from imagenet_builders.run.beam.data import functions, raised
+from imagenet_builders.run.beam.data.document import DocumentError, Reader, Writer
+from imagenet_builders.run.beam.data.named import NotDataError
+from imagenet_builders.run.beam.data.schema import FUNCTION, job_codec, result_codec
 from imagenet_builders.run.beam.seal import sealed, unsealed
 from imagenet_builders.run.jobs import Function, Job, Prefetch
-from imagenet_builders.run.local import picklable
 
-Item = tuple[str, int, str]
-"""A work item: the directory of its job, the job's number, and the key of its seals (see `seal`).
-It is all that the runner ships."""
+Item = tuple[str, int, str, tuple[str, ...]]
+"""A work item: the directory of its job, the job's number, the key of its seals (see `seal`), and
+the packages whose functions it names. It is all that the runner ships."""
 
 # The process that gave out the jobs makes this file when it wants no more of them done.
 STOP = "stop"
@@ -76,15 +78,36 @@ def put_job(
         key: The key of its seals.
         function: What does the job.
         prefetch: Called with the job before, or None.
-        job: The job; it is pickled.
+        job: The job, of the type that the function says; see `schema`.
 
     Returns:
         The work item that does it.
+
+    Raises:
+        WorkerError: Something in the job is no data.
+        OSError: It cannot be stored.
     """
-    content = pickle.dumps((function, prefetch, job), protocol=pickle.HIGHEST_PROTOCOL)
+    out = Writer()
+    try:
+        structure = {
+            "function": FUNCTION.write(function, out),
+            "prefetch": None if prefetch is None else FUNCTION.write(prefetch, out),
+            "job": job_codec(function).write(job, out),
+        }
+        content = out.finish(structure)
+    except (NotDataError, RecursionError, ValueError) as error:
+        raise WorkerError(
+            f"a job of {label(function)} cannot go to the workers of Beam: {error}; build without "
+            "--beam-options, or have whoever wrote the dataset make it data"
+        ) from None
     name = _job_name(number)
     directory.write(name, sealed(key, name, content))
-    return str(directory.path), number, key
+    return str(directory.path), number, key, tuple(sorted(out.packages))
+
+
+def label(function: Function[Job, Any]) -> str:
+    """The name of a function, for people."""
+    return str(getattr(functions.plain(function), "__name__", type(function).__name__))
 
 
 def run_item(item: Item) -> int:
@@ -105,13 +128,16 @@ def run_item(item: Item) -> int:
             job.
         OSError: The outcome cannot be stored.
     """
-    path, number, key = item
+    path, number, key, packages = item
     try:
         with PrivateDir.enter(Path(path)) as directory:
             if directory.has(STOP) or directory.has(outcome_name(number)):
                 return number
             content = _read(directory, _job_name(number), key)
-            _store(directory, number, key, _attempt(content))
+            outcome = _attempt(content, frozenset(packages))
+            name = outcome_name(number)
+            # Whole or not at all, even if another machine does the same.
+            directory.write(name, sealed(key, name, outcome), flush=True)
     except FileNotFoundError:
         raise WorkerError(
             f"{socket.gethostname()} does not see {path}: the directory of the datasets must "
@@ -120,16 +146,43 @@ def run_item(item: Item) -> int:
     return number
 
 
-def get_outcome(directory: PrivateDir, number: int, key: str) -> Outcome:
+def get_outcome(directory: PrivateDir, item: Item, function: Function[Any, Any]) -> Outcome:
     """The outcome of a job.
+
+    Args:
+        directory: Where it is stored.
+        item: The job's item.
+        function: What did the job.
 
     Raises:
         FileNotFoundError: It is not done.
-        WorkerError: Somebody else made it.
+        WorkerError: Somebody else made it, or another version of this package.
     """
-    outcome = pickle.loads(_read(directory, outcome_name(number), key))
-    assert isinstance(outcome, Outcome)
-    return outcome
+    _, number, key, packages = item
+    content = _read(directory, outcome_name(number), key)
+    try:
+        parts = Reader(content, frozenset(packages))
+        found = _Outcome(**parts.structure)
+        result = error = None
+        if found.error is None:
+            result = result_codec(function).read(found.result, parts)
+        else:
+            error = raised.read(found.error, parts)
+        parts.finish()
+        facts = (found.images, found.size, found.host, found.pid)
+        if tuple(map(type, facts)) != (int, int, str, int):
+            raise DocumentError("an outcome of other numbers")
+    except (DocumentError, ImportError, AttributeError, TypeError, RecursionError) as problem:
+        raise _of_another_version(f"what {label(function)} returned", problem) from None
+    return Outcome(result, error, *facts)
+
+
+def _of_another_version(what: str, problem: Exception) -> WorkerError:
+    return WorkerError(
+        f"{what} cannot be read on {socket.gethostname()}, which found {problem}: the machines "
+        "have other versions of imagenet_builders, or of the package of the dataset; start the "
+        "workers with the same Python environment as this command"
+    )
 
 
 def outcome_name(number: int) -> str:
@@ -151,7 +204,8 @@ def _read(directory: PrivateDir, name: str, key: str) -> bytes:
     return content
 
 
-def _attempt(content: bytes) -> Outcome:
+def _attempt(content: bytes, packages: frozenset[str]) -> bytes:
+    """Does a job; returns the document of its outcome."""
     for pause in (*_PAUSES, None):
         done = [0, 0]
 
@@ -159,30 +213,67 @@ def _attempt(content: bytes) -> Outcome:
             done[0] += images
             done[1] += size
 
-        result, error = None, None
+        out = Writer(packages)
+        result = error = None
         try:
             # A worker with another version of this package may not have the function.
-            function, prefetch, job = pickle.loads(content)
+            function, prefetch, job = _job_in(content, packages)
             if prefetch is not None:
                 # Reading ahead only saves time; the job itself finds what is wrong.
                 with contextlib.suppress(Exception):
                     prefetch(job)
-            result = function(job, report)
-            if isinstance(result, Future):
-                result = result.result()
-            pickle.dumps(result)
-        except Exception as raised:
-            result, error = None, picklable(raised)
-            if pause is not None and getattr(raised.__cause__ or raised, "errno", None) in _PASSING:
+            result = _result(function, job, report, out)
+        except Exception as problem:
+            out = Writer(packages)
+            error = raised.write(problem, out)
+            if pause is not None and getattr(problem.__cause__ or problem, "errno", 0) in _PASSING:
                 time.sleep(pause)
                 continue
         images, size = done
-        return Outcome(result, error, images, size, socket.gethostname(), os.getpid())
+        outcome = _Outcome(result, error, images, size, socket.gethostname(), os.getpid())
+        return out.finish(vars(outcome))
     raise AssertionError("the last attempt has no pause")
 
 
-def _store(directory: PrivateDir, number: int, key: str, outcome: Outcome) -> None:
-    """Stores an outcome, whole or not at all, even if another machine does the same."""
-    name = outcome_name(number)
-    content = pickle.dumps(outcome, protocol=pickle.HIGHEST_PROTOCOL)
-    directory.write(name, sealed(key, name, content), flush=True)
+def _job_in(
+    content: bytes, packages: frozenset[str]
+) -> tuple[Function[Any, Any], Prefetch[Any] | None, Any]:
+    """Function, prefetch and job of a document."""
+    try:
+        parts = Reader(content, packages)
+        function = FUNCTION.read(parts.structure["function"], parts)
+        prefetch = parts.structure["prefetch"]
+        if prefetch is not None:
+            prefetch = FUNCTION.read(prefetch, parts)
+        job = job_codec(function).read(parts.structure["job"], parts)
+        parts.finish()
+    except (DocumentError, NotDataError, KeyError, TypeError, RecursionError) as problem:
+        raise _of_another_version("a job", problem) from None
+    return function, prefetch, job
+
+
+def _result(function: Function[Any, Any], job: Any, report: Any, out: Writer) -> Any:
+    """Does a job; returns its result as what JSON can hold."""
+    result = function(job, report)
+    if isinstance(result, Future):
+        result = result.result()
+    try:
+        return result_codec(function).write(result, out)
+    except NotDataError as problem:
+        raise WorkerError(
+            f"what {label(function)} returned cannot come back from the workers of Beam: "
+            f"{problem}; build without --beam-options, or have whoever wrote the dataset make it "
+            "data"
+        ) from None
+
+
+@dataclasses.dataclass
+class _Outcome:
+    """An `Outcome`, with result and error as JSON has them."""
+
+    result: Any
+    error: Any
+    images: int
+    size: int
+    host: str
+    pid: int

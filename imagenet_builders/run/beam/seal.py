@@ -1,8 +1,8 @@
 """Seals of what processes exchange by files: only who has the key can have made them.
 
-Jobs and outcomes are pickles, and to unpickle is to run whatever the pickle says. So each file
-begins with an HMAC over its name and its content, and is unpickled only if that is right. The key
-is new for each list of jobs and travels with the runner's own items, never by a file.
+A job names the function that does it, and an outcome decides what is published. So each file begins
+with an HMAC over its name and its content, and is read only if that is right. The key is new for
+each list of jobs and travels with the runner's own items, never by a file.
 """
 
 from __future__ import annotations

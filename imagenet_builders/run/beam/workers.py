@@ -18,7 +18,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from imagenet_builders.errors import OptionError, WorkerError
 from imagenet_builders.files.private_dir import PrivateDir
 from imagenet_builders.run.beam.cluster import check_facts, one_line, worker_facts_job
-from imagenet_builders.run.beam.items import STOP, Item, Outcome, get_outcome, outcome_name, put_job
+from imagenet_builders.run.beam.items import STOP, Item, get_outcome, label, outcome_name, put_job
 from imagenet_builders.run.beam.options import BeamSettings
 from imagenet_builders.run.beam.pipeline import Pipeline
 from imagenet_builders.run.beam.seal import new_key
@@ -135,16 +135,18 @@ class BeamWorkers(Workers):
         within: float | None = None,
     ) -> Iterator[tuple[int, Result]]:
         """Runs jobs on the runner; an error if none is done `within` so many seconds."""
-        directory = self._job_dir.make_inner(f"{function.__name__}-{secrets.token_hex(8)}")
+        name = label(function)
+        directory = self._job_dir.make_inner(f"{name}-{secrets.token_hex(8)}")
         key = new_key()
         try:
             items = [
                 put_job(directory, number, key, function, prefetch, job)
                 for number, job in enumerate(jobs)
             ]
-            with contextlib.closing(self._outcomes(directory, items, within)) as outcomes:
-                for number, outcome in outcomes:
-                    self.done_by[function.__name__, outcome.host, outcome.pid] += 1
+            with contextlib.closing(self._finished(directory, items, within)) as finished:
+                for number in finished:
+                    outcome = get_outcome(directory, items[number], function)
+                    self.done_by[name, outcome.host, outcome.pid] += 1
                     if outcome.error is not None:
                         raise outcome.error
                     report(outcome.images, outcome.size)
@@ -152,10 +154,10 @@ class BeamWorkers(Workers):
         finally:
             directory.remove()
 
-    def _outcomes(
+    def _finished(
         self, directory: PrivateDir, items: list[Item], within: float | None
-    ) -> Generator[tuple[int, Outcome], None, None]:
-        """Runs the pipeline, and yields outcomes as they appear; ends the pipeline on an error."""
+    ) -> Generator[int, None, None]:
+        """Runs the pipeline, and yields the numbers of jobs whose outcomes have appeared."""
         missing = set(range(len(items)))
         started = time.monotonic()
         pipeline = Pipeline(self._settings, directory, items)
@@ -167,7 +169,7 @@ class BeamWorkers(Workers):
                 found = _found(directory, missing)
                 for number in found:
                     missing.remove(number)
-                    yield number, get_outcome(directory, number, items[number][2])
+                    yield number
                 if within is not None and missing and time.monotonic() - started > within:
                     raise WorkerError(
                         f"the Beam pipeline on {self._settings.name} has done nothing in "

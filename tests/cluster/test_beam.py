@@ -82,9 +82,10 @@ def test_work_items_that_run_twice_do_no_harm(
 
 
 STRAGGLING = """
-import pickle, sys, threading, time
+import sys, threading, time
 from pathlib import Path
 from imagenet_builders.run.beam import workers as beam_workers
+from imagenet_builders.run.beam.items import _job_in
 from imagenet_builders.run.beam.seal import unsealed
 from imagenet_builders.write import shard as shards
 from imagenet_builders.cli import main
@@ -92,10 +93,10 @@ from imagenet_builders.cli import main
 target = Path(sys.argv.pop(1))
 threads = []
 
-def straggle(directory, number, key):
+def straggle(directory, number, key, packages):
     name = f"{number}.job"
     content = unsealed(key, name, Path(directory, name).read_bytes())
-    _, _, job = pickle.loads(content)
+    _, _, job = _job_in(content, frozenset(packages))
     try:
         # With all records written, and not yet under its name.
         shards.write_shard(job, lambda *done: writing.set() or wait()).result()

@@ -15,7 +15,7 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from imagenet_builders.run.beam.data.document import DocumentError, Writer
@@ -47,7 +47,7 @@ class NotDataError(Exception):
         return f"{self.where or 'it'} is {self.what}"
 
 
-def name_in(found: types.FunctionType | type, out: Writer) -> str:
+def name_in(found: Callable[..., Any], out: Writer) -> str:
     """The name of a function or class in a document.
 
     Raises:
@@ -62,7 +62,7 @@ def name_in(found: types.FunctionType | type, out: Writer) -> str:
     return name
 
 
-def _name_of(found: types.FunctionType | type) -> str:
+def _name_of(found: Callable[..., Any]) -> str:
     module, name = found.__module__, found.__qualname__
     text = f"{module}:{name}"
     if module == "__main__" or _NAME.fullmatch(text) is None:
@@ -109,7 +109,7 @@ def find(name: object, packages: frozenset[str]) -> Any:
     return found
 
 
-def annotations_of(function: types.FunctionType | types.MethodType) -> Mapping[str, Any]:
+def annotations_of(function: Callable[..., Any]) -> Mapping[str, Any]:
     """The parameters of a function by name, in order, each with its annotation, then `return`.
 
     A parameter without an annotation, and a function without one, has `Any`.
@@ -122,12 +122,13 @@ def annotations_of(function: types.FunctionType | types.MethodType) -> Mapping[s
 
 
 @functools.cache
-def _annotations_of(function: types.FunctionType) -> Mapping[str, Any]:
+def _annotations_of(function: Callable[..., Any]) -> Mapping[str, Any]:
     signature = inspect.signature(function)
+    module: Mapping[str, Any] = getattr(function, "__globals__", {})
     found = {name: each.annotation for name, each in signature.parameters.items()}
     found["return"] = signature.return_annotation
     return {
-        name: Any if each is inspect.Signature.empty else evaluated(each, function.__globals__)
+        name: Any if each is inspect.Signature.empty else evaluated(each, module)
         for name, each in found.items()
     }
 

@@ -178,7 +178,7 @@ def test_a_job_that_is_no_data_is_said_where_it_is_made(directory: PrivateDir) -
     with pytest.raises(WorkerError, match=r"Odd\.lock is of type _thread\.lock"):
         put_job(directory, 0, KEY, do_odd, None, Odd(threading.Lock()))
     with pytest.raises(WorkerError, match=r"it is of type builtins\.str, not int"):
-        put_job(directory, 0, KEY, jobs.square, None, "3")
+        put_job(directory, 0, KEY, jobs.square, None, "3")  # type: ignore[arg-type]
     assert directory.names() == []
 
 

@@ -115,12 +115,9 @@ def test_the_direct_runner_does_not_reach_for_the_network(
     settings = beam_options.check(None, beam_options.parse(IN_MEMORY), workers=1)
     with caplog.at_level(logging.INFO):
         pipeline = beam.Pipeline(runner=settings.new_runner(), options=settings.options_for(1))
-        _ = (
-            pipeline
-            | beam.Create([put_job(directory, 0, key, jobs.square, None, 3)])
-            | beam.Map(run_item)
-        )
+        item = put_job(directory, 0, key, jobs.square, None, 3)
+        _ = pipeline | beam.Create([item]) | beam.Map(run_item)
         pipeline.run().wait_until_finish()
-    assert get_outcome(directory, 0, key).result == 9
+    assert get_outcome(directory, item, jobs.square).result == 9
     directory.remove()
     assert "prism" not in caplog.text.lower()

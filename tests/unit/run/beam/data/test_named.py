@@ -108,7 +108,7 @@ def test_a_name_for_type_checkers_alone_is_not_there() -> None:
 
     import pyarrow as arrow
 
-    found = annotations_of(function)  # type: ignore[arg-type]
+    found = annotations_of(function)
     assert isinstance(found["a"].__args__[0], Unresolved)
     assert repr(found["a"].__args__[0]) == "NoSuchType.of"
     assert found["b"] is arrow.Table

@@ -368,9 +368,9 @@ def test_bound_values_are_of_the_types_of_the_parameters() -> None:
     arrived = FUNCTION.read(read.structure, read)
     assert (arrived.func, arrived.args, arrived.keywords) == (bound, (1, b"2"), {"third": ("3",)})
     for wrong in (
-        functools.partial(bound, "1"),
-        functools.partial(bound, 1, b"2", 3),
-        functools.partial(bound, fourth=1),
+        functools.partial(bound, "1"),  # type: ignore[arg-type]
+        functools.partial(bound, 1, b"2", 3),  # type: ignore[call-arg, arg-type]
+        functools.partial(bound, fourth=1),  # type: ignore[call-arg]
     ):
         with pytest.raises(NotDataError):
             FUNCTION.write(wrong, Writer())
@@ -407,7 +407,7 @@ def later(job: int, report: object) -> bytes | Future[bytes]:
     return b""
 
 
-def without_annotations(job, report):  # type: ignore[no-untyped-def]
+def without_annotations(job, report):
     return job
 
 

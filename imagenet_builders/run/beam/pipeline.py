@@ -19,7 +19,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from imagenet_builders.files.private_dir import PrivateDir
+from imagenet_builders.files.private_dir import NotOursError, PrivateDir
 from imagenet_builders.run.beam.cluster import wait_for_loss
 from imagenet_builders.run.beam.items import Item, run_item
 from imagenet_builders.run.beam.options import BeamSettings
@@ -135,7 +135,8 @@ def _watch(result: Any, directory: Path) -> None:
 
 
 def _fail(directory: Path, sentence: str) -> None:
-    with contextlib.suppress(OSError), PrivateDir.enter(directory) as entered:
+    # Whoever waits for this looks at the directory, too, and says what is wrong with it.
+    with contextlib.suppress(OSError, NotOursError), PrivateDir.enter(directory) as entered:
         entered.write(_ERROR, sentence.encode())
     os._exit(1)
 

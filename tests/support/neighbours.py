@@ -128,7 +128,7 @@ class World:
         """A command that runs as the steward, in a group of processes that ends with the block."""
         home = {"HOME": str(self.home), "XDG_CACHE_HOME": str(self.home / ".cache")}
         process = subprocess.Popen(
-            [*_as_user(self.steward), *command],
+            [*as_user(self.steward), *command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -293,7 +293,8 @@ def expected_home(steward: int) -> dict[str, tuple[object, ...]]:
     )
 
 
-def _as_user(user: int) -> list[str]:
+def as_user(user: int) -> list[str]:
+    """The beginning of a command that runs as another user of the group."""
     if user == 0:
         return ["setpriv", "--regid", str(GROUP), "--clear-groups"]
     ids = ["--reuid", str(user), "--regid", str(GROUP), "--clear-groups"]
@@ -304,7 +305,7 @@ def _as_user(user: int) -> list[str]:
 def _setpriv_problem() -> str:
     try:
         done = subprocess.run(
-            [*_as_user(STEWARD), sys.executable, "-c", ""],
+            [*as_user(STEWARD), sys.executable, "-c", ""],
             capture_output=True,
             text=True,
             check=False,

@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
@@ -18,13 +18,18 @@ from support.processes import environment
 class Cluster:
     """A Dask scheduler and workers on this machine.
 
+    Args:
+        directory: Where they leave their files.
+        as_user: The beginning of a command that runs as another user; `directory` is theirs.
+
     Attributes:
         address: Of the scheduler, as `tcp://host:port`.
         workers: The worker processes.
     """
 
-    def __init__(self, directory: Path):
+    def __init__(self, directory: Path, as_user: Sequence[str] = ()):
         self._directory = directory
+        self._as_user = as_user
         self._scheduler_file = directory / "scheduler.json"
         arguments = ["--host=127.0.0.1", "--port=0", f"--scheduler-file={self._scheduler_file}"]
         self.scheduler = self._start("scheduler", *arguments)
@@ -56,7 +61,14 @@ class Cluster:
 
     def _start(self, kind: str, *arguments: str, **changes: str) -> psutil.Process:
         return psutil.Popen(
-            [sys.executable, "-m", "distributed.cli.dask_" + kind, "--no-dashboard", *arguments],
+            [
+                *self._as_user,
+                sys.executable,
+                "-m",
+                "distributed.cli.dask_" + kind,
+                "--no-dashboard",
+                *arguments,
+            ],
             env=environment(**changes),
             cwd=self._directory,
             stdout=subprocess.DEVNULL,

@@ -25,6 +25,7 @@ from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.run.progress import phase
 from imagenet_builders.sources.inspection import ERROR, WARNING, Problem, halves
 from imagenet_builders.sources.reader import keep_files_open
+from imagenet_builders.words import printable
 
 
 def index_all(
@@ -100,8 +101,8 @@ def _problem(target: Target, error: Exception) -> Problem:
     expected, action = "a source with every header and name sound", "see the reason given"
     problem = target.problem(ERROR, expected, str(error), action=action)
     if isinstance(error, ArchiveError):
-        text = problem.found.removeprefix(f"{error.archive}: ")
-        text = text.removeprefix(f"{error.archive}, ")
+        text = problem.found.removeprefix(f"{printable(error.archive)}: ")
+        text = text.removeprefix(f"{printable(error.archive)}, ")
         expected, text = halves(expected, text)
         return dataclasses.replace(
             problem, path=str(Path(error.archive)), expected=expected, found=text

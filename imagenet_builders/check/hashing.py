@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from imagenet_builders.errors import SourceError
+from imagenet_builders.files.regular import open_regular
 from imagenet_builders.locate import hash_cache
 
 ALGORITHMS = ("md5", "sha256")
@@ -89,7 +90,7 @@ def size_of(path: Path) -> int:
 def _hash_file(path: Path, stop: threading.Event, report: Callable[[int], None]) -> Hashed:
     size = 0
     try:
-        with open(path, "rb", buffering=0) as file:
+        with os.fdopen(open_regular(path, follow=True), "rb", buffering=0) as file:
             before = os.fstat(file.fileno())
             size = before.st_size
             with contextlib.suppress(OSError):

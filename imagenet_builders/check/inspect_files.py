@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import stat
 from pathlib import Path
 
 from imagenet_builders.check.first_bytes import first_bytes
+from imagenet_builders.files.regular import NotAFileError, open_regular
 from imagenet_builders.locate.official import OfficialArchive
 from imagenet_builders.sources import kinds
 from imagenet_builders.sources.inspection import (
@@ -46,18 +46,18 @@ def inspect_file(path: Path, kind: str, official: OfficialArchive | None) -> Ins
     names: tuple[str, ...] | None = None
     packed = False
     try:
-        # Opening a FIFO would wait for a writer.
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        fd = open_regular(path, follow=True)
+    except NotAFileError as error:
+        found = str(error.strerror).removeprefix("it is ")
+        action = "stage the archive itself"
+        return Inspection(path, None, (Problem(ERROR, str(path), "a file", found, "", action),))
     except OSError as error:
         return Inspection(path, None, (unreadable(path, error),))
     try:
         status = os.fstat(fd)
         size = status.st_size
-        if not stat.S_ISREG(status.st_mode):
-            kind_of_file = "a directory" if stat.S_ISDIR(status.st_mode) else "no plain file"
-            wrong: Wrong | None = Wrong("a file", kind_of_file, "", "stage the archive itself")
-        elif not size:
-            wrong = Wrong(
+        if not size:
+            wrong: Wrong | None = Wrong(
                 _official_size(official) or "an archive",
                 "0 bytes",
                 "a download or copy that failed at its beginning, or ran out of quota",

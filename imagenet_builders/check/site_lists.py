@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from imagenet_builders.files.regular import open_regular
+
 _LIST = re.compile(
     r".*[._-](?:md5|sha256)(?:sums?)?(?:\.txt)?|(?:md5|sha256)(?:sums?)?(?:\.txt)?"
     r"|checksums?(?:\.txt)?",
@@ -90,7 +92,7 @@ def _lists(directories: Iterable[Path]) -> list[Path]:
 
 def _parse(source: Path) -> list[tuple[str, Listed]]:
     """The lines of a list: name of a file, and its hash."""
-    with open(source, "rb") as stream:
+    with os.fdopen(open_regular(source, follow=True), "rb") as stream:
         data = stream.read(_MAX_BYTES + 1)
     if len(data) > _MAX_BYTES or b"\0" in data:
         raise ValueError("this is not a list of hashes")

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from imagenet_builders.errors import SourceError
+from imagenet_builders.files.regular import open_regular
 from imagenet_builders.words import size_text
 
 # The mean image of ILSVRC2012, in whole pages.
@@ -207,7 +208,7 @@ def _read_in_order(path: Path, end: int) -> float:
     begin = random.randrange(max(1, end - _MAX_BYTES)) // _PAGE * _PAGE
     end = min(end, begin + _MAX_BYTES)
     buffer = bytearray(_IN_ORDER_BYTES)
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    fd = open_regular(path, follow=True)
     try:
         os.posix_fadvise(fd, begin, end - begin, os.POSIX_FADV_DONTNEED)
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
@@ -229,7 +230,7 @@ def _opened(path: Path) -> Iterator[tuple[int, bool]]:
     fd, bypasses = -1, hasattr(os, "O_DIRECT")
     if bypasses:
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECT)
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECT | os.O_NONBLOCK)
             with contextlib.closing(mmap.mmap(-1, _PAGE)) as page:
                 os.preadv(fd, [page], 0)
         except OSError:  # The file system cannot do that.
@@ -237,7 +238,7 @@ def _opened(path: Path) -> Iterator[tuple[int, bool]]:
             if fd >= 0:
                 os.close(fd)
     if not bypasses:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = open_regular(path, follow=True)
     try:
         yield fd, bypasses
     finally:

@@ -14,7 +14,7 @@ import lzma
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from imagenet_builders.formats import gzip_stream
+from imagenet_builders.formats import gzip_stream, signatures
 from imagenet_builders.formats.gzip_stream import PIECE_BYTES, READ_BYTES, StreamError
 
 _MAGIC = {
@@ -96,8 +96,8 @@ def _python_pieces(read: Callable[[int], bytes], form: str) -> Iterator[bytes]:
             return
         if format_of(data) != form:
             raise error(
-                f"the {form} data have ended, and others follow that begin with {data[:8]!r}; "
-                "something was appended or overwritten, compare it with the original"
+                f"the {form} data have ended, and {signatures.described(data[: signatures.BYTES])} "
+                "follows; something was appended or overwritten, compare it with the original"
             )
 
 

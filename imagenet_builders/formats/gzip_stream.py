@@ -79,8 +79,8 @@ class _Reader:
             return True
         if not is_first and not self._data:
             return False
-        begins = f"that begin with {self._data[:8]!r}"
         other = signatures.recognise(self._data[: signatures.BYTES])
+        what = signatures.described(self._data[: signatures.BYTES])
         if not self._data:
             problem = "expected a gzip file, found no bytes at all; copy it again"
         elif is_first and other == signatures.TAR:
@@ -91,13 +91,11 @@ class _Reader:
         elif is_first and other is not None:
             problem = f"expected a gzip file, found {other.name}; {other.action}"
         elif is_first:
-            problem = (
-                f"expected a gzip file, found data {begins}; check that this is the right file"
-            )
+            problem = f"expected a gzip file, found {what}; check that this is the right file"
         else:
             problem = (
-                f"the gzip data have ended, and others follow {begins}; something was appended "
-                "or overwritten, compare it with the original"
+                f"the gzip data have ended, and {what} follows; something was appended or "
+                "overwritten, compare it with the original"
             )
         raise self._error(problem)
 

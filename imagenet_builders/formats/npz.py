@@ -30,7 +30,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from imagenet_builders.errors import ArchiveError
-from imagenet_builders.formats import zip_members
+from imagenet_builders.formats import signatures, zip_members
 from imagenet_builders.formats.zip_members import ZipMember
 
 if TYPE_CHECKING:
@@ -183,10 +183,11 @@ def _header(beginning: bytes) -> tuple[int, tuple[int, ...], np.dtype]:
             read = readers[npy.read_magic(stream)]
             shape, is_fortran, dtype = read(stream, max_header_size=MAX_HEADER_BYTES)
     except Exception as error:  # Nearly any: what stands there is read as a Python literal.
-        reason = str(error).partition("\n")[0][:100]
-        raise ValueError(
-            f"expected an npy file, found data that begin with {beginning[:80]!r} ({reason})"
-        ) from None
+        found = signatures.described(beginning[: signatures.BYTES])
+        if found == signatures.NUMPY.name:
+            reason = str(error).partition("\n")[0][:100]
+            found = f"one with a header that cannot be read ({reason})"
+        raise ValueError(f"expected an npy file, found {found}") from None
     if dtype.kind not in "biuf" or dtype.itemsize > _MOST_BYTES_A_NUMBER:
         pickled = " of pickled Python objects, which could run any code" * dtype.hasobject
         raise ValueError(

@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Self
 
+from imagenet_builders.files.regular import open_regular
 from imagenet_builders.formats import parquet_pages, signatures
 from imagenet_builders.formats.gzip_stream import StreamError
 
@@ -115,7 +116,7 @@ class _Opened:
         self.is_open = False
         self.largest_page = 1
         with self:
-            with open(path, "rb") as beginning:
+            with os.fdopen(open_regular(path, follow=True), "rb") as beginning:
                 block = beginning.read(signatures.BYTES)
             other = signatures.foreign(block, signatures.PARQUET)
             if other is not None or not block:
@@ -129,7 +130,7 @@ class _Opened:
                 thrift_string_size_limit=_MAX_STRING_BYTES,
                 thrift_container_size_limit=_MAX_CONTAINER_ITEMS,
             )
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            fd = open_regular(path, follow=True)
             try:
                 self._check(fd)
             finally:

@@ -2,11 +2,18 @@
 
 Sources: libmagic's database (`file`), and the specifications of Apache Parquet, LMDB (`mdb.c`),
 MXNet RecordIO (`dmlc/recordio.h`) and Git LFS.
+
+What others put among the sources may be a link to a private file of whoever builds, and messages
+and `provenance.json` are read by many. So a message repeats nothing of data that no known program
+has written; `described` says what they are.
 """
 
 from __future__ import annotations
 
+import codecs
 from typing import NamedTuple
+
+_CONTROLS = bytes(sorted({*range(32), 127} - {*b"\t\n\f\r\x1b"}))
 
 BYTES = 512
 """So many bytes of a file are enough."""
@@ -35,6 +42,7 @@ TAR = Signature(b"ustar", "a tar archive", LOOK, 257)
 ZIP = Signature(b"PK\x03\x04", "a zip archive", "see what is in it (unzip -l), and unpack it")
 SQUASHFS = Signature(b"hsqs", "a SquashFS image", LOOK)
 PARQUET = Signature(b"PAR1", "a Parquet file", LOOK)
+NUMPY = Signature(b"\x93NUMPY", "an array of NumPy", LOOK)
 LMDB = Signature(b"\xde\xc0\xef\xbe", "an LMDB database", LOOK, 16)
 RECORD_IO = Signature(b"\x0a\x23\xd7\xce", "a RecordIO file of MXNet", LOOK)
 PICKLE = Signature(b"\x80", "a pickle of Python", "it is not read, because that could run any code")
@@ -60,7 +68,7 @@ _ALL = (
     SQUASHFS,
     PARQUET,
     RECORD_IO,
-    Signature(b"\x93NUMPY", "an array of NumPy", LOOK),
+    NUMPY,
     Signature(b"\x89HDF\r\n", "an HDF5 file", LOOK),
     Signature(b"\xff\xd8\xff", "a JPEG image", LOOK),
     Signature(b"\x89PNG", "a PNG image", LOOK),
@@ -94,3 +102,34 @@ def recognise(block: bytes) -> Signature | None:
         return PICKLE
     # A web page, after white space and a mark of its encoding.
     return HTML if block.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(HTML.magic) else None
+
+
+def described(block: bytes, size: int | None = None) -> str:
+    r"""What data are, in words that repeat none of them.
+
+    Args:
+        block: Their first bytes, as for `recognise`.
+        size: Their number of bytes; None if it is not to be told.
+
+    >>> described(b"password: 1234", 14), described(b"PK\3\4..."), described(b"\xe9t", 1_234)
+    ('text of 14 bytes', 'a zip archive', 'unknown data of 1,234 bytes')
+    """
+    known = recognise(block)
+    if known is not None:
+        return known.name
+    if not block:
+        return "no bytes at all"
+    what = "text" if is_text(block) else "unknown data" if any(block) else "zeros"
+    return what if size is None else f"{what} of {size:,} byte{'' if size == 1 else 's'}"
+
+
+def is_text(head: bytes) -> bool:
+    """Whether data begin as text does that is UTF-8; a character may be cut at the end."""
+    if head.translate(None, _CONTROLS) != head:
+        return False
+    try:
+        # Not `bytes.decode`: the head may end in the middle of a character.
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True

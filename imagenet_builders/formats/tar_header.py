@@ -247,6 +247,6 @@ def describe_foreign(block: bytes) -> str:
     if len(block) < BLOCK:
         return f"expected a tar archive, found only {len(block)} bytes; copy the archive again"
     return (
-        f"expected a tar archive, found data that begin with {block[:8]!r}; this is not a tar "
-        "archive, or its beginning is damaged: compare it with the original"
+        f"expected a tar archive, found {signatures.described(block)}; this is not a tar archive, "
+        "or its beginning is damaged: compare it with the original"
     )

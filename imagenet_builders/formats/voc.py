@@ -211,7 +211,7 @@ def _fields(data: bytes) -> tuple[_Fields, list[_Fields]]:
         if len(paths) > MAX_DEPTH:
             raise AnnotationError(f"expected elements {MAX_DEPTH} deep at most, found deeper ones")
         if not parent and name != _ROOT:
-            raise AnnotationError(f"expected <{_ROOT}>, found {name[:40]!r}")
+            raise AnnotationError(f"expected <{_ROOT}>, found another element")
         if path == _OBJECT:
             objects.append({})
         paths.append(path)

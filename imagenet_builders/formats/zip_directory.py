@@ -243,7 +243,8 @@ def _find_end(place: Place) -> tuple[int, tuple[int, ...]]:
         if other is not None:
             problem = f"expected a zip archive, found {other.name}; {other.action}"
             raise place.not_read(problem, place.start)
-        problem = f"expected a zip archive, found data that begin with {head!r}"
+        what = signatures.described(place.read(place.start, signatures.BYTES))
+        problem = f"expected a zip archive, found {what}"
     raise place.error(f"{problem}; {COPY_AGAIN}", place.start)
 
 

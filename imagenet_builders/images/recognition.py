@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import codecs
 import struct
 import zlib
 
+from imagenet_builders.formats import signatures
 from imagenet_builders.images.facts import ImageFacts
 from imagenet_builders.images.jpeg import START as _JPEG_START
 from imagenet_builders.images.jpeg import inspect_jpeg
+from imagenet_builders.words import counted
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_CHUNK = struct.Struct(">I4s")
@@ -27,7 +28,6 @@ _DEFLATE_RATIO = 1032  # at most so many bytes come out of one (zlib, "Technical
 _BMP_HEADERS = {size.to_bytes(4, "little") for size in (40, 52, 56, 64, 108, 124)}
 
 _HTML_TAGS = (b"<html", b"<!doctype html", b"<head", b"<body", b"<title", b"<script", b"<meta")
-_CONTROLS = bytes(sorted({*range(32), 127} - {*b"\t\n\f\r\x1b"}))
 
 
 def inspect(data: bytes) -> ImageFacts:
@@ -105,7 +105,11 @@ def _png_header(data: bytes, position: int) -> ImageFacts:
 
 
 def _inspect_other(data: bytes) -> ImageFacts:
-    """Names what cannot be an image of the datasets, for a message that helps."""
+    """Names what cannot be an image of the datasets, for a message that helps.
+
+    Nothing of it is repeated: it may be a private file that somebody made a link to, and the
+    message goes to logs and to `provenance.json`.
+    """
     if not data:
         return ImageFacts("empty", problem="empty (0 bytes)")
     if data[0] == 0 and not data.strip(b"\0"):
@@ -116,25 +120,19 @@ def _inspect_other(data: bytes) -> ImageFacts:
     if data.startswith((b"II*\0", b"MM\0*")):
         return ImageFacts("tiff", problem="a TIFF image, not a JPEG")
     head = data[:1024]
-    if _is_text(head):
+    if signatures.is_text(head):
         lower = head.lower()
         if lower.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<") and any(
             tag in lower for tag in _HTML_TAGS
         ):
             problem = "an HTML page, not an image (probably a download error)"
             return ImageFacts("html", problem=problem)
-        words = " ".join(head[:60].decode("utf-8", "replace").split())
-        return ImageFacts("text", problem=f"text, not an image: {words!a}")
-    begins = head[:8].hex(" ")
-    return ImageFacts("unknown", problem=f"no known kind of image (it begins with {begins})")
+        known = signatures.recognise(head)
+        told = known.name if known == signatures.GIT_LFS else f"text of {_bytes(data)}"
+        return ImageFacts("text", problem=f"{told}, not an image")
+    told = signatures.described(head[: signatures.BYTES], len(data))
+    return ImageFacts("unknown", problem=f"{told}, no known kind of image")
 
 
-def _is_text(head: bytes) -> bool:
-    if head.translate(None, _CONTROLS) != head:
-        return False
-    try:
-        # Not `bytes.decode`: the head may end in the middle of a character.
-        codecs.getincrementaldecoder("utf-8")().decode(head)
-    except UnicodeDecodeError:
-        return False
-    return True
+def _bytes(data: bytes) -> str:
+    return counted(len(data), "byte")

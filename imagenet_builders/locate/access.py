@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 
 from imagenet_builders.errors import SourceError
+from imagenet_builders.files.regular import NotAFileError
 
 _HINT = (
     "; ask its owner for the permission to read it (over NFS, only the first 16 of your groups may "
@@ -46,6 +47,8 @@ def unreadable(path: str, error: OSError) -> SourceError:
         The error to raise.
     """
     hint = _HINT if isinstance(error, PermissionError) else ""
+    if isinstance(error, NotAFileError):
+        hint = "; move it elsewhere, or stage the original"
     if isinstance(error, FileNotFoundError) and os.path.islink(path):
         hint = f"; it is a link to {os.readlink(path)!r}, which is not there: copy that, or mend it"
     return SourceError(f"{path!r} cannot be read: {error.strerror}{hint}")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Self
 
 from imagenet_builders.errors import OptionError, SourceError
+from imagenet_builders.files.regular import open_regular
 from imagenet_builders.scratch import copy_dirs, space
 from imagenet_builders.scratch.to_copy import ToCopy
 from imagenet_builders.sources.rows import SourceFile
@@ -173,7 +174,7 @@ def _copy_all(
 def _copy(file: SourceFile, target: Path, partial: Path, copied: Callable[[int], None]) -> None:
     """Copies a file, from where its partial copy ends."""
     try:
-        source = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
+        source = open_regular(file.path, follow=True)
     except OSError as error:
         raise _unreadable(file, 0, error) from error
     with contextlib.ExitStack() as stack:

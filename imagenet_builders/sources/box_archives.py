@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from imagenet_builders.errors import ArchiveError
+from imagenet_builders.files.regular import open_regular
 from imagenet_builders.formats import compressed_stream, member_names, tar, voc
 from imagenet_builders.formats.gzip_stream import StreamError
 from imagenet_builders.labels.image_names import Annotated, Naming
@@ -95,7 +96,7 @@ def opened(file: SourceFile, scratch: Path) -> Iterator[tuple[int, str]]:
         SourceError: The file changed since `file` was made.
         OSError: It cannot be read, or there is no room for the copy.
     """
-    with open(file.place, "rb", buffering=0) as source:
+    with os.fdopen(open_regular(file.place, follow=True), "rb", buffering=0) as source:
         file.check_unchanged(source.fileno())
         form = compressed_stream.format_of(os.pread(source.fileno(), _HEAD_BYTES, 0))
         if form is None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagenet_builders.errors import SourceError
+from imagenet_builders.files.regular import open_regular
 from imagenet_builders.formats import voc
 from imagenet_builders.labels.image_names import NAMED_IMAGE, Annotated, Naming
 from imagenet_builders.locate.access import unreadable
@@ -126,7 +127,7 @@ def parse_files(job: FilesJob, report: Callable[[int, int], None]) -> pa.Table:
         path = os.path.join(job.root, name)
         try:
             # Not blocking: of a pipe without a writer, opening would never end.
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            fd = open_regular(path, follow=True)
             with open(fd, "rb") as opened:
                 data = opened.read(voc.MAX_BYTES + 1) or b""
         except OSError as error:

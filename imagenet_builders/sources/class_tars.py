@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagenet_builders.errors import SourceError
+from imagenet_builders.files.regular import open_regular
 from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.locate.class_directories import PACKED_CLASS_ARCHIVE, holding, look
 from imagenet_builders.locate.found import Found
@@ -185,7 +186,7 @@ def count(
 
 def _wrong(path: Path) -> Problem | None:
     """What is wrong with the ends of a class tar, or None."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    fd = open_regular(path, follow=True)
     try:
         wrong, _ = tar_archives.inspect(path, fd, os.fstat(fd).st_size)
     finally:

@@ -8,14 +8,17 @@ that of an image.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from imagenet_builders.errors import SourceError
+from imagenet_builders.files.regular import open_regular
 from imagenet_builders.locate.access import unreadable
 from imagenet_builders.locate.listing import WNID, is_system_file
+from imagenet_builders.words import counted
 
 MAX_LINES = 1 << 21
 """Bound on the lines of a list; ImageNet has 1,431,167 images in 1,000 folders."""
@@ -57,10 +60,11 @@ def read_list(path: Path, is_image: Callable[[str], bool]) -> list[tuple[str | N
         elif not (
             _means_nothing(name) or is_system_file(name) or name == path.name
         ):  # As `find . > list` has it.
+            # What has no image's path before is no list, but maybe a private file.
+            shown = repr(text[:_MAX_SHOWN]) if found else counted(len(text), "character")
             raise SourceError(
-                f"{path}: expected the path of an image in line {number:,}, found "
-                f"{text[:_MAX_SHOWN]!r}; mend the list, or move it away so that the folder is "
-                "listed"
+                f"{path}: expected the path of an image in line {number:,}, found {shown}; mend "
+                "the list, or move it away so that the folder is listed"
             )
     if not found:
         raise SourceError(f"{path}: there is no image in this list; move it away, or mend it")
@@ -71,7 +75,7 @@ def _lines(path: Path) -> Iterator[str]:
     """The lines of a text, one at a time: what is not one may be of any size."""
     count = 0
     try:
-        with open(path, "rb") as file:
+        with os.fdopen(open_regular(path, follow=True), "rb") as file:
             while line := file.readline(MAX_LINE_BYTES + 1):
                 if len(line) > MAX_LINE_BYTES:
                     raise SourceError(
@@ -88,9 +92,10 @@ def _lines(path: Path) -> Iterator[str]:
                         "folder is listed"
                     )
                 yield from text
-    except UnicodeDecodeError as error:
+    except UnicodeDecodeError:
         raise SourceError(
-            f"{path}: expected a list of files as text, found in line {count + 1:,} {error}"
+            f"{path}: expected a list of files as text, found bytes that are not UTF-8 in line "
+            f"{count + 1:,}"
         ) from None
     except OSError as error:
         raise unreadable(str(path), error) from error

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from imagenet_builders.files.regular import open_regular
 from imagenet_builders.labels.image_names import ANNOTATION_FILE, IMAGE_FILE, Naming
 from imagenet_builders.locate.class_directories import CLASS_ARCHIVE, unknown_class
 from imagenet_builders.locate.listing import WNID, is_litter, is_system_file
@@ -96,7 +97,7 @@ def in_list(path: Path) -> Counted:
     images = 0
     classes: set[bytes] = set()
     rest = b""
-    with open(path, "rb") as file:
+    with os.fdopen(open_regular(path, follow=True), "rb") as file:
         # A line at a time would take ten seconds for all of ImageNet.
         while data := file.read(_READ_BYTES):
             whole, newline, rest = (rest + data).rpartition(b"\n")

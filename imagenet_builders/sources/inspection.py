@@ -8,6 +8,7 @@ from pathlib import Path
 from imagenet_builders.errors import ArchiveError, ImagenetBuildersError
 from imagenet_builders.formats import signatures
 from imagenet_builders.formats.signatures import Signature
+from imagenet_builders.words import printable
 
 ERROR = "error"
 """A build of it would fail, or would not be what it claims to be."""
@@ -70,7 +71,8 @@ def refused(error: ImagenetBuildersError, path: Path) -> Problem:
         path: The source.
     """
     where = error.archive if isinstance(error, ArchiveError) else str(path)
-    text = str(error).removeprefix(f"{where}: ").removeprefix(f"{where}, ")
+    shown = printable(where)
+    text = str(error).removeprefix(f"{shown}: ").removeprefix(f"{shown}, ")
     expected, text = halves("what a build reads", text)
     return Problem(ERROR, where, expected, text, "", "see the reason given")
 

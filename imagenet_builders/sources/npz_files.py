@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from imagenet_builders.files.regular import open_regular
 from imagenet_builders.locate.found import Found
 from imagenet_builders.sources import zip_inspection
 from imagenet_builders.sources.inspection import ERROR, Counted, Inspection, Problem, Wrong
@@ -57,7 +58,7 @@ def count(
 def _damaged(found: Found) -> Iterator[Problem]:
     """The problems of the files in folders; others are inspected by themselves."""
     for path in (each for folder in found.paths if folder.is_dir() for each in archives_in(folder)):
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        fd = open_regular(path, follow=True)
         try:
             wrong, _ = inspect(path, fd, os.fstat(fd).st_size)
         finally:

@@ -140,11 +140,14 @@ def copies(found: Found) -> Copies:
 def inspect(path: Path, fd: int, size: int) -> tuple[Wrong | None, None]:
     """What is wrong with the end of a file, and with the name of its first image."""
     head, tail = os.pread(fd, 4, 0), os.pread(fd, 4, max(0, size - 4))
-    other = foreign(os.pread(fd, signatures.BYTES, 0), "a Parquet file", signatures.PARQUET)
+    block = os.pread(fd, signatures.BYTES, 0)
+    other = foreign(block, "a Parquet file", signatures.PARQUET)
     if other is not None:
         return other, None
     if head != parquet.MAGIC or tail != parquet.MAGIC:
-        found = f"data that begin with {head!r} and end in {tail!r}"
+        found = signatures.described(block)
+        if head == parquet.MAGIC:
+            found = "the beginning of one, but not its end"
         return Wrong("a Parquet file", found, "the copy was cut off or is not done yet"), None
     try:
         name = os.path.basename(parquet.first_path(str(path)) or "")

@@ -113,6 +113,7 @@ class _Descriptors:
             return fd, False
         while len(self._open) >= self._limit:
             os.close(self._open.popitem(last=False)[1])
+        # What it is, whoever asked compares with what was indexed: `SourceFile.check_unchanged`.
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         self._open[path] = fd
         return fd, True

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from imagenet_builders.errors import SourceError
+from imagenet_builders.files.regular import open_regular
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,7 +115,7 @@ class SourceFile:
         path = os.path.abspath(path)
         copy = copies.get(path, "")
         status = os.stat(copy or path)
-        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+        if not _can_be_read(status):
             raise SourceError(
                 f"{path} is neither file nor directory, where a file belongs; move it elsewhere, "
                 "or stage the original"
@@ -140,11 +141,17 @@ class SourceFile:
         self._compare(os.stat(self.place))
 
     def _compare(self, status: os.stat_result) -> None:
-        if (status.st_size, status.st_mtime_ns) != (self.size, self.mtime_ns):
+        now = (status.st_size, status.st_mtime_ns)
+        if now != (self.size, self.mtime_ns) or not _can_be_read(status):
             raise SourceError(
                 f"{self.path}: the file changed after it was indexed ({self.size:,} bytes then, "
                 f"{status.st_size:,} now); wait until its copy is complete and build again"
             )
+
+
+def _can_be_read(status: os.stat_result) -> bool:
+    """Whether it is no FIFO, device or socket, on which a reader could wait."""
+    return stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)
 
 
 @contextlib.contextmanager
@@ -155,7 +162,7 @@ def opened(file: SourceFile) -> Iterator[int]:
         SourceError: It changed.
         OSError: It cannot be opened.
     """
-    fd = os.open(file.place, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    fd = open_regular(file.place, follow=True)
     try:
         file.check_unchanged(fd)
         yield fd

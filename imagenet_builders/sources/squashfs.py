@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagenet_builders.errors import ArchiveError, ImagenetBuildersError
+from imagenet_builders.files.regular import open_regular
 from imagenet_builders.formats import signatures
 from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.locate.found import Found
@@ -216,7 +217,7 @@ def inspect(path: Path, fd: int, size: int) -> tuple[Wrong | None, None]:
     if other is not None:
         return other, None
     if not block.startswith(_MAGIC) or len(block) < _BYTES_USED.size:
-        return Wrong("a SquashFS image", f"data that begin with {block[:8]!r}"), None
+        return Wrong("a SquashFS image", signatures.described(block)), None
     (used,) = _BYTES_USED.unpack_from(block)
     if used <= size:
         return None, None
@@ -231,7 +232,7 @@ def count(
     found: Found, inspected: Mapping[Path, Inspection], expected: Expected
 ) -> tuple[Counted, list[Problem]]:
     """Says where an image has fewer files than there should be images; see `Kind.count`."""
-    with open(found.paths[0], "rb") as file:
+    with os.fdopen(open_regular(found.paths[0], follow=True), "rb") as file:
         (inodes,) = _INODES.unpack(file.read(_INODES.size))
     counted = Counted(unread=f"the names in {found.paths[0]}")
     if expected.naming is not None and inodes <= _MAX_LISTED:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from imagenet_builders import labels
 from imagenet_builders.errors import ArchiveError, SourceError
+from imagenet_builders.files.regular import open_regular
 from imagenet_builders.formats import member_names, tar, tar_header
 from imagenet_builders.formats.gzip_stream import StreamError
 from imagenet_builders.labels.image_names import Naming
@@ -359,7 +360,7 @@ def copies(found: Found) -> Copies:
 def glimpse(path: Path, inside: str = "") -> Glimpse:
     """The names of the first members; what is damaged or may not be read shows nothing."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        fd = open_regular(path, follow=True)
     except OSError:
         return Glimpse(path)
     names: list[str] = []

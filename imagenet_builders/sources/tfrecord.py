@@ -157,15 +157,16 @@ def ranges(reader: Reader, rows: pa.Table) -> Iterator[tuple[int, int, int]]:
 
 def inspect(path: Path, fd: int, size: int) -> tuple[Wrong | None, None]:
     """What is wrong with the length of the first record; see `Kind.inspect`."""
-    length = os.pread(fd, 12, 0)
+    block = os.pread(fd, signatures.BYTES, 0)
+    length = block[:12]
     if len(length) == 12 and int.from_bytes(length[:8], "little") + 16 <= size:
         return None, None
-    other = slim_tfrecords.foreign(os.pread(fd, signatures.BYTES, 0))
+    other = slim_tfrecords.foreign(block)
     if other is not None:
         return Wrong("records of images", other.name, "", other.action), None
     return Wrong(
         "records, each with its length in front",
-        f"{size:,} bytes that begin with {length[:8]!r}",
+        signatures.described(block, size),
         "the copy was cut off, or this is no TFRecord file",
     ), None
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from imagenet_builders.errors import ArchiveError
+from imagenet_builders.files.regular import open_regular
 from imagenet_builders.formats import compressed_stream
 from imagenet_builders.formats.gzip_stream import StreamError
 from imagenet_builders.locate.access import unreadable
@@ -137,7 +138,7 @@ def is_compressed_file(path: Path) -> bool:
 @functools.lru_cache(maxsize=4096)
 def _is_compressed_now(path: Path, *identity: int) -> bool:
     del identity  # As long as it is the same, so is the answer.
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    fd = open_regular(path, follow=True)
     try:
         return is_compressed(fd)
     finally:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from imagenet_builders.errors import ArchiveError
 from imagenet_builders.formats import tar
+from imagenet_builders.formats.signatures import described
 from imagenet_builders.locate.listing import is_system_file
 from imagenet_builders.sources.rows import Rows, SourceFile, check_not_too_many, opened
 from imagenet_builders.sources.tar_images import file_name, unexpected
@@ -152,7 +153,7 @@ def _check_cls(fd: int, path: str, label: int, member: tar.Member, classes: _Cla
     match = _NUMBER.fullmatch(data)
     if match is None:
         expected = f"expected a class from 0 to {classes.last} in it"
-        raise _wrong(path, member, f"{expected}, found {data!r}")
+        raise _wrong(path, member, f"{expected}, found {described(data, len(data))}")
     problem = classes.problem(label, int(match[1]))
     if problem is not None:
         raise _wrong(path, member, problem)
@@ -168,7 +169,7 @@ def _check_json(
         problem = f"expected JSON in it, found what cannot be read ({str(error)[:100]})"
         raise _wrong(path, member, problem) from None
     if not isinstance(said, dict):
-        raise _wrong(path, member, f"expected a JSON object in it, found {data[:40]!r}")
+        raise _wrong(path, member, "expected a JSON object in it, found another JSON value")
     found = said.get("label")
     if found is not None and type(found) is not int and len(classes.bases) == 1:
         problem = f"expected class {label}, that of the image's name, found {found!r:.40}"

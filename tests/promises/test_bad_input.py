@@ -384,7 +384,7 @@ JPEG = picture("whole")
 IMAGES = {
     "zero_bytes": (b"", "empty \\(0 bytes\\)"),
     "web_page": (b"<html><body>404 Not Found</body></html>\n", "an HTML page, not an image"),
-    "text": (b"Quota exceeded\n", "text, not an image: 'Quota exceeded'"),
+    "text": (b"Quota exceeded\n", "text of 15 bytes, not an image"),
     "zeros": (bytes(900), "all of its 900 bytes are zero"),
     "truncated_jpeg": (JPEG[: len(JPEG) // 2], "cut off"),
     "jpeg_without_its_end": (JPEG[:-2], "cut off"),
@@ -419,7 +419,7 @@ def an_image_that_is_none(path: Path, what: tuple[str, bytes, str]) -> tuple[Pla
     web_page=(lambda tar: b"<html>Please log in</html>", "found a web page"),
     nothing=(lambda tar: b"", "found no bytes at all"),
     zeros=(lambda tar: bytes(len(tar)), "no example"),
-    text=(lambda tar: b"see the wiki\n" * 90, "found data that begin with"),
+    text=(lambda tar: b"see the wiki\n" * 90, "found text"),
 )
 def what_is_called_an_archive(
     path: Path, what: tuple[Callable[[bytes], bytes], str]

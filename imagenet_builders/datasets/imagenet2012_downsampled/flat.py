@@ -13,6 +13,7 @@ from pathlib import Path
 
 from imagenet_builders.datasets.imagenet2012_downsampled.dataset import SIZES
 from imagenet_builders.errors import ArchiveError
+from imagenet_builders.files.regular import open_regular
 from imagenet_builders.locate.access import unreadable
 from imagenet_builders.locate.found import Found
 from imagenet_builders.locate.search import Tree
@@ -91,7 +92,7 @@ def size_of(path: Path) -> int:
     from imagenet_builders.formats import npz
 
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        fd = open_regular(path, follow=True)
     except OSError as error:
         raise unreadable(str(path), error) from error
     try:

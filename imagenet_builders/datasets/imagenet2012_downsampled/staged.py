@@ -10,6 +10,7 @@ from pathlib import Path
 
 from imagenet_builders.datasets.imagenet2012_downsampled.dataset import TRAIN_BATCHES
 from imagenet_builders.errors import ArchiveError, SourceError
+from imagenet_builders.files.regular import open_regular
 from imagenet_builders.formats import zip_members
 from imagenet_builders.formats.zip_members import ZipMember
 from imagenet_builders.sources.rows import NO_COPIES, SourceFile
@@ -81,7 +82,7 @@ def _alone(split: str, path: Path, copies: Mapping[str, str]) -> list[Batch]:
 
 def _in_archive(split: str, path: Path, copies: Mapping[str, str]) -> list[Batch]:
     file = SourceFile.of(path, copies)
-    fd = os.open(file.place, os.O_RDONLY | os.O_CLOEXEC)
+    fd = open_regular(file.place, follow=True)
     try:
         members = zip_members.list_members(fd, file.path)
     finally:

@@ -16,6 +16,7 @@ from pathlib import Path
 from imagenet_builders.datasets.imagenet21k_winter21 import shards
 from imagenet_builders.datasets.imagenet21k_winter21.classes import classes_of
 from imagenet_builders.errors import SourceError, StagingError
+from imagenet_builders.files.regular import open_regular
 from imagenet_builders.formats import tar_header
 from imagenet_builders.locate.class_directories import folders_hold, look
 from imagenet_builders.locate.found import Found, Survey
@@ -183,7 +184,7 @@ def _archives(manual_dir: Path, stem: str) -> Iterator[Source]:
 def _is_plain_tar(path: Path) -> bool:
     """Whether a file is a tar whatever its name says: browsers decompress downloads on the way."""
     try:
-        with open(path, "rb", buffering=0) as file:
+        with os.fdopen(open_regular(path, follow=True), "rb") as file:
             return tar_archives.is_header(file.read(tar_header.BLOCK))
     except OSError:
         return False

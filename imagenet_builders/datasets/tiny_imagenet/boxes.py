@@ -31,6 +31,8 @@ MAX_BYTES = 16 << 20
 """Bound on one file; the largest, of the 10,000 validation images, has about 350 KB."""
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
+_IMAGES = (".jpeg", ".jpg", ".png")
+
 _SHOWN = 60
 
 
@@ -107,7 +109,9 @@ def _lines(data: bytes, columns: int) -> Iterator[tuple[str, list[str], str]]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BoxFileError(f"expected text, found bytes that are not UTF-8: {error}") from None
+        raise BoxFileError(
+            f"expected text, found bytes that are not UTF-8 at byte {error.start:,}"
+        ) from None
     seen: dict[str, int] = {}
     for number, line in enumerate(text.split("\n"), start=1):
         fields = line.split()
@@ -115,11 +119,11 @@ def _lines(data: bytes, columns: int) -> Iterator[tuple[str, list[str], str]]:
             continue
         where = f"line {number:,}"
         if len(fields) != columns:
-            raise BoxFileError(
-                f"{where}: expected {columns} columns, found {len(fields)} in "
-                f"{line.strip()[:_SHOWN]!r}"
-            )
+            raise BoxFileError(f"{where}: expected {columns} columns, found {len(fields)}")
         name = fields[0]
+        # Only of what is a line of this kind is anything repeated in messages.
+        if not name.lower().endswith(_IMAGES):
+            raise BoxFileError(f"{where}: expected the name of an image first, found another text")
         first = seen.setdefault(name, number)
         if first != number:
             raise BoxFileError(

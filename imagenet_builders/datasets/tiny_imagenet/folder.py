@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,7 +20,9 @@ from imagenet_builders.datasets.tiny_imagenet.names import (
     role_of_folder,
 )
 from imagenet_builders.errors import SourceError
+from imagenet_builders.files.regular import open_regular
 from imagenet_builders.locate import listing
+from imagenet_builders.locate.access import unreadable
 from imagenet_builders.sources import folder_images
 from imagenet_builders.sources.rows import WHOLE_FILE, Rows, SourceFile
 
@@ -129,13 +130,12 @@ class Folder(Contents):
         """A text file."""
         path = self.path / name
         try:
-            status = path.stat()
+            with os.fdopen(open_regular(path, follow=True), "rb") as file:
+                return file.read(tiny.MAX_BYTES + 1)
         except FileNotFoundError:
             return None
-        if not stat.S_ISREG(status.st_mode):
-            raise self.error(name, "expected a plain file, found something else")
-        with open(path, "rb") as file:
-            return file.read(tiny.MAX_BYTES + 1)
+        except OSError as error:
+            raise unreadable(str(path), error) from error
 
     def error(self, name: str, problem: str) -> SourceError:
         """The error, with the path of the file."""

@@ -28,6 +28,7 @@ from imagenet_builders.datasets.tiny_imagenet.layouts import (
 )
 from imagenet_builders.datasets.tiny_imagenet.split_boxes import Box, boxes_of
 from imagenet_builders.errors import SourceError, StagingError
+from imagenet_builders.locate import listing
 from imagenet_builders.locate.choose import layout_of, not_it, nothing_staged, say
 from imagenet_builders.locate.found import Found
 from imagenet_builders.locate.official import official_archives
@@ -37,16 +38,15 @@ from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.scratch import gunzip
 from imagenet_builders.sources import kinds
 from imagenet_builders.sources.rows import SourceFile, row_schema
-from imagenet_builders.words import logger
+from imagenet_builders.words import counted, logger
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _LOG = logger(__name__)
 
-# Names in a message, and characters of one.
+# Names in a message.
 _NAMED = 5
-_SHOWN = 60
 
 
 def recipes(manual_dir: Path, context: BuildContext) -> list[SplitRecipe]:
@@ -266,8 +266,15 @@ def _check_class_list(contents: Contents) -> None:
         return
     try:
         found = data[: tiny.MAX_BYTES].decode("utf-8-sig").split()
-    except UnicodeDecodeError as error:
-        raise contents.error(CLASS_LIST, f"expected wnids, found {error}") from None
+    except UnicodeDecodeError:
+        raise contents.error(CLASS_LIST, "expected wnids, found bytes that are no text") from None
+    strangers = sum(listing.WNID.fullmatch(each) is None for each in found)
+    if strangers:  # It may be a private file, of which nothing is to be repeated.
+        raise contents.error(
+            CLASS_LIST,
+            f"expected wnids, found {counted(strangers, 'word')} of another kind; stage the "
+            "official archive",
+        )
     known = labels.space(NAME).wnids
     differences = {
         "it lacks": set(known).difference(found),
@@ -285,7 +292,7 @@ def _check_class_list(contents: Contents) -> None:
 
 def _named(wnids: set[str]) -> str:
     """Some of the wnids, for messages."""
-    names = [wnid[:_SHOWN] if wnid.isalnum() else ascii(wnid[:_SHOWN]) for wnid in sorted(wnids)]
+    names = sorted(wnids)
     return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
 
 

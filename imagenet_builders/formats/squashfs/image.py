@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, Self
 
 from imagenet_builders.errors import ArchiveError
+from imagenet_builders.files.regular import open_regular
 from imagenet_builders.formats.squashfs.files import FileReader
 from imagenet_builders.formats.squashfs.inodes import (
     DIRECTORY,
@@ -80,7 +81,7 @@ class SquashFSImage:
     def __init__(self, path: str | os.PathLike[str], name: str | None = None):
         self.path = name or os.fspath(path)
         try:
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self._fd = open_regular(path, follow=True)
         except OSError as error:
             raise ArchiveError(
                 self.path, f"the file cannot be opened: {error.strerror or error}"

@@ -79,7 +79,7 @@ def parse_superblock(image: str, data: bytes, file_size: int) -> Superblock:
     if data[:4] == b"sqsh":
         raise _not_read(image, "a big-endian one of version 3 or before")
     if len(data) < SUPERBLOCK_BYTES or data[:4] != b"hsqs":
-        what = f"a file that begins with {data[:4]!r}" if data else "an empty file"
+        what = signatures.described(data) if data else "an empty file"
         other = signatures.foreign(data, signatures.SQUASHFS)
         action = "check what it is"
         if other is not None:

@@ -202,7 +202,7 @@ OTHER_FORMATS = {
     "7z archive; unpack it": b"7z\xbc\xaf\x27\x1c" + bytes(600),
     "Parquet file": b"PAR1" + bytes(600),
     "only 9 bytes": b"ImageNet\n",
-    "begin with b'ImageNet'": b"ImageNet" * 100,
+    "found text; this is not a tar archive": b"ImageNet" * 100,
     "checksum is wrong": b"x" + ONE[1:] + END,
 }
 

@@ -165,7 +165,7 @@ GZIP_FAULTS = {
     ),
     "a wrong checksum": (lambda data: flip(data, len(data) - 6), "incorrect data check"),
     "a wrong length": (lambda data: flip(data, len(data) - 2), "incorrect length check"),
-    "junk behind it": (lambda data: data + b"junk", "others follow that begin with b'junk'"),
+    "junk behind it": (lambda data: data + b"junk", "text follows"),
     "nothing but the magic": (lambda data: data[:2], "is cut off"),
     "no bytes": (lambda data: b"", "found no bytes at all"),
     "another compression": (lambda data: b"BZh91AY" + data, "the bzip2 data are damaged"),

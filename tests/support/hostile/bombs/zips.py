@@ -150,7 +150,7 @@ _header("array of pickled objects", "'|O'", "(2, 192)", "pickled", b"\x80\4cos\n
 _header("array of records", "[('a', '|u1', (999999999,))]", "(2, 192)", "expected numbers")
 
 
-@bomb("imagenet2012_downsampled/8x8", "expected an npy file, found data that begin with")
+@bomb("imagenet2012_downsampled/8x8", "expected an npy file, found")
 def array_whose_header_claims_4_gb(directory: Path) -> None:
     data = b"\x93NUMPY\2\0" + struct.pack("<L", 0xFFFFFFF0) + b"{" * 1000
     _stage_npz(directory, {"data.npy": data, "labels.npy": _LABELS}, folder=True)

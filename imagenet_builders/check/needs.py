@@ -14,6 +14,7 @@ from imagenet_builders.scratch import to_copy
 from imagenet_builders.sources import kinds
 from imagenet_builders.sources.inspection import ERROR, WARNING, Problem
 from imagenet_builders.words import size_text
+from imagenet_builders.write.space import room_in, under
 
 # Bytes of a record besides the image: framing, label, names; and boxes, if it has some.
 _RECORD_BYTES = 200
@@ -140,7 +141,7 @@ def shortages(needs: Needs, *, chosen: bool) -> list[Problem]:
                     str(place.path),
                     f"about {size_text(place.needed)} free"
                     + (" for datasets and scratch files" if needs.same_device else ""),
-                    f"{size_text(place.free)} free",
+                    f"{size_text(place.free)} free{under(place.quota)}",
                     "",
                     action,
                 )
@@ -151,9 +152,10 @@ def shortages(needs: Needs, *, chosen: bool) -> list[Problem]:
                     severity,
                     str(place.path),
                     f"room for about {place.files:,} files (inodes)",
-                    f"room for {place.free_files:,}",
-                    "a limit on the number of files",
-                    f"{action}; fewer shards (--num-shards) need fewer files",
+                    f"room for {place.free_files:,}{under(place.files_quota)}",
+                    "a limit on the number of files, of whatever size (df -i)",
+                    f"remove files that nobody needs, or choose another with {option}; fewer "
+                    "shards (--num-shards) need fewer files",
                 )
             )
     for option, place in [("--data-dir", needs.output), ("--scratch-dir", needs.scratch)]:
@@ -249,12 +251,19 @@ def _shards(size: int, images: int) -> int:
 def _place(path: Path, needed: int, files: int) -> Place:
     there = _existing(path)
     try:
-        system = os.statvfs(there)
+        room = room_in(there)
     except OSError:
         return Place(path, needed, None, files, None)
-    # File systems that make inodes on demand report 0.
-    free_files = system.f_favail if system.f_files else None
-    return Place(path, needed, system.f_bavail * system.f_frsize, files, free_files)
+    return Place(
+        path,
+        needed,
+        room.free,
+        files,
+        room.free_files,
+        room.quota,
+        room.files_quota,
+        room.quotas_seen,
+    )
 
 
 def _existing(path: Path) -> Path:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import shutil
-import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -23,14 +21,18 @@ from imagenet_builders.check.report import (
     Report,
     Row,
 )
+from imagenet_builders.run.terminal import fitting, wrapped
 from imagenet_builders.sources import kinds
 from imagenet_builders.sources.inspection import ERROR, Problem
 from imagenet_builders.words import all_printable, counted, size_text
+from imagenet_builders.write.space import under
 
-# Longer lines are hard to read.
-_MAX_WIDTH = 100
+# Longer lines are hard to read; the table may have them.
+_MAX_PROSE = 100
 # A reader does not recognise a path in a narrower column.
 _MIN_SOURCE = 20
+# In less, what stands before a line leaves too little of it.
+_NARROW = 60
 
 _HEADINGS = ("split", "source", "kind", "expected", "found", "size", "official", "verdict")
 _RIGHT = frozenset({"expected", "found", "size", "official"})
@@ -47,18 +49,13 @@ def uses_colour(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def width_of(stream: TextIO) -> int:
-    """The columns of a terminal, up to 100; 100 for a file."""
-    return min(_MAX_WIDTH, shutil.get_terminal_size().columns) if stream.isatty() else _MAX_WIDTH
-
-
-def text(report: Report, *, colour: bool = False, width: int = _MAX_WIDTH) -> str:
+def text(report: Report, *, colour: bool = False, width: int = _MAX_PROSE) -> str:
     """A report for people.
 
     Args:
         report: The report.
         colour: Whether to write in colours.
-        width: Columns of a line; from 70, only a path alone may be longer.
+        width: Columns of a line, at least 20; only a path alone may be longer.
     """
     return "".join(f"{line}\n" for line in _Page(all_printable(report), colour, width).lines())
 
@@ -127,6 +124,9 @@ def _place_document(place: Place) -> dict[str, Any]:
         "free_bytes": place.free,
         "files": place.files,
         "free_files": place.free_files,
+        "quota": place.quota,
+        "files_quota": place.files_quota,
+        "quotas_seen": place.quotas_seen,
     }
 
 
@@ -161,19 +161,25 @@ class _Page:
             yield from self._needs(report.needs)
         if report.speed is not None:
             yield ""
-            yield from report.speed.lines()
+            for line in report.speed.lines():
+                yield from self._wrapped(line, hang="    ")
             yield from self._wrapped(f"Advice: {report.speed.advice}.")
         yield ""
         yield from self._unread()
-        yield self._conclusion()
+        words, colour = self._conclusion()
+        yield from (self._painted(line, colour) for line in self._wrapped(words))
 
     def _table(self, rows: Sequence[Row]) -> Iterator[str]:
         places = _places(rows)
         cells = [_cells(row, places[row.name]) for row in rows]
         columns = list(zip(_HEADINGS, *cells, strict=True))
         widths = [max(map(len, column)) for column in columns]
-        # The source has the columns that the others leave, or its own line if these are too few.
+        # The source has the columns that the others leave, or its own line if these are too few. If
+        # the others do not fit either, each row has some lines.
         left = self.width - sum(widths) + widths[1] - len(_GAP) * len(widths)
+        if left + len(_GAP) < 0:
+            yield from self._stacked(rows, cells, places)
+            return
         is_beneath = left < min(widths[1], _MIN_SOURCE)
         widths[1] = 0 if is_beneath else min(widths[1], left)
         yield self._painted(_line(_HEADINGS, widths), _DIM)
@@ -181,24 +187,53 @@ class _Page:
         for row, texts in zip(rows, cells, strict=True):
             if row.name != name:
                 name = row.name
-                yield self._painted(name, _BOLD) + _below(places[name], self.report.manual_dir)
+                yield from self._heading(name, places[name])
             line = _line(texts, widths)
             colour = _COLOURS.get(row.verdict)
             if colour is not None:
                 line = line.removesuffix(row.verdict) + self._painted(row.verdict, colour)
             yield line
             if is_beneath and texts[1] != "-":
-                yield f"      {texts[1]}"
+                yield f"      {fitting(texts[1], self.width - 6)}"
             if row.note:
                 yield from self._wrapped(row.note, " " * 6)
+
+    def _stacked(
+        self,
+        rows: Sequence[Row],
+        cells: Sequence[Sequence[str]],
+        places: Mapping[str, Path | None],
+    ) -> Iterator[str]:
+        """The table for a narrow terminal: the verdict first, and beneath it the other columns."""
+        name = ""
+        splits = max(len(texts[0]) for texts in cells)
+        for row, texts in zip(rows, cells, strict=True):
+            if row.name != name:
+                name = row.name
+                yield from self._heading(name, places[name])
+            verdict = self._painted(row.verdict, _COLOURS.get(row.verdict, ""))
+            yield f"  {texts[0]:<{splits}}  {verdict}"
+            if texts[1] != "-":
+                yield f"      {fitting(texts[1], self.width - 6)}"
+            yield from self._wrapped(", ".join(_facts(row)), " " * 6)
+            if row.note:
+                yield from self._wrapped(row.note, " " * 6)
+
+    def _heading(self, name: str, place: Path | None) -> Iterator[str]:
+        """The name of a dataset and where it is."""
+        first, *more = self._wrapped(f"{name}{_below(place, self.report.manual_dir)}", hang="  ")
+        yield self._painted(name, _BOLD) + first.removeprefix(name)
+        yield from more
 
     def _problem(self, number: int, problem: Problem) -> Iterator[str]:
         path = problem.path
         whom = f" ({', '.join(problem.datasets)})" if problem.datasets else ""
         if len(f"{number}. {problem.severity}: {path}{whom}") > self.width:
             whom = ""
+        is_beneath = len(f"{number}. {problem.severity}: {path}") > self.width
         colour = _RED if problem.severity == ERROR else _YELLOW
-        yield f"{number}. {self._painted(problem.severity, colour)}: {path}{whom}"
+        start = f"{number}. {self._painted(problem.severity, colour)}:"
+        yield from (start, f"   {path}") if is_beneath else (f"{start} {path}{whom}",)
         for what, words in (
             ("expected", problem.expected),
             ("found", problem.found),
@@ -206,12 +241,14 @@ class _Page:
             ("do", problem.action),
         ):
             if words:
-                yield from self._wrapped(words, f"   {what:<10}")
+                is_narrow = self.width < _NARROW
+                before = f"   {what}: " if is_narrow else f"   {what:<10}"
+                yield from self._wrapped(words, before, hang=" " * 5 if is_narrow else None)
 
     def _others(self, others: Sequence[Other]) -> Iterator[str]:
         yield self._painted("Also there, and not read:", _BOLD)
         for other in [other for other in others if other.what][:_OTHERS]:
-            yield f"  {self._other(other)}"
+            yield from self._wrapped(self._other(other), "  ")
             way = f": {other.way}" if other.way else ""
             yield from self._wrapped(f"{other.what}{way}", " " * 6)
         left = [other for other in others if other.what][_OTHERS:]
@@ -232,15 +269,19 @@ class _Page:
         for what, place in (("datasets", needs.output), ("scratch", needs.scratch)):
             room = []
             if place.free is not None:
-                room.append(f"{size_text(place.free)} free")
+                room.append(f"{size_text(place.free)} free{under(place.quota)}")
             if place.free_files is not None:
-                room.append(f"room for {place.free_files:,} files")
+                files_free = f"room for {place.free_files:,} files"
+                room.append(f"{files_free}{under(place.files_quota)}")
+            if room and not place.quotas_seen:
+                room.append("quotas not seen")
             there = f"; there: {', '.join(room)}" if room else ""
             files = f" in {place.files:,} files" if what == "datasets" else ""
             yield from self._wrapped(f"{size_text(place.needed)}{files}{there}", f"  {what:<9} ")
-            yield f"            in {place.path}"
+            yield from self._wrapped(f"in {place.path}", " " * 12)
             if what == "scratch" and needs.copies is not None:
-                yield f"            {size_text(needs.copies)} of it for copies (--stage)"
+                copies = f"{size_text(needs.copies)} of it for copies (--stage)"
+                yield from self._wrapped(copies, " " * 12)
         if needs.unknown:
             unknown = ", ".join(needs.unknown)
             yield from self._wrapped(f"not counted, for nobody knows its size: {unknown}", "  ")
@@ -253,29 +294,23 @@ class _Page:
         if unread and self.report.can_be_built:
             yield from self._wrapped(f"Not looked at: {'; '.join(unread)}. --deep reads them.")
 
-    def _conclusion(self) -> str:
+    def _conclusion(self) -> tuple[str, str]:
+        """The last words, and their colour."""
         report = self.report
         built = any(row.verdict not in (MISSING, BAD) and row.preferred for row in report.rows)
         what = "Everything asked for" if report.asked_for else "Everything found"
         if report.can_be_built:
-            return self._painted(f"{what} can be built.", _GREEN)
+            return f"{what} can be built.", _GREEN
         if not report.asked_for and not built:
-            return self._painted("Nothing can be built.", _RED)
-        return self._painted("Not everything can be built: see the errors.", _RED)
+            return "Nothing can be built.", _RED
+        return "Not everything can be built: see the errors.", _RED
 
-    def _wrapped(self, words: str, before: str = "") -> list[str]:
-        """Words in lines; `before` stands before the first, and the others are indented as far."""
-        return textwrap.wrap(
-            words,
-            self.width,
-            initial_indent=before,
-            subsequent_indent=" " * len(before),
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+    def _wrapped(self, words: str, before: str = "", *, hang: str | None = None) -> list[str]:
+        """Words in lines; `before` stands before the first, and `hang` before the others."""
+        return wrapped(words, min(self.width, _MAX_PROSE), before, hang)
 
     def _painted(self, words: str, code: str) -> str:
-        return f"\x1b[{code}m{words}\x1b[0m" if self.colour else words
+        return f"\x1b[{code}m{words}\x1b[0m" if self.colour and code else words
 
 
 def _places(rows: Sequence[Row]) -> dict[str, Path | None]:
@@ -315,6 +350,23 @@ def _cells(row: Row, place: Path | None) -> tuple[str, ...]:
     )
 
 
+def _facts(row: Row) -> Iterator[str]:
+    """The columns of a row in words."""
+    if row.kind:
+        yield row.kind
+    if row.size is not None:
+        yield size_text(row.size)
+    if row.official_size is not None:
+        yield f"{size_text(row.official_size)} official"
+    if row.part != "images":
+        return
+    if row.images_found is not None:
+        of = f" of {row.images_expected:,}" if row.images_expected is not None else ""
+        yield f"{row.images_found:,}{of} images"
+    elif row.images_expected is not None:
+        yield f"{row.images_expected:,} images expected"
+
+
 def _source(row: Row, place: Path | None) -> str:
     if not row.paths or place is None:
         return "-"
@@ -330,15 +382,9 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     parts = []
     for heading, cell, width in zip(_HEADINGS, cells, widths, strict=True):
         if width:
-            fitting = cell if len(cell) <= width else _shortened(cell, width)
-            parts.append(fitting.rjust(width) if heading in _RIGHT else fitting.ljust(width))
+            cut = fitting(cell, width)
+            parts.append(cut.rjust(width) if heading in _RIGHT else cut.ljust(width))
     return (_GAP + _GAP.join(parts)).rstrip()
-
-
-def _shortened(path: str, width: int) -> str:
-    """A path without its middle, which tells least."""
-    tail = (width - 1) * 2 // 3
-    return f"{path[: width - 1 - tail]}~{path[-tail:]}"
 
 
 def _counted(problems: Sequence[Problem]) -> str:

@@ -100,6 +100,9 @@ class Place:
         free: Bytes free; None where the file system does not say.
         files: Files that the build makes there.
         free_files: Files that can still be made; None where the file system does not say.
+        quota: Whose quota leaves no more bytes free, in words; None where the file system does.
+        files_quota: The same of files.
+        quotas_seen: Whether all quotas are counted.
     """
 
     path: Path
@@ -107,6 +110,9 @@ class Place:
     free: int | None
     files: int
     free_files: int | None
+    quota: str | None = None
+    files_quota: str | None = None
+    quotas_seen: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

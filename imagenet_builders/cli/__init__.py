@@ -17,7 +17,7 @@ from typing import NoReturn
 
 import imagenet_builders
 from imagenet_builders.cli import build, check, show, verify
-from imagenet_builders.cli.arguments import Parser, with_dashes
+from imagenet_builders.cli.arguments import HelpFormatter, Parser, with_dashes
 from imagenet_builders.cli.streams import safe_streams, tell_error
 from imagenet_builders.errors import ImagenetBuildersError, OptionError
 from imagenet_builders.run import console
@@ -70,6 +70,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
+        formatter_class=HelpFormatter,
         prog="imagenet-builders",
         description="Turns pre-staged ImageNet archives into TensorFlow Datasets: check what is "
         "staged, build, verify what was built, and show how to read it.",

@@ -5,17 +5,19 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import textwrap
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from imagenet_builders.datasets import names
 from imagenet_builders.errors import OptionError
 from imagenet_builders.options import OPTIONS, BuildOptions, require_local
+from imagenet_builders.run.terminal import width_of, wrapped
 from imagenet_builders.words import printable
 from imagenet_builders.write import outputs
 
-_WIDTH = 78
+# Longer lines are hard to read.
+_MAX_WIDTH = 100
 _SIZE = re.compile(r"([0-9]+)\s*([KMGT]i?)?B?", re.IGNORECASE)
 _FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12} | {
     "ki": 2**10,
@@ -23,6 +25,37 @@ _FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12} | {
     "gi": 2**30,
     "ti": 2**40,
 }
+
+
+class HelpFormatter(argparse.HelpFormatter):
+    """Help as wide as the terminal, in lines that end between words."""
+
+    def __init__(self, prog: str, **more: Any):
+        width = min(_MAX_WIDTH, width_of(sys.stdout)) - 2
+        # On a narrow terminal, what an option does stands beneath it.
+        super().__init__(prog, width=width, max_help_position=24 if width > 60 else 8, **more)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return wrapped(" ".join(text.split()), width)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if "\n" in text:  # An example, as one types it.
+            return "".join(f"{indent}{_typed(line, width)}\n" for line in text.splitlines())
+        return "\n".join(wrapped(" ".join(text.split()), width, indent))
+
+    def _format_usage(self, usage: str | None, *others: Any) -> str:
+        if usage is None or "\n" in usage:
+            return super()._format_usage(usage, *others)
+        prefix = others[-1] or "usage: "
+        return "\n".join(wrapped(usage, self._width, prefix, " " * 7)) + "\n\n"
+
+
+def _typed(line: str, width: int) -> str:
+    """A line of a command as one types it, in several lines if it is longer."""
+    words = line.lstrip(" ")
+    indent = line[: len(line) - len(words)]
+    lines = wrapped(words.removesuffix(" \\"), width - 2, indent, f"{indent}    ")
+    return " \\\n".join(lines) + (" \\" if words.endswith(" \\") else "")
 
 
 class Parser(argparse.ArgumentParser):
@@ -52,9 +85,9 @@ def add_command(
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         usage=f"imagenet-builders {name} {usage}",
-        description=textwrap.fill(description, _WIDTH),
+        description=description,
         epilog=f"example:\n  imagenet-builders {name} {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
         **more,
     )
     return parser

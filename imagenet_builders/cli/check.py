@@ -12,6 +12,7 @@ from imagenet_builders import datasets
 from imagenet_builders.cli import arguments as arguments_lib
 from imagenet_builders.cli.streams import tell
 from imagenet_builders.errors import OptionError
+from imagenet_builders.run.terminal import width_of
 
 
 def add_parser(commands: Any) -> None:
@@ -105,11 +106,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         import json
 
-        tell(*json.dumps(rendering.document(report), indent=1).splitlines())
+        tell(*json.dumps(rendering.document(report), indent=1).splitlines(), fold=False)
     else:
-        colour, width = rendering.uses_colour(sys.stdout), rendering.width_of(sys.stdout)
+        colour, width = rendering.uses_colour(sys.stdout), width_of(sys.stdout)
         text = rendering.text(report, colour=colour, width=width)
-        tell(*text.splitlines(), painted=colour)
+        tell(*text.splitlines(), painted=colour, fold=False)
     return 0 if report.can_be_built else 1
 
 

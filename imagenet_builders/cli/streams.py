@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import Any, TextIO, cast
 
 from imagenet_builders.errors import InstallationError
+from imagenet_builders.run.terminal import folded
 from imagenet_builders.words import printable
 
 # How a report is painted: set a colour or a weight, and take it back.
@@ -68,15 +69,19 @@ class _Unread:
             _lead_nowhere(self._stream)
 
 
-def tell(*lines: str, painted: bool = False, flush: bool = False) -> None:
+def tell(*lines: str, painted: bool = False, fold: bool = True, flush: bool = False) -> None:
     """Prints lines of results on stdout; what does not show in them becomes escapes.
 
     Args:
         *lines: The lines, without their ends.
         painted: They may have the codes of a report's colours.
+        fold: Make several lines of one that is wider than the terminal.
         flush: Let them arrive at once.
     """
     for line in lines:
+        if fold and not painted:
+            print(folded(printable(line), sys.stdout))
+            continue
         pieces = _PAINT.split(line) if painted else [line]
         print(*(each if n % 2 else printable(each) for n, each in enumerate(pieces)), sep="")
     if flush:
@@ -86,7 +91,7 @@ def tell(*lines: str, painted: bool = False, flush: bool = False) -> None:
 def tell_error(*lines: str) -> None:
     """Prints lines on stderr, in the same way."""
     for line in lines:
-        print(printable(line), file=sys.stderr)
+        print(folded(printable(line), sys.stderr), file=sys.stderr)
 
 
 @contextlib.contextmanager

@@ -67,5 +67,5 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.json:
             tell(*report.lines(verdict), flush=True)
     if arguments.json:
-        tell(*report.as_json(verdicts).splitlines())
+        tell(*report.as_json(verdicts).splitlines(), fold=False)
     return int(any(verdict.problem_count for verdict in verdicts))

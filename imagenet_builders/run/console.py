@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
-from imagenet_builders.run.terminal import Screen, screen_of
+from imagenet_builders.run.terminal import Screen, folded, screen_of
 from imagenet_builders.words import printable
 
 LOGGER = logging.getLogger("imagenet_builders")
@@ -29,7 +29,7 @@ class _Console(logging.Handler):
             if record.levelno >= logging.WARNING:
                 text = f"imagenet-builders: {record.levelname.lower()}: {text}"
             with screen_of(sys.stderr).aside(), _without_bars():
-                sys.stderr.write(f"{text}\n")
+                sys.stderr.write(f"{folded(text, sys.stderr)}\n")
                 sys.stderr.flush()
         except Exception:
             self.handleError(record)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import textwrap
 import threading
 import time
 import unicodedata
@@ -86,6 +87,41 @@ def fitting(text: str, width: int) -> str:
     while columns_of(text[: start + 1]) <= head:
         start += 1
     return f"{text[:start]}~{text[end:]}"
+
+
+def wrapped(words: str, width: int, before: str = "", hang: str | None = None) -> list[str]:
+    """Words in lines that end between words; a word that is longer than a line has its own.
+
+    A path stays whole, so that it can be copied.
+
+    Args:
+        words: The words.
+        width: Columns of a line.
+        before: Stands before the first line.
+        hang: Stands before the others; None for as many spaces as `before` has columns.
+    """
+    return textwrap.wrap(
+        words,
+        width,
+        initial_indent=before,
+        subsequent_indent=" " * len(before) if hang is None else hang,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def folded(line: str, stream: TextIO) -> str:
+    """A line as some lines if a terminal is narrower; as it is for a file.
+
+    Args:
+        line: The line, whose indent the others get, and a little more.
+        stream: Where it goes.
+    """
+    if not is_terminal(stream) or columns_of(line) <= (width := width_of(stream)):
+        return line
+    text = line.lstrip(" ")
+    indent = line[: len(line) - len(text)]
+    return "\n".join(wrapped(text, width, indent, f"{indent}  "))
 
 
 class Screen:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from imagenet_builders.errors import TargetError
+from imagenet_builders.words import size_text
 
 PARTIAL_SUFFIX = ".partial"
 
@@ -20,7 +21,10 @@ _LOST = "its file system or its server is not reached any more; mount it again"
 _STALE = "the network file system has lost the file; check that its server is healthy"
 _REASONS = {
     errno.ENOSPC: "the file system is full; free some space",
-    errno.EDQUOT: "your quota there is used up; free some space, or ask for more",
+    errno.EDQUOT: (
+        "your quota there is used up, of bytes or of files; remove what nobody needs, or ask for "
+        "more"
+    ),
     errno.EIO: _FAILED,
     errno.EFBIG: "the file is larger than this process may write; raise `ulimit -f`",
     errno.EROFS: "the file system is mounted read-only; choose another directory",
@@ -40,6 +44,10 @@ _REASONS = {
 
 
 _FAULTS = {number for number, words in _REASONS.items() if words in (_FAILED, _LOST, _STALE)}
+
+
+# Of inodes, and of bytes.
+_FEW_FILES, _SOME_BYTES = 64, 1 << 20
 
 
 def partial_path(path: Path) -> Path:
@@ -125,9 +133,12 @@ def reading(path: Path) -> Iterator[None]:
 
 def target_error(path: Path, error: OSError) -> TargetError:
     """Explains why a file or directory cannot be written."""
+    reason = _reason(error)
+    if error.errno == errno.ENOSPC:
+        reason = _inodes_used_up(path) or reason
     return TargetError(
-        f"{path} cannot be written: {error.strerror or error}; {_reason(error)}, then run the "
-        "same command again"
+        f"{path} cannot be written: {error.strerror or error}; {reason}, then run the same "
+        "command again"
     )
 
 
@@ -140,3 +151,22 @@ def _reason(error: OSError, *, read: bool = False) -> str:
     if read and isinstance(error, PermissionError):
         return "you may not read it; ask its owner"
     return _REASONS.get(error.errno or 0, "check that its file system is healthy")
+
+
+def _inodes_used_up(path: Path) -> str | None:
+    """What to say where files, not bytes, are used up; None where they are not."""
+    try:
+        # The nearest directory that is there; what could not be written may be gone with its own.
+        there = next(each for each in path.absolute().parents if each.is_dir())
+        system = os.statvfs(there)
+    except (OSError, StopIteration):
+        return None
+    free = system.f_bavail * system.f_frsize
+    # Some have become free since, with what could not be written.
+    if not system.f_files or system.f_favail > _FEW_FILES or free < _SOME_BYTES:
+        return None
+    return (
+        f"its file system is out of inodes, not of space: all but {system.f_favail:,} of "
+        f"{system.f_files:,} are in use (`df -i`), and {size_text(free)} are free; remove files "
+        "that nobody needs, of whatever size"
+    )

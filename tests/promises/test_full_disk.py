@@ -151,7 +151,12 @@ def test_a_build_resumes_after_inodes_run_out_at_any_stage(
         ended = forks.run(argv, data_dir, first=use_inodes(path, left))
         if ended.status == 0:
             break
-        refused(ended, data_dir)
+        assert re.search(
+            r"; its file system is out of inodes, not of space: all but \d+ of 120 are in use "
+            r"\(`df -i`\), and \d\d\.\d MB are free; remove files that nobody needs, of whatever "
+            "size, then run the same command again",
+            refused(ended, data_dir),
+        )
         shutil.rmtree(path / "filler")
         assert forks.run(argv, data_dir).status == 0
         assert differences(data_dir, expected) == []
@@ -233,7 +238,8 @@ def test_too_few_inodes_are_reported_before_anything_is_written(
     ended = forks.run(build_arguments(small, data_dir, *SHARDS), data_dir, log=True)
     assert re.fullmatch(
         rf"{data_dir}/imagenet2012/\S+ has room for \d\d more files \(inodes\), but 44 are needed; "
-        "free some, or choose another --data-dir, then run the same command again",
+        "remove files that nobody needs, of whatever size, or choose another --data-dir, then run "
+        "the same command again",
         refused(ended, data_dir),
     )
     assert not any("record-" in change for change in ended.changes)

@@ -230,7 +230,9 @@ class _Page:
         whom = f" ({', '.join(problem.datasets)})" if problem.datasets else ""
         if len(f"{number}. {problem.severity}: {path}{whom}") > self.width:
             whom = ""
-        is_beneath = len(f"{number}. {problem.severity}: {path}") > self.width
+        # In a log, programs look for both in one line.
+        too_long = len(f"{number}. {problem.severity}: {path}") > self.width
+        is_beneath = too_long and self.width < _MAX_PROSE
         colour = _RED if problem.severity == ERROR else _YELLOW
         start = f"{number}. {self._painted(problem.severity, colour)}:"
         yield from (start, f"   {path}") if is_beneath else (f"{start} {path}{whom}",)

@@ -30,7 +30,7 @@ _STALLED_SECONDS = 120.0
 # What takes less time is not worth a line on a terminal.
 _SHOWN_AFTER_SECONDS = 1.0
 
-_BAR, _LONGEST_BAR = 12, 42
+_BAR, _LONGEST_BAR = 10, 42
 _NO_TIME = "time unknown"
 
 

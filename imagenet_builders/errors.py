@@ -98,6 +98,10 @@ class TargetError(ImagenetBuildersError):
     """A dataset cannot be written: no space, no permission, an error of the file system, ..."""
 
 
+class DatasetError(ImagenetBuildersError):
+    """A dataset that is built cannot be read: a file of it is none, or may not be read, ..."""
+
+
 class BusyError(ImagenetBuildersError):
     """Another process builds the same dataset at this moment."""
 

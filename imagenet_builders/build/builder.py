@@ -29,7 +29,7 @@ from imagenet_builders.locate.found import Survey
 from imagenet_builders.options import BuildOptions, require_local
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.recipe import ImagePolicy, SplitRecipe
-from imagenet_builders.publish import provenance
+from imagenet_builders.publish import provenance, readable
 from imagenet_builders.publish.addition import KeptSplit
 from imagenet_builders.publish.published import Request, Task, limit_of
 from imagenet_builders.publish.session import BuildSession, tidy
@@ -219,6 +219,8 @@ class PlannedBuilder(ReadingBuilder, skip_registration=True):  # type: ignore[ca
             return
         self.results = []
         with BuildSession(target, options, self.info.full_name) as session:
+            if session.waited:
+                readable.wait_for_files(target.path)
             task, added = request.task(), None
             if task is Task.NOTHING:  # Another process may have just built it.
                 self._restore(target.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import tensorflow_datasets as tfds
 
 from imagenet_builders.errors import OptionError
 from imagenet_builders.options import BuildOptions
-from imagenet_builders.publish import default_config
+from imagenet_builders.publish import default_config, readable
 from imagenet_builders.publish.access import Access
 from imagenet_builders.publish.published import warn_of_a_part
 
@@ -24,7 +25,17 @@ class ReadingBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         """As in TensorFlow Datasets, which would look for more in a bucket, in a new directory."""
         info = super().dataset_info_from_configs(**kwargs)
         info.initialize_from_bucket = lambda: None
+        read = info.read_from_directory
+        info.read_from_directory = lambda directory: readable.reading(
+            Path(directory), functools.partial(read, directory)
+        )
         return info
+
+    def _build_data_dir(self, given_data_dir: str | None) -> tuple[str, str]:
+        """As in TensorFlow Datasets, which then looks once whether the dataset is there."""
+        root, directory = super()._build_data_dir(given_data_dir)
+        readable.wait_for_exchange(Path(directory))
+        return root, directory
 
     def _check_version(self) -> None:
         """Only the newest version can be built; older ones can be read."""
@@ -46,10 +57,18 @@ class ReadingBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
 
     def as_dataset(self, *args: Any, **kwargs: Any) -> Any:
         """As in TensorFlow Datasets; warns of a dataset that is only a part, built to try."""
-        warn_of_a_part(Path(self.data_dir))
+        self._look()
         return super().as_dataset(*args, **kwargs)
 
     def as_data_source(self, *args: Any, **kwargs: Any) -> Any:
         """As in TensorFlow Datasets; warns of a dataset that is only a part, built to try."""
-        warn_of_a_part(Path(self.data_dir))
+        self._look()
         return super().as_data_source(*args, **kwargs)
+
+    def _look(self) -> None:
+        """Makes sure that a dataset which is there can be read, and warns if it is a part."""
+        directory = Path(self.data_dir)
+        readable.wait_for_exchange(directory)
+        if readable.is_there(directory):
+            readable.check(directory)
+        warn_of_a_part(directory)

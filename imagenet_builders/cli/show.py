@@ -14,7 +14,7 @@ from imagenet_builders import labels
 from imagenet_builders.cli import arguments as arguments_lib
 from imagenet_builders.cli.contact_sheet import Picture, draw
 from imagenet_builders.cli.streams import stderr_held_back, tell
-from imagenet_builders.errors import LabelError
+from imagenet_builders.errors import LabelError, StagingError
 from imagenet_builders.options import default_data_dir
 from imagenet_builders.words import counted, logger, printable
 from imagenet_builders.write import outputs
@@ -75,11 +75,22 @@ def run(arguments: argparse.Namespace) -> None:
         warning = published.part_warning(directory)
         if warning is not None:
             _LOG.warning(warning)
-        for line in _described(tfds.builder_from_directory(directory), arguments.count, pictures):
+        for line in _described(_opened(tfds, directory), arguments.count, pictures):
             tell(line)
     if arguments.out is not None:
         draw(pictures).save(arguments.out, format="PNG")
         tell(f"contact sheet: {arguments.out}")
+
+
+def _opened(tfds: Any, directory: Path) -> Any:
+    """A reader of stock TensorFlow Datasets, of files that were looked at before."""
+    from imagenet_builders.publish import readable
+
+    opened = []
+    if readable.is_there(directory):
+        readable.reading(directory, lambda: opened.append(tfds.builder_from_directory(directory)))
+        return opened[0]
+    raise StagingError(f"{directory}: there is no dataset, for there is no {readable.INFO} in it")
 
 
 def _described(builder: Any, count: int, pictures: list[Picture]) -> Iterator[str]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import imagenet_builders
+from imagenet_builders.files.regular import read_regular
 from imagenet_builders.locate import hash_cache
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.plan.recipe import Note, Part
@@ -24,6 +25,9 @@ from imagenet_builders.write import durable
 from imagenet_builders.write.results import SplitResult
 
 FILE_NAME = "provenance.json"
+
+# That of 13 million images has some megabytes at most.
+_MAX_BYTES = 1 << 26
 
 _SHARD = re.compile(r"-[0-9]{5,}-of-[0-9]{5,}$")
 
@@ -147,7 +151,7 @@ def read_provenance(directory: Path) -> dict[str, Any] | None:
         directory: Directory of the dataset.
 
     Returns:
-        The document; None if there is none or it cannot be read.
+        The document; None if there is none, or if it is damaged or cannot be read.
     """
     return _read(directory / FILE_NAME)
 
@@ -167,7 +171,7 @@ def read_info(directory: Path) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(read_regular(path, _MAX_BYTES, follow=True))
     except (OSError, ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None

@@ -12,7 +12,7 @@ from typing import Any
 
 from imagenet_builders.errors import OptionError, TargetError
 from imagenet_builders.options import BuildOptions
-from imagenet_builders.publish import provenance
+from imagenet_builders.publish import provenance, readable
 from imagenet_builders.publish.access import Access
 from imagenet_builders.words import logger, printable
 from imagenet_builders.write import durable
@@ -67,10 +67,10 @@ class Request:
         with durable.reading(self.path):
             if self.overwrite:
                 return Task.REPLACE if os.path.lexists(self.path) else Task.BUILD
-            if not (self.path / "dataset_info.json").exists():
+            if not readable.is_there(self.path):
                 _check_not_in_the_way(self.path)
                 return Task.BUILD
-            if (self.path / provenance.FILE_NAME).exists():
+            if os.path.lexists(self.path / provenance.FILE_NAME):
                 _check_readable(self.path)
             part = limit_of(self.path)
             return Task.NOTHING if part in (None, self.limit) else Task.REPLACE
@@ -147,10 +147,16 @@ def limit_of(path: Path) -> int | None:
 
 
 def part_warning(path: Path) -> str | None:
-    """What readers of a dataset built with `max_examples_per_split` must know; None for others."""
+    """What readers of a dataset must know that is or may be a part; None for others."""
     limit = limit_of(path)
     if limit is None:
-        return None
+        file = path / provenance.FILE_NAME
+        if not os.path.lexists(file) or provenance.read_provenance(path) is not None:
+            return None
+        return (
+            f"{file} is damaged, is no file, or may not be read, so it is not known whether this "
+            "dataset is whole; `imagenet-builders verify` says more"
+        )
     return (
         f"{path} is incomplete: it was built with max_examples_per_split={limit}, to try things "
         "out, so no split has more examples than that; a build without this limit replaces it"

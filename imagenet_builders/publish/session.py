@@ -59,6 +59,11 @@ class BuildSession:
         """How long it took so far, since the lock was taken."""
         return time.monotonic() - self._started
 
+    @property
+    def waited(self) -> bool:
+        """Whether it had to wait for another build to end."""
+        return self._lock.waited
+
     def __enter__(self) -> Self:
         for left in reversed(range(_ATTEMPTS)):
             made = self._access.make_parents(self._target.path.parent)

@@ -18,6 +18,7 @@ from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.run.progress import Progress
 from imagenet_builders.verify.metadata import Description
 from imagenet_builders.verify.problems import Problem, Problems
+from imagenet_builders.verify.shard import held_open
 from imagenet_builders.write.outputs.output import Output, RecordFileError
 
 CONVERT = "move it elsewhere, then run `tfds convert_format` again"
@@ -146,11 +147,12 @@ def compare(job: CompareJob, report: Report) -> Problem | None:
 def _records(output: Output, path: str) -> Iterator[bytes | str]:
     """The records of a shard, and at the end what is wrong with the rest of it, if anything is."""
     try:
-        for record in output.read(path, None):
-            if record.damage is not None:
-                yield record.damage.what
-                return
-            yield record.data
+        with held_open(path) as place:
+            for record in output.read(place, None):
+                if record.damage is not None:
+                    yield record.damage.what
+                    return
+                yield record.data
     except RecordFileError as error:
         yield error.what
     except OSError as error:

@@ -27,6 +27,7 @@ from imagenet_builders.verify.problems import Problem, Problems
 from imagenet_builders.verify.provenance import Recorded
 from imagenet_builders.verify.shard import VerifyJob, VerifyResult, verify_shard
 from imagenet_builders.verify.verdict import SplitVerdict, Verdict
+from imagenet_builders.words import counted
 
 # Reading less than this takes less time than starting a process.
 _SMALL_BYTES = 16 << 20
@@ -80,7 +81,7 @@ def verify_dataset(directory: Path, *, workers: int, decode: bool = False) -> Ve
     limit = document.get("max_examples_per_split") if isinstance(document, dict) else None
     if isinstance(limit, int):
         problems.note(f"it was built to try things out, with at most {limit:,} examples a split")
-    if document is None:
+    if document is None and not os.path.lexists(directory / provenance.FILE_NAME):
         problems.note(
             f"there is no {provenance.FILE_NAME}, so there is nothing to hold the metadata against"
         )
@@ -176,6 +177,12 @@ def _run(
     name: str, jobs: list[VerifyJob], workers: int, problems: Problems
 ) -> dict[tuple[str, int], VerifyResult]:
     present = []
+    links = [job.path for job in jobs if os.path.islink(job.path)]
+    if links:
+        problems.note(
+            f"{counted(len(links), 'shard is a link', 'shards are links')}, such as {links[0]}: "
+            "who may write where it leads can exchange what is read"
+        )
     size = 0
     for job in jobs:
         try:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from imagenet_builders import datasets
 from imagenet_builders.errors import OptionError, StagingError
+from imagenet_builders.publish import readable
 
 _VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
 _NAME = re.compile(r"([A-Za-z0-9_]+)(?:/([A-Za-z0-9_.+-]+))?(?::([0-9]+\.[0-9]+\.[0-9]+))?")
@@ -26,8 +27,17 @@ def find(asked: str, data_dir: Path) -> list[Path]:
     Raises:
         OptionError: It is neither a name nor a directory.
         StagingError: There is no such dataset.
+        DatasetError: A directory may not be looked at.
     """
+    try:
+        return _find(asked, data_dir)
+    except PermissionError as error:
+        raise readable.not_allowed(Path(error.filename or data_dir)) from error
+
+
+def _find(asked: str, data_dir: Path) -> list[Path]:
     path = Path(asked)
+    readable.wait_for_exchange(path)
     if path.is_dir() and (path.is_absolute() or asked.startswith(".") or (path / INFO).is_file()):
         return [path.absolute()]
     if asked == "all":
@@ -69,6 +79,8 @@ def _under(root: Path, version: str | None) -> list[Path]:
 def _newest(directory: Path, version: str | None) -> Path | None:
     if not directory.is_dir():
         return None
+    for moved in directory.glob(".*.old-*"):
+        readable.wait_for_exchange(directory / moved.name.rpartition(".old-")[0][1:])
     versions = [
         path for path in directory.iterdir() if _VERSION.fullmatch(path.name) and path.is_dir()
     ]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import re
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from imagenet_builders.errors import ImagenetBuildersError
+from imagenet_builders.files.regular import NotAFileError, read_regular
+from imagenet_builders.publish import readable
 from imagenet_builders.write import outputs
 from imagenet_builders.write.outputs.output import Output
 
@@ -151,18 +151,16 @@ def read_json(path: Path) -> Any:
 def read_bytes(path: Path) -> bytes:
     """Reads a metadata file; raises `MetadataError` if it cannot be read."""
     try:
-        # Opening a pipe would wait for a writer.
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise MetadataError(path, "this is not a file")
-        with open(path, "rb") as file:
-            data = file.read(MAX_METADATA_BYTES + 1)
+        return read_regular(path, MAX_METADATA_BYTES, follow=True)
     except FileNotFoundError:
         raise MetadataError(path, "this file is missing") from None
+    except NotAFileError as error:
+        raise MetadataError(path, f"this is not a file of metadata: {error.strerror}") from None
+    except PermissionError:
+        what = f"this file cannot be read: {readable.whose(path)}"
+        raise MetadataError(path, what) from None
     except OSError as error:
         raise MetadataError(path, f"this file cannot be read ({error.strerror})") from None
-    if len(data) > MAX_METADATA_BYTES:
-        raise MetadataError(path, f"this file has more than {MAX_METADATA_BYTES:,} bytes")
-    return data
 
 
 def parse_json(path: Path, data: bytes) -> Any:

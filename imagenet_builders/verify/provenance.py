@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,7 @@ def check_files(directory: Path, problems: Problems, converted_from: str | None 
     """
     path = directory / FILE_NAME
     try:
-        if not path.exists():
+        if not os.path.lexists(path):
             return None
         data = read_bytes(path)
         document = parse_json(path, data)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
 import os
 from collections import Counter
+from collections.abc import Iterator
 from typing import cast
 
 import google_crc32c
 
 from imagenet_builders.datasets.description import Dataset
+from imagenet_builders.files.regular import open_regular
 from imagenet_builders.formats.tfrecord.example import parse
 from imagenet_builders.formats.tfrecord.wire import DamageError
 from imagenet_builders.run.jobs import Report
@@ -94,6 +97,24 @@ def verify_shard(job: VerifyJob, report: Report) -> VerifyResult:
     return _Shard(job, report).verified()
 
 
+@contextlib.contextmanager
+def held_open(path: str) -> Iterator[str]:
+    """A path that leads to a regular file as it is now, whatever has its name meanwhile.
+
+    Args:
+        path: The file, or a link to it.
+
+    Raises:
+        OSError: It is something else, such as a FIFO, or cannot be opened.
+    """
+    fd = open_regular(path, follow=True)
+    try:
+        place = f"/proc/self/fd/{fd}"
+        yield place if os.path.exists(place) else path
+    finally:
+        os.close(fd)
+
+
 class _Shard:
     """A shard while it is verified."""
 
@@ -139,8 +160,12 @@ class _Shard:
         )
 
     def _read(self) -> None:
+        with held_open(self.job.path) as place:
+            self._read_at(place)
+
+    def _read_at(self, place: str) -> None:
         job = self.job
-        size = os.stat(job.path).st_size
+        size = os.stat(place).st_size
         if job.file_bytes is not None and size != job.file_bytes:
             self._problem(
                 Finding(
@@ -151,7 +176,7 @@ class _Shard:
             )
         checksum = google_crc32c.Checksum()
         told = images = 0
-        for record in job.output.read(job.path, None if job.file_crc is None else checksum):
+        for record in job.output.read(place, None if job.file_crc is None else checksum):
             self._check(record)
             self.count += 1
             self.size += len(record.data)

@@ -265,7 +265,10 @@ DAMAGE = {
     "a name in the metadata": (edit(INFO, '"imagenet2012"', '"imagenet2013"'), "not those of"),
     "metadata that are no JSON": (edit(INFO, "{", "{{"), "not JSON"),
     "a name twice": (edit(INFO, '"name"', '"name": "x", "name"'), "a name is there twice"),
-    "a pipe for metadata": (lambda d: pipe_instead_of(d / INFO), "this is not a file"),
+    "a pipe for metadata": (
+        lambda d: pipe_instead_of(d / INFO),
+        "this is not a file of",
+    ),
     "a pipe for a shard": (lambda d: pipe_instead_of(d / SHARD), "this shard is not a file"),
     "no metadata": (lambda d: (d / INFO).unlink(), "this file is missing"),
     "other features": (edit("features.json", '"1000"', '"999"'), "the names of 999 classes"),

@@ -200,7 +200,12 @@ def test_the_directory_of_jobs_is_there_first(space: World, attack: Attack) -> N
 @pytest.mark.parametrize("moment", ["before the jobs are done", "before the outcomes are read"])
 def test_the_directory_of_jobs_is_exchanged(space: World, moment: str, attack: Attack) -> None:
     done = attacked(space, moment, attack, renamed=True)
-    ended(done, space)
+    if moment == "before the outcomes are read" and done.status == 0:
+        # All of them had been found in the steward's own directory, which is still open.
+        assert space.version_of() is not None
+        space.check()
+    else:
+        ended(done, space)
 
 
 @pytest.mark.slow
@@ -247,6 +252,8 @@ def ended(done: Done, space: World) -> None:
     assert (
         "was removed, or another directory has its name now" in done.error
         or "what is read there must be written by user" in done.error
+        # The incomplete dataset, which was put in its place.
+        or "it or its directory was removed meanwhile" in done.error
     ), done.err
     assert space.version_of() is None
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from support import command_line
+from support.as_documents import WorkersAsDocuments
 from support.built_datasets import shards
 from support.command_line import snapshot
 from support.source_kinds import CASES, OFFICIAL, Case, found_in, images_of, recipes_of, rows_of
@@ -29,12 +30,14 @@ from imagenet_builders.check.inspect_files import inspect_file
 from imagenet_builders.errors import OptionError, SourceError
 from imagenet_builders.plan import index as index_lib
 from imagenet_builders.plan.recipe import ImagePolicy
+from imagenet_builders.run.beam.data.document import Reader, Writer
+from imagenet_builders.run.beam.data.schema import job_codec
 from imagenet_builders.scratch.to_copy import archives_of, files_to_copy
 from imagenet_builders.sources import kinds
 from imagenet_builders.sources.inspection import Inspection
 from imagenet_builders.sources.kind import Expected
 from imagenet_builders.write import outputs
-from imagenet_builders.write.shard import ShardJob, prefetch
+from imagenet_builders.write.shard import ShardJob, prefetch, write_shard
 
 # Copies of a few images are not the whole of ImageNet, and are said not to be.
 
@@ -300,6 +303,23 @@ def test_a_job_takes_along_how_its_rows_are_read(case: Case, manual_dir: Path, t
         for recipe in recipes.values():
             job = pickle.loads(pickle.dumps(shard_job(recipe)))
             assert job.access == recipe.index.access == kinds.kind(access_kind(case)).access
+
+
+def test_jobs_and_rows_pass_through_files_unchanged(case: Case, manual_dir: Path, tmp_path: Path):
+    """As with Beam, and without it: what indexes a source and what reads its rows are data."""
+    workers = WorkersAsDocuments(tmp_path / "jobs")
+    with (
+        recipes_of(case, manual_dir, tmp_path / "scratch") as recipes,
+        recipes_of(case, manual_dir, tmp_path / "other", workers=workers) as others,
+    ):
+        assert rows_of(others) == rows_of(recipes)
+        for recipe in others.values():
+            out = Writer()
+            document = out.finish(job_codec(write_shard).write(shard_job(recipe), out))
+            read = Reader(document, frozenset(out.packages))
+            job = job_codec(write_shard).read(read.structure, read)
+            assert job.access == kinds.kind(access_kind(case)).access
+            assert (job.rows, job.files) == (shard_job(recipe).rows, recipe.index.files)
 
 
 def access_kind(case: Case) -> str:

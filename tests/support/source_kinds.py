@@ -20,6 +20,7 @@ from imagenet_builders.locate.found import Found
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.recipe import SplitRecipe
+from imagenet_builders.run.jobs import Workers
 from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.sources.reader import ImageRow
 from imagenet_builders.sources.rows import NO_COPIES
@@ -214,10 +215,11 @@ def recipes_of(
     scratch: Path,
     source: str | None = None,
     copies: Mapping[str, str] = NO_COPIES,
+    workers: Workers | None = None,
 ) -> Iterator[dict[str, SplitRecipe]]:
     """The recipes of a dataset, split by split, with workers that live as long."""
     options = BuildOptions(workers=1, scratch_dir=str(scratch), source=source)
-    with LocalWorkers(1) as workers:
+    with workers or LocalWorkers(1) as workers:
         context = BuildContext(scratch, options, workers, copies)
         found = datasets.get(case.dataset).recipes(manual_dir, case.config, context, None)
         yield {recipe.split: recipe for recipe in found}

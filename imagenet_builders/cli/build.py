@@ -85,7 +85,9 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     what.add_argument(
         "--overwrite",
         action="store_true",
-        help="replace a dataset that is there, once the new one is finished",
+        help="replace a dataset that is there, once the new one is finished; on file systems that "
+        "cannot exchange two directories in one step (NFS, sshfs, ...), readers may find no "
+        "dataset for a moment",
     )
     where.add_argument(
         "--manual-dir", metavar="DIR", required=True, help="directory with the archives"

@@ -8,17 +8,29 @@ import errno
 import os
 import shutil
 import stat
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from imagenet_builders.errors import TargetError
 from imagenet_builders.publish.target import Target
+from imagenet_builders.words import logger
 from imagenet_builders.write import durable
+
+_LOG = logger(__name__)
 
 _RENAME_EXCHANGE = 2
 _AT_FDCWD = -100
-_NOT_SUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+# EXDEV: overlayfs does not rename a directory of its lower layer.
+_NOT_SUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EXDEV)
+
+# Other machines remember for so long which directory had the name (FUSE: a second, usually); those
+# of NFS look again when it is gone.
+REMEMBERED_SECONDS = 3.0
+
+_BEING_REMOVED = ".being-removed"
+_INFO = "dataset_info.json"
 
 _THREADS = 8
 
@@ -35,7 +47,9 @@ def publish(
     To replace a dataset, both directories are exchanged in one step where the file system can do
     that (on Linux: ext4, xfs, btrfs, tmpfs; not NFS); the old one is then where the finished one
     was. Elsewhere the old one is moved aside first, and if this process is killed on the way,
-    `recover` puts it back.
+    `recover` puts it back. Where that is not possible either, because the old one lies in the lower
+    layer of overlayfs, its files are removed first; if this process is killed on the way, the same
+    build goes on with the finished shards.
 
     Args:
         finished: The directory, on the file system of `target`.
@@ -44,7 +58,8 @@ def publish(
         last_check: Called right before the rename; to flush everything may take long.
 
     Raises:
-        TargetError: It could not be published; what was there before is there still.
+        TargetError: It could not be published; what was there before is there still, unless its
+            files had to be removed first.
         Exception: Whatever `last_check` raises.
     """
     flush_all(finished)
@@ -55,13 +70,7 @@ def publish(
         with durable.writing(path):
             _make_movable(path)
             if not _exchange(finished, path):
-                try:
-                    path.replace(target.new_old())
-                    _rename(finished, path, identity)
-                except BaseException:
-                    # Readers need not wait for the next build to have the old one back.
-                    recover(target)
-                    raise
+                _replace_in_steps(finished, target, identity)
         durable.flush(path.parent)
         recover(target)
         return
@@ -74,11 +83,13 @@ def recover(target: Target) -> None:
     """Completes or undoes a `publish` that was killed.
 
     A dataset that it had moved aside gets its name back, unless another has it by now; then it is
-    removed.
+    removed. So is one whose files were being removed.
 
     Raises:
         TargetError: It cannot be given its name back.
     """
+    if is_being_removed(target.path):
+        remove(target.path)
     for old in target.olds():
         with durable.writing(target.path):
             if os.path.lexists(target.path):
@@ -88,6 +99,14 @@ def recover(target: Target) -> None:
                 old.replace(target.path)
     for removed in target.removed():
         remove(removed)
+
+
+def is_being_removed(path: Path) -> bool:
+    """Whether a process was killed while it removed the files of a dataset to replace it.
+
+    The mark of that lies among these files, so only who may remove them can make it.
+    """
+    return os.path.lexists(path / _BEING_REMOVED)
 
 
 def remove(path: Path) -> None:
@@ -117,6 +136,48 @@ def _make_movable(directory: Path) -> None:
     mode = directory.lstat().st_mode
     if stat.S_ISDIR(mode) and not mode & stat.S_IWUSR:
         directory.chmod(stat.S_IMODE(mode) | stat.S_IWUSR)
+
+
+def _replace_in_steps(finished: Path, target: Target, identity: tuple[int, int]) -> None:
+    """Replaces a dataset where two directories cannot be exchanged in one step."""
+    path, old = target.path, target.new_old()
+    start = time.monotonic()
+    try:
+        try:
+            path.rename(old)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            _empty(path)
+        _rename(finished, path, identity)
+    except BaseException:
+        # Readers need not wait for the next build to have the old one back.
+        recover(target)
+        raise
+    gap = time.monotonic() - start
+    _LOG.info(
+        f"{path}: two directories cannot be exchanged in one step on this file system, so readers "
+        f"found no dataset here for {gap * 1000:,.0f} ms"
+    )
+    if os.path.lexists(old):
+        # Until then, it is whole for those who still find it.
+        time.sleep(REMEMBERED_SECONDS)
+
+
+def _empty(directory: Path) -> None:
+    """Removes the files of a dataset that cannot be renamed."""
+    mark = directory / _BEING_REMOVED
+    try:
+        # From here on readers find no dataset, rather than half of one.
+        (directory / _INFO).rename(mark)
+    except FileNotFoundError:
+        durable.write_file(mark, b"")
+    for path in directory.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path != mark:
+            path.unlink()
+    mark.unlink()
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from imagenet_builders.errors import OptionError, TargetError
 from imagenet_builders.options import BuildOptions
-from imagenet_builders.publish import provenance, readable
+from imagenet_builders.publish import exchange, provenance, readable
 from imagenet_builders.publish.access import Access
 from imagenet_builders.words import logger, printable
 from imagenet_builders.write import durable
@@ -217,7 +217,9 @@ def _check_not_in_the_way(path: Path) -> None:
     """Makes sure that nothing is there that a dataset could not replace in the end."""
     with durable.writing(path):
         if not os.path.lexists(path) or (
-            path.is_dir() and not path.is_symlink() and not any(path.iterdir())
+            path.is_dir()
+            and not path.is_symlink()
+            and (not any(path.iterdir()) or exchange.is_being_removed(path))
         ):
             return
     raise TargetError(

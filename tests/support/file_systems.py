@@ -54,6 +54,28 @@ def on_a_loop_device(directory: Path, kind: str) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def overlay(directory: Path, lower: Path) -> Iterator[Path]:
+    """Mounts an overlay with an empty upper layer on a directory, which may be there.
+
+    Args:
+        directory: Where it is mounted; the upper layer is beside it.
+        lower: The lower layer.
+    """
+    layers = [directory.with_name(f"{directory.name}.{name}") for name in ("upper", "work")]
+    for path in (directory, *layers):
+        path.mkdir(exist_ok=True)
+    upper, work = layers
+    options = f"lowerdir={lower},upperdir={upper},workdir={work}"
+    _run_or_skip(["mount", "-t", "overlay", "-o", options, "overlay", str(directory)])
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", "-l", str(directory)], check=True)
+        for path in layers:
+            shutil.rmtree(path)
+
+
+@contextlib.contextmanager
 def by_fuse(directory: Path, branch: Path) -> Iterator[tuple[Path, int]]:
     """Mounts a directory by FUSE (mergerfs) on another; yields that, and its server's process."""
     for path in (directory, branch):

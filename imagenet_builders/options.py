@@ -185,7 +185,8 @@ class BuildOptions:
         section="where",
         metavar="DIR",
         help="keep the index between builds, and unpack or copy archives, in this directory "
-        "(default: $SLURM_TMPDIR, then $TMPDIR, then .imagenet_builders beside the datasets)",
+        "(default: $SLURM_TMPDIR, then $TMPDIR, then .imagenet_builders-<your user number> beside "
+        "the datasets)",
         problem=_scratch_dir_problem,
     )
     bad_images: str = _choice(
@@ -295,12 +296,16 @@ class BuildOptions:
         return dataclasses.replace(self, **changes)
 
     def scratch_for(self, data_dir: str | os.PathLike[str]) -> Path:
-        """The directory for scratch files of a build into `data_dir` (which it does not create)."""
+        """The directory for scratch files of a build into `data_dir`, as it should be called.
+
+        It may not be there, or be somebody else's; `scratch.space` finds and makes the one that is
+        used. Each user has another one: others may use the same directory above, and must neither
+        be in the way nor be trusted.
+        """
         chosen = self.scratch_choice()
         if chosen:
-            # Others may use the same directory, and must neither be in the way nor be trusted.
-            return Path(os.path.expanduser(chosen[1])) / f"imagenet_builders-{os.getuid()}"
-        return Path(data_dir) / ".imagenet_builders"
+            return Path(os.path.expanduser(chosen[1])) / f"imagenet_builders-{os.geteuid()}"
+        return default_scratch(data_dir)
 
     def scratch_choice(self) -> tuple[str, str] | None:
         """What chose the scratch directory (in words) and the directory; None where nothing did."""
@@ -319,6 +324,11 @@ OPTIONS = {
     for field in dataclasses.fields(BuildOptions)
 }
 """The options by the names of their fields."""
+
+
+def default_scratch(data_dir: str | os.PathLike[str]) -> Path:
+    """The scratch directory of this user beside the datasets, as it should be called."""
+    return Path(data_dir) / f".imagenet_builders-{os.geteuid()}"
 
 
 def default_data_dir() -> Path:

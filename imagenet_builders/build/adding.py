@@ -108,7 +108,7 @@ def _tell(sentence: str, *, strict: bool) -> None:
 
 
 def new_ones(
-    added: Addition, recipes: Sequence[SplitRecipe], plans: Sequence[SplitPlan], scratch: Path
+    added: Addition, recipes: Sequence[SplitRecipe], plans: Sequence[SplitPlan]
 ) -> list[int]:
     """Which of the splits that are staged are added; none if what is kept would differ now.
 
@@ -116,7 +116,6 @@ def new_ones(
         added: What is added.
         recipes: All that is staged.
         plans: The plan of each.
-        scratch: As for `plan.identity.describe`.
 
     Raises:
         OptionError: What is kept would differ now, and `strict` is set.
@@ -127,7 +126,7 @@ def new_ones(
         if kept is None:
             new.append(number)
             continue
-        reason = kept.difference(plan, recipe.also_read, scratch)
+        reason = kept.difference(plan, recipe.also_read)
         if reason is not None:
             added.refuse(
                 f"{reason}; to add what is new all the same, stage it alone, in another "

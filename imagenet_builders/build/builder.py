@@ -42,7 +42,7 @@ from imagenet_builders.run.progress import phase
 from imagenet_builders.scratch.copy import ScratchCopy
 from imagenet_builders.scratch.copy_first import copy_first
 from imagenet_builders.scratch.shared_copies import SharedCopies
-from imagenet_builders.scratch.space import check_scratch
+from imagenet_builders.scratch.space import make_scratch
 from imagenet_builders.sources.rows import NO_COPIES
 from imagenet_builders.words import logger
 from imagenet_builders.write import durable, outputs
@@ -134,7 +134,8 @@ class PlannedBuilder(ReadingBuilder, skip_registration=True):  # type: ignore[ca
         """The splits as generators: TensorFlow Datasets' own way to build, one image at a time."""
         options = self.build_options
         with LocalWorkers(1) as workers:
-            context = self._context(options.scratch_for(self.data_dir_root), options, workers)
+            scratch = make_scratch(options.scratch_for(self.data_dir_root), options)
+            context = self._context(scratch, options, workers)
             recipes = self.split_recipes(tfds_request.manual_dir_of(dl_manager), context)
         return {recipe.split: self._generate_examples(recipe) for recipe in recipes}
 
@@ -303,8 +304,8 @@ class PlannedBuilder(ReadingBuilder, skip_registration=True):  # type: ignore[ca
             session.open({})
             return True
         output = outputs.for_tfds(self.info.file_format.value)
-        scratch = shared_scratch(options, download_config, Path(self.data_dir_root))
-        check_scratch(scratch, options)
+        named = shared_scratch(options, download_config, Path(self.data_dir_root))
+        scratch = make_scratch(named, options)
         manual_dir = as_workers_see(tfds_request.manual_dir_of(dl_manager), download_config)
         added = self._running.added
         with phase("starting workers"):

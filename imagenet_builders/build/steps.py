@@ -122,7 +122,7 @@ def build_splits(
     added = running.added
     _warn_of_open_files(name, output, [plan.shard_count for plan in plans])
     if added is not None:
-        new = adding.new_ones(added, recipes, plans, context.scratch)
+        new = adding.new_ones(added, recipes, plans)
         if not new:
             return None
         recipes, plans = [recipes[each] for each in new], [plans[each] for each in new]
@@ -134,7 +134,6 @@ def build_splits(
         file_format=output.name,
         mark_format=marks.FORMAT,
         version=imagenet_builders.__version__,
-        scratch=context.scratch,
     )
     running.session.check_lock()
     if added is not None:

@@ -23,6 +23,7 @@ from imagenet_builders.run import console
 from imagenet_builders.run.cpus import worker_count
 from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.run.progress import phase
+from imagenet_builders.scratch.space import make_scratch
 from imagenet_builders.sources.inspection import ERROR, WARNING, Problem, halves
 from imagenet_builders.sources.reader import keep_files_open
 from imagenet_builders.words import printable
@@ -44,6 +45,9 @@ def index_all(
 
     Returns:
         The rows with their numbers of images, and the problems.
+
+    Raises:
+        OptionError: The scratch directory was chosen and cannot be used.
     """
     jobs = _jobs(checked)
     counts: dict[str, dict[str, int]] = {}
@@ -52,7 +56,8 @@ def index_all(
         LocalWorkers(worker_count(options), on_start=keep_files_open) as workers,
         contextlib.ExitStack() as at_end,
     ):
-        context = BuildContext(options.scratch_for(data_dir), options, workers, at_end=at_end)
+        scratch = make_scratch(options.scratch_for(data_dir), options)
+        context = BuildContext(scratch, options, workers, at_end=at_end)
         for target, found in jobs:
             announce(f"{target.name}: {', '.join(found)}")
             with console.collected_warnings() as warnings, phase(f"walking {target.name}") as shown:

@@ -11,6 +11,7 @@ from imagenet_builders.check.gather import Checked
 from imagenet_builders.check.report import BAD, MISSING, Needs, Place
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.scratch import to_copy
+from imagenet_builders.scratch.space import find_scratch
 from imagenet_builders.sources import kinds
 from imagenet_builders.sources.inspection import ERROR, WARNING, Problem
 from imagenet_builders.words import size_text
@@ -82,7 +83,7 @@ def needs_of(checked: Sequence[Checked], data_dir: Path, options: BuildOptions) 
         scratch = max(scratch, unpacked + boxes * _BOXES_GROWTH + copied)
     if not by_target:
         return None
-    scratch_dir = options.scratch_for(data_dir)
+    scratch_dir = find_scratch(options.scratch_for(data_dir))
     copied_files = max((len(copied) for copied in copies.values()), default=0)
     return Needs(
         _place(data_dir, output, files),

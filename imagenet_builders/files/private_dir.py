@@ -8,6 +8,7 @@ descriptor. Nothing in it is followed or waited for.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -22,13 +23,23 @@ from imagenet_builders.files.regular import open_regular, read_regular
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _PARTIAL = ".partial"
+_TRIES = 100
 
 # What is read of it at once; our own files, but for shards and what was unpacked, are smaller.
 _MAX_BYTES = 1 << 31
 
 
 class NotOursError(TargetError):
-    """A directory that should be this user's own is not, or others may write to it."""
+    """What should be this user's own is not, or others may write to it.
+
+    Args:
+        message: The message.
+        found: Whose it is and its mode, in words.
+    """
+
+    def __init__(self, message: str, found: str = ""):
+        super().__init__(message)
+        self.found = found
 
 
 class PrivateDir:
@@ -111,8 +122,20 @@ class PrivateDir:
         entered.close()
         raise NotOursError(
             f"{path} {said}, but what is read there must be written by user {os.geteuid()} alone; "
-            "look at it, then move it elsewhere or make it private (mode 700)"
+            "look at it, then move it elsewhere or make it private (mode 700)",
+            said,
         )
+
+    def inner(self, name: str) -> PrivateDir:
+        """Opens a directory in it, which is made if need be.
+
+        Raises:
+            NotOursError: It is not this user's, or others may write to it.
+            OSError: It cannot be made, or is no directory.
+        """
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(name, 0o700, dir_fd=self._fd)
+        return self.enter_inner(name)
 
     @property
     def fd(self) -> int:
@@ -150,6 +173,71 @@ class PrivateDir:
             OSError: It is not there, or is no file.
         """
         return open_regular(name, dir_fd=self._fd)
+
+    def open_anonymous(self) -> int:
+        """Opens a new file in it that has no name, for writing and reading; closed, it is gone.
+
+        Raises:
+            OSError: It cannot be made.
+        """
+        with contextlib.suppress(OSError):
+            return os.open(".", os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600, dir_fd=self._fd)
+        # Not every file system has such files.
+        name = f"{secrets.token_hex(8)}{_PARTIAL}"
+        fd = self.open_new(name)
+        self.unlink(name)
+        return fd
+
+    def open_ours(self, name: str) -> int:
+        """As `open`, of a file that only this user may write to.
+
+        Raises:
+            OSError: It is not there, or is no such file.
+        """
+        fd = self.open(name)
+        if is_ours_alone(fd):
+            return fd
+        said = owner_and_mode(fd)
+        os.close(fd)
+        raise PermissionError(errno.EPERM, said, str(self.path / name))
+
+    def open_kept(self, name: str) -> int:
+        """Opens a file in it that an earlier run may have left, for writing and reading.
+
+        Where there is none that only this user may write to, it is made, in place of what is there.
+
+        Returns:
+            Its descriptor.
+
+        Raises:
+            OSError: It cannot be made.
+        """
+        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        for left in reversed(range(_TRIES)):
+            try:
+                fd = os.open(name, flags, dir_fd=self._fd)
+            except FileNotFoundError:
+                pass
+            except OSError:
+                self.discard(name)
+            else:
+                if stat.S_ISREG(os.fstat(fd).st_mode) and is_ours_alone(fd):
+                    return fd
+                os.close(fd)
+                self.discard(name)
+            try:
+                return self.open_new(name)
+            except FileExistsError:  # Another process of this user was first.
+                if not left:
+                    raise
+        raise AssertionError
+
+    def discard(self, name: str) -> None:
+        """Removes whatever has a name in it: a file, a link, or a directory with all in it."""
+        if _is_directory(name, self._fd):
+            shutil.rmtree(name, dir_fd=self._fd)
+        else:
+            self.unlink(name)
 
     def replace(self, name: str, other: str) -> None:
         """Gives a file in it another name, in place of what has that name."""

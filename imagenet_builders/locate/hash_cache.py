@@ -8,20 +8,28 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import functools
 import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from imagenet_builders.files.own_dir import find_own_dir, own_dir
+from imagenet_builders.files.private_dir import NotOursError, PrivateDir
+
 _VERSION = 1
 _MAX_BYTES = 256 << 20
 _LENGTHS = {"md5": 32, "sha256": 64}
+_FILE = "hashes.json"
+
+_read: dict[tuple[int, ...], Mapping[str, dict[str, Any]]] = {}
 
 
 def cache_directory() -> Path:
-    """Where this package keeps what it remembers: `$XDG_CACHE_HOME` or `~/.cache`, and its name."""
+    """Where this package keeps what it remembers: `$XDG_CACHE_HOME` or `~/.cache`, and its name.
+
+    Where others may write to that, it is another one beside it; see `files.own_dir`.
+    """
     chosen = os.environ.get("XDG_CACHE_HOME", "")
     # The specification says to ignore what is not absolute.
     base = Path(chosen) if os.path.isabs(chosen) else Path(os.path.expanduser("~"), ".cache")
@@ -40,7 +48,11 @@ def known_hashes(path: str | os.PathLike[str], size: int, mtime_ns: int) -> dict
         Name of an algorithm (`md5`, `sha256`) to the hash in hexadecimal; empty where the file has
         not been hashed, or has changed since.
     """
-    entry = _load(_file()).get(os.path.abspath(path))
+    directory = find_own_dir(cache_directory())
+    if directory is None:
+        return {}
+    with directory:
+        entry = _load(directory).get(os.path.abspath(path))
     if entry is None or (entry["size"], entry["mtime_ns"]) != (size, mtime_ns):
         return {}
     return {name: entry[name] for name in _LENGTHS if name in entry}
@@ -60,28 +72,23 @@ def remember(
     Returns:
         Whether they were kept.
     """
-    file = _file()
+    named = cache_directory()
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(file):
+        named.parent.mkdir(parents=True, exist_ok=True)
+        with own_dir(named) as directory, _alone(directory):
             entry = {"size": size, "mtime_ns": mtime_ns, **hashes}
-            entries = {**_load(file), os.path.abspath(path): entry}
-            partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
-            partial.write_text(json.dumps({"version": _VERSION, "files": entries}, indent=1) + "\n")
-            partial.replace(file)
-    except OSError:
+            entries = {**_load(directory), os.path.abspath(path): entry}
+            document = json.dumps({"version": _VERSION, "files": entries}, indent=1) + "\n"
+            directory.write(_FILE, document.encode())
+    except (OSError, NotOursError):
         return False
     return True
 
 
-def _file() -> Path:
-    return cache_directory() / "hashes.json"
-
-
 @contextlib.contextmanager
-def _alone(file: Path) -> Iterator[None]:
+def _alone(directory: PrivateDir) -> Iterator[None]:
     """Keeps others from writing at the same time, where the file system has locks."""
-    fd = os.open(file.with_name("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = directory.open_kept("lock")
     try:
         with contextlib.suppress(OSError):
             fcntl.flock(fd, fcntl.LOCK_EX)
@@ -90,27 +97,29 @@ def _alone(file: Path) -> Iterator[None]:
         os.close(fd)
 
 
-def _load(file: Path) -> Mapping[str, dict[str, Any]]:
-    """All that is remembered; nothing where the file is not there, or is not ours."""
+def _load(directory: PrivateDir) -> Mapping[str, dict[str, Any]]:
+    """All that is remembered; nothing where the file is not there, or is not ours.
+
+    It is read once in each of its states: a thousand files may be asked for.
+    """
     try:
-        status = os.stat(file)
+        with os.fdopen(directory.open_ours(_FILE), "rb") as file:
+            status = os.fstat(file.fileno())
+            state = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+            if state not in _read:
+                _read.clear()
+                _read[state] = _parsed(file.read(_MAX_BYTES))
+            return _read[state]
     except OSError:
         return {}
-    return _parsed(file, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
-@functools.lru_cache(maxsize=1)
-def _parsed(file: Path, *identity: int) -> Mapping[str, dict[str, Any]]:
-    """The same, once for each state of the file: a thousand files may be asked for."""
-    del identity
+def _parsed(content: bytes) -> Mapping[str, dict[str, Any]]:
     try:
-        with open(file, "rb") as stream:
-            if os.fstat(stream.fileno()).st_uid != os.getuid():
-                return {}
-            kept = json.loads(stream.read(_MAX_BYTES))
+        kept = json.loads(content)
         entries = kept["files"] if kept["version"] == _VERSION else {}
         return {path: entry for path, entry in entries.items() if _is_sound(entry)}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
 
 

@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from imagenet_builders.files.private_dir import PrivateDir
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.plan.index import IndexCache
 from imagenet_builders.run.jobs import Workers
@@ -34,8 +35,8 @@ class BuildContext:
             its locks.
         when_built: Is closed, before `at_end`, when the dataset is published: here a dataset
             removes what it has unpacked, which another attempt would need.
-        locked: Directories in scratch space that the build keeps until it has ended, to the
-            descriptors of their locks.
+        locked: Names of directories in scratch space that the build keeps until it has ended, to
+            these, open.
     """
 
     scratch: Path
@@ -46,7 +47,7 @@ class BuildContext:
     kept: frozenset[str] = frozenset()
     at_end: contextlib.ExitStack = dataclasses.field(default_factory=contextlib.ExitStack)
     when_built: contextlib.ExitStack = dataclasses.field(default_factory=contextlib.ExitStack)
-    locked: dict[Path, int] = dataclasses.field(default_factory=dict)
+    locked: dict[str, PrivateDir] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
     def cache(self) -> IndexCache:
@@ -57,14 +58,25 @@ class BuildContext:
         """A staged file as it is now, read through its copy if there is one."""
         return SourceFile.of(path, self.copies)
 
-    def add_unpacked(self, path: Path, archive: str, name: str) -> SourceFile:
+    def add_unpacked(
+        self, directory: PrivateDir, file_name: str, archive: str, name: str
+    ) -> SourceFile:
         """A file that was unpacked to scratch space, which messages call by what it is.
 
         Args:
-            path: The file.
+            directory: Where the file is.
+            file_name: Its name there.
             archive: The staged archive that it was unpacked from.
             name: What messages call it; it begins with the path of the archive.
+
+        Raises:
+            OSError: It is not there, or not this user's alone.
         """
         self.unpacked[name] = archive
-        status = os.stat(path)
-        return SourceFile(name, status.st_size, status.st_mtime_ns, os.path.abspath(path))
+        fd = directory.open_ours(file_name)
+        try:
+            status = os.fstat(fd)
+        finally:
+            os.close(fd)
+        copy = os.path.abspath(directory.path / file_name)
+        return SourceFile(name, status.st_size, status.st_mtime_ns, copy)

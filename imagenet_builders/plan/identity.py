@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from imagenet_builders.plan import index as index_lib
@@ -24,7 +23,6 @@ def describe(
     file_format: str,
     mark_format: int,
     version: str,
-    scratch: Path,
 ) -> dict[str, Any]:
     """Describes what a build makes, so that another can tell whether its shards are of use.
 
@@ -35,14 +33,13 @@ def describe(
         file_format: Name of the file format.
         mark_format: Format of the marks that say which shards are finished.
         version: Version of this package.
-        scratch: Directory of unpacked files, whose times do not count.
 
     Returns:
         A JSON document.
     """
     splits = {}
     for plan, files in zip(plans, also_read, strict=True):
-        digest, sources = plan_digest(plan, files, scratch)
+        digest, sources = plan_digest(plan, files)
         splits[plan.split] = {
             "examples": plan.rows.num_rows,
             "shards": plan.shard_count,
@@ -58,7 +55,7 @@ def describe(
     }
 
 
-def plan_digest(plan: SplitPlan, also_read: Sequence[SourceFile], scratch: Path) -> tuple[str, str]:
+def plan_digest(plan: SplitPlan, also_read: Sequence[SourceFile]) -> tuple[str, str]:
     """Digests of all that decides the shards of a split, and of its source files alone.
 
     Sources count by name, size and time, wherever they lie: copied to another node's disk, they are
@@ -67,17 +64,13 @@ def plan_digest(plan: SplitPlan, also_read: Sequence[SourceFile], scratch: Path)
     Args:
         plan: The plan.
         also_read: See `describe`.
-        scratch: See `describe`.
 
     Returns:
         Two hexadecimal digests.
     """
-    scratch = scratch.absolute()
     files = [
         # Name and time of an unpacked file tell of its unpacking; its archive is also read.
-        [file.size]
-        if Path(file.place).is_relative_to(scratch)
-        else [os.path.basename(file.path), file.size, file.mtime_ns]
+        [file.size] if file.is_unpacked else [os.path.basename(file.path), file.size, file.mtime_ns]
         for file in (*plan.files, *also_read)
     ]
     sources = hashlib.blake2b(json.dumps(files).encode(), digest_size=16)

@@ -8,12 +8,16 @@ import hashlib
 import io
 import json
 import os
+import re
+import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from imagenet_builders.errors import SourceError
+from imagenet_builders.files.own_dir import enter_own
+from imagenet_builders.files.private_dir import NotOursError, PrivateDir
 from imagenet_builders.sources.duplicates import Where
 from imagenet_builders.sources.reader import RANGES, Access, Reader
 from imagenet_builders.sources.rows import SourceFile
@@ -27,6 +31,7 @@ INDEX_FORMAT = 4
 
 # An index is written in seconds, so a process that was killed has left what is older than this.
 _LEFT_SECONDS = 3600.0
+_LEFT = re.compile(r".*\.index\.arrow\..*\.partial")
 
 # Some twenty thousand files with long paths.
 _MAX_HEADER_BYTES = 16 << 20
@@ -97,9 +102,9 @@ class IndexCache:
 
     def forget(self) -> None:
         """Removes the indexes that `get` has given: the files that they point into have changed."""
-        for path in self._used:
-            with contextlib.suppress(OSError):
-                path.unlink()
+        with contextlib.suppress(OSError, NotOursError), enter_own(self._directory) as directory:
+            for path in self._used:
+                directory.unlink(path.name)
 
     def get(
         self,
@@ -134,7 +139,7 @@ class IndexCache:
         """Whether rows point into these files, or into files here that were unpacked from them."""
         for file in set(index.files) - set(files):
             try:
-                if self._directory.resolve() not in Path(file.place).resolve().parents:
+                if self._directory.resolve() not in Path(file.copy or "/").resolve().parents:
                     return False
                 file.check_still_there()
             except (SourceError, OSError):
@@ -148,11 +153,15 @@ class IndexCache:
         return self._directory / f"{'-'.join(what)}-{digest}.index.arrow"
 
     def load(self, path: Path) -> Index | None:
-        """The index kept at `path`; None without one, and if it cannot be used."""
+        """The index kept at `path`; None without one, and if it cannot be used.
+
+        What somebody else may have written is not used.
+        """
         try:
-            with open(path, "rb") as file:
-                if os.fstat(file.fileno()).st_uid != os.getuid():
-                    return None
+            with (
+                enter_own(path.parent) as directory,
+                os.fdopen(directory.open_ours(path.name), "rb") as file,
+            ):
                 header = json.loads(file.readline(_MAX_HEADER_BYTES))
                 stream = file.read()
             files = tuple(SourceFile(*entry) for entry in header["files"])
@@ -160,7 +169,7 @@ class IndexCache:
             digest.update(stream)
             if header["digest"] != digest.hexdigest()[:_DIGITS]:
                 return None
-        except (OSError, KeyError, TypeError, ValueError):
+        except (OSError, NotOursError, KeyError, TypeError, ValueError):
             return None
         return Index(from_bytes(stream), files)
 
@@ -170,37 +179,47 @@ class IndexCache:
         Returns:
             Whether it was kept.
         """
-        files = [dataclasses.astuple(file) for file in index.files]
-        import pyarrow as pa
-
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        partial = f"{path.name}.{secrets.token_hex(8)}.partial"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._remove_left()
-            with open(partial, "wb") as file:
-                # A header of its final length; the digest is known when all rows are written.
-                header = {"files": files, "digest": "0" * _DIGITS}
-                file.write(json.dumps(header).encode() + b"\n")
-                sink = _Digesting(file, _digest_of(index.files))
-                with pa.ipc.new_stream(pa.PythonFile(sink, "w"), index.table.schema) as writer:
-                    # In one piece, so that loading gives one piece.
-                    writer.write_table(index.table.combine_chunks())
-                header["digest"] = sink.digest.hexdigest()[:_DIGITS]
-                file.seek(0)
-                file.write(json.dumps(header).encode() + b"\n")
-            partial.replace(path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                partial.unlink(missing_ok=True)
+            os.makedirs(path.parent.parent, exist_ok=True)
+            with enter_own(path.parent, make=True) as directory:
+                _remove_left(directory)
+                try:
+                    _write(directory.open_new(partial), index)
+                    directory.replace(partial, path.name)
+                except BaseException:
+                    directory.unlink(partial)
+                    raise
+        except (OSError, NotOursError):
             return False
         return True
 
-    def _remove_left(self) -> None:
-        """Removes partial files of processes that were killed."""
-        for left in self._directory.glob("*.index.arrow.*.partial"):
+
+def _write(fd: int, index: Index) -> None:
+    import pyarrow as pa
+
+    files = [dataclasses.astuple(file) for file in index.files]
+    with os.fdopen(fd, "wb") as file:
+        # A header of its final length; the digest is known when all rows are written.
+        header = {"files": files, "digest": "0" * _DIGITS}
+        file.write(json.dumps(header).encode() + b"\n")
+        sink = _Digesting(file, _digest_of(index.files))
+        with pa.ipc.new_stream(pa.PythonFile(sink, "w"), index.table.schema) as writer:
+            # In one piece, so that loading gives one piece.
+            writer.write_table(index.table.combine_chunks())
+        header["digest"] = sink.digest.hexdigest()[:_DIGITS]
+        file.seek(0)
+        file.write(json.dumps(header).encode() + b"\n")
+
+
+def _remove_left(directory: PrivateDir) -> None:
+    """Removes partial files of processes that were killed."""
+    for name in os.listdir(directory.fd):
+        if _LEFT.fullmatch(name):
             with contextlib.suppress(OSError):
-                if time.time() - left.stat().st_mtime > _LEFT_SECONDS:
-                    left.unlink()
+                status = os.stat(name, dir_fd=directory.fd, follow_symlinks=False)
+                if time.time() - status.st_mtime > _LEFT_SECONDS:
+                    directory.discard(name)
 
 
 class _Digesting(io.RawIOBase):

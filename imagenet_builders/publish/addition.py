@@ -57,9 +57,7 @@ class KeptSplit:
             self.shards, self.shard_lengths, self.shard_bytes, self.shard_crc32c, strict=True
         )
 
-    def difference(
-        self, plan: SplitPlan, also_read: Sequence[SourceFile], scratch: Path
-    ) -> str | None:
+    def difference(self, plan: SplitPlan, also_read: Sequence[SourceFile]) -> str | None:
         """Why a build of what is staged now would not give this split; None if it would.
 
         Times of files do not count, for a copy of the same archive may have another.
@@ -67,7 +65,6 @@ class KeptSplit:
         Args:
             plan: What a build would make.
             also_read: As for `plan.identity.describe`.
-            scratch: As for `plan.identity.describe`.
         """
         then = [(os.path.basename(each["path"]), each["size"]) for each in self.record["sources"]]
         times: dict[tuple[str, int], list[int]] = {}
@@ -79,7 +76,7 @@ class KeptSplit:
             return dataclasses.replace(file, mtime_ns=of_file.pop(0)) if of_file else file
 
         plan = dataclasses.replace(plan, files=tuple(map(as_recorded, plan.files)))
-        digest, _ = plan_digest(plan, list(map(as_recorded, also_read)), scratch)
+        digest, _ = plan_digest(plan, list(map(as_recorded, also_read)))
         if digest == self.record["plan"]:
             return None
         if plan.shard_count != len(self.shards):
@@ -87,7 +84,7 @@ class KeptSplit:
         now = [
             (os.path.basename(file.path), file.size)
             for file in (*plan.files, *also_read)
-            if not Path(file.place).is_relative_to(scratch.absolute())  # Unpacked from another.
+            if not file.is_unpacked
         ]
         if set(then) != set(now):
             return self._from_others()

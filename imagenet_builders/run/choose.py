@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from imagenet_builders.files.private_dir import PrivateDir
-from imagenet_builders.options import BuildOptions
+from imagenet_builders.options import BuildOptions, default_scratch
 from imagenet_builders.run.cpus import worker_count
 from imagenet_builders.run.jobs import Workers
 from imagenet_builders.run.local import LocalWorkers
@@ -70,7 +70,7 @@ def uses_beam(download_config: Any) -> bool:
 
 
 def shared_scratch(options: BuildOptions, download_config: Any, data_dir: Path) -> Path:
-    """The scratch directory; with Beam, one that the machines of a cluster share.
+    """The scratch directory's name; with Beam, of one that the machines of a cluster share.
 
     All workers read what is unpacked there. `$SLURM_TMPDIR` and `$TMPDIR` belong to one machine, so
     with Beam they are not the default.
@@ -81,10 +81,10 @@ def shared_scratch(options: BuildOptions, download_config: Any, data_dir: Path) 
         data_dir: Where datasets go.
 
     Returns:
-        The directory, which may not exist.
+        The directory as it should be called; see `BuildOptions.scratch_for`.
     """
     if uses_beam(download_config) and options.scratch_dir is None:
-        return as_workers_see(data_dir / ".imagenet_builders", download_config)
+        return as_workers_see(default_scratch(data_dir), download_config)
     return as_workers_see(options.scratch_for(data_dir), download_config)
 
 

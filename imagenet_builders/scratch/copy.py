@@ -13,14 +13,16 @@ import errno
 import hashlib
 import json
 import os
-import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Self
 
 from imagenet_builders.errors import OptionError, SourceError
+from imagenet_builders.files.own_dir import open_ours
+from imagenet_builders.files.private_dir import NotOursError, PrivateDir
 from imagenet_builders.files.regular import open_regular
 from imagenet_builders.scratch import copy_dirs, space
+from imagenet_builders.scratch.locks import LockedDir
 from imagenet_builders.scratch.to_copy import ToCopy
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.words import counted, size_text
@@ -45,19 +47,25 @@ class ScratchCopy:
     Attributes:
         files: Absolute path of each original to that of its copy.
         size: Bytes of the copies.
-        directory: The directory of the copies and what belongs to them; None where there are none.
-        lock: Descriptor of the lock that keeps others away, or None.
+        scratch: The scratch directory; None where there are none.
+        locked: The directory of the copies and what belongs to them, which a lock keeps others
+            from; None where there are none.
     """
 
     files: Mapping[str, str] = dataclasses.field(default_factory=dict)
     size: int = 0
-    directory: Path | None = None
-    lock: int | None = None
+    scratch: Path | None = None
+    locked: LockedDir | None = None
+
+    @property
+    def directory(self) -> Path | None:
+        """The path of the directory of the copies; None where there are none."""
+        return None if self.locked is None else self.locked.directory.path
 
     def remove(self) -> None:
         """Removes the copies; to be called before the block ends."""
-        if self.directory is not None:
-            copy_dirs.remove_all(self.directory)
+        if self.scratch is not None and self.locked is not None:
+            copy_dirs.remove_all(self.scratch, self.locked.directory)
 
     def __enter__(self) -> Self:
         return self
@@ -74,9 +82,8 @@ class ScratchCopy:
 
     def close(self) -> None:
         """Lets other builds use the copy."""
-        if self.lock is not None:
-            with contextlib.suppress(OSError):
-                os.close(self.lock)
+        if self.locked is not None:
+            self.locked.close()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,8 +107,7 @@ def copy_to_scratch(
     Args:
         manual_dir: Where they are staged.
         to_copy: Which of them.
-        scratch: The scratch directory of the build. The copy is beside it, not in it: files in it
-            count as unpacked, whatever their times, and a copy has the time of the original.
+        scratch: The scratch directory of the build.
         name: Name of the dataset, with its configuration; each has a copy of its own.
         report: Told of progress.
 
@@ -116,62 +122,67 @@ def copy_to_scratch(
     if not to_copy.files:
         return ScratchCopy()
     report = report or CopyReport()
-    parent = copy_dirs.parent_of(scratch)
-    directory = copy_dirs.directory_of(parent, name, manual_dir)
-    lock = copy_dirs.lock(directory)
-    copy_dirs.remove_left(parent)
+    locked = copy_dirs.lock(scratch, copy_dirs.name_of(name, manual_dir))
+    directory = locked.directory
+    copy_dirs.remove_left(scratch)
     try:
-        copies = {
-            path: directory / copy_dirs.FILES / path.relative_to(manual_dir)
-            for path in to_copy.files
-        }
+        copies = {path: path.relative_to(manual_dir) for path in to_copy.files}
         size = _copy_all(manual_dir, copies, directory, report)
-        files = {os.path.abspath(path): os.path.abspath(copy) for path, copy in copies.items()}
-        return ScratchCopy(files, size, directory, lock)
+        # Workers open them by their paths.
+        root = os.path.abspath(directory.path / copy_dirs.FILES)
+        files = {os.path.abspath(path): os.path.join(root, copy) for path, copy in copies.items()}
+        return ScratchCopy(files, size, scratch, locked)
     except BaseException:
         if not copy_dirs.holds_anything(directory):
-            copy_dirs.remove_all(directory)
-        os.close(lock)
+            copy_dirs.remove_all(scratch, directory)
+        locked.close()
         raise
 
 
 def _copy_all(
-    manual_dir: Path, targets: Mapping[Path, Path], directory: Path, report: CopyReport
+    manual_dir: Path, copies: Mapping[Path, Path], directory: PrivateDir, report: CopyReport
 ) -> int:
-    """Copies files to their targets; returns the bytes of all."""
-    files = {path: _status(path) for path in targets}
-    partials = {path: directory / partial_name(file) for path, file in files.items()}
-    copy_dirs.remove_others(directory, {*targets.values()}, {*partials.values()})
+    """Copies files to paths below the directory of a copy; returns the bytes of all."""
+    files = {path: _status(path) for path in copies}
+    partials = {path: partial_name(file) for path, file in files.items()}
+    copy_dirs.remove_others(directory, {*copies.values()}, {*partials.values()})
+    targets = {path: directory.place_of(copy_dirs.FILES) / copy for path, copy in copies.items()}
     todo = [path for path, file in files.items() if not is_copy(targets[path], file)]
     for path in todo:
         if os.path.lexists(targets[path]):  # Of another state of the original.
             copy_dirs.remove(targets[path])
     size = sum(file.size for file in files.values())
     done = size - sum(files[path].size for path in todo)
-    kept = sum(_size_of(partials[path]) for path in todo)
+    kept = sum(_size_of(directory.place_of(partials[path])) for path in todo)
     free = space.check_room(
         directory,
         size - done - kept,
         f"to copy {counted(len(todo), 'file')} of {manual_dir} there (--stage)",
     )
     there = f" ({size_text(done + kept)} are there already)" if done + kept else ""
-    same = os.stat(directory).st_dev == os.stat(manual_dir).st_dev
+    same = os.fstat(directory.fd).st_dev == os.stat(manual_dir).st_dev
     report.begins(
         f"copying {counted(len(files), 'file')} of {manual_dir}, {size_text(size)}{there} to "
-        f"{directory} ({size_text(free)} are free), where they stay until the dataset is built"
+        f"{directory.path} ({size_text(free)} are free), where they stay until the dataset is built"
         + ("; both are on one file system, so that this may gain nothing" if same else ""),
         size,
     )
     report.copied(done)
     for path in todo:
         targets[path].parent.mkdir(parents=True, exist_ok=True)
-        _copy(files[path], targets[path], partials[path], report.copied)
-    for directory in {path.parent for path in targets.values()}:
-        _flush_directory(directory)
+        _copy(files[path], targets[path], directory, partials[path], report.copied)
+    for each in {path.parent for path in targets.values()}:
+        _flush_directory(each)
     return size
 
 
-def _copy(file: SourceFile, target: Path, partial: Path, copied: Callable[[int], None]) -> None:
+def _copy(
+    file: SourceFile,
+    target: Path,
+    directory: PrivateDir,
+    partial: str,
+    copied: Callable[[int], None],
+) -> None:
     """Copies a file, from where its partial copy ends."""
     try:
         source = open_regular(file.path, follow=True)
@@ -180,23 +191,23 @@ def _copy(file: SourceFile, target: Path, partial: Path, copied: Callable[[int],
     with contextlib.ExitStack() as stack:
         stack.callback(os.close, source)
         _check_same(file, os.fstat(source))
-        out = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        out = directory.open_kept(partial)
         stack.callback(os.close, out)
         done = os.lseek(out, 0, os.SEEK_END)
         copied(done)
         try:
             for data in _pieces(file, source, done):
-                _write(out, data, partial)
+                _write(out, data, directory)
                 copied(len(data))
             _check_same(file, os.fstat(source))
         except _ChangedError:
             # Some programs set the time back when they have written.
-            partial.unlink(missing_ok=True)
+            directory.unlink(partial)
             raise
-        with _no_room(partial):
+        with _no_room(out, directory):
             os.fsync(out)
         os.utime(out, ns=(file.mtime_ns, file.mtime_ns))
-        partial.replace(target)
+        directory.place_of(partial).replace(target)
 
 
 def _pieces(file: SourceFile, source: int, done: int) -> Iterator[memoryview]:
@@ -220,22 +231,22 @@ def _pieces(file: SourceFile, source: int, done: int) -> Iterator[memoryview]:
         done += count
 
 
-def _write(out: int, data: memoryview, partial: Path) -> None:
-    with _no_room(partial):
+def _write(out: int, data: memoryview, directory: PrivateDir) -> None:
+    with _no_room(out, directory):
         while data:
             data = data[os.write(out, data) :]
 
 
 @contextlib.contextmanager
-def _no_room(partial: Path) -> Iterator[None]:
+def _no_room(out: int, directory: PrivateDir) -> Iterator[None]:
     """Says what an error in writing means."""
     try:
         yield
     except OSError as error:
         raise OptionError(
-            f"scratch directory {partial.parent} cannot be written to any more, after "
-            f"{size_text(_size_of(partial))} of a file: {error.strerror}; what is there is kept "
-            "for the next run; free some space, or choose another with --scratch-dir"
+            f"scratch directory {directory.path} cannot be written to any more, after "
+            f"{size_text(os.fstat(out).st_size)} of a file: {error.strerror}; what is there is "
+            "kept for the next run; free some space, or choose another with --scratch-dir"
         ) from error
 
 
@@ -273,13 +284,14 @@ def is_copy(target: Path, file: SourceFile) -> bool:
         file: The original, as it is now.
     """
     try:
-        status = os.lstat(target)
-    except OSError:
+        fd = open_ours(target)
+    except NotOursError:
         return False
+    status = os.fstat(fd)
+    os.close(fd)
     # Some file systems keep whole seconds only.
     kept = file.mtime_ns if status.st_mtime_ns % 10**9 else file.mtime_ns // 10**9 * 10**9
-    same = (status.st_size, status.st_mtime_ns) == (file.size, kept)
-    return same and stat.S_ISREG(status.st_mode)
+    return (status.st_size, status.st_mtime_ns) == (file.size, kept)
 
 
 def partial_name(file: SourceFile) -> str:

@@ -1,8 +1,11 @@
 """The directories in scratch space that hold copies of archives: names, locks, and removal.
 
-`SCRATCH-staged/NAME-DIGEST/`, beside the scratch directory of a build, belongs to one dataset and
-one `manual_dir`. `files/` in it is the copy: archives under the paths that the originals have, and
-links to folders that are read in place. `lock` keeps other builds away. Partial files lie beside.
+`staged/NAME-DIGEST/`, in the scratch directory, belongs to one dataset and one `manual_dir`.
+`files/` in it is the copy: archives under the paths that the originals have. `lock` keeps other
+builds away. Partial files lie beside.
+
+Here paths begin with an open directory (`PrivateDir.place_of`), so that they lead nowhere else when
+somebody exchanges the scratch directory.
 """
 
 from __future__ import annotations
@@ -16,8 +19,13 @@ from collections.abc import Collection
 from pathlib import Path
 
 from imagenet_builders.errors import SourceError
-from imagenet_builders.scratch.locks import LOCK, lock_directory
-from imagenet_builders.scratch.space import make_scratch
+from imagenet_builders.files.own_dir import enter_own
+from imagenet_builders.files.private_dir import NotOursError, PrivateDir
+from imagenet_builders.scratch.locks import LOCK, LockedDir, lock_directory
+from imagenet_builders.scratch.space import enter_scratch
+
+STAGED = "staged"
+"""Name of the directory of all copies in the scratch directory."""
 
 FILES = "files"
 """Name of the copy in its directory."""
@@ -25,100 +33,108 @@ FILES = "files"
 _REMOVED = ".removed"
 
 
-def parent_of(scratch: Path) -> Path:
-    """The parent of all copies, from the scratch directory of a build."""
-    return scratch.with_name(f"{scratch.name}-staged")
-
-
-def directory_of(parent: Path, name: str, manual_dir: Path) -> Path:
-    """The directory of the copy that a dataset is built from.
+def name_of(name: str, manual_dir: Path) -> str:
+    """The name of the directory of the copy that a dataset is built from.
 
     Args:
-        parent: As `parent_of` gives it.
         name: Name of the dataset, with its configuration.
         manual_dir: What is copied.
     """
     digest = hashlib.sha256(os.path.abspath(manual_dir).encode(errors="surrogateescape"))
-    return parent / f"{name.replace('/', '-')}-{digest.hexdigest()[:12]}"
+    return f"{name.replace('/', '-')}-{digest.hexdigest()[:12]}"
 
 
-def lock(directory: Path) -> int:
+def lock(scratch: Path, name: str) -> LockedDir:
     """Makes the directory of a copy, and keeps other builds from it.
 
     Args:
-        directory: The directory.
+        scratch: The scratch directory.
+        name: As `name_of` gives it.
 
     Returns:
-        A descriptor; to close it lets others in.
+        The directory; to close it lets others in.
 
     Raises:
         OptionError: It cannot be made or written to.
         SourceError: Another build is using it.
     """
-
-    def make() -> None:
-        if not directory.exists():
-            make_scratch(directory.parent, "for copies, by --stage", parents=True)
-            with contextlib.suppress(FileNotFoundError, FileExistsError):
-                directory.mkdir(mode=0o700)
-
-    try:
-        return lock_directory(directory, make)
-    except BlockingIOError:
-        raise SourceError(
-            f"{directory}: another build is using the copies there at this moment; wait until it "
-            "has ended, or choose another directory with --scratch-dir"
-        ) from None
+    with enter_scratch(scratch, "for copies, by --stage") as root:
+        try:
+            return lock_directory(root, (STAGED, name))
+        except BlockingIOError:
+            raise SourceError(
+                f"{scratch / STAGED / name}: another build is using the copies there at this "
+                "moment; wait until it has ended, or choose another directory with --scratch-dir"
+            ) from None
 
 
-def holds_anything(directory: Path) -> bool:
+def holds_anything(directory: PrivateDir) -> bool:
     """Whether a file, or a part of one, was copied to a directory."""
     return any(
         path.name != LOCK and path.is_file() and not path.is_symlink()
-        for path in directory.rglob("*")
+        for path in directory.place_of("").rglob("*")
     )
 
 
-def remove_all(directory: Path) -> None:
-    """Removes a directory, after renaming it: another process may make it anew at once."""
-    removed = directory.with_name(f"{directory.name}.{secrets.token_hex(4)}{_REMOVED}")
-    with contextlib.suppress(OSError):
-        directory.rename(removed)
-        shutil.rmtree(removed, ignore_errors=True)
-        directory.parent.rmdir()
+def remove_all(scratch: Path, directory: PrivateDir) -> None:
+    """Removes a directory, after renaming it: another process may make it anew at once.
+
+    Args:
+        scratch: The scratch directory.
+        directory: The directory of a copy.
+    """
+    name = directory.path.name
+    removed = f"{name}.{secrets.token_hex(4)}{_REMOVED}"
+    with contextlib.suppress(OSError, NotOursError), enter_own(scratch) as root:
+        with root.enter_inner(STAGED) as staged:
+            with staged.enter_inner(name) as now:
+                if not os.path.samestat(os.fstat(now.fd), os.fstat(directory.fd)):
+                    return
+            staged.replace(name, removed)
+            staged.discard(removed)
+        os.rmdir(STAGED, dir_fd=root.fd)  # Only an empty one.
 
 
-def remove_left(parent: Path) -> None:
+def remove_left(scratch: Path) -> None:
     """Removes what builds that were killed had begun to remove."""
-    for left in parent.glob(f"*{_REMOVED}"):
-        shutil.rmtree(left, ignore_errors=True)
+    with (
+        contextlib.suppress(OSError, NotOursError),
+        enter_own(scratch) as root,
+        root.enter_inner(STAGED) as staged,
+    ):
+        for name in os.listdir(staged.fd):
+            if name.endswith(_REMOVED):
+                staged.discard(name)
 
 
-def remove_others(directory: Path, keep: Collection[Path], partials: Collection[Path]) -> None:
+def remove_others(directory: PrivateDir, keep: Collection[Path], partials: Collection[str]) -> None:
     """Removes what is of no use now: a build would take it for staged.
 
-    That includes every symlink that is not in `keep`: it points outside the copy, and nothing may
-    be read or written through it.
+    That includes every link: it points outside the copy, and nothing may be read or written
+    through it.
 
     Args:
         directory: The directory of the copy.
-        keep: What stays of the copy.
-        partials: What stays beside it.
+        keep: What stays of the copy, as paths below `FILES`.
+        partials: Names of what stays beside it.
     """
-    needed = {*keep, *(parent for path in keep for parent in path.parents)}
-    root = directory / FILES
+    root = directory.place_of(FILES)
+    for name in os.listdir(directory.fd):
+        if name not in (FILES, LOCK, *partials):
+            directory.discard(name)
+    if root.is_symlink() or not root.is_dir():
+        directory.discard(FILES)
+        root.mkdir(mode=0o700)
+    needed = {root / path for path in keep}
+    needed |= {parent for path in needed for parent in path.parents}
     for folder, folders, names in os.walk(root):
         gone = set()
         for name in [*folders, *names]:
             path = Path(folder, name)
-            if path not in needed or (path.is_symlink() and path not in keep):
+            if path not in needed or path.is_symlink():
                 remove(path)
                 gone.add(name)
         folders[:] = [name for name in folders if name not in gone]
-    for path in directory.iterdir():
-        if path.name not in (FILES, LOCK) and path not in partials:
-            remove(path)
-    root.mkdir(exist_ok=True)
 
 
 def remove(path: Path) -> None:

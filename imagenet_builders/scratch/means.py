@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from imagenet_builders.files.own_dir import enter_own
+from imagenet_builders.files.private_dir import PrivateDir
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.run.jobs import Report
 from imagenet_builders.run.progress import Progress
 from imagenet_builders.scratch import gunzip, space
-from imagenet_builders.scratch.locks import lock_directory, remove_unless_shared
+from imagenet_builders.scratch.locks import lock_directory
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.sources.unpacking import Packed, unpacked_bytes
 from imagenet_builders.words import logger, size_text
@@ -34,7 +36,7 @@ class Job:
 
     Attributes:
         packed: What.
-        directory: Where to.
+        directory: Path of the directory that it goes to.
     """
 
     packed: Packed
@@ -47,9 +49,11 @@ def work(job: Job, report: Report) -> None:
     Raises:
         ArchiveError: It is damaged.
         OptionError: There is no space left.
+        NotOursError: Somebody has exchanged the scratch directory.
         OSError: A file cannot be read or written.
     """
-    gunzip.unpack_to(job.packed, Path(job.directory), report=functools.partial(report, 0))
+    with enter_own(Path(job.directory)) as directory:
+        gunzip.unpack_to(job.packed, directory, report=functools.partial(report, 0))
 
 
 class ScratchMeans:
@@ -86,28 +90,29 @@ class ScratchMeans:
         size = sum(part.size for part in left)
         if left:
             self._announce(left, directory)
-        jobs = [Job(part, str(directory)) for part in left]
+        jobs = [Job(part, os.path.abspath(directory.path)) for part in left]
         with Progress(f"unpacking {self._name}", images=0, size=size) as progress:
             for _ in self._context.workers.run(
-                work, jobs, report=progress.update, in_process=size < _SMALL_BYTES
+                work, jobs, report=progress.update, in_process=size < _SMALL_BYTES or len(jobs) == 1
             ):
                 pass
-        return [self._file_of(part, directory / part.name) for part in parts]
+        return [self._file_of(part, directory) for part in parts]
 
-    def _locked(self, parts: Sequence[Packed]) -> Path:
+    def _locked(self, parts: Sequence[Packed]) -> PrivateDir:
         """The directory of some parts, which this build keeps until it has ended."""
         identity = json.dumps(sorted({part.file.path for part in parts}))
         digest = hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()[:16]
-        directory = self._context.scratch / f"unpacked-{digest}"
+        name = f"unpacked-{digest}"
         context = self._context
-        if directory not in context.locked:
-            make = functools.partial(directory.mkdir, parents=True, exist_ok=True)
-            lock = context.locked[directory] = lock_directory(directory, make, shared=True)
-            context.at_end.callback(os.close, lock)
-            context.when_built.callback(remove_unless_shared, directory, lock)
-        return directory
+        if name not in context.locked:
+            with space.enter_scratch(context.scratch, "to unpack archives") as root:
+                locked = lock_directory(root, (name,), shared=True)
+            context.at_end.callback(locked.close)
+            context.when_built.callback(locked.remove_unless_shared)
+            context.locked[name] = locked.directory
+        return context.locked[name]
 
-    def _announce(self, parts: Sequence[Packed], directory: Path) -> None:
+    def _announce(self, parts: Sequence[Packed], directory: PrivateDir) -> None:
         """Says how much space unpacking needs; raises OptionError if there is too little."""
         needed = sum(unpacked_bytes(part.size) for part in parts)
         there = sum(gunzip.kept_bytes(part, directory) for part in parts)
@@ -115,12 +120,12 @@ class ScratchMeans:
         what = archives[0] if len(archives) == 1 else f"{len(archives):,} archives"
         free = space.check_room(directory, max(0, needed - there), f"to unpack {what}")
         _LOG.info(
-            f"{self._name}: unpacking {what} to {directory} first, which needs about "
+            f"{self._name}: unpacking {what} to {directory.path} first, which needs about "
             f"{size_text(needed)} there ({size_text(free)} are free) until the dataset is built"
         )
 
-    def _file_of(self, part: Packed, plain: Path) -> SourceFile:
+    def _file_of(self, part: Packed, directory: PrivateDir) -> SourceFile:
         # A class archive may be inside of what was itself unpacked.
         archive = self._context.unpacked.get(part.file.path, part.file.path)
         name = f"{archive} ({part.inner}, unpacked)" if part.inner else f"{archive} (unpacked)"
-        return self._context.add_unpacked(plain, archive, name)
+        return self._context.add_unpacked(directory, part.name, archive, name)

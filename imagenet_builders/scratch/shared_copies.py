@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from imagenet_builders.errors import ImagenetBuildersError
+from imagenet_builders.files.private_dir import PrivateDir
 from imagenet_builders.locate.found import Survey
 from imagenet_builders.scratch import copy_dirs
 from imagenet_builders.scratch.copy import ScratchCopy, is_copy, partial_name
@@ -48,8 +49,8 @@ class SharedCopies:
         self._later = list(turns)
         self._source = source
         self._files: dict[Turn, tuple[Path, ...]] = {}
-        self._passed_on: dict[Path, Path] = {}
-        """Directory of each copy that was passed on, to the `manual_dir` that it is of."""
+        self._passed_on: dict[str, Path] = {}
+        """Name of the directory of each copy that was passed on, to the scratch directory."""
 
     def next_turn(self) -> None:
         """Begins the turn of the next dataset."""
@@ -61,24 +62,28 @@ class SharedCopies:
         Args:
             copy: The copy of a dataset that is published; it is locked.
         """
-        if copy.directory is None:
+        if copy.locked is None or copy.scratch is None:
             return
-        files = {Path(original): Path(path) for original, path in copy.files.items()}
+        directory = copy.locked.directory
+        files = {
+            Path(original): directory.place_of(os.path.relpath(path, directory.path))
+            for original, path in copy.files.items()
+        }
         for turn in self._later:
             if not files:
                 break
             moves = self._moves(files, turn)
             if not moves:
                 continue
-            directory = copy_dirs.directory_of(copy.directory.parent, turn.name, turn.manual_dir)
+            name = copy_dirs.name_of(turn.name, turn.manual_dir)
             # A file that cannot be passed on is copied again.
             with contextlib.suppress(OSError, ImagenetBuildersError):
-                lock = copy_dirs.lock(directory)
+                locked = copy_dirs.lock(copy.scratch, name)
                 try:
-                    self._passed_on[directory] = turn.manual_dir
-                    moved = _move(moves, directory, turn.manual_dir)
+                    self._passed_on[name] = copy.scratch
+                    moved = _move(moves, locked.directory, turn.manual_dir)
                 finally:
-                    os.close(lock)
+                    locked.close()
                 files = {one: path for one, path in files.items() if path not in moved}
         copy.remove()
 
@@ -89,23 +94,22 @@ class SharedCopies:
             name: Its name, with its configuration.
             manual_dir: Where it is staged.
         """
-        for directory in [*self._passed_on]:
-            if directory != copy_dirs.directory_of(directory.parent, name, manual_dir):
-                continue
-            del self._passed_on[directory]
-            if not directory.exists():
-                continue
-            # Another build that uses them will remove them.
-            with contextlib.suppress(OSError, ImagenetBuildersError):
-                lock = copy_dirs.lock(directory)
-                files = _files_in(directory / copy_dirs.FILES, manual_dir)
-                with ScratchCopy(files, 0, directory, lock) as copy:
-                    self.pass_on(copy)
+        directory_name = copy_dirs.name_of(name, manual_dir)
+        scratch = self._passed_on.pop(directory_name, None)
+        if scratch is None or not _path_of(scratch, directory_name).exists():
+            return
+        # Another build that uses them will remove them.
+        with contextlib.suppress(OSError, ImagenetBuildersError):
+            locked = copy_dirs.lock(scratch, directory_name)
+            files = _files_in(locked.directory, manual_dir)
+            with ScratchCopy(files, 0, scratch, locked) as copy:
+                self.pass_on(copy)
 
     def note_kept_copies(self, error: BaseException) -> None:
         """Adds to the error with which the command ends that copies for later datasets are kept."""
         said = " ".join(getattr(error, "__notes__", ()))
-        for directory in self._passed_on:
+        for name, scratch in self._passed_on.items():
+            directory = _path_of(scratch, name)
             if directory.exists() and str(directory) not in said:
                 error.add_note(
                     f"copies for a dataset that was to be built later are kept in {directory}; run "
@@ -137,20 +141,27 @@ class SharedCopies:
         return self._files[turn]
 
 
-def _files_in(root: Path, manual_dir: Path) -> dict[str, str]:
-    """The copies below a directory, by the paths of their originals; see `ScratchCopy.files`."""
-    return {
-        os.path.abspath(manual_dir / path.relative_to(root)): os.path.abspath(path)
+def _path_of(scratch: Path, name: str) -> Path:
+    return scratch / copy_dirs.STAGED / name
+
+
+def _files_in(directory: PrivateDir, manual_dir: Path) -> dict[str, str]:
+    """The copies in a directory, by the paths of their originals; see `ScratchCopy.files`."""
+    root = directory.place_of(copy_dirs.FILES)
+    paths = (
+        path.relative_to(root)
         for path in root.rglob("*")
         if path.is_file() and not path.is_symlink()
-    }
+    )
+    there = os.path.abspath(directory.path / copy_dirs.FILES)
+    return {os.path.abspath(manual_dir / path): os.path.join(there, path) for path in paths}
 
 
 def _move(
-    moves: Sequence[tuple[Path, SourceFile, Path]], directory: Path, manual_dir: Path
+    moves: Sequence[tuple[Path, SourceFile, Path]], directory: PrivateDir, manual_dir: Path
 ) -> set[Path]:
     """Moves copied files to the directory of another copy; returns those that were moved."""
-    root = directory / copy_dirs.FILES
+    root = directory.place_of(copy_dirs.FILES)
     moved = set()
     for path, file, needed in moves:
         target = root / needed.relative_to(manual_dir)
@@ -159,6 +170,6 @@ def _move(
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.is_dir():
             path.replace(target)
-            (directory / partial_name(file)).unlink(missing_ok=True)
+            directory.unlink(partial_name(file))
             moved.add(path)
     return moved

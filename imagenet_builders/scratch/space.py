@@ -1,4 +1,4 @@
-"""Checks, before any work, that the scratch directory is there, is writable, and has room.
+"""Finds and makes the scratch directory; checks, before any work, that it can be written to.
 
 Scratch space is for what a build can make again: indexes, unpacked archives, scratch copies. A
 build does without an index that finds no room; room for the others is checked when their sizes are
@@ -7,19 +7,20 @@ known.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 from imagenet_builders.errors import OptionError
+from imagenet_builders.files.own_dir import enter_own, find_own_dir, own_dir
+from imagenet_builders.files.private_dir import NotOursError, PrivateDir
 from imagenet_builders.options import BuildOptions
-from imagenet_builders.words import sizes_apart
+from imagenet_builders.words import logger, sizes_apart
+
+_LOG = logger(__name__)
 
 _PROBE_BYTES = 4096
-_TRIES = 100
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 _REASONS = {
@@ -31,76 +32,109 @@ _REASONS = {
 }
 
 
-def check_scratch(scratch: Path, options: BuildOptions) -> None:
-    """Makes the scratch directory, and makes sure that it can be used, if it was chosen.
-
-    If nobody chose one, it is beside the datasets, and what is wrong there is wrong for these too.
+def find_scratch(named: Path) -> Path:
+    """The scratch directory that a build would use, as far as that is known before it.
 
     Args:
-        scratch: The directory.
+        named: The directory as it should be called; see `BuildOptions.scratch_for`.
+
+    Returns:
+        The directory. Where another one will be made, because somebody else has taken the name, it
+        is the one above.
+    """
+    found = find_own_dir(named)
+    if found is None:
+        return named.parent if os.path.lexists(named) else named
+    with found:
+        return found.path
+
+
+def make_scratch(named: Path, options: BuildOptions) -> Path:
+    """Finds or makes the scratch directory, and makes sure that it can be used, if it was chosen.
+
+    Only this user may write to it, because its content counts as our own work. Where somebody else
+    has taken its name, it is another one beside that; see `files.own_dir`. If nobody chose one, it
+    is beside the datasets, and what is wrong there is wrong for these too.
+
+    Args:
+        named: The directory as it should be called; see `BuildOptions.scratch_for`.
         options: How to build; they say who chose the directory.
 
+    Returns:
+        The directory. It may not be there, where it cannot be made: a build does without an index.
+
     Raises:
-        OptionError: It is missing, is not a directory, is another user's, or may not be written to.
+        OptionError: It is missing, is not a directory, or may not be written to; or its file system
+            does not keep owners and modes.
     """
     name, chosen = options.scratch_choice() or ("", "")
     # With Beam, the scratch directory is not the one that the environment chooses.
-    if chosen and _is_same(Path(os.path.expanduser(chosen)), scratch.parent):
+    is_chosen = bool(chosen) and _is_same(Path(os.path.expanduser(chosen)), named.parent)
+    if is_chosen:
         _check_chosen(name, chosen)
-        make_scratch(scratch, name, may_be_full=True)
+    name = name if is_chosen else "the default"
+    used = named
+    try:
+        os.makedirs(named.parent, exist_ok=True)
+        with own_dir(named) as made:
+            used = made.path
+            if used != named:
+                _LOG.info(
+                    f"{named} is another user's, or others may write to it; the scratch directory "
+                    f"is {used}"
+                )
+            if is_chosen:
+                _probe(made)
+    except NotOursError as error:
+        raise OptionError(
+            f"scratch directory {named} ({name}) {error.found} once it is made, so that others may "
+            "write there, and its file system keeps no owners or modes; choose one on another file "
+            "system with --scratch-dir"
+        ) from error
+    except OSError as error:
+        if is_chosen and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise _unusable(named, name, error) from error
+    return used
 
 
-def make_scratch(
-    directory: Path, name: str, *, parents: bool = False, may_be_full: bool = False
-) -> None:
-    """Makes a private directory in scratch space, unless it is there, and writes to it as a test.
+def _probe(directory: PrivateDir) -> None:
+    """Writes to a directory, as a test."""
+    fd = directory.open_anonymous()
+    try:
+        os.write(fd, bytes(_PROBE_BYTES))
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def enter_scratch(scratch: Path, what_for: str) -> PrivateDir:
+    """Opens the scratch directory to put there what a build cannot do without.
 
     Args:
-        directory: The directory.
-        name: Who chose where it is, for messages.
-        parents: Whether to make the directories above it too.
-        may_be_full: Whether it is no error that there is no room.
+        scratch: As `make_scratch` gives it.
+        what_for: Its purpose, for messages.
 
     Raises:
-        OptionError: It cannot be made or written to, or is another user's.
+        OptionError: It cannot be made or written to.
+        NotOursError: It is not this user's alone.
     """
     try:
-        directory.parent.mkdir(parents=parents, exist_ok=True)
-        owner = _made(directory)
+        entered = enter_own(scratch, make=True)
+        _probe(entered)
+        return entered
     except OSError as error:
-        if may_be_full and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return
-        reason = _REASONS.get(error.errno or 0, os.strerror(error.errno or 0))
-        raise OptionError(
-            f"scratch directory {directory} ({name}) cannot be written to: {reason}; choose "
-            "another with --scratch-dir"
-        ) from error
-    if owner != os.getuid():
-        raise OptionError(
-            f"scratch directory {directory} ({name}) belongs to user {owner}, not to you (user "
-            f"{os.getuid()}); choose another with --scratch-dir"
-        )
+        raise _unusable(scratch, what_for, error) from error
 
 
-def _made(directory: Path) -> int:
-    """Makes a directory and writes to it; returns its owner."""
-    for left in reversed(range(_TRIES)):
-        try:
-            # Later, its content counts as our own work, so nobody else may write there.
-            with contextlib.suppress(FileExistsError):
-                directory.mkdir(mode=0o700)
-            owner = os.lstat(directory).st_uid
-            with tempfile.TemporaryFile(dir=directory, buffering=0) as probe:
-                probe.write(bytes(_PROBE_BYTES))
-                os.fsync(probe.fileno())
-            return owner
-        except FileNotFoundError:  # Another build has just removed it, because it was empty.
-            if not left:
-                raise
-    raise AssertionError
+def _unusable(scratch: Path, name: str, error: OSError) -> OptionError:
+    reason = _REASONS.get(error.errno or 0, os.strerror(error.errno or 0))
+    return OptionError(
+        f"scratch directory {scratch} ({name}) cannot be written to: {reason}; choose another with "
+        "--scratch-dir"
+    )
 
 
-def check_room(directory: Path, needed: int, what_for: str) -> int:
+def check_room(directory: PrivateDir, needed: int, what_for: str) -> int:
     """Makes sure that there is room in a directory, as far as its file system tells.
 
     Args:
@@ -114,12 +148,12 @@ def check_room(directory: Path, needed: int, what_for: str) -> int:
     Raises:
         OptionError: There is too little space.
     """
-    free = shutil.disk_usage(directory).free
+    free = shutil.disk_usage(directory.fd).free
     if needed > free:
         has, needs = sizes_apart(free, needed)
         raise OptionError(
-            f"scratch directory {directory} has {has} free, but {needs} are needed {what_for}; "
-            "free some, or choose another with --scratch-dir"
+            f"scratch directory {directory.path} has {has} free, but {needs} are needed "
+            f"{what_for}; free some, or choose another with --scratch-dir"
         )
     return free
 

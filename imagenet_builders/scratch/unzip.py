@@ -17,15 +17,18 @@ import errno
 import hashlib
 import json
 import os
+import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from imagenet_builders.errors import OptionError
+from imagenet_builders.files.own_dir import enter_own
+from imagenet_builders.files.private_dir import PrivateDir
 from imagenet_builders.formats import zip_members
 from imagenet_builders.formats.zip_members import ZipMember
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.scratch import space
-from imagenet_builders.scratch.locks import LOCK, lock_directory, remove_unless_shared
+from imagenet_builders.scratch.locks import LOCK, LockedDir, lock_directory
 from imagenet_builders.sources.rows import SourceFile, opened
 from imagenet_builders.words import logger, size_text
 
@@ -44,7 +47,7 @@ class Job:
         file: The file on disk.
         member: The member.
         inner: Name of the archive inside that file that it is a member of, or None.
-        target: Where it is written to; None only checks it.
+        target: Path of the file in scratch space that it is written to; None only checks it.
     """
 
     file: SourceFile
@@ -100,8 +103,8 @@ class Unpacked:
     def __init__(self, name: str, context: BuildContext):
         self._name = name
         self._context = context
-        self._directory = context.scratch / f"{name.replace('/', '-')}.unpacked"
-        self._lock: int | None = None
+        self._directory_name = f"{name.replace('/', '-')}.unpacked"
+        self._locked: LockedDir | None = None
         context.at_end.callback(self.close)
         context.when_built.callback(self.remove)
         # From the name of an unpacked file to its archive and the names inside of that.
@@ -126,14 +129,15 @@ class Unpacked:
         """
         if not members:
             return []
-        self._take_lock()
+        directory = self._directory()
+        path = os.path.abspath(directory.path)
         jobs, targets = [], []
         for file, member, inner in members:
-            targets.append(self._directory / _target_name(file, member))
-            if not (targets[-1].is_file() and targets[-1].stat().st_size == member.size):
-                jobs.append(Job(file, member, inner, str(targets[-1])))
+            targets.append(_target_name(file, member))
+            if not _is_there(directory, targets[-1], member.size):
+                jobs.append(Job(file, member, inner, os.path.join(path, targets[-1])))
         if jobs:
-            self._announce(jobs)
+            self._announce(jobs, directory)
             check(jobs, self._context)
         files = []
         for (file, member, inner), target in zip(members, targets, strict=True):
@@ -142,46 +146,37 @@ class Unpacked:
             parts = (*parts, *filter(None, (inner, member.name)))
             name = f"{archive} ({'/'.join(parts)}, unpacked)"
             self._origins[name] = archive, parts
-            files.append(self._context.add_unpacked(target, archive, name))
+            files.append(self._context.add_unpacked(directory, target, archive, name))
         return files
 
     def remove(self) -> None:
         """Removes the files, unless another build uses them."""
-        if self._lock is not None:
-            remove_unless_shared(self._directory, self._lock)
+        if self._locked is not None:
+            self._locked.remove_unless_shared()
 
     def close(self) -> None:
         """Gives up the lock; the files stay for the next run."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        if self._locked is not None:
+            self._locked.close()
+            self._locked = None
 
-    def _take_lock(self) -> None:
-        """Makes and locks the directory; removes the partial files of interrupted runs."""
-        if self._lock is None:
-            self._lock = lock_directory(
-                self._directory,
-                lambda: self._directory.mkdir(parents=True, exist_ok=True),
-                shared=True,
-                tidy=self._remove_unusable,
-            )
+    def _directory(self) -> PrivateDir:
+        """The directory, made and locked; partial files of interrupted runs are removed."""
+        if self._locked is None:
+            with space.enter_scratch(self._context.scratch, "to unpack archives") as root:
+                self._locked = lock_directory(
+                    root, (self._directory_name,), shared=True, tidy=_remove_unusable
+                )
+        return self._locked.directory
 
-    def _remove_unusable(self) -> None:
-        for left in self._directory.iterdir():
-            if left.name != LOCK and not self._is_usable(left.name):
-                left.unlink(missing_ok=True)
-
-    def _is_usable(self, name: str) -> bool:
-        return name.startswith(f"{space.boot()[:8]}-") and not name.endswith(_PARTIAL)
-
-    def _announce(self, jobs: Sequence[Job]) -> None:
+    def _announce(self, jobs: Sequence[Job], directory: PrivateDir) -> None:
         """Says how much space unpacking needs; raises OptionError if there is too little."""
         needed = sum(job.member.size for job in jobs)
         what_for = f"to unpack the compressed arrays of {self._name}"
-        free = space.check_room(self._directory, needed, what_for)
+        free = space.check_room(directory, needed, what_for)
         _LOG.info(
             f"{self._name}: unpacking {size_text(needed)} of compressed arrays to "
-            f"{self._directory} ({size_text(free)} are free), where they stay until the dataset is "
+            f"{directory.path} ({size_text(free)} are free), where they stay until the dataset is "
             "built"
         )
 
@@ -193,21 +188,40 @@ def _target_name(file: SourceFile, member: ZipMember) -> str:
     return f"{space.boot()[:8]}-{digest}-{member.file_name}"
 
 
+def _remove_unusable(directory: PrivateDir) -> None:
+    for name in os.listdir(directory.fd):
+        if name != LOCK and not _is_usable(name):
+            directory.discard(name)
+
+
+def _is_usable(name: str) -> bool:
+    return name.startswith(f"{space.boot()[:8]}-") and not name.endswith(_PARTIAL)
+
+
+def _is_there(directory: PrivateDir, name: str, size: int) -> bool:
+    try:
+        with os.fdopen(directory.open_ours(name)) as file:
+            return os.fstat(file.fileno()).st_size == size
+    except OSError:
+        return False
+
+
 def _write(target: Path, data: Iterator[bytes]) -> None:
     """Writes a file, which gets its name when it is whole."""
-    partial = target.with_name(f"{target.name}.{os.getpid()}{_PARTIAL}")
-    try:
-        with open(partial, "wb", buffering=0) as out:
-            for chunk in data:
-                left = memoryview(chunk)
-                while left:
-                    left = left[out.write(left) :]
-        partial.replace(target)
-    except BaseException as error:
-        partial.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise OptionError(
-                f"{target}: no space is left ({os.strerror(error.errno)}); free some, or choose "
-                "another directory with --scratch-dir"
-            ) from error
-        raise
+    partial = f"{target.name}.{secrets.token_hex(8)}{_PARTIAL}"
+    with enter_own(target.parent) as directory:
+        try:
+            with os.fdopen(directory.open_new(partial), "wb", buffering=0) as out:
+                for chunk in data:
+                    left = memoryview(chunk)
+                    while left:
+                        left = left[out.write(left) :]
+            directory.replace(partial, target.name)
+        except BaseException as error:
+            directory.unlink(partial)
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise OptionError(
+                    f"{target}: no space is left ({os.strerror(error.errno)}); free some, or "
+                    "choose another directory with --scratch-dir"
+                ) from error
+            raise

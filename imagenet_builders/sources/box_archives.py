@@ -13,19 +13,18 @@ import dataclasses
 import errno
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from imagenet_builders.errors import ArchiveError
-from imagenet_builders.files.regular import open_regular
+from imagenet_builders.files.own_dir import enter_own
 from imagenet_builders.formats import compressed_stream, member_names, tar, voc
 from imagenet_builders.formats.gzip_stream import StreamError
 from imagenet_builders.labels.image_names import Annotated, Naming
 from imagenet_builders.locate.found import Found
 from imagenet_builders.sources.indexing import Prepared, run_for_table
-from imagenet_builders.sources.rows import SourceFile, row_schema
+from imagenet_builders.sources.rows import SourceFile, open_file, row_schema
 from imagenet_builders.sources.trees import path_inside
 from imagenet_builders.sources.unpacking import Means, plain_tars
 
@@ -96,14 +95,15 @@ def opened(file: SourceFile, scratch: Path) -> Iterator[tuple[int, str]]:
         SourceError: The file changed since `file` was made.
         OSError: It cannot be read, or there is no room for the copy.
     """
-    with os.fdopen(open_regular(file.place, follow=True), "rb", buffering=0) as source:
+    with os.fdopen(open_file(file), "rb", buffering=0) as source:
         file.check_unchanged(source.fileno())
         form = compressed_stream.format_of(os.pread(source.fileno(), _HEAD_BYTES, 0))
         if form is None:
             yield source.fileno(), file.path
             return
-        scratch.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=scratch, buffering=0) as copy:
+        with enter_own(scratch, make=True) as directory:
+            unnamed = directory.open_anonymous()
+        with os.fdopen(unnamed, "r+b", buffering=0) as copy:
             _unpack(source, form, copy, file.path, scratch)
             yield copy.fileno(), f"{file.path} (unpacked)"
 

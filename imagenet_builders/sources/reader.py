@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeVar
 
 from imagenet_builders.errors import SourceError
+from imagenet_builders.files.own_dir import open_ours
 from imagenet_builders.sources.rows import SourceFile, check_image_size
 
 if TYPE_CHECKING:
@@ -105,17 +106,21 @@ class _Descriptors:
         # descriptor of its own, and what it has unpacked.
         self.opened: dict[str, Any] = {}
 
-    def get(self, path: str) -> tuple[int, bool]:
+    def get(self, file: SourceFile) -> tuple[int, bool]:
         """The descriptor of a file, and whether it was opened just now."""
-        fd = self._open.get(path)
+        place = file.place
+        fd = self._open.get(place)
         if fd is not None:
-            self._open.move_to_end(path)
+            self._open.move_to_end(place)
             return fd, False
         while len(self._open) >= self._limit:
             os.close(self._open.popitem(last=False)[1])
-        # What it is, whoever asked compares with what was indexed: `SourceFile.check_unchanged`.
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        self._open[path] = fd
+        if file.copy:
+            fd = open_ours(place)
+        else:
+            # What it is, whoever asked compares with what was indexed: `check_unchanged`.
+            fd = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        self._open[place] = fd
         return fd, True
 
     def close(self) -> None:
@@ -245,7 +250,7 @@ class Reader:
             SourceError: The file changed after it was indexed.
             OSError: It cannot be opened.
         """
-        fd, is_new = self._descriptors.get(self.files[file].place)
+        fd, is_new = self._descriptors.get(self.files[file])
         if is_new or not self._checked[file]:
             self.files[file].check_unchanged(fd)
             self._checked[file] = 1

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from imagenet_builders.errors import SourceError
+from imagenet_builders.files.own_dir import open_ours
 from imagenet_builders.files.regular import open_regular
 
 if TYPE_CHECKING:
@@ -114,7 +115,8 @@ class SourceFile:
         """
         path = os.path.abspath(path)
         copy = copies.get(path, "")
-        status = os.stat(copy or path)
+        # What is in scratch space is never a link.
+        status = os.stat(copy or path, follow_symlinks=not copy)
         if not _can_be_read(status):
             raise SourceError(
                 f"{path} is neither file nor directory, where a file belongs; move it elsewhere, "
@@ -128,6 +130,11 @@ class SourceFile:
         return self.copy or self.path
 
     @property
+    def is_unpacked(self) -> bool:
+        """Whether it was unpacked to scratch space; a mere copy has the name of the original."""
+        return bool(self.copy) and os.path.basename(self.copy) != os.path.basename(self.path)
+
+    @property
     def identity(self) -> tuple[str, int, int]:
         """Path, size and time: what tells it from other files, and from its other states."""
         return self.path, self.size, self.mtime_ns
@@ -138,7 +145,7 @@ class SourceFile:
 
     def check_still_there(self) -> None:
         """Raises SourceError where the file at this path is not what was indexed any more."""
-        self._compare(os.stat(self.place))
+        self._compare(os.stat(self.place, follow_symlinks=not self.copy))
 
     def _compare(self, status: os.stat_result) -> None:
         now = (status.st_size, status.st_mtime_ns)
@@ -162,10 +169,41 @@ def opened(file: SourceFile) -> Iterator[int]:
         SourceError: It changed.
         OSError: It cannot be opened.
     """
-    fd = open_regular(file.place, follow=True)
+    fd = open_file(file)
     try:
         file.check_unchanged(fd)
         yield fd
+    finally:
+        os.close(fd)
+
+
+def open_file(file: SourceFile) -> int:
+    """Opens a source file for reading, in the place where it is read.
+
+    In scratch space, it must be this user's alone: others may have exchanged the directory.
+
+    Raises:
+        NotOursError: What is in scratch space is not this user's alone.
+        OSError: It cannot be opened.
+    """
+    if file.copy:
+        return open_ours(file.copy)
+    return open_regular(file.path, follow=True)
+
+
+@contextlib.contextmanager
+def place_to_open(file: SourceFile) -> Iterator[str]:
+    """A path by which a source file is opened, for what takes nothing but paths; see `open_file`.
+
+    It is good during the block, in this process.
+    """
+    if not file.copy:
+        yield file.path
+        return
+    fd = open_ours(file.copy)
+    try:
+        place = f"/proc/self/fd/{fd}"
+        yield place if os.path.exists(place) else file.copy
     finally:
         os.close(fd)
 

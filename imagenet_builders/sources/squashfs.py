@@ -38,12 +38,13 @@ from imagenet_builders.sources.rows import (
     SourceFile,
     check_not_too_many,
     number_array,
+    place_to_open,
 )
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from imagenet_builders.formats.squashfs.image import SquashFSImage
+    from imagenet_builders.formats.squashfs.image import Member, SquashFSImage
 
 # In an image of no more files and folders, `check` reads all names.
 _MAX_LISTED = 20_000
@@ -120,11 +121,9 @@ def _rows(file: SourceFile, naming: Naming, inside: str) -> pa.Table:
     import numpy as np
     import pyarrow as pa
 
-    from imagenet_builders.formats.squashfs.image import list_files
-
     rows = Rows()
     references: list[int] = []
-    for member in list_files(file.place, file.path):
+    for member in _listed(file):
         if not _is_inside(member.path, inside):
             continue
         folder, _, name = member.path.rpartition("/")
@@ -160,10 +159,8 @@ def _is_inside(path: str, folder: str) -> bool:
 def classes(found: Found, workers: object) -> tuple[str, ...]:
     """The class folders in an image."""
     del workers
-    from imagenet_builders.formats.squashfs.image import list_files
-
     file = SourceFile.of(found.paths[0], found.copies)
-    paths = (member.path for member in list_files(file.place, file.path))
+    paths = (member.path for member in _listed(file))
     folders = {path.rpartition("/")[0] for path in paths if _is_inside(path, found.inside)}
     names = {folder.rpartition("/")[2] for folder in folders}
     return tuple(sorted(name for name in names if WNID.fullmatch(name)))
@@ -191,7 +188,15 @@ def ranges(reader: Reader, rows: pa.Table) -> Iterator[tuple[int, int, int]]:
 def _open(file: SourceFile) -> SquashFSImage:
     from imagenet_builders.formats.squashfs.image import SquashFSImage
 
-    return SquashFSImage(file.place, file.path)
+    with place_to_open(file) as place:
+        return SquashFSImage(place, file.path)
+
+
+def _listed(file: SourceFile) -> Iterator[Member]:
+    from imagenet_builders.formats.squashfs.image import list_files
+
+    with place_to_open(file) as place:
+        yield from list_files(place, file.path)
 
 
 def glimpse(path: Path, inside: str = "") -> Glimpse:

@@ -15,6 +15,7 @@ from support.built_datasets import records, shards
 from support.corpora.downsampled import LAYOUTS, build_small, changed, options_of, refused
 
 from imagenet_builders.errors import ArchiveError, OptionError
+from imagenet_builders.files.private_dir import PrivateDir
 from imagenet_builders.scratch import space, unzip
 
 TRAIN, VAL = "Imagenet8_train_npz.zip", "Imagenet8_val_npz.zip"
@@ -32,6 +33,13 @@ def manual(tmp_path: Path) -> Path:
 def unpacked_directory(manual: Path) -> Path:
     scratch = options_of(manual).scratch_for(manual.with_name("built"))
     return scratch / "imagenet2012_downsampled-8x8.unpacked"
+
+
+def as_a_build_makes_it(directory: Path) -> None:
+    """Makes a directory and its lock, for nobody else, whatever the umask."""
+    directory.parent.mkdir(mode=0o700, parents=True)
+    directory.mkdir(mode=0o700)
+    (directory / "lock").touch(mode=0o600)
 
 
 def scratch_files(manual: Path) -> dict[str, int]:
@@ -81,14 +89,14 @@ def test_too_little_space_is_reported_before_anything_is_unpacked(
 def test_a_full_disk_leaves_nothing_half_unpacked(manual: Path, monkeypatch: pytest.MonkeyPatch):
     make_downsampled(manual, 8)
 
-    replace = Path.replace
+    replace = PrivateDir.replace
 
-    def full(self: Path, target: Path) -> Path:
-        if ".unpacked" in str(target):
+    def full(self: PrivateDir, name: str, other: str) -> None:
+        if ".unpacked" in str(self.path):
             raise OSError(28, "No space left on device")
-        return replace(self, target)
+        replace(self, name, other)
 
-    monkeypatch.setattr(Path, "replace", full)
+    monkeypatch.setattr(PrivateDir, "replace", full)
     assert "no space is left" in str(refused(manual, kind=OptionError))
     assert not scratch_files(manual)
 
@@ -121,9 +129,8 @@ def test_the_next_run_reuses_unpacked_files(manual: Path):
 def test_nothing_of_a_killed_run_remains_after_the_next(manual: Path):
     make_downsampled(manual, 8)
     directory = unpacked_directory(manual)
-    directory.mkdir(parents=True)
+    as_a_build_makes_it(directory)
     (directory / "0123-val_data.npz.77.partial").write_bytes(b"half")
-    (directory / "lock").touch()
     build_small(manual)
     assert not directory.exists()
 
@@ -154,7 +161,7 @@ def test_an_incomplete_file_is_unpacked_again(manual: Path):
 def test_files_in_use_by_another_build_are_not_removed(manual: Path):
     make_downsampled(manual, 8)
     directory = unpacked_directory(manual)
-    directory.mkdir(parents=True)
+    as_a_build_makes_it(directory)
     with open(directory / "lock", "w") as other:
         fcntl.flock(other, fcntl.LOCK_SH)
         build_small(manual)

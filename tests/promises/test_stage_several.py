@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -27,6 +26,7 @@ from support.paths import DUMMY_DATA
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.scratch import copy_dirs
 from imagenet_builders.scratch.copy import copy_to_scratch
+from imagenet_builders.scratch.space import make_scratch
 from imagenet_builders.scratch.to_copy import ToCopy
 
 BOXES = ("ILSVRC2012_bbox_train_v2.tar.gz", "ILSVRC2012_bbox_val_v3.tgz")
@@ -68,7 +68,7 @@ def test_a_shared_archive_is_copied_once(family: Path, tmp_path: Path, scratch: 
     assert outcome.status == 0, outcome.err
     assert read_of(family, read) == {path.name: 1 for path in family.iterdir()}
     assert "imagenet2012_localization: copying 4 files of " in outcome.err
-    assert not list(scratch.glob("*-staged"))
+    assert not list(scratch.glob("*/staged"))
     for name in THREE.split():
         assert list((tmp_path / "built" / name).rglob("provenance.json"))
 
@@ -87,7 +87,7 @@ def test_a_link_counts_as_the_archive_it_points_to(family: Path, tmp_path: Path,
     outcome = command_line.run(*argv, "--add-name-to-manual-dir")
     assert outcome.status == 0, outcome.err
     assert " are there already)" in outcome.err.partition("localization: copying 4 files of ")[2]
-    assert not list(scratch.glob("*-staged"))
+    assert not list(scratch.glob("*/staged"))
 
 
 def test_copies_for_a_later_dataset_survive_an_error_in_between(
@@ -98,7 +98,7 @@ def test_copies_for_a_later_dataset_survive_an_error_in_between(
     argv = arguments(family, tmp_path / "built", scratch)
     outcome = command_line.run(*argv)
     assert outcome.status == 1
-    [kept] = scratch.glob("*-staged/imagenet2012_localization-*")
+    [kept] = scratch.glob("*/staged/imagenet2012_localization-*")
     assert (
         f"imagenet-builders: note: copies for a dataset that was to be built later are kept in "
         f"{kept}; " in outcome.err
@@ -110,7 +110,7 @@ def test_copies_for_a_later_dataset_survive_an_error_in_between(
         outcome = command_line.run(*argv)
     assert outcome.status == 0, outcome.err
     assert read_of(family, read) == dict.fromkeys([DOGS, *BOXES], 1)
-    assert not list(scratch.glob("*-staged"))
+    assert not list(scratch.glob("*/staged"))
 
 
 def test_no_copy_is_kept_for_an_existing_dataset(family: Path, tmp_path: Path, scratch: Path):
@@ -119,7 +119,7 @@ def test_no_copy_is_kept_for_an_existing_dataset(family: Path, tmp_path: Path, s
     outcome = command_line.run(*arguments(family, tmp_path / "built", scratch))
     assert outcome.status == 0
     assert "imagenet2012_localization/1.0.0 is there already" in outcome.out
-    assert not list(scratch.glob("*-staged"))
+    assert not list(scratch.glob("*/staged"))
 
 
 def test_an_existing_dataset_passes_copies_on_to_the_next(
@@ -132,7 +132,7 @@ def test_an_existing_dataset_passes_copies_on_to_the_next(
         outcome = command_line.run(*arguments(family, tmp_path / "built", scratch, datasets))
     assert outcome.status == 0
     assert read_of(family, read)[TRAIN] == 1
-    assert not list(scratch.glob("*-staged"))
+    assert not list(scratch.glob("*/staged"))
 
 
 def test_an_archive_that_changes_between_two_datasets_is_copied_again(
@@ -159,13 +159,12 @@ def test_an_archive_that_changes_between_two_datasets_is_copied_again(
 def test_copies_in_use_by_another_build_are_kept(family: Path, tmp_path: Path, scratch: Path):
     """What cannot be handed on is copied again; here, not even that can be done."""
     argv = arguments(family, tmp_path / "built", scratch)
-    of_builds = BuildOptions(scratch_dir=str(scratch)).scratch_for(scratch)
-    stage = copy_dirs.parent_of(of_builds)
-    place = copy_dirs.directory_of(stage, "imagenet2012_localization", family)
-    place.mkdir(parents=True)
-    with open(place / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        outcome = command_line.run(*argv)
+    options = BuildOptions(scratch_dir=str(scratch))
+    of_builds = make_scratch(options.scratch_for(scratch), options)
+    name = copy_dirs.name_of("imagenet2012_localization", family)
+    held = copy_dirs.lock(of_builds, name)
+    outcome = command_line.run(*argv)
+    held.close()
     assert outcome.status == 1
     assert "another build is using the copies there at this moment" in outcome.err
     assert (tmp_path / "built" / "imagenet2012_dogs").exists()
@@ -249,4 +248,4 @@ def test_nothing_is_written_through_a_link_in_the_place_of_a_copy(tmp_path: Path
     copy.remove()
     copy.close()
     assert command_line.snapshot(manual_dir) == before
-    assert not list(scratch.iterdir())
+    assert not list(scratch.rglob("*/*"))

@@ -18,7 +18,7 @@ FOLDERS = "--stage does not copy folders of small files"
 def copies(scratch: Path) -> dict[str, Path]:
     """The files that were copied and are kept, by the path that they have in the original."""
     found: dict[str, Path] = {}
-    for root in scratch.glob("*-staged/*/files"):
+    for root in scratch.glob("*/staged/*/files"):
         found |= {str(p.relative_to(root)): p for p in root.rglob("*") if p.is_file()}
     return found
 
@@ -27,7 +27,7 @@ def published(data_dir: Path) -> dict[str, Any]:
     """All files of the datasets, but for what says when and how long they were built."""
     files: dict[str, Any] = {}
     for path in data_dir.rglob("*"):
-        if path.is_file() and ".imagenet_builders" not in path.parts:
+        if path.is_file() and not path.relative_to(data_dir).parts[0].startswith("."):
             files[str(path.relative_to(data_dir))] = path.read_bytes()
             if path.name == "provenance.json":
                 files[str(path.relative_to(data_dir))] = without_times(path.read_bytes())
@@ -53,7 +53,7 @@ def same_with_and_without(
         outcomes.append(command_line.run("build", *dataset.split(), *where, *arguments, *more))
         assert outcomes[-1].status == 0, outcomes[-1].err
         assert command_line.snapshot(manual_dir) == before
-        assert not list(scratch.glob("*-staged"))
+        assert not list(scratch.glob("*/staged"))
     assert published(tmp_path / "with") == published(tmp_path / "without")
     assert any(path.endswith("provenance.json") for path in published(tmp_path / "with"))
     without, with_copies = map(warned, outcomes)

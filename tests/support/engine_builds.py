@@ -100,7 +100,6 @@ def write(
         file_format=output.name,
         mark_format=marks.FORMAT,
         version="1",
-        scratch=target,
     )
     if former_marks:
         del description["mark format"]

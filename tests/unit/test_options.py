@@ -119,8 +119,8 @@ def test_the_scratch_directory_is_the_most_specific_one_given(
 ) -> None:
     monkeypatch.setenv("HOME", "/home/steward")
     options = BuildOptions()
-    assert options.scratch_for("/data") == Path("/data/.imagenet_builders")
-    assert options.scratch_for(tmp_path) == tmp_path / ".imagenet_builders"
+    assert options.scratch_for("/data") == Path(f"/data/.imagenet_builders-{os.getuid()}")
+    assert options.scratch_for(tmp_path) == tmp_path / f".imagenet_builders-{os.getuid()}"
     monkeypatch.setenv("TMPDIR", "/fast")
     assert options.scratch_for("/data") == Path(f"/fast/imagenet_builders-{os.getuid()}")
     monkeypatch.setenv("SLURM_TMPDIR", "/local/job7")

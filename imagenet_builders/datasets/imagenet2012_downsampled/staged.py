@@ -10,10 +10,9 @@ from pathlib import Path
 
 from imagenet_builders.datasets.imagenet2012_downsampled.dataset import TRAIN_BATCHES
 from imagenet_builders.errors import ArchiveError, SourceError
-from imagenet_builders.files.regular import open_regular
 from imagenet_builders.formats import zip_members
 from imagenet_builders.formats.zip_members import ZipMember
-from imagenet_builders.sources.rows import NO_COPIES, SourceFile
+from imagenet_builders.sources.rows import NO_COPIES, SourceFile, open_file
 
 _BATCH = re.compile(r"train_data_batch_([1-9][0-9]?)\.npz")
 _VALIDATION = "val_data.npz"
@@ -82,7 +81,7 @@ def _alone(split: str, path: Path, copies: Mapping[str, str]) -> list[Batch]:
 
 def _in_archive(split: str, path: Path, copies: Mapping[str, str]) -> list[Batch]:
     file = SourceFile.of(path, copies)
-    fd = open_regular(file.place, follow=True)
+    fd = open_file(file)
     try:
         members = zip_members.list_members(fd, file.path)
     finally:

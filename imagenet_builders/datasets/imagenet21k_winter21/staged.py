@@ -31,12 +31,13 @@ from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.index import Index, IndexCache
 from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.run.jobs import Workers
-from imagenet_builders.scratch import gunzip
+from imagenet_builders.scratch.means import ScratchMeans
 from imagenet_builders.sources import folder_images, kinds, tar_images
 from imagenet_builders.sources.folder_images import ImageFolder, source_files
 from imagenet_builders.sources.indexing import in_batches, run_for_table
 from imagenet_builders.sources.rows import PassedOver, SourceFile, row_schema
 from imagenet_builders.sources.tar_images import Place
+from imagenet_builders.sources.unpacking import packed_tar
 from imagenet_builders.words import logger
 
 if TYPE_CHECKING:
@@ -48,11 +49,6 @@ make_examples = functools.partial(examples.make_examples, also_repair=OPTIONAL_R
 """As `examples.make_examples`; every image that can be repaired is."""
 
 _BATCH_FOLDERS = 64
-
-
-def unpacked_directory(config: str, context: BuildContext) -> Path:
-    """The directory that a configuration's gzip archive is unpacked to, and nothing else."""
-    return context.scratch / f"{NAME}-{config}-unpacked"
 
 
 def recipes(config: str, manual_dir: Path, context: BuildContext) -> list[SplitRecipe]:
@@ -144,10 +140,10 @@ def _problem(config: str, source: layouts.Source, staged: Survey) -> str:
 
 
 def _of_gzip(config: str, archive: Path, context: BuildContext) -> dict[str, Index]:
-    directory = unpacked_directory(config, context)
-    file = gunzip.unpacked(archive, directory, f"{NAME}/{config}", context)
+    means = ScratchMeans(f"{NAME}/{config}", context)
+    [file] = means.unpack([packed_tar(SourceFile.of(archive))])
     # Its index lies beside it and is removed with it.
-    return _of_tar(config, file, IndexCache(directory), context.workers)
+    return _of_tar(config, file, IndexCache(Path(file.copy).parent), context.workers)
 
 
 def _of_tar(config: str, file: SourceFile, cache: IndexCache, workers: Workers) -> dict[str, Index]:

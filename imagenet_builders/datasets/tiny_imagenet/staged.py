@@ -35,9 +35,10 @@ from imagenet_builders.locate.official import official_archives
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.index import Index, IndexCache
 from imagenet_builders.plan.recipe import SplitRecipe
-from imagenet_builders.scratch import gunzip
+from imagenet_builders.scratch.means import ScratchMeans
 from imagenet_builders.sources import kinds
 from imagenet_builders.sources.rows import SourceFile, row_schema
+from imagenet_builders.sources.unpacking import packed_tar
 from imagenet_builders.words import counted, logger
 
 if TYPE_CHECKING:
@@ -159,11 +160,11 @@ def open_staged(manual_dir: Path, context: BuildContext) -> Staged:
         say(NAME, wanted[0], (wanted[0], *others.values()))
     path = wanted[0].paths[0]
     if wanted[0].kind == PACKED:
-        directory = context.scratch / f"{NAME}-unpacked"
         archive = SourceFile.of(path)
-        file = gunzip.unpacked(path, directory, NAME, context)
+        [file] = ScratchMeans(NAME, context).unpack([packed_tar(archive)])
         # The indexes lie beside the file and are removed with it.
-        return Staged(contents_of(wanted[0], file), wanted[0], IndexCache(directory), (archive,))
+        cache = IndexCache(Path(file.copy).parent)
+        return Staged(contents_of(wanted[0], file), wanted[0], cache, (archive,))
     return Staged(contents_of(wanted[0], context.source_file(path)), wanted[0], context.cache)
 
 

@@ -126,6 +126,6 @@ def pack_p(directory: Path, layout: str, prefix: str = "") -> None:
         write_gzip(directory / "imagenet21k_resized.tar.gz", archives.tar_bytes(members))
 
 
-def scratch_of(config: str, data_dir: Path) -> Path:
-    scratch = BuildOptions(scratch_dir=str(data_dir / "scratch")).scratch_for(data_dir)
-    return scratch / f"imagenet21k_winter21-{config}-unpacked"
+def unpacked_in(data_dir: Path) -> list[Path]:
+    """What was unpacked to the scratch directory of `build_here`, and is kept."""
+    return list((data_dir / "scratch").rglob("unpacked-*/*"))

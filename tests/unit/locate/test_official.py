@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -118,7 +119,8 @@ def test_hashes_are_remembered_for_an_unchanged_file(cache: Path) -> None:
     ],
 )
 def test_a_damaged_cache_counts_as_none(cache: Path, content: bytes) -> None:
-    cache.parent.mkdir()
+    cache.parent.mkdir(mode=0o700)
+    cache.touch(mode=0o600)
     cache.write_bytes(content)
     assert hash_cache.known_hashes("/data/train.tar", 10, 20) == {}
     assert hash_cache.remember("/data/train.tar", 10, 20, HASHES)
@@ -128,8 +130,46 @@ def test_a_damaged_cache_counts_as_none(cache: Path, content: bytes) -> None:
 def test_a_cache_that_cannot_be_written_is_no_error(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache.parent.write_text("a file")
+    (cache.parents[1] / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache.parents[1] / "file"))
     assert not hash_cache.remember("/data/train.tar", 10, 20, HASHES)
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o777])
+def test_a_cache_that_others_may_write_to_is_not_used_but_another_one(
+    cache: Path, mode: int
+) -> None:
+    assert hash_cache.remember("/data/train.tar", 10, 20, HASHES)
+    cache.parent.chmod(mode)
+    before = cache.read_bytes()
+    assert hash_cache.known_hashes("/data/train.tar", 10, 20) == {}
+    for size in (11, 12):
+        assert hash_cache.remember("/data/train.tar", size, 20, HASHES)
+        assert hash_cache.known_hashes("/data/train.tar", size, 20) == HASHES
+    assert len(list(cache.parents[1].iterdir())) == 2
+    assert cache.read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", ["link", "FIFO", "mode 666"])
+def test_what_is_not_our_own_file_in_the_cache_is_replaced(
+    cache: Path, kind: str, tmp_path: Path
+) -> None:
+    assert hash_cache.remember("/data/train.tar", 10, 20, HASHES)
+    for name in ("hashes.json", "lock"):
+        path = cache.with_name(name)
+        path.rename(tmp_path / name)
+        if kind == "link":
+            path.symlink_to(tmp_path / name)
+        elif kind == "FIFO":
+            os.mkfifo(path)
+        else:
+            path.write_bytes((tmp_path / name).read_bytes())
+            path.chmod(0o666)
+    before = (tmp_path / "hashes.json").read_bytes()
+    assert hash_cache.known_hashes("/data/train.tar", 10, 20) == {}
+    assert hash_cache.remember("/data/train.tar", 11, 20, HASHES)
+    assert hash_cache.known_hashes("/data/train.tar", 11, 20) == HASHES
+    assert (tmp_path / "hashes.json").read_bytes() == before
 
 
 def test_several_processes_remember_at_once(cache: Path) -> None:

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+import stat
+import traceback
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,7 +17,7 @@ from support.file_systems import mounted
 
 from imagenet_builders.errors import OptionError
 from imagenet_builders.options import BuildOptions
-from imagenet_builders.scratch.space import check_scratch
+from imagenet_builders.scratch.space import find_scratch, make_scratch
 
 
 @pytest.fixture
@@ -51,7 +56,7 @@ def test_a_jobs_own_directory_is_the_default(
 
 def test_without_any_setting_scratch_is_beside_the_datasets(manual_dir: Path, tmp_path: Path):
     assert build(manual_dir, tmp_path / "built").status == 0
-    kept = list((tmp_path / "built" / ".imagenet_builders").glob("*.index.arrow"))
+    kept = list((tmp_path / "built" / f".imagenet_builders-{os.getuid()}").glob("*.index.arrow"))
     assert len(kept) == 3
 
 
@@ -116,41 +121,134 @@ def test_a_full_file_system_is_an_error_only_where_space_is_needed(
     assert "cannot be written to: no space, or no file (inode), is left there" in said
 
 
-def as_nobody() -> None:
-    """Gives up root in this thread's process; only for a child."""
-    os.setgroups([])
-    os.setgid(65534)
-    os.setuid(65534)
-
-
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
-@pytest.mark.parametrize("case", ["not_writable", "of_another_user"])
-def test_a_directory_of_another_user_is_refused(case: str, tmp_path: Path):
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    scratch.chmod(0o755 if case == "not_writable" else 0o1777)
-    for path in [tmp_path, *tmp_path.parents]:
-        if path.stat().st_mode & 0o005 != 0o005:
-            path.chmod(path.stat().st_mode | 0o005)
-    mine = scratch / "imagenet_builders-65534"
-    if case == "of_another_user":  # Put there by somebody who wants to be trusted.
-        mine.mkdir()
-        mine.chmod(0o777)
-    expected = {
-        "not_writable": "cannot be written to: you may not write there",
-        "of_another_user": "belongs to user 0, not to you (user 65534)",
-    }[case]
+def as_nobody(path: Path, work: Callable[[], None]) -> None:
+    """Does something as another user, who may reach a path; it must succeed."""
+    for each in [path, *path.parents]:
+        if each.stat().st_mode & 0o005 != 0o005:
+            each.chmod(each.stat().st_mode | 0o005)
     child = os.fork()
     if not child:
+        status = 1
         try:
-            as_nobody()
-            options = BuildOptions(scratch_dir=str(scratch))
-            check_scratch(options.scratch_for(tmp_path), options)
-        except OptionError as error:
-            os._exit(0 if expected in str(error) else 2)
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+            work()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
         finally:
-            os._exit(1)
+            os._exit(status)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
+
+
+@as_root
+def test_a_directory_that_may_not_be_written_to_is_refused(tmp_path: Path):
+    (tmp_path / "scratch").mkdir(mode=0o755)
+    options = BuildOptions(scratch_dir=str(tmp_path / "scratch"))
+
+    def work() -> None:
+        with pytest.raises(OptionError, match="cannot be written to: you may not write there"):
+            make_scratch(options.scratch_for(tmp_path), options)
+
+    as_nobody(tmp_path, work)
+
+
+# --- a name that somebody else has taken -----------------------------------------------------
+
+
+def a_directory(path: Path) -> None:
+    path.mkdir()
+    os.chown(path, 12_345, -1)
+
+
+def a_directory_that_others_may_write_to(path: Path) -> None:
+    path.mkdir()
+    path.chmod(0o775)
+
+
+def a_file(path: Path) -> None:
+    path.touch()
+
+
+def a_fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def a_link_to_our_own(path: Path) -> None:
+    (path.parent / "precious").mkdir(mode=0o700)
+    path.symlink_to(path.parent / "precious")
+
+
+TAKEN = [a_directory, a_directory_that_others_may_write_to, a_file, a_fifo, a_link_to_our_own]
+
+
+@as_root
+@pytest.mark.parametrize("take", TAKEN)
+@pytest.mark.parametrize("where", ["chosen", "default"])
+def test_another_directory_is_made_beside_it_once_and_found_again(
+    where: str, take: Callable[[Path], None], tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level("INFO")
+    options = BuildOptions(scratch_dir=str(tmp_path) if where == "chosen" else None)
+    named = options.scratch_for(tmp_path)
+    take(named)
+    before = named.lstat()
+    assert find_scratch(named) == tmp_path
+    used = make_scratch(named, options)
+    assert re.fullmatch(rf"{re.escape(named.name)}-[0-9a-f]{{16}}", used.name)
+    assert stat.S_IMODE(used.stat().st_mode) == 0o700
+    assert f"the scratch directory is {used}" in caplog.text
+    for _ in range(2):
+        assert make_scratch(named, options) == find_scratch(named) == used
+    assert [path for path in tmp_path.iterdir() if path.name.startswith(named.name)] in (
+        [named, used],
+        [used, named],
+    )
+    assert named.lstat().st_mtime_ns == before.st_mtime_ns
+    # What was kept there is used when nobody has the name any more, too.
+    named.rename(tmp_path / "away")
+    assert make_scratch(named, options) == used
+
+
+@as_root
+def test_what_others_put_beside_it_is_not_used(tmp_path: Path):
+    named = tmp_path / "imagenet_builders-0"
+    for number, take in enumerate([a_directory, *TAKEN]):
+        take(named.with_name(f"{named.name}{f'-{number:016x}' if number else ''}"))
+    named.with_name(f"{named.name}-0-0").mkdir(mode=0o700)
+    options = BuildOptions(scratch_dir=str(tmp_path))
+    used = make_scratch(named, options)
+    assert used not in [named.with_name(f"{named.name}-{n:016x}") for n in range(9)]
+    assert stat.S_IMODE(used.stat().st_mode) == 0o700
+    assert list(used.iterdir()) == []
+
+
+def test_many_that_start_at_once_use_one_directory(tmp_path: Path):
+    (tmp_path / "named").touch()
+    with ThreadPoolExecutor(8) as threads:
+        options = BuildOptions(scratch_dir=str(tmp_path))
+        for _ in threads.map(lambda _: make_scratch(tmp_path / "named", options), range(64)):
+            pass
+    used = make_scratch(tmp_path / "named", options)
+    assert find_scratch(tmp_path / "named") == used
+
+
+@as_root
+def test_each_user_has_another_one_beside_the_datasets(tmp_path: Path):
+    tmp_path.chmod(0o777)
+    options = BuildOptions()
+    ours = make_scratch(options.scratch_for(tmp_path), options)
+
+    def work() -> None:
+        theirs = make_scratch(options.scratch_for(tmp_path), options)
+        assert theirs == tmp_path / ".imagenet_builders-65534"
+
+    as_nobody(tmp_path, work)
+    assert ours == tmp_path / ".imagenet_builders-0"
 
 
 # --- addresses -----------------------------------------------------------------------------------

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import gzip
 import io
-import os
 import random
 import tarfile
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,9 +13,11 @@ import pyarrow as pa
 import pytest
 from makers import archives
 from makers.imagenet2012_localization import Drawn, annotation, write_boxes
+from support.file_systems import mounted
 
 from imagenet_builders.datasets.ilsvrc2012 import boxes as boxes_
 from imagenet_builders.errors import ArchiveError, SourceError
+from imagenet_builders.files.private_dir import NotOursError
 from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.locate.found import Found
 from imagenet_builders.options import BuildOptions
@@ -234,19 +232,29 @@ def test_an_archive_that_unpacks_beyond_the_limit_is_refused(tmp_path: Path, mon
         read(tmp_path / "bomb.tgz", tmp_path / "scratch")
 
 
-def test_a_full_scratch_directory_is_named_with_the_remedy(tmp_path: Path, monkeypatch):
-    class Full(io.RawIOBase):
-        def write(self, data: object) -> int:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def test_a_full_scratch_directory_is_named_with_the_remedy(tmp_path: Path):
+    write_boxes(tmp_path / "boxes.tgz", [member(number) for number in range(20)])
+    with mounted(tmp_path / "small", "size=8k") as small:
+        with pytest.raises(OSError, match=r"No space left .* to unpack .*--scratch-dir") as caught:
+            read(tmp_path / "boxes.tgz", small / "scratch")
+        assert list((small / "scratch").iterdir()) == []
+    assert caught.value.filename == str(small / "scratch")
 
-    full = contextlib.nullcontext(Full())
-    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **options: full)
+
+@pytest.mark.parametrize("kind", ["a link", "a directory of mode 777"])
+def test_what_others_may_have_made_in_the_place_of_scratch_is_not_written_to(
+    kind: str, tmp_path: Path
+):
     write_boxes(tmp_path / "boxes.tgz", [member()])
-    with pytest.raises(
-        OSError, match=r"No space left on device to unpack .*--scratch-dir"
-    ) as caught:
+    (tmp_path / "theirs").mkdir(mode=0o700)
+    if kind == "a link":
+        (tmp_path / "scratch").symlink_to(tmp_path / "theirs")
+    else:
+        (tmp_path / "scratch").mkdir()
+        (tmp_path / "scratch").chmod(0o777)
+    with pytest.raises(NotOursError, match=r"scratch .* --scratch-dir"):
         read(tmp_path / "boxes.tgz", tmp_path / "scratch")
-    assert caught.value.filename == str(tmp_path / "scratch")
+    assert list((tmp_path / "theirs").iterdir()) == []
 
 
 def test_an_archive_that_changes_before_it_is_read_is_an_error(tmp_path: Path):

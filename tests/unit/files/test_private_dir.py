@@ -177,3 +177,81 @@ def test_a_place_in_it_stays_the_same_when_another_directory_takes_its_name(
     made.place_of("file").write_bytes(b"content")
     assert (tmp_path / "away" / "file").read_bytes() == b"content"
     assert list((tmp_path / "private").iterdir()) == []
+
+
+# --- what an interrupted run may have left ---------------------------------------------------
+
+
+def a_fifo(path: Path) -> None:
+    os.mkfifo(path, 0o600)
+
+
+def a_file_for_the_group(path: Path) -> None:
+    path.write_bytes(b"theirs")
+    path.chmod(0o660)
+
+
+def a_full_directory(path: Path) -> None:
+    path.mkdir()
+    (path / "file").touch()
+
+
+def a_link_to_a_file(path: Path) -> None:
+    (path.parent / "theirs").write_bytes(b"theirs")
+    path.symlink_to("theirs")
+
+
+PUT = [a_fifo, a_file_for_the_group, a_full_directory, a_link_to_a_file, a_link_to_nothing]
+
+
+def test_a_file_that_was_left_is_opened_with_what_is_in_it(made: PrivateDir) -> None:
+    for expected in (b"", b"left"):
+        fd = made.open_kept("file")
+        assert os.read(fd, 10) == expected
+        os.write(fd, b"left")
+        os.close(fd)
+    assert os.stat(made.path / "file").st_mode & 0o777 == 0o600
+    with os.fdopen(made.open_ours("file"), "rb") as file:
+        assert file.read() == b"leftleft"
+
+
+@pytest.mark.parametrize("put", PUT)
+def test_anything_else_of_its_name_is_replaced(
+    put: Callable[[Path], None], made: PrivateDir
+) -> None:
+    put(made.path / "file")
+    with pytest.raises(OSError, match="file"):
+        made.open_ours("file")
+    with os.fdopen(made.open_kept("file"), "r+b") as file:
+        assert file.read() == b""
+        file.write(b"ours")
+    assert made.read("file") == b"ours"
+    if made.has("theirs"):
+        assert made.read("theirs") == b"theirs"
+    assert not made.has("nothing")
+
+
+@pytest.mark.parametrize("put", [a_directory, a_file, *PUT])
+def test_whatever_it_is_is_discarded(put: Callable[[Path], None], made: PrivateDir) -> None:
+    put(made.path / "file")
+    there = set(made.names()) - {"file"}
+    made.discard("file")
+    made.discard("file")
+    assert set(made.names()) == there
+
+
+def test_a_file_without_a_name_leaves_none(made: PrivateDir) -> None:
+    with os.fdopen(made.open_anonymous(), "r+b") as file:
+        assert made.names() == []
+        file.write(b"content")
+        file.seek(0)
+        assert file.read() == b"content"
+
+
+def test_an_inner_directory_is_made_or_entered(made: PrivateDir) -> None:
+    for _ in range(2):
+        made.inner("inner").close()
+    assert os.stat(made.path / "inner").st_mode & 0o777 == 0o700
+    (made.path / "inner").chmod(0o770)
+    with pytest.raises(NotOursError, match="inner belongs to user"):
+        made.inner("inner")

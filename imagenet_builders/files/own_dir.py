@@ -69,8 +69,9 @@ def enter_own(path: Path, *, make: bool = False) -> PrivateDir:
         make: Make it if it is not there.
 
     Raises:
-        NotOursError: It is another user's, or no directory, or others may write to it.
-        OSError: It is not there, or cannot be made.
+        NotOursError: It is another user's, or no directory, or others may write to it; or it is not
+            there.
+        OSError: It cannot be made, or opened.
     """
     if make:
         with contextlib.suppress(FileExistsError):
@@ -80,7 +81,7 @@ def enter_own(path: Path, *, make: bool = False) -> PrivateDir:
     except NotOursError as error:
         raise _foreign(path, error.found, "directory") from error
     except OSError as error:
-        if error.errno in (errno.ENOTDIR, errno.ELOOP, errno.EACCES):
+        if error.errno in (errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.ENOENT):
             raise _foreign(path, f"cannot be opened ({error.strerror})", "directory") from error
         raise
 

@@ -14,15 +14,13 @@ import json
 import os
 import shutil
 import socket
-import subprocess
-import sys
-import textwrap
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.neighbours import GROUP, MEMBER, SECRET, STEWARDS, Done, World, world
+from support.killing.forks import Server
+from support.neighbours import GROUP, MEMBER, SECRET, STEWARDS, Done
+from support.neighbours_in_forks import ForkedWorld, forked_world
 from support.paths import DUMMY_DATA
 
 from imagenet_builders.locate.hash_cache import cache_directory
@@ -38,13 +36,13 @@ ARCHIVE = DUMMY_DATA / "imagenet21k_winter21" / "winter21_whole.tar.gz"
 
 
 @pytest.fixture(params=STEWARDS, ids=["user", "root"])
-def space(request: pytest.FixtureRequest) -> Iterator[World]:
-    with world(request.param) as made:
+def space(request: pytest.FixtureRequest, forks: Server) -> Iterator[ForkedWorld]:
+    with forked_world(request.param, forks) as made:
         yield made
 
 
 @pytest.fixture
-def shared(space: World) -> Path:
+def shared(space: ForkedWorld) -> Path:
     """A directory such as `/tmp`."""
     path = space.root / "tmp"
     path.mkdir()
@@ -52,11 +50,11 @@ def shared(space: World) -> Path:
     return path
 
 
-def default_of(space: World) -> Path:
+def default_of(space: ForkedWorld) -> Path:
     return space.data_dir / f".imagenet_builders-{space.steward}"
 
 
-def chosen_of(space: World) -> Path:
+def chosen_of(space: ForkedWorld) -> Path:
     return space.root / "tmp" / f"imagenet_builders-{space.steward}"
 
 
@@ -70,14 +68,14 @@ def own_of(named: Path) -> list[Path]:
     ]
 
 
-def sound(space: World, done: Done, name: str = IMAGES) -> None:
+def sound(space: ForkedWorld, done: Done, name: str = IMAGES) -> None:
     """The build published what it would have published without the member."""
     assert done.status == 0, done.err
     assert space.version_of(name) is not None
     space.check(name)
 
 
-def harmless(space: World, done: Done, name: str = IMAGES) -> None:
+def harmless(space: ForkedWorld, done: Done, name: str = IMAGES) -> None:
     """The build published that, or nothing, and said why in one sentence."""
     if done.status:
         assert done.error
@@ -89,50 +87,50 @@ def harmless(space: World, done: Done, name: str = IMAGES) -> None:
 # --- what is put in the place of the scratch directory before a build ------------------------
 
 
-def a_file(path: Path, space: World) -> None:
+def a_file(path: Path, space: ForkedWorld) -> None:
     path.write_text("not a directory")
 
 
-def a_fifo(path: Path, space: World) -> None:
+def a_fifo(path: Path, space: ForkedWorld) -> None:
     os.mkfifo(path)
 
 
-def a_socket(path: Path, space: World) -> None:
+def a_socket(path: Path, space: ForkedWorld) -> None:
     with socket.socket(socket.AF_UNIX) as made:
         os.chdir(path.parent)
         made.bind(path.name)
 
 
-def a_link_to_the_home(path: Path, space: World) -> None:
+def a_link_to_the_home(path: Path, space: ForkedWorld) -> None:
     path.symlink_to(space.home)
 
 
-def a_link_to_a_private_directory(path: Path, space: World) -> None:
+def a_link_to_a_private_directory(path: Path, space: ForkedWorld) -> None:
     path.symlink_to(space.home / "work")
 
 
-def a_link_to_nothing_in_the_home(path: Path, space: World) -> None:
+def a_link_to_nothing_in_the_home(path: Path, space: ForkedWorld) -> None:
     path.symlink_to(space.home / "new")
 
 
-def a_link_to_a_device(path: Path, space: World) -> None:
+def a_link_to_a_device(path: Path, space: ForkedWorld) -> None:
     path.symlink_to("/dev/zero")
 
 
-def a_link_to_itself(path: Path, space: World) -> None:
+def a_link_to_itself(path: Path, space: ForkedWorld) -> None:
     path.symlink_to(path.name)
 
 
-def a_directory_of_the_members(path: Path, space: World) -> None:
+def a_directory_of_the_members(path: Path, space: ForkedWorld) -> None:
     path.mkdir(mode=0o755)
 
 
-def a_directory_for_all(path: Path, space: World) -> None:
+def a_directory_for_all(path: Path, space: ForkedWorld) -> None:
     path.mkdir()
     path.chmod(0o777)
 
 
-def a_directory_that_only_the_member_reads(path: Path, space: World) -> None:
+def a_directory_that_only_the_member_reads(path: Path, space: ForkedWorld) -> None:
     path.mkdir(mode=0o700)
 
 
@@ -153,7 +151,7 @@ TAKEN = [
 
 @pytest.mark.parametrize("take", TAKEN)
 def test_a_build_goes_on_elsewhere_where_the_name_of_the_default_is_taken(
-    space: World, take: Callable[[Path, World], None]
+    space: ForkedWorld, take: Callable[[Path, ForkedWorld], None]
 ) -> None:
     named = default_of(space)
     space.member(lambda: take(named, space))
@@ -172,7 +170,7 @@ SOME = [a_fifo, a_link_to_the_home, a_directory_for_all]
 @pytest.mark.parametrize("take", SOME)
 @pytest.mark.parametrize("chosen", ["--scratch-dir", "TMPDIR"])
 def test_a_build_goes_on_elsewhere_where_the_name_in_a_chosen_directory_is_taken(
-    space: World, shared: Path, take: Callable[[Path, World], None], chosen: str
+    space: ForkedWorld, shared: Path, take: Callable[[Path, ForkedWorld], None], chosen: str
 ) -> None:
     named = chosen_of(space)
     space.member(lambda: take(named, space))
@@ -187,7 +185,7 @@ def test_a_build_goes_on_elsewhere_where_the_name_in_a_chosen_directory_is_taken
 
 @pytest.mark.parametrize("take", SOME)
 def test_a_deep_check_goes_on_elsewhere_too(
-    space: World, shared: Path, take: Callable[[Path, World], None]
+    space: ForkedWorld, shared: Path, take: Callable[[Path, ForkedWorld], None]
 ) -> None:
     named = chosen_of(space)
     space.member(lambda: take(named, space))
@@ -201,7 +199,7 @@ def test_a_deep_check_goes_on_elsewhere_too(
 
 
 def test_a_deep_check_and_a_build_in_a_directory_for_all_use_one_of_our_own(
-    space: World, shared: Path
+    space: ForkedWorld, shared: Path
 ) -> None:
     staged = str(DUMMY_DATA / IMAGES)
     assert space.run("check", staged, IMAGES, "--deep", env={"TMPDIR": str(shared)}).status == 0
@@ -211,7 +209,7 @@ def test_a_deep_check_and_a_build_in_a_directory_for_all_use_one_of_our_own(
     assert {path.stat().st_mode & 0o777 for path in used.iterdir()} == {0o600}
 
 
-def test_siblings_of_the_members_are_not_used(space: World) -> None:
+def test_siblings_of_the_members_are_not_used(space: ForkedWorld) -> None:
     named = default_of(space)
 
     def attack() -> None:
@@ -257,7 +255,7 @@ def write_forged(scratch: Path, mode: int = 0o755) -> None:
     scratch.chmod(mode)
 
 
-def test_the_forged_files_are_those_that_a_build_would_use(space: World) -> None:
+def test_the_forged_files_are_those_that_a_build_would_use(space: ForkedWorld) -> None:
     """Else the tests that follow would prove nothing: the steward's own are used."""
     scratch = default_of(space)
     before = os.umask(0o077)
@@ -272,7 +270,7 @@ def test_the_forged_files_are_those_that_a_build_would_use(space: World) -> None
 
 @pytest.mark.parametrize("mode", [0o755, 0o777])
 @pytest.mark.parametrize("name", [".imagenet_builders-UID", ".imagenet_builders", "sibling"])
-def test_a_forged_unpacked_archive_is_not_used(space: World, name: str, mode: int) -> None:
+def test_a_forged_unpacked_archive_is_not_used(space: ForkedWorld, name: str, mode: int) -> None:
     path = default_of(space)
     if name == ".imagenet_builders":
         path = path.with_name(name)
@@ -283,13 +281,13 @@ def test_a_forged_unpacked_archive_is_not_used(space: World, name: str, mode: in
     sound(space, space.build(name=WINTER21), WINTER21)
 
 
-def test_a_forged_unpacked_archive_that_is_linked_to_is_not_used(space: World) -> None:
+def test_a_forged_unpacked_archive_that_is_linked_to_is_not_used(space: ForkedWorld) -> None:
     space.member(lambda: write_forged(space.data_dir / "mine"))
     space.member(lambda: default_of(space).symlink_to("mine"))
     sound(space, space.build(name=WINTER21), WINTER21)
 
 
-def test_files_that_others_may_write_to_are_not_used(space: World) -> None:
+def test_files_that_others_may_write_to_are_not_used(space: ForkedWorld) -> None:
     """In a directory of the steward's own, as a umask of 002 or a mistake may have left them."""
     scratch = default_of(space)
     write_forged(scratch)
@@ -299,7 +297,7 @@ def test_files_that_others_may_write_to_are_not_used(space: World) -> None:
     sound(space, space.build(name=WINTER21), WINTER21)
 
 
-def test_directories_that_others_may_write_to_are_not_used(space: World) -> None:
+def test_directories_that_others_may_write_to_are_not_used(space: ForkedWorld) -> None:
     scratch = default_of(space)
     write_forged(scratch)
     for path in (scratch, *scratch.rglob("*")):
@@ -309,9 +307,9 @@ def test_directories_that_others_may_write_to_are_not_used(space: World) -> None
     sound(space, space.build(name=WINTER21), WINTER21)
 
 
-def test_a_forged_index_is_not_used(space: World) -> None:
+def test_a_forged_index_is_not_used(space: ForkedWorld) -> None:
     """One that lacks pictures, in a directory of the member's with the very name."""
-    with world(space.steward) as other:
+    with forked_world(space.steward, space.server) as other:
         assert other.build().status == 0
         [scratch] = own_of(default_of(other))
         forged = other.root / "forged"
@@ -341,11 +339,11 @@ def _load(path: Path, forged: Path) -> Index | None:
 
 @pytest.mark.parametrize("kind", ["link", "FIFO", "device"])
 def test_links_fifos_and_devices_in_a_scratch_directory_are_replaced(
-    space: World, kind: str
+    space: ForkedWorld, kind: str
 ) -> None:
     """As somebody may have left there while it was open to all, if it is the steward's own now."""
     scratch = default_of(space)
-    with world(space.steward) as other:
+    with forked_world(space.steward, space.server) as other:
         assert other.build(name=WINTER21).status == 0
         assert other.build().status == 0
         [used] = own_of(default_of(other))
@@ -375,52 +373,6 @@ def test_links_fifos_and_devices_in_a_scratch_directory_are_replaced(
 
 # --- what is exchanged while a build runs ----------------------------------------------------
 
-_HELD = """
-import importlib, os, sys, time
-module, _, name = {where!r}.partition(":")
-holder = importlib.import_module(module)
-*path, last = name.split(".")
-for each in path:
-    holder = getattr(holder, each)
-real = getattr(holder, last)
-def held(*arguments, **named):
-    result = real(*arguments, **named)
-    open({signals!r} + "/reached", "w").close()
-    while not os.path.exists({signals!r} + "/go"):
-        time.sleep(0.01)
-    return result
-setattr(holder, last, held)
-from imagenet_builders.cli import main
-sys.exit(main(sys.argv[1:]))
-"""
-
-
-def while_held(
-    space: World, where: str, attack: Callable[[], None], *more: str, name: str = IMAGES
-) -> Done:
-    """Builds, and lets the member do something when a function has been called."""
-    signals = space.root / "signals"
-    signals.mkdir()
-    signals.chmod(0o777)
-    code = textwrap.dedent(_HELD).format(where=where, signals=str(signals))
-    arguments = ["build", name, "--manual-dir", str(DUMMY_DATA / name.partition("/")[0])]
-    arguments += ["--data-dir", str(space.data_dir), *more]
-    with space.started([sys.executable, "-c", code, *arguments]) as process:
-        end = time.monotonic() + 180
-        while not (signals / "reached").exists():
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < end
-            time.sleep(0.01)
-        space.member(attack)
-        (signals / "go").touch()
-        try:
-            out, err = process.communicate(timeout=180)
-        except subprocess.TimeoutExpired:
-            pytest.fail("it hangs")
-    assert "Traceback" not in err, err
-    return Done(process.returncode, out, err)
-
-
 UNPACKED = "imagenet_builders.scratch.means:ScratchMeans.unpack"
 MADE = "imagenet_builders.build.builder:make_scratch"
 COPIED = "imagenet_builders.scratch.copy_first:copy_to_scratch"
@@ -446,41 +398,41 @@ def away(scratch: Path) -> Path:
     return moved
 
 
-def nothing_instead(scratch: Path, space: World) -> None:
+def nothing_instead(scratch: Path, space: ForkedWorld) -> None:
     away(scratch)
 
 
-def a_directory_instead(scratch: Path, space: World) -> None:
+def a_directory_instead(scratch: Path, space: ForkedWorld) -> None:
     away(scratch)
     scratch.mkdir(mode=0o755)
 
 
-def a_writable_directory_instead(scratch: Path, space: World) -> None:
+def a_writable_directory_instead(scratch: Path, space: ForkedWorld) -> None:
     away(scratch)
     a_directory_for_all(scratch, space)
 
 
-def forged_instead(scratch: Path, space: World) -> None:
+def forged_instead(scratch: Path, space: ForkedWorld) -> None:
     away(scratch)
     write_forged(scratch)
 
 
-def a_link_to_the_home_instead(scratch: Path, space: World) -> None:
+def a_link_to_the_home_instead(scratch: Path, space: ForkedWorld) -> None:
     away(scratch)
     scratch.symlink_to(space.home)
 
 
-def a_link_to_where_it_went(scratch: Path, space: World) -> None:
+def a_link_to_where_it_went(scratch: Path, space: ForkedWorld) -> None:
     scratch.symlink_to(away(scratch).name)
 
 
-def a_link_to_forged_instead(scratch: Path, space: World) -> None:
+def a_link_to_forged_instead(scratch: Path, space: ForkedWorld) -> None:
     away(scratch)
     write_forged(scratch.with_name("forged"))
     scratch.symlink_to("forged")
 
 
-def a_fifo_instead(scratch: Path, space: World) -> None:
+def a_fifo_instead(scratch: Path, space: ForkedWorld) -> None:
     away(scratch)
     os.mkfifo(scratch)
 
@@ -509,11 +461,11 @@ EXCHANGES = [
     ],
 )
 def test_a_scratch_directory_that_is_exchanged_harms_nobody(
-    space: World, moment: str, exchange: Callable[[Path, World], None]
+    space: ForkedWorld, moment: str, exchange: Callable[[Path, ForkedWorld], None]
 ) -> None:
     where, name, more = MOMENTS[moment]
     scratch = default_of(space)
-    done = while_held(space, where, lambda: exchange(scratch, space), *more, name=name)
+    done = space.held(where, lambda: exchange(scratch, space), *more, name=name)
     harmless(space, done, name)
     if done.status == 0:
         return
@@ -521,7 +473,7 @@ def test_a_scratch_directory_that_is_exchanged_harms_nobody(
 
 
 @pytest.mark.parametrize("name", [WINTER21, PIXELS, BOXES, f"{IMAGES} --stage"])
-def test_a_member_who_exchanges_it_all_the_time_harms_nobody(space: World, name: str) -> None:
+def test_a_member_who_exchanges_it_all_the_time_harms_nobody(space: ForkedWorld, name: str) -> None:
     name, *more = name.split()
     scratch = default_of(space)
     space.member(lambda: write_forged(space.data_dir / "forged"))
@@ -552,7 +504,7 @@ def test_a_member_who_exchanges_it_all_the_time_harms_nobody(space: World, name:
 
 
 @contextlib.contextmanager
-def as_member(space: World) -> Iterator[World]:
+def as_member(space: ForkedWorld) -> Iterator[ForkedWorld]:
     """The member as a second steward of the same data directory."""
     home = space.root / "home of the member"
     home.mkdir(mode=0o700)
@@ -573,7 +525,7 @@ DATASETS = [
 ]
 
 
-def test_two_users_of_a_data_directory_build_every_dataset(space: World) -> None:
+def test_two_users_of_a_data_directory_build_every_dataset(space: ForkedWorld) -> None:
     """What compressed archives unpack to is each user's own, though both keep it for a while."""
     with as_member(space) as second:
         for name in DATASETS:
@@ -592,21 +544,10 @@ def test_two_users_of_a_data_directory_build_every_dataset(space: World) -> None
     )
 
 
-def test_an_interrupted_unpacking_goes_on_where_the_name_was_taken(space: World) -> None:
+def test_an_interrupted_unpacking_goes_on_where_the_name_was_taken(space: ForkedWorld) -> None:
     """In the directory beside it: what is there is found again, and gone when it is built."""
     space.member(lambda: a_directory_for_all(default_of(space), space))
-    where = UNPACKED
-    signals = space.root / "signals"
-    signals.mkdir()
-    signals.chmod(0o777)
-    code = textwrap.dedent(_HELD).format(where=where, signals=str(signals))
-    arguments = ["build", WINTER21, "--manual-dir", str(ARCHIVE.parent), "--data-dir"]
-    arguments.append(str(space.data_dir))
-    with space.started([sys.executable, "-c", code, *arguments]) as process:
-        while not (signals / "reached").exists():
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.01)
-        process.kill()
+    space.killed(UNPACKED, name=WINTER21)
     [used] = own_of(default_of(space))
     [plain] = used.rglob("winter21_whole.tar")
     done = space.build(name=WINTER21)
@@ -621,7 +562,7 @@ def test_an_interrupted_unpacking_goes_on_where_the_name_was_taken(space: World)
 
 @pytest.mark.parametrize("take", SOME)
 def test_a_cache_of_hashes_in_a_shared_directory_is_ones_own(
-    space: World, shared: Path, take: Callable[[Path, World], None]
+    space: ForkedWorld, shared: Path, take: Callable[[Path, ForkedWorld], None]
 ) -> None:
     named = shared / cache_directory().name
     space.member(lambda: take(named, space))

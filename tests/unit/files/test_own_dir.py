@@ -106,7 +106,7 @@ def test_another_process_does_not_enter_what_has_its_name_now(
 
 
 def test_what_is_not_there_is_made_only_where_that_is_meant(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(NotOursError, match=r"own cannot be opened \(No such file or directory\)"):
         enter_own(tmp_path / "own")
     enter_own(tmp_path / "own", make=True).close()
     enter_own(tmp_path / "own").close()

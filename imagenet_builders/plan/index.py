@@ -142,7 +142,7 @@ class IndexCache:
                 if self._directory.resolve() not in Path(file.copy or "/").resolve().parents:
                     return False
                 file.check_still_there()
-            except (SourceError, OSError):
+            except (SourceError, NotOursError, OSError):
                 return False
         return True
 

@@ -111,12 +111,12 @@ class SourceFile:
 
         Raises:
             SourceError: It is a FIFO, a device or a socket, on which a reader could wait.
+            NotOursError: Its copy is not this user's alone, or not there.
             OSError: It is not there.
         """
         path = os.path.abspath(path)
         copy = copies.get(path, "")
-        # What is in scratch space is never a link.
-        status = os.stat(copy or path, follow_symlinks=not copy)
+        status = _status_of(path, copy)
         if not _can_be_read(status):
             raise SourceError(
                 f"{path} is neither file nor directory, where a file belongs; move it elsewhere, "
@@ -145,7 +145,7 @@ class SourceFile:
 
     def check_still_there(self) -> None:
         """Raises SourceError where the file at this path is not what was indexed any more."""
-        self._compare(os.stat(self.place, follow_symlinks=not self.copy))
+        self._compare(_status_of(self.path, self.copy))
 
     def _compare(self, status: os.stat_result) -> None:
         now = (status.st_size, status.st_mtime_ns)
@@ -173,6 +173,16 @@ def opened(file: SourceFile) -> Iterator[int]:
     try:
         file.check_unchanged(fd)
         yield fd
+    finally:
+        os.close(fd)
+
+
+def _status_of(path: str, copy: str) -> os.stat_result:
+    if not copy:
+        return os.stat(path)
+    fd = open_ours(copy)
+    try:
+        return os.fstat(fd)
     finally:
         os.close(fd)
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from imagenet_builders.build import adding, steps, tfds_request
+from imagenet_builders.build import adding, foreign_links, steps, tfds_request
 from imagenet_builders.build.reading import ReadingBuilder
 from imagenet_builders.build.steps import Running
 from imagenet_builders.build.summary import summary
@@ -326,6 +326,7 @@ class PlannedBuilder(ReadingBuilder, skip_registration=True):  # type: ignore[ca
             with saying_why(manual_dir), phase(f"indexing {self.info.full_name}") as shown:
                 counting = dataclasses.replace(context, workers=shown.counting(workers))
                 recipes = self.split_recipes(manual_dir, counting)
+            foreign_links.announce(manual_dir, recipes, strict=options.strict)
             built = steps.build_splits(
                 recipes,
                 context,

@@ -12,6 +12,7 @@ from imagenet_builders.check import explain, inspect_files, others
 from imagenet_builders.check.report import BAD, MISSING, ODD, OK, SPARE, Report, Row
 from imagenet_builders.check.targets import Surveyed, Target, all_targets, survey
 from imagenet_builders.datasets import identity
+from imagenet_builders.locate import links
 from imagenet_builders.locate.found import Found
 from imagenet_builders.locate.official import official_archive
 from imagenet_builders.sources import kinds
@@ -76,6 +77,7 @@ def check(
     looks = _inspect_all(shown)
     checked = [one for each in shown for one in _rows(each, looks)]
     problems = [problem for one in checked for problem in one.problems]
+    problems += _foreign_links(manual_dir, checked)
     unusual = explain.unusual(manual_dir, surveyed)
     more, instead = explain.of_surveys(manual_dir, surveyed, shown, unusual, add_name=add_name)
     problems += more
@@ -88,6 +90,27 @@ def check(
     rows = tuple(one.row for one in checked)
     rest = others.others(manual_dir, explain.used([*surveyed, *everything]), explained)
     return Report(manual_dir, names, rows, merged(problems), None, tuple(rest)), checked, shown
+
+
+def _foreign_links(manual_dir: Path, checked: Sequence[Checked]) -> list[Problem]:
+    """Warnings of links that lead out of `manual_dir` and that somebody else has made."""
+    taken = [one for one in checked if one.found is not None and one.row.preferred]
+    paths = [path for one in taken if one.found is not None for path in one.found.paths]
+    found = links.added(
+        links.above(manual_dir, dict.fromkeys(paths)), *(one.counted.links for one in taken)
+    )
+    return [
+        Problem(
+            WARNING,
+            found[owner].path,
+            "no link out of the directory but by its owner, by root or by you",
+            f"a link that user {owner} made, to {found[owner].target}{links.more(found[owner])}",
+            "",
+            "see whether that is meant: what it leads to is read with your rights and goes into "
+            "the dataset",
+        )
+        for owner in links.made_by_others(found, manual_dir)
+    ]
 
 
 def merged(problems: Iterable[Problem]) -> tuple[Problem, ...]:

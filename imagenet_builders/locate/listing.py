@@ -27,6 +27,17 @@ def list_names(directory: str | os.PathLike[str]) -> list[str]:
     return sorted(entry.name for entry in _entries(directory))
 
 
+def list_names_and_links(directory: str | os.PathLike[str]) -> tuple[list[str], list[str]]:
+    """The names of all that is in a directory, sorted, and the paths of the links among it.
+
+    Raises:
+        SourceError: It cannot be read.
+    """
+    entries = _entries(directory)
+    links = [entry.path for entry in entries if entry.is_symlink()]
+    return sorted(entry.name for entry in entries), sorted(links)
+
+
 def is_system_file(path: str) -> bool:
     """Whether a file is one that macOS or Windows leaves in folders and archives.
 

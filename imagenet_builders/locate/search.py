@@ -221,7 +221,7 @@ def find(
 def named_files(place: Place) -> Iterator[Match]:
     """Recognises files by their names alone."""
     for entry in _named(place):
-        if _is(entry, os.DirEntry.is_file):
+        if _is(entry, _is_no_directory):
             yield Match((place.directory / entry.name,))
 
 
@@ -238,6 +238,11 @@ def _named(place: Place) -> Iterator[os.DirEntry[str]]:
     for pattern in place.layout.names[place.part]:
         is_named = _compiled(pattern).fullmatch
         yield from (entry for entry in place.tree.entries(place.directory) if is_named(entry.name))
+
+
+def _is_no_directory(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a file, or a FIFO or the like, which whoever reads it refuses."""
+    return entry.is_file() or (not entry.is_dir() and os.path.exists(entry.path))
 
 
 def _is(entry: os.DirEntry[str], what: Callable[[os.DirEntry[str]], bool]) -> bool:

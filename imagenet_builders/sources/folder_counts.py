@@ -11,6 +11,7 @@ from pathlib import Path
 from imagenet_builders.files.regular import open_regular
 from imagenet_builders.labels.image_names import ANNOTATION_FILE, IMAGE_FILE, Naming
 from imagenet_builders.locate.class_directories import CLASS_ARCHIVE, unknown_class
+from imagenet_builders.locate.links import added, leading_out
 from imagenet_builders.locate.listing import WNID, is_litter, is_system_file
 from imagenet_builders.sources.file_lists import MAX_LINE_BYTES
 from imagenet_builders.sources.folder_images import IF_DIRECTORY
@@ -77,15 +78,24 @@ def in_folders(root: Path, inside: Sequence[str], naming: Naming | None) -> Coun
     mean = _mean([one.mean_bytes for one in each if one.mean_bytes])
     refused += [stranger for one in each for stranger in one.refused]
     beside = tuple(name for one in each for name in one.passed_over)
+    links = added(
+        leading_out(root, (str(root / name) for name in listed)), *(one.links for one in each)
+    )
     if len(listed) < len(inside):
         unread = f"the names in {len(inside) - len(listed):,} of the folders in {root}"
         return Counted(
-            None, classes, mean, refused=tuple(refused), passed_over=beside, unread=unread
+            None,
+            classes,
+            mean,
+            refused=tuple(refused),
+            passed_over=beside,
+            unread=unread,
+            links=links,
         )
     empty = {name.lower() for name, one in zip(listed, each, strict=False) if not one.images}
     images = sum(one.images or 0 for one in each)
     known = classes - empty or None
-    return Counted(images, known, mean, refused=tuple(refused), passed_over=beside)
+    return Counted(images, known, mean, refused=tuple(refused), passed_over=beside, links=links)
 
 
 def in_list(path: Path) -> Counted:
@@ -193,7 +203,9 @@ def _folder(
     is_root: bool,
 ) -> Counted:
     """Images in one folder, their mean bytes, and what a build refuses."""
-    names, folders, mean = _listing(path, sampled)
+    paths: list[str] = []
+    names, folders, mean = _listing(path, sampled, paths)
+    links = leading_out(path, paths)
     if is_root:  # Beside the archives of their classes, images are read.
         names = [name for name in names if not CLASS_ARCHIVE.fullmatch(name)]
     images = [name for name in names if IMAGE_FILE.fullmatch(name)]
@@ -207,7 +219,7 @@ def _folder(
         () if len(images) == len(names) else filter(is_system_file, set(names).difference(images))
     )
     passed_over = tuple(os.path.join(path, name) for name in sorted(beside))
-    return Counted(len(images), None, mean, refused=refused, passed_over=passed_over)
+    return Counted(len(images), None, mean, refused=refused, passed_over=passed_over, links=links)
 
 
 def _not_of_it(
@@ -243,8 +255,13 @@ def _strangers(
     return tuple((os.path.join(path, name), what) for name, what in (*files, *others))
 
 
-def _listing(path: Path, sampled: bool = True) -> tuple[list[str], list[str], float | None]:
-    """Names of files and of folders in a directory, and the mean bytes of some images."""
+def _listing(
+    path: Path, sampled: bool = True, links: list[str] | None = None
+) -> tuple[list[str], list[str], float | None]:
+    """Names of files and of folders in a directory, and the mean bytes of some images.
+
+    Paths of files that are links are added to `links`.
+    """
     files: list[str] = []
     folders: list[str] = []
     sizes: list[int] = []
@@ -254,6 +271,8 @@ def _listing(path: Path, sampled: bool = True) -> tuple[list[str], list[str], fl
                 folders.append(entry.name)
                 continue
             files.append(entry.name)
+            if links is not None and entry.is_symlink():
+                links.append(entry.path)
             # Of one image in a class folder, and of some in a folder of many.
             if sampled and len(files) % 1000 == 1 and len(sizes) < _SAMPLED:
                 sizes.append(entry.stat().st_size)

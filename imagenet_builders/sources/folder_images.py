@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 from imagenet_builders.errors import SourceError
 from imagenet_builders.labels.image_names import ANNOTATION_FILE
 from imagenet_builders.locate.access import unreadable
-from imagenet_builders.locate.listing import is_litter, is_system_file, list_names
+from imagenet_builders.locate.links import added, leading_out
+from imagenet_builders.locate.listing import is_litter, is_system_file, list_names_and_links
 from imagenet_builders.sources.rows import NO_COPIES, WHOLE_FILE, Rows, SourceFile
 
 if TYPE_CHECKING:
@@ -74,12 +75,17 @@ def folder_images(folders: Sequence[ImageFolder], report: Callable[[int, int], N
     """
     rows = Rows()
     with ThreadPoolExecutor(_THREADS) as threads:
-        listings = threads.map(
-            lambda folder: list_files(folder.directory.path, folder.names), folders
-        )
-        for folder, files in zip(folders, listings, strict=True):
+        listings = threads.map(_listed, folders)
+        for folder, (files, links) in zip(folders, listings, strict=True):
             _add_folder(rows, folder, files)
+            rows.links = added(rows.links, leading_out(folder.directory.path, links))
     return rows.table()
+
+
+def _listed(folder: ImageFolder) -> tuple[list[tuple[str, int]], list[str]]:
+    """The files in a folder with their sizes, and the paths of those that are links."""
+    links: list[str] = []
+    return list_files(folder.directory.path, folder.names, links=links), links
 
 
 def _add_folder(rows: Rows, folder: ImageFolder, files: list[tuple[str, int]]) -> None:
@@ -111,6 +117,7 @@ def list_files(
     directory: str | os.PathLike[str],
     names: Sequence[str] | None = None,
     beside: Collection[str] = (),
+    links: list[str] | None = None,
 ) -> list[tuple[str, int]]:
     """Names and sizes of the files in a directory that holds nothing but plain files.
 
@@ -120,6 +127,7 @@ def list_files(
         directory: The directory.
         names: The files, where they are known; then it is not listed.
         beside: Names in it that are passed over.
+        links: Receives the paths of the links in it; of listed files, nobody asks that.
 
     Returns:
         Names with sizes in bytes, sorted by name.
@@ -128,7 +136,12 @@ def list_files(
         SourceError: It cannot be read, or something in it is not a plain file.
     """
     path = os.fspath(directory)
-    known = list_names(path) if names is None else sorted(names)
+    if names is None:
+        known, found = list_names_and_links(path)
+        if links is not None:
+            links += found
+    else:
+        known = sorted(names)
     if beside:
         known = [name for name in known if name not in beside]
     is_listed = names is not None

@@ -7,7 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from imagenet_builders.sources.rows import PassedOver, SourceFile, row_schema
+from imagenet_builders.locate.links import added
+from imagenet_builders.sources.noted import links_of, with_links
+from imagenet_builders.sources.rows import (
+    PassedOver,
+    SourceFile,
+    row_schema,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -97,6 +103,7 @@ def run_for_table(
     # Only some may have a column of names.
     table = pa.concat_tables(ordered, promote_options="default").combine_chunks()
     table = sum(map(PassedOver.of, ordered), PassedOver()).noted_in(table)
+    table = with_links(table, added(*map(links_of, ordered)))
     del ordered
     parts.clear()
     # The pieces of 13 million rows are 0.6 GB, which the plan finds a use for.

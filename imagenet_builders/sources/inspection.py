@@ -8,6 +8,7 @@ from pathlib import Path
 from imagenet_builders.errors import ArchiveError, ImagenetBuildersError
 from imagenet_builders.formats import signatures
 from imagenet_builders.formats.signatures import Signature
+from imagenet_builders.locate.links import Links
 from imagenet_builders.words import printable
 
 ERROR = "error"
@@ -126,6 +127,7 @@ class Counted:
         passed_over: Files of operating systems among images, which a build passes over and names.
         unread: Which names a build will read and nobody has looked at, in words; empty where there
             are none.
+        links: Links among the images that lead out of their folder.
     """
 
     images: int | None = None
@@ -136,3 +138,4 @@ class Counted:
     refused: tuple[tuple[str, str], ...] = ()
     passed_over: tuple[str, ...] = ()
     unread: str = ""
+    links: Links = dataclasses.field(default_factory=dict)

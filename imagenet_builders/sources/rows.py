@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 from imagenet_builders.errors import SourceError
 from imagenet_builders.files.own_dir import open_ours
 from imagenet_builders.files.regular import open_regular
+from imagenet_builders.locate.links import Links, added
+from imagenet_builders.sources.noted import with_links, with_note
 
 if TYPE_CHECKING:
     import numpy as np
@@ -288,7 +290,7 @@ class PassedOver:
         if not self.count:
             return table
         noted = json.dumps([self.count, self.names])
-        return table.replace_schema_metadata({_PASSED_OVER: noted})
+        return with_note(table, _PASSED_OVER, noted)
 
     @classmethod
     def of(cls, table: pa.Table) -> PassedOver:
@@ -317,6 +319,7 @@ class Rows:
         # The names of images that are not spelled as their keys, by row.
         self.names: dict[int, str] = {}
         self.passed_over = PassedOver()
+        self.links: Links = {}
 
     def __len__(self) -> int:
         """Number of examples."""
@@ -330,6 +333,7 @@ class Rows:
         """Adds the examples of another."""
         self.names.update((len(self) + row, name) for row, name in other.names.items())
         self.passed_over += other.passed_over
+        self.links = added(self.links, other.links)
         self.keys += other.keys
         self.labels += other.labels
         self.files += other.files
@@ -364,7 +368,7 @@ class Rows:
         if self.names:
             names = map(self.names.get, range(len(self)))
             table = table.append_column("name", pa.array(names, pa.string(), size=len(self)))
-        return self.passed_over.noted_in(table)
+        return with_links(self.passed_over.noted_in(table), self.links)
 
 
 def number_array(numbers: np.ndarray, kind: pa.DataType) -> pa.Array:

@@ -262,11 +262,12 @@ def write_splits(
     check_space(incomplete.shards, left, _FILES_A_SHARD * len(todo))
     # Made one by one: together, the jobs hold all rows once more.
     jobs = (_shard_job(plans[s.which], recipes[s.which], s, output, options) for s in todo)
-    with Progress(name, images=images, size=size) as progress:
-        progress.was_done(
-            sum(result.examples for result in results),
-            size - sum(sizes[shard.which][shard.number] for shard in todo),
-        )
+    progress = Progress(name, images=images, size=size)
+    progress.was_done(
+        sum(result.examples for result in results),
+        size - sum(sizes[shard.which][shard.number] for shard in todo),
+    )
+    with progress:
         written: Iterator[tuple[int, ShardResult]] = workers.run(
             write_shard, jobs, report=progress.update, prefetch=prefetch, in_process=in_process
         )

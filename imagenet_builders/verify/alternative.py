@@ -6,6 +6,7 @@ in the format only, and lists the format in `dataset_info.json`.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import stat
@@ -125,7 +126,7 @@ def compare(job: CompareJob, report: Report) -> Problem | None:
     """
     original = os.path.basename(job.original)
     records = _records(job.output, job.path)
-    count = size = 0
+    count = 0
     for expected in _records(job.original_output, job.original):
         if isinstance(expected, str):
             return None
@@ -136,8 +137,8 @@ def compare(job: CompareJob, report: Report) -> Problem | None:
             what = f"it does not have the record that {original} has in this place"
             return Problem(job.path, what, record=count, advice=CONVERT)
         count += 1
-        size += len(expected)
-    report(count, size)
+    with contextlib.suppress(OSError):  # It is gone by now.
+        report(count, os.stat(job.path).st_size)
     if next(records, None) is not None:
         what = f"it has more records than {original}"
         return Problem(job.path, what, record=count, advice=CONVERT)

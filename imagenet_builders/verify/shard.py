@@ -176,15 +176,18 @@ class _Shard:
             )
         checksum = google_crc32c.Checksum()
         told = images = 0
-        for record in job.output.read(place, None if job.file_crc is None else checksum):
-            self._check(record)
-            self.count += 1
-            self.size += len(record.data)
-            images += 1
-            if self.size - told >= _REPORT_EVERY:
-                self.report(images, self.size - told)
-                told, images = self.size, 0
-        self.report(images, self.size - told)
+        try:
+            for record in job.output.read(place, None if job.file_crc is None else checksum):
+                self._check(record)
+                self.count += 1
+                self.size += len(record.data)
+                images += 1
+                if self.size - told >= _REPORT_EVERY:
+                    self.report(images, self.size - told)
+                    told, images = self.size, 0
+        finally:
+            # With the frames of the records, and what cannot be read.
+            self.report(images, max(0, size - told))
         crc = int.from_bytes(checksum.digest(), "big")
         if job.file_crc is not None and crc != job.file_crc:
             self._problem(

@@ -92,7 +92,7 @@ def write_shard(job: ShardJob, report: Report) -> Future[ShardResult]:
     try:
         with Reader(job.files, job.access) as reader:
             examples = job.examples(rows, reader, job.policy, notes)
-            counted = _reporting(examples, reader, report)
+            counted = _reporting(examples, reader, report, sum(rows["size"].to_pylist()))
             written = job.output.write(partial, counted)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -162,16 +162,18 @@ def _merged(ranges: Iterable[tuple[int, int, int]]) -> Iterator[tuple[int, int, 
         yield current
 
 
-def _reporting(examples: Iterator[Any], reader: Reader, report: Report) -> Iterator[Any]:
-    """Passes examples on and reports progress every few megabytes."""
+def _reporting(examples: Iterator[Any], reader: Reader, report: Report, size: int) -> Iterator[Any]:
+    """Passes examples on and reports progress every few megabytes, of so many bytes in all."""
     images = told = 0
     for example in _read(examples, reader):
         yield example
         images += 1
-        if reader.bytes_read - told >= _REPORT_EVERY:
-            report(images, reader.bytes_read - told)
-            images, told = 0, reader.bytes_read
-    report(images, reader.bytes_read - told)
+        # What is read of a member that is compressed is less than its image.
+        done = min(reader.bytes_read, size)
+        if done - told >= _REPORT_EVERY:
+            report(images, done - told)
+            images, told = 0, done
+    report(images, size - told)
 
 
 def _read(examples: Iterator[Any], reader: Reader) -> Iterator[Any]:

@@ -18,7 +18,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from imagenet_builders.build import adding, foreign_links, steps, tfds_request
+from imagenet_builders.build import adding, finished, foreign_links, steps, tfds_request
 from imagenet_builders.build.reading import ReadingBuilder
 from imagenet_builders.build.steps import Running
 from imagenet_builders.build.summary import summary
@@ -31,6 +31,7 @@ from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.recipe import ImagePolicy, SplitRecipe
 from imagenet_builders.publish import provenance, readable
 from imagenet_builders.publish.addition import KeptSplit
+from imagenet_builders.publish.left import DOWNLOADS
 from imagenet_builders.publish.published import Request, Task, limit_of
 from imagenet_builders.publish.session import BuildSession, tidy
 from imagenet_builders.publish.target import Target
@@ -259,22 +260,20 @@ class PlannedBuilder(ReadingBuilder, skip_registration=True):  # type: ignore[ca
             Whether it did; otherwise another process has published the same meanwhile.
         """
         assert self._running is not None
-        session = self._running.session
+        incomplete = (session := self._running.session).incomplete
         manager = self._make_download_manager(download_dir=download_dir, download_config=config)
         if type(self)._download_and_prepare is not PlannedBuilder._download_and_prepare:
             # Another way to write, such as TensorFlow Datasets' own: it begins with nothing.
             session.open({})
-        shards = session.incomplete.shards
-        with tfds.core.utils.temporary_assignment(self, "_data_dir", os.fspath(shards)):
-            # TensorFlow Datasets' own way returns nothing.
-            if self._download_and_prepare(manager, config) is False:
+        with tfds.core.utils.temporary_assignment(self, "_data_dir", os.fspath(incomplete.place)):
+            if self._download_and_prepare(manager, config) is False:  # TFDS's own returns nothing.
                 return False
             self.info.download_size = manager.downloaded_size
-            with durable.writing_as_tensorflow(Path(self.data_dir)):
-                self.info.write_to_directory(self.data_dir)
+            with durable.writing_as_tensorflow(incomplete.shards), incomplete.metadata() as place:
+                self.info.write_to_directory(os.fspath(place))
             if self.results or config.max_examples_per_split == 0:
                 provenance.write_provenance(
-                    shards,
+                    incomplete.place,
                     dataset=self.info.full_name,
                     results=self.results,
                     options=self._running.request.options,
@@ -284,7 +283,7 @@ class PlannedBuilder(ReadingBuilder, skip_registration=True):  # type: ignore[ca
                     kept={each.split: each.record for each in self._running.kept},
                     builds=added.kept.builds if (added := self._running.added) else (),
                 )
-            steps.check_shards([*self._running.kept, *self.results], self._shard_path)
+            finished.check_shards(self._running.kept, self.results, self._shard_path, incomplete)
         return True
 
     def _download_and_prepare(
@@ -375,8 +374,9 @@ class PlannedBuilder(ReadingBuilder, skip_registration=True):  # type: ignore[ca
 
     def _shard_path(self, split: str, shard: int, shards: int) -> Path:
         template = self._get_filename_template(split_name=split)
-        # Absolute, because a worker on another machine is in another directory.
-        return Path(template.sharded_filepath(shard_index=shard, num_shards=shards)).absolute()
+        assert self._running is not None
+        path = Path(template.sharded_filepath(shard_index=shard, num_shards=shards))
+        return self._running.session.incomplete.shards / path.name
 
     def _split_info(self, result: SplitResult | KeptSplit) -> tfds.core.SplitInfo:
         return tfds.core.SplitInfo(
@@ -391,7 +391,7 @@ class PlannedBuilder(ReadingBuilder, skip_registration=True):  # type: ignore[ca
         given = kwargs["download_config"].manual_dir and not kwargs.get("download_dir")
         if self._running is not None and given:
             # Not beside all datasets: a user who may build this one may not write there.
-            kwargs["download_dir"] = self._running.session.job_dir
+            kwargs["download_dir"] = self._running.session.incomplete.directory.place_of(DOWNLOADS)
         with durable.writing(Path(kwargs.get("download_dir") or self.data_dir_root)):
             manager = super()._make_download_manager(**kwargs)
         for directory in (manager._extract_dir, manager._download_dir):

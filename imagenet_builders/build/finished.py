@@ -1,18 +1,22 @@
-"""Finds the shards that an earlier build has finished, which are not written again."""
+"""Finished shards: those of an earlier build, which are not written again, and in the end all."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
+from imagenet_builders.errors import TargetError
 from imagenet_builders.plan.plan import SplitPlan
 from imagenet_builders.plan.recipe import ImagePolicy
+from imagenet_builders.publish import provenance
+from imagenet_builders.publish.addition import KeptSplit
+from imagenet_builders.publish.incomplete import IncompleteDir
 from imagenet_builders.run.jobs import Workers
 from imagenet_builders.run.progress import Progress
 from imagenet_builders.write.marks import MarkedShard, finished_shard
-from imagenet_builders.write.results import ShardResult
+from imagenet_builders.write.results import ShardResult, SplitResult
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +38,7 @@ class Shard:
 
 def finished_before(
     todo: list[Shard],
+    marked_names: Collection[str],
     plans: Sequence[SplitPlan],
     sizes: Sequence[Sequence[int]],
     name: str,
@@ -46,6 +51,7 @@ def finished_before(
 
     Args:
         todo: All shards; those that are finished are removed.
+        marked_names: Names of those that have a mark.
         plans: The splits.
         sizes: Bytes of each shard of each split.
         name: What is built.
@@ -56,7 +62,7 @@ def finished_before(
     Returns:
         What the finished shards hold.
     """
-    marked = [shard for shard in todo if shard.mark.exists()]
+    marked = [shard for shard in todo if shard.path.name in marked_names]
     size = sum(sizes[shard.which][shard.number] for shard in marked)
     results = []
     with Progress(f"checking what is finished of {name}", images=0, size=size) as progress:
@@ -80,3 +86,38 @@ def finished_before(
                 todo.remove(shard)
                 results.append(result)
     return results
+
+
+def check_shards(
+    kept: Iterable[KeptSplit],
+    results: Iterable[SplitResult],
+    shard_path: Callable[[str, int, int], Path],
+    incomplete: IncompleteDir,
+) -> None:
+    """Makes sure that all shards are still there, before they are published.
+
+    On file systems for scratch data, programs remove old files.
+
+    Args:
+        kept: What is kept.
+        results: What was built.
+        shard_path: As for `steps.write_splits`.
+        incomplete: As for `steps.write_splits`.
+
+    Raises:
+        TargetError: A shard is missing, or has another size than was written.
+    """
+    names = []
+    splits: list[SplitResult | KeptSplit] = [*kept, *results]
+    for result in splits:
+        for number, size in enumerate(result.shard_bytes):
+            path = shard_path(result.split, number, len(result.shard_bytes))
+            names.append(path.name)
+            found = incomplete.size_of(path.name)
+            if found != size:
+                raise TargetError(
+                    f"{path} had {size:,} bytes when it was written and has {found:,} now; find "
+                    "out what changed it, then run the same command again"
+                )
+    if names:  # Of TensorFlow Datasets' own way to write, they are not known.
+        incomplete.expect([*names, provenance.FILE_NAME])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ import imagenet_builders
 from imagenet_builders.build import adding
 from imagenet_builders.build.adding import Addition
 from imagenet_builders.build.finished import Shard, finished_before
-from imagenet_builders.errors import BadImageError, SourceError, TargetError
+from imagenet_builders.errors import BadImageError, SourceError
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.plan import index as index_lib
 from imagenet_builders.plan import recipe as recipe_lib
@@ -27,7 +28,7 @@ from imagenet_builders.publish.session import BuildSession
 from imagenet_builders.run.jobs import Workers
 from imagenet_builders.run.progress import Progress, phase
 from imagenet_builders.words import counted, logger
-from imagenet_builders.write import durable, marks
+from imagenet_builders.write import marks
 from imagenet_builders.write.kept import KeptShard, check_kept, copy, link
 from imagenet_builders.write.marks import BYTES_A_RECORD
 from imagenet_builders.write.outputs.output import Output
@@ -191,14 +192,15 @@ def _keep(kept: Kept, name: str, incomplete: IncompleteDir, workers: Workers) ->
         for split in kept.splits.values()
         for each, count, size, crc32c in split.shard_facts()
     ]
-    to_copy = [shard for shard in shards if not link(shard)]
+    to_copy = [shard for shard in shards if not link(shard, incomplete.directory)]
     check_space(incomplete.shards, sum(shard.size for shard in to_copy), len(to_copy))
     size = sum(shard.size for shard in to_copy)
+    copying = functools.partial(copy, directory=incomplete.directory)
     with (
         Progress(f"copying what {name} has", images=0, size=size) as progress,
         ThreadPoolExecutor(_COPIES_AT_ONCE) as threads,
     ):
-        for shard, _ in zip(to_copy, threads.map(copy, to_copy), strict=True):
+        for shard, _ in zip(to_copy, threads.map(copying, to_copy), strict=True):
             progress.update(0, shard.size)
     total = sum(shard.size for shard in shards)
     images = sum(shard.examples for shard in shards)
@@ -252,7 +254,14 @@ def write_splits(
     # To start a process takes as long as to write this much.
     in_process = size < _SMALL_BYTES
     results = finished_before(
-        todo, plans, sizes, name, ImagePolicy.of(options), workers, small=_SMALL_BYTES
+        todo,
+        incomplete.marked(),
+        plans,
+        sizes,
+        name,
+        ImagePolicy.of(options),
+        workers,
+        small=_SMALL_BYTES,
     )
     if results:
         _LOG.info(f"{name}: already finished: {len(results):,} of {total}")
@@ -279,32 +288,6 @@ def write_splits(
     return [
         _collect(plan, recipe, results, before) for plan, recipe in zip(plans, recipes, strict=True)
     ]
-
-
-def check_shards(
-    results: Iterable[SplitResult | KeptSplit], shard_path: Callable[[str, int, int], Path]
-) -> None:
-    """Makes sure that all shards are still there, before they are published.
-
-    On file systems for scratch data, programs remove old files.
-
-    Args:
-        results: What was built, or is kept.
-        shard_path: As for `write_splits`.
-
-    Raises:
-        TargetError: A shard is missing, or has another size than was written.
-    """
-    for result in results:
-        for number, size in enumerate(result.shard_bytes):
-            path = shard_path(result.split, number, len(result.shard_bytes))
-            with durable.writing(path):
-                found = path.stat().st_size
-            if found != size:
-                raise TargetError(
-                    f"{path} had {size:,} bytes when it was written and has {found:,} now; find "
-                    "out what changed it, then run the same command again"
-                )
 
 
 def _shard_job(

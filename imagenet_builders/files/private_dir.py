@@ -2,7 +2,8 @@
 
 Who may write the directory above can rename ours, and put another in its place, or a link. So a
 private directory is made, never taken over; it is opened once, and files are reached through its
-descriptor. Nothing in it is followed or waited for.
+descriptor, by their names or by paths such as `shards/name`. Nothing in it is followed or waited
+for.
 """
 
 from __future__ import annotations
@@ -56,17 +57,18 @@ class PrivateDir:
         self._identity = _identity(os.fstat(fd))
 
     @classmethod
-    def make(cls, path: Path) -> Self:
+    def make(cls, path: Path, *, above: int | None = None) -> Self:
         """Makes a directory that nobody else may read or write.
 
         Args:
             path: The directory, in one that is there.
+            above: Descriptor of the one that it is in; None goes by the path.
 
         Raises:
             TargetError: Something has its name already, or it is not ours once it is made.
             OSError: It cannot be made.
         """
-        return cls._make(path, path, None)
+        return cls._make(path, path if above is None else path.name, above)
 
     def make_inner(self, name: str) -> PrivateDir:
         """Makes a directory in it; see `make`."""
@@ -294,24 +296,41 @@ class PrivateDir:
         """
         return read_regular(name, _MAX_BYTES, dir_fd=self._fd)
 
-    def write(self, name: str, content: bytes, *, flush: bool = False) -> None:
+    def names_in(self, name: str) -> list[str]:
+        """The names of what is in a directory in it.
+
+        Raises:
+            OSError: It is not there, or is no directory.
+        """
+        # Opened anew, for the reason above.
+        fd = os.open(name, _DIRECTORY, dir_fd=self._fd)
+        try:
+            return os.listdir(fd)
+        finally:
+            os.close(fd)
+
+    def write(self, name: str, content: bytes, *, flush: bool = False, mode: int = 0o600) -> None:
         """Writes a file in it, whole or not at all; one that has its name is replaced.
 
         Args:
             name: Its name.
             content: Its content.
             flush: Flush it to the storage.
+            mode: Its mode, before the umask.
 
         Raises:
             OSError: It cannot be written.
         """
         partial = f"{name}.{secrets.token_hex(8)}{_PARTIAL}"
         try:
-            with os.fdopen(self.open_new(partial), "wb") as file:
-                file.write(content)
-                file.flush()
+            fd = self.open_new(partial, mode)
+            try:
+                while content:
+                    content = content[os.write(fd, content) :]
                 if flush:
-                    os.fsync(file.fileno())
+                    os.fsync(fd)
+            finally:
+                os.close(fd)
             self.replace(partial, name)
         except BaseException:
             with contextlib.suppress(OSError):

@@ -3,28 +3,43 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import re
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 
-from imagenet_builders.publish import exchange, incomplete, lock
+from imagenet_builders.files.ours import is_ours
+from imagenet_builders.files.private_dir import PrivateDir
+from imagenet_builders.publish import exchange, lock
+from imagenet_builders.publish.left import look
 from imagenet_builders.publish.target import Target
 
 # TensorFlow Datasets' own build writes all the time; one that did not for an hour has ended.
 _STOCK_DEAD_SECONDS = 3600.0
 
+# What Beam's workers have in a directory of jobs: one for each list, and an error.
+_OF_JOBS = re.compile(r"[a-z_]+-[0-9a-f]{16}|pipeline\.error(\..*)?|downloads|extracted|\.nfs.*")
+
 
 def is_there(target: Target) -> bool:
     """Whether there is anything beside a dataset but incomplete ones that may be continued."""
-    in_use = [path for path in target.incompletes() if incomplete.described(path) is not None]
-    return bool(set(target.all_ours()) - set(in_use))
+    stays = set()
+    for path in target.incompletes():
+        with look(path) as left:
+            if not left.is_debris:
+                stays.add(path)
+    return bool(set(target.all_ours()) - stays)
 
 
 def resumable(target: Target) -> list[Path]:
     """The incomplete datasets that this process could continue."""
-    return [
-        path
-        for path in target.incompletes()
-        if incomplete.described(path) and incomplete.finished_in(path) and incomplete.is_ours(path)
-    ]
+    found = []
+    for path in target.incompletes():
+        with look(path) as left:
+            if left.description and left.finished:
+                found.append(path)
+    return found
 
 
 def remove(target: Target) -> list[str]:
@@ -34,23 +49,26 @@ def remove(target: Target) -> list[str]:
         target: What the builds were to make.
 
     Returns:
-        What was removed that builds of another package had left, in whole sentences.
+        What was removed that is worth to be told, in whole sentences.
 
     Raises:
         TargetError: A dataset that was moved aside cannot be given its name back.
     """
     exchange.recover(target)
     lock.clean_up(target)
-    for path in target.incompletes():
-        if incomplete.described(path) is None:
-            exchange.remove(path)
-    for path in target.job_dirs():
-        exchange.remove(path)
     removed = []
+    for path in target.incompletes():
+        with look(path) as left:
+            if left.is_debris:
+                removed += left.why_not()
+                left.remove()
+    for path in target.job_dirs():
+        _remove_jobs(path)
     for path in target.stock_incompletes():
         # By the clock of the file system: the lock's holder has just touched the lock.
         age = _age(path, target.lock().stat().st_mtime)
-        if age > _STOCK_DEAD_SECONDS:
+        # A dataset of another version may have been given that name, by who cannot remove it.
+        if age > _STOCK_DEAD_SECONDS and not os.path.lexists(path / "dataset_info.json"):
             exchange.remove(path)
             removed.append(
                 f"removed {path}, left by a build of TensorFlow Datasets that was killed "
@@ -59,10 +77,27 @@ def remove(target: Target) -> list[str]:
     return removed
 
 
+def _remove_jobs(path: Path) -> None:
+    """Removes a directory of jobs, if it is one: others may have given its name to anything."""
+    with contextlib.suppress(OSError):
+        if not stat.S_ISDIR(os.lstat(path).st_mode):
+            os.unlink(path)
+            return
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with PrivateDir(path, fd) as directory:
+            if is_ours(fd) and all(map(_OF_JOBS.fullmatch, directory.names_in("."))):
+                directory.remove()
+
+
 def _age(directory: Path, now: float) -> float:
     """Seconds since anything in a directory changed."""
     times = [0.0]
-    for path in (directory, *directory.rglob("*")):
+    for path in _all_in(directory):
         with contextlib.suppress(OSError):
-            times.append(path.stat().st_mtime)
+            times.append(path.lstat().st_mtime)
     return now - max(times)
+
+
+def _all_in(directory: Path) -> Iterator[Path]:
+    yield directory
+    yield from directory.rglob("*")

@@ -7,18 +7,22 @@ Datasets writes it before it builds, and reads it where it does not know the dat
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import stat
 from collections.abc import Collection
 from pathlib import Path
 
 from imagenet_builders.errors import TargetError
+from imagenet_builders.files.regular import read_regular
+from imagenet_builders.files.way import open_way
 from imagenet_builders.publish.access import Access
 from imagenet_builders.write import durable
 
 _KEY = "default_config_name"
 _MAX_BYTES = 1 << 16
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def path_of(directory: Path) -> Path:
@@ -40,15 +44,11 @@ def read(path: Path) -> str | None:
         ValueError: It is not a file that names one; the words say what is wrong.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        data = read_regular(path, _MAX_BYTES)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise ValueError(f"this file cannot be read ({error.strerror})") from None
-    with os.fdopen(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise ValueError("this is not a file")
-        data = file.read(_MAX_BYTES)
     try:
         name = json.loads(data)[_KEY]
     except (ValueError, TypeError, KeyError, RecursionError):
@@ -85,6 +85,32 @@ def ensure(directory: Path, default: str, configs: Collection[str], access: Acce
             f"{path.parent} is a link; the default configuration of the dataset is written there, "
             "in a directory: look at the link, and move it elsewhere"
         )
-    durable.write_file(path, json.dumps({_KEY: default}).encode())
-    access.give([path])
-    durable.flush(path.parent)
+    with durable.writing(path):
+        above = open_way(path.parent.parent)
+        try:
+            config = os.open(path.parent.name, _DIRECTORY, dir_fd=above)
+        finally:
+            os.close(above)
+        try:
+            _write(path, config, json.dumps({_KEY: default}).encode(), access)
+            with contextlib.suppress(OSError):  # Some network file systems cannot, and need not.
+                os.fsync(config)
+        finally:
+            os.close(config)
+
+
+def _write(path: Path, directory: int, content: bytes, access: Access) -> None:
+    """Writes the file as a whole, in an open directory that others may write."""
+    partial = durable.partial_path(Path(path.name)).name
+    fd = os.open(partial, _NEW, 0o666, dir_fd=directory)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(fd)
+            access.give(fd, path)
+        os.replace(partial, path.name, src_dir_fd=directory, dst_dir_fd=directory)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(partial, dir_fd=directory)
+        raise

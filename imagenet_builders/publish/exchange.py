@@ -195,9 +195,9 @@ def _rename(finished: Path, target: Path, identity: tuple[int, int]) -> None:
                 return
         if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
             raise TargetError(
-                f"{target} appeared while this dataset was built, made by another program; nothing "
-                "was changed; look at it, then move it elsewhere or run the same command with "
-                "--overwrite"
+                f"{durable.shown(target)} appeared while this dataset was built, made by another "
+                "program; nothing was changed; look at it, then move it elsewhere or run the same "
+                "command with --overwrite"
             ) from error
         raise
 

@@ -5,34 +5,53 @@ Its name, `.5.1.0.building-TOKEN`, has the token of the lock's holder (see `targ
 * `shards/`: finished shards, under their own names, and those that are kept of the dataset that
   splits are added to; one rename publishes it;
 * `marks/`: for each finished shard a mark, and the shards that are being written;
-* `build.json`: what is built.
+* `metadata/`, for a moment: what TensorFlow Datasets writes of the dataset;
+* `build.json`: what is built, and whose directory it is.
 
 A shard is finished when it has its name and its mark, and the length and checksum that the mark
 says. A mark is written when the storage has confirmed the shard, and before the shard gets its
 name.
 
-A build that continues the work of another gives the directory its own name first: a process that
-was suspended while its lock was taken over then finds its files gone.
+Nobody else may enter the directory, so that nobody plants anything among the shards. What is in it
+is reached through its descriptor (see `write.build_dir`), because whoever may write the directory
+above can rename it. A build that continues the work of another makes a directory of its own and
+moves those parts into it: a process that was suspended while its lock was taken over then finds its
+files gone.
+
+After an exchange with a published dataset, `shards/` is the old one. So before, `build.json` gets
+the digest of the new one's `provenance.json`, which no other dataset has.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from imagenet_builders.plan.identity import difference
+from imagenet_builders.errors import TargetError
+from imagenet_builders.files.private_dir import PrivateDir
+from imagenet_builders.files.regular import kind_of, open_regular
 from imagenet_builders.publish import exchange
+from imagenet_builders.publish.access import Access
+from imagenet_builders.publish.left import (
+    METADATA,
+    PARTS,
+    description_in,
+    digest,
+    finished_in,
+    look,
+    remove,
+)
 from imagenet_builders.publish.target import Target
-from imagenet_builders.write import durable
+from imagenet_builders.write import build_dir, durable
+from imagenet_builders.write.build_dir import BUILD, DONE, MARKS, SHARDS
 
-_BUILD = "build.json"
-_DONE = ".done"
-_PARTS = ("shards", "marks", _BUILD)
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class IncompleteDir:
@@ -43,14 +62,37 @@ class IncompleteDir:
         token: The token of the lock's holder.
 
     Attributes:
-        shards: The directory of the finished shards, which will be published.
+        path: The directory; others may have renamed it.
+        above: Descriptor of the directory above, in which it is made; None goes by the path.
+        shards: The directory of the finished shards, which will be published, in it.
     """
 
     def __init__(self, target: Target, token: str):
         self._target = target
-        self._path = target.incomplete(token)
-        self.shards = self._path / "shards"
-        self._marks = self._path / "marks"
+        self._token = token
+        self.path = target.incomplete(token)
+        self.above: int | None = None
+        self.shards = self.path / SHARDS
+        self._directory: PrivateDir | None = None
+        self._metadata: frozenset[str] = frozenset()
+        self._expected: frozenset[str] | None = None
+
+    @property
+    def directory(self) -> PrivateDir:
+        """The directory, which is made when it is first asked for.
+
+        Raises:
+            TargetError: It cannot be made.
+        """
+        if self._directory is None:
+            with durable.writing(self.path):
+                self._directory = PrivateDir.make(self.path, above=self.above)
+        return self._directory
+
+    @property
+    def place(self) -> Path:
+        """The directory of the shards, for libraries; see `PrivateDir.place_of`."""
+        return self.directory.place_of(SHARDS)
 
     def open(self, description: Mapping[str, Any]) -> str:
         """Makes the directories, or takes over those of an interrupted build of the same.
@@ -60,45 +102,177 @@ class IncompleteDir:
                 removed.
 
         Returns:
-            What was removed with finished shards in it, in words, or nothing.
+            What was removed or left with finished shards in it, in words, or nothing.
 
         Raises:
             TargetError: The directories cannot be made.
         """
-        said = ""
-        for left in self._target.incompletes():
-            before = described(left)
-            theirs = not is_ours(left)
-            if before and before == description and not theirs and not self._path.exists():
-                left.rename(self._path)
+        said = []
+        with durable.writing(self.path):
+            self._describe(description)
+        for path in self._target.incompletes():
+            if path.absolute() == self.path:
                 continue
-            finished = len(finished_in(left))
-            if before and finished and theirs:
-                said = (
-                    f"{finished:,} finished shards in {left} are another user's and of no use here"
-                )
-            elif before and finished:
-                said = (
-                    f"{finished:,} finished shards of an earlier build are of no use and are "
-                    f"removed, because {difference(before, description)}"
-                )
-            exchange.remove(left)
-        for directory in (self._path, self.shards, self._marks):
-            with durable.writing(directory):
-                directory.mkdir(exist_ok=True)
-        self._remove_unfinished()
-        content = {"description": description, "directory": self.shards.stat().st_ino}
-        durable.write_file(self._path / _BUILD, json.dumps(content).encode())
-        return said
+            with look(path) as left:
+                if left.directory is not None and left.description == description != {}:
+                    with durable.writing(self.shards):
+                        self._take_over(left.directory)
+                    remove(left.directory)
+                else:
+                    said += left.why_not(description)
+                    left.remove()
+        with durable.writing(self.shards):
+            for part in PARTS:
+                if not self.directory.has(part):
+                    # With the mode that readers will see. Nobody else comes as far as here.
+                    os.mkdir(part, dir_fd=self.directory.fd)
+            self._remove_unfinished()
+        return "; ".join(said)
+
+    def _describe(self, description: Mapping[str, Any], published: str | None = None) -> None:
+        content = {"description": description, "token": self._token, "published": published}
+        # With the mode that files get here, which `file_mode` asks for.
+        self.directory.write(BUILD, json.dumps(content).encode(), flush=True, mode=0o666)
+
+    def _take_over(self, old: PrivateDir) -> None:
+        """Moves the parts of another build here; one that is killed meanwhile loses nothing."""
+        for part in PARTS:
+            if not old.has(part):
+                continue
+            if not self.directory.has(part):
+                try:
+                    os.rename(part, part, src_dir_fd=old.fd, dst_dir_fd=self.directory.fd)
+                    continue
+                except OSError as error:
+                    # A directory in the lower layer of overlayfs; its files can be renamed.
+                    if error.errno != errno.EXDEV:
+                        raise
+                os.mkdir(part, dir_fd=self.directory.fd)
+            for name in old.names_in(part):
+                path = f"{part}/{name}"
+                os.rename(path, path, src_dir_fd=old.fd, dst_dir_fd=self.directory.fd)
 
     @property
     def file_mode(self) -> int:
         """The mode of files that are made here, by the umask or by an ACL."""
-        return stat.S_IMODE((self._path / _BUILD).stat().st_mode)
+        status = os.stat(BUILD, dir_fd=self.directory.fd, follow_symlinks=False)
+        return stat.S_IMODE(status.st_mode)
 
     def mark_of(self, shard: Path) -> Path:
         """The path of a shard's mark."""
-        return self._marks / f"{shard.name}{_DONE}"
+        return self.path / build_dir.mark_name(shard.name)
+
+    def marked(self) -> set[str]:
+        """Names of the shards that have a mark.
+
+        Raises:
+            TargetError: They cannot be listed.
+        """
+        with durable.writing(self.path):
+            return {name.removesuffix(DONE) for name in self.directory.names_in(MARKS)}
+
+    def size_of(self, name: str) -> int:
+        """Bytes of a shard.
+
+        Raises:
+            TargetError: It is not there, or is no file.
+        """
+        path = build_dir.shard_name(name)
+        with durable.writing(self.shards / name):
+            status = os.stat(path, dir_fd=self.directory.fd, follow_symlinks=False)
+        if not stat.S_ISREG(status.st_mode):
+            raise self._foreign(name, status.st_mode)
+        return status.st_size
+
+    @contextlib.contextmanager
+    def metadata(self) -> Iterator[Path]:
+        """A private directory for files about the dataset; at the end, they lie among the shards.
+
+        Raises:
+            TargetError: They cannot be moved there, or are no files.
+        """
+        directory = self.directory.make_inner(METADATA)
+        try:
+            yield self.directory.place_of(METADATA)
+            with durable.writing(self.shards):
+                self._metadata = frozenset(directory.names_in("."))
+                for name in self._metadata:
+                    os.close(directory.open(name))
+                    self.directory.replace(f"{METADATA}/{name}", build_dir.shard_name(name))
+        finally:
+            directory.close()
+            with contextlib.suppress(OSError):
+                os.rmdir(METADATA, dir_fd=self.directory.fd)
+
+    def expect(self, names: Iterable[str]) -> None:
+        """Tells which files, besides those about the dataset, will lie among the shards."""
+        self._expected = frozenset(names)
+
+    def finish(self, access: Access) -> None:
+        """Makes sure that nothing else lies among the shards, and gives all of it its mode.
+
+        Args:
+            access: Mode and group.
+
+        Raises:
+            TargetError: Something else is there, or a mode cannot be given.
+        """
+        known = self._expected and self._expected | self._metadata
+        with durable.writing(self.shards):
+            names = sorted(self.directory.names_in(SHARDS))
+        for name in names:
+            path = build_dir.shard_name(name)
+            with durable.writing(self.shards / name):
+                status = os.stat(path, dir_fd=self.directory.fd, follow_symlinks=False)
+                if not stat.S_ISREG(status.st_mode) or (known and name not in known):
+                    raise self._foreign(name, status.st_mode)
+                fd = open_regular(path, dir_fd=self.directory.fd)
+            try:
+                self._give(access, fd, self.shards / name)
+            finally:
+                os.close(fd)
+        self.give(access)
+
+    def _give(self, access: Access, fd: int, path: Path) -> None:
+        if access.mode is None:
+            # TensorFlow writes some files with modes of its own; an interrupted build's umask may
+            # have been another.
+            mode, status = self.file_mode, os.fstat(fd)
+            # A shard that is kept is that of the dataset which is there, too.
+            if stat.S_IMODE(status.st_mode) != mode and status.st_nlink == 1:
+                Access(mode).give(fd, path)
+        access.give(fd, path)
+
+    def give(self, access: Access) -> None:
+        """Gives the directory of the shards the mode and the group that were asked for.
+
+        Raises:
+            TargetError: That is not allowed.
+        """
+        with durable.writing(self.shards):
+            fd = os.open(SHARDS, _DIRECTORY, dir_fd=self.directory.fd)
+        try:
+            access.give(fd, self.shards)
+        finally:
+            os.close(fd)
+
+    def _foreign(self, name: str, mode: int) -> TargetError:
+        return TargetError(
+            f"{self.shards / name} is {kind_of(mode)} that this build did not put there; find out "
+            "who did, move it elsewhere, then run the same command again"
+        )
+
+    def remember(self) -> None:
+        """Writes down what will be published, so that nothing else is taken for it.
+
+        Raises:
+            TargetError: It cannot be written.
+        """
+        with durable.writing(self.path):
+            said = build_dir.read_build(self.directory)
+            self._describe(said.get("description") or {}, digest(self.directory) or "none")
+            with contextlib.suppress(OSError):  # Some file systems need not.
+                os.fsync(self.directory.fd)
 
     def abandon(self) -> int:
         """Leaves the finished shards to the next build and removes the rest.
@@ -106,67 +280,33 @@ class IncompleteDir:
         Returns:
             Number of finished shards; without any, nothing is left.
         """
+        if self._directory is None:
+            return 0
         # After an exchange with a published dataset, its shards are here, not those of this build.
-        finished = 0 if described(self._path) is None else len(finished_in(self._path))
+        described = description_in(self._directory) is not None
+        finished = len(finished_in(self._directory)) if described else 0
         if finished:
-            self._remove_unfinished()
+            with contextlib.suppress(OSError):  # What is full now may not be later.
+                said = build_dir.read_build(self._directory)
+                if said.get("published") is not None:
+                    self._describe(said["description"])
+                self._remove_unfinished()
+            self._directory.close()
         else:
             self.remove()
         return finished
 
     def remove(self) -> None:
         """Removes the directory."""
-        # First its name: a worker that still writes, for a shard that is finished already, then
-        # finds no directory, and puts nothing into one that is being emptied.
-        removed = self._target.new_removed()
-        with contextlib.suppress(OSError):
-            self._path.rename(removed)
-        exchange.remove(removed)
-        exchange.remove(self._path)
+        if self._directory is not None:
+            remove(self._directory)
 
     def _remove_unfinished(self) -> None:
-        finished = finished_in(self._path)
-        for path in [*self.shards.iterdir(), *self._marks.iterdir(), *self._path.iterdir()]:
-            if path.name.removesuffix(_DONE) not in finished and path.name not in _PARTS:
-                exchange.remove(path)
-
-
-def is_ours(incomplete: Path) -> bool:
-    """Whether this process may do with an incomplete dataset what its owner may."""
-    try:
-        for path in (incomplete, incomplete / "shards", incomplete / "marks"):
-            status = path.stat()
-            # Only the owner may set a time: asked of the server, this is right with NFS too.
-            os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    except OSError:
-        return False
-    return True
-
-
-def described(incomplete: Path) -> Any:
-    """What is built in an incomplete dataset; None if it is of no use any more.
-
-    Raises:
-        OSError: The storage fails, so that is not known.
-    """
-    try:
-        content = json.loads((incomplete / _BUILD).read_bytes())
-        # After publishing by exchange, another directory has this name: that of the old dataset.
-        if (incomplete / "shards").stat().st_ino == content["directory"]:
-            return content["description"]
-    except OSError as error:
-        if durable.is_fault(error):
-            raise
-    except (ValueError, KeyError, TypeError, RecursionError):
-        pass
-    return None
-
-
-def finished_in(incomplete: Path) -> set[str]:
-    """Names of the shards of an incomplete dataset that have their name and their mark."""
-    try:
-        marks = os.listdir(incomplete / "marks")
-        shards = set(os.listdir(incomplete / "shards"))
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return set()
-    return shards & {name.removesuffix(_DONE) for name in marks if name.endswith(_DONE)}
+        finished = finished_in(self.directory)
+        for part in PARTS:
+            for name in self.directory.names_in(part):
+                if name.removesuffix(DONE) not in finished:
+                    exchange.remove(self.directory.place_of(f"{part}/{name}"))
+        for name in self.directory.names_in("."):
+            if name not in (*PARTS, BUILD):
+                exchange.remove(self.directory.place_of(name))

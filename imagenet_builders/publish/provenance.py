@@ -28,7 +28,6 @@ FILE_NAME = "provenance.json"
 
 # That of 13 million images has some megabytes at most.
 _MAX_BYTES = 1 << 26
-
 _SHARD = re.compile(r"-[0-9]{5,}-of-[0-9]{5,}$")
 
 
@@ -90,7 +89,7 @@ def write_provenance(
             for result in results
         },
         "files": {
-            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+            path.name: hashlib.sha256(read_regular(path, _MAX_BYTES)).hexdigest()
             for path in sorted(directory.iterdir())
             if not _SHARD.search(path.name)
         },

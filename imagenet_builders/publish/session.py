@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from imagenet_builders.errors import BusyError, ImagenetBuildersError, TargetError
+from imagenet_builders.files.way import open_way
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.publish import debris, exchange
 from imagenet_builders.publish.access import Access
@@ -69,6 +69,7 @@ class BuildSession:
             made = self._access.make_parents(self._target.path.parent)
             self._made = made + [path for path in self._made if path not in made]
             try:
+                self._hold_above()
                 with phase(f"waiting for {self._name}"):
                     self._lock.__enter__()
                 break
@@ -88,6 +89,7 @@ class BuildSession:
                 _LOG.info(sentence)
         except BaseException as error:
             self._lock.__exit__(type(error), error, error.__traceback__)
+            self._let_above_go()
             raise
         self._started = time.monotonic()
         return self
@@ -118,7 +120,7 @@ class BuildSession:
             return error
         for name in (error.filename, error.filename2):
             if isinstance(name, str | os.PathLike):
-                path = Path(name).absolute()
+                path = durable.shown(Path(name)).absolute()
                 if path.is_relative_to(self._target.path.parent.absolute()):
                     return durable.target_error(path, error)
         return error
@@ -173,7 +175,7 @@ class BuildSession:
         with durable.writing(self.incomplete.shards):
             removed = self.incomplete.open(description)
         # Here, too, so that what is not allowed is known before the work is done.
-        self._access.give([self.incomplete.shards])
+        self.incomplete.give(self._access)
         if removed:
             _LOG.info(f"{self._name}: {removed}")
 
@@ -187,26 +189,41 @@ class BuildSession:
             BusyError: Another process has taken over the lock.
             TargetError: It cannot be done.
         """
-        directory = self.incomplete.shards
-        if self._access.mode is None:
-            # TensorFlow writes some files with modes of its own; an interrupted build's umask may
-            # have been another.
-            mode = self.incomplete.file_mode
-            for path in directory.iterdir():
-                status = path.stat()
-                # A shard that is kept is that of the dataset which is there, too.
-                if stat.S_IMODE(status.st_mode) != mode and status.st_nlink == 1:
-                    Access(mode).give([path])
-        self._access.give([directory, *directory.iterdir()])
+        self.incomplete.finish(self._access)
         self._lock.check()
-        exchange.publish(directory, self._target, replace=replace, last_check=self._lock.check)
+        self.incomplete.remember()
+        # By way of its descriptor, whatever has its name by now.
+        exchange.publish(
+            self.incomplete.place, self._held(), replace=replace, last_check=self._lock.check
+        )
         self._is_published = True
+
+    def _hold_above(self) -> None:
+        """Opens the directory that the dataset will be in.
+
+        Whoever may write above that can rename it, and put a link in its place. What is built is
+        made and published in the one that was looked at.
+        """
+        self._let_above_go()
+        with durable.writing(self._target.path.parent):
+            self.incomplete.above = open_way(self._target.path.parent)
+
+    def _held(self) -> Target:
+        """What is built, by a path through the directory that is held."""
+        place = Path(f"/proc/self/fd/{self.incomplete.above}")
+        return Target(place / self._target.path.name) if place.exists() else self._target
+
+    def _let_above_go(self) -> None:
+        above, self.incomplete.above = self.incomplete.above, None
+        if above is not None:
+            os.close(above)
 
     def _parent_exists(self) -> bool:
         return self._target.path.parent.exists()
 
     def _remove_parents(self) -> None:
-        """Removes the directories that were made for nothing."""
+        """Lets the directory above go, and removes directories that were made for nothing."""
+        self._let_above_go()
         for path in self._made:
             try:
                 path.rmdir()
@@ -228,7 +245,8 @@ def tidy(target: Target, name: str) -> None:
         contextlib.suppress(BusyError, TargetError, OSError),
         BuildLock(target, name=name, wait=False, announce=_LOG.info),
     ):
-        debris.remove(target)
+        for sentence in debris.remove(target):
+            _LOG.info(sentence)
         for path in debris.resumable(target):
             _LOG.info(
                 f"finished shards of an interrupted build of {name} are kept in {path}; run its "

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,8 @@ PARTIAL_SUFFIX = ".partial"
 _FAILED = "the storage reported an error; check that it is healthy"
 _LOST = "its file system or its server is not reached any more; mount it again"
 _STALE = "the network file system has lost the file; check that its server is healthy"
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
 _REASONS = {
     errno.ENOSPC: "the file system is full; free some space",
     errno.EDQUOT: (
@@ -40,7 +43,12 @@ _REASONS = {
     errno.EREMOTEIO: _FAILED,
     errno.ENOENT: "it or its directory was removed meanwhile; find out what did that",
     errno.EMFILE: "too many files are open; raise `ulimit -n`",
+    errno.ENOTDIR: "something else has its name, or that of a directory above it; look at it",
+    errno.ELOOP: "a link is in its place; look at it, and find out who made it",
 }
+
+# A path that leads through a descriptor of this process, as `PrivateDir.place_of` gives it.
+_PLACE = re.compile("/proc/self/fd/[0-9]+")
 
 
 _FAULTS = {number for number, words in _REASONS.items() if words in (_FAILED, _LOST, _STALE)}
@@ -65,7 +73,7 @@ def write_file(path: Path, data: bytes) -> None:
     partial = partial_path(path)
     with writing(path):
         try:
-            fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            fd = os.open(partial, _NEW, 0o666)
             try:
                 while data:
                     data = data[os.write(fd, data) :]
@@ -86,7 +94,7 @@ def flush(path: Path) -> None:
         TargetError: The storage cannot keep it.
     """
     with writing(path):
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             os.fsync(fd)
         except OSError as error:
@@ -126,9 +134,21 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise TargetError(
-            f"{path} cannot be read: {error.strerror or error}; {_reason(error, read=True)}, then "
-            "run the same command again"
+            f"{shown(path)} cannot be read: {error.strerror or error}; "
+            f"{_reason(error, read=True)}, then run the same command again"
         ) from error
+
+
+def shown(path: Path) -> Path:
+    """A path for people, where it leads through a descriptor of this process."""
+    text = os.fspath(path)
+    place = _PLACE.match(text)
+    if place is None:
+        return path
+    try:
+        return Path(os.readlink(place[0]) + text[place.end() :])
+    except OSError:
+        return path
 
 
 def target_error(path: Path, error: OSError) -> TargetError:
@@ -137,7 +157,7 @@ def target_error(path: Path, error: OSError) -> TargetError:
     if error.errno == errno.ENOSPC:
         reason = _inodes_used_up(path) or reason
     return TargetError(
-        f"{path} cannot be written: {error.strerror or error}; {reason}, then run the same "
+        f"{shown(path)} cannot be written: {error.strerror or error}; {reason}, then run the same "
         "command again"
     )
 

@@ -6,7 +6,6 @@ not written twice; where that cannot be, it is copied. Then its checksum is comp
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import errno
 import os
@@ -19,11 +18,12 @@ from pathlib import Path
 import google_crc32c
 
 from imagenet_builders.errors import TargetError
-from imagenet_builders.write import durable
+from imagenet_builders.files.private_dir import PrivateDir
+from imagenet_builders.files.regular import NotAFileError, open_regular
+from imagenet_builders.write import build_dir, durable
 
 _READ_BYTES = 1 << 20
 _COPY_BYTES = 1 << 30
-_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,23 +45,37 @@ class KeptShard:
     crc32c: str
 
 
-def link(shard: KeptShard) -> bool:
+def link(shard: KeptShard, directory: PrivateDir) -> bool:
     """Gives a shard its second name.
 
     Another user's is not linked: they could change it later, and its mode is not ours to set.
 
+    Args:
+        shard: The shard.
+        directory: Where the new dataset is put together.
+
     Returns:
         Whether it has it; otherwise the shard has to be copied.
     """
-    with contextlib.suppress(OSError):
-        if os.lstat(shard.source).st_uid == os.geteuid():
-            os.link(shard.source, shard.path, follow_symlinks=False)
-            return True
+    name = build_dir.shard_name(Path(shard.path).name)
+    try:
+        os.link(shard.source, name, dst_dir_fd=directory.fd, follow_symlinks=False)
+    except OSError:
+        return False
+    # What has been linked, whatever has that name in the dataset by now.
+    status = os.stat(name, dir_fd=directory.fd, follow_symlinks=False)
+    if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
+        return True
+    directory.unlink(name)
     return False
 
 
-def copy(shard: KeptShard) -> None:
+def copy(shard: KeptShard, directory: PrivateDir) -> None:
     """Copies a shard; not in a worker, for what is published must have no late writers.
+
+    Args:
+        shard: The shard.
+        directory: Where the new dataset is put together.
 
     Raises:
         TargetError: It cannot be copied.
@@ -70,7 +84,7 @@ def copy(shard: KeptShard) -> None:
     with (
         _opened(shard, shard.source) as source,
         durable.writing(path),
-        open(path, "xb", buffering=0) as target,
+        FileIO(directory.open_new(build_dir.shard_name(path.name), 0o666), "r+") as target,
     ):
         try:
             # File systems on which two files can share their bytes copy none.
@@ -96,7 +110,11 @@ def check_kept(shard: KeptShard, report: Callable[[int, int], None]) -> None:
     """
     checksum = google_crc32c.Checksum()
     size = 0
-    with _opened(shard, shard.path) as file:
+    name = build_dir.shard_name(Path(shard.path).name)
+    with (
+        build_dir.entered(shard.path) as directory,
+        _opened(shard, name, directory.fd) as file,
+    ):
         try:
             while data := file.read(_READ_BYTES):
                 checksum.update(data)
@@ -113,16 +131,14 @@ def check_kept(shard: KeptShard, report: Callable[[int, int], None]) -> None:
     report(shard.examples, size)
 
 
-def _opened(shard: KeptShard, path: str) -> FileIO:
+def _opened(shard: KeptShard, path: str, dir_fd: int | None = None) -> FileIO:
     try:
-        file = FileIO(path, opener=lambda name, _: os.open(name, _OPEN))
+        return FileIO(open_regular(path, dir_fd=dir_fd), "rb")
+    except NotAFileError as error:
+        what = "it is a link" if error.errno == errno.ELOOP else "it is not a file"
+        raise _error(shard, what) from error
     except OSError as error:
-        what = "is a link" if error.errno == errno.ELOOP else f"cannot be read ({error.strerror})"
-        raise _error(shard, f"it {what}") from error
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise _error(shard, "it is not a file")
-    return file
+        raise _error(shard, f"it cannot be read ({error.strerror})") from error
 
 
 def _error(shard: KeptShard, what: str) -> TargetError:

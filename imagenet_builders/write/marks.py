@@ -10,12 +10,16 @@ import base64
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import google_crc32c
 
+from imagenet_builders.files.private_dir import PrivateDir
+from imagenet_builders.files.regular import read_regular
 from imagenet_builders.plan.recipe import ImagePolicy, Note
+from imagenet_builders.write import build_dir
 from imagenet_builders.write.offsets import RecordOffsets
 from imagenet_builders.write.results import ShardResult
 
@@ -38,8 +42,8 @@ class MarkedShard:
     Attributes:
         split: Name of the split.
         number: The shard, counted from 0.
-        path: Its file.
-        mark: The file of its mark.
+        path: Its file, in a directory as `build_dir` has it.
+        mark: The file of its mark, beside it.
         policy: The policy of this build. A shard that left out images is of no use to one that is
             to fail, nor is one whose images were not decoded to one that decodes them.
     """
@@ -60,8 +64,19 @@ def finished_shard(job: MarkedShard, report: Callable[[int, int], None]) -> Shar
 
     Returns:
         What it holds; None if it is not what its mark says, or the mark cannot be used.
+
+    Raises:
+        TargetError: Its directory is not there, or another is in its place.
     """
-    result = read_mark(Path(job.mark))
+    name = Path(job.path).name
+    with build_dir.entered(job.path) as directory:
+        return _finished(job, directory, name, report)
+
+
+def _finished(
+    job: MarkedShard, directory: PrivateDir, name: str, report: Callable[[int, int], None]
+) -> ShardResult | None:
+    result = read_mark(Path(build_dir.mark_name(name)), dir_fd=directory.fd)
     if result is None or (result.split, result.number) != (job.split, job.number):
         return None
     skipped = any(note.action == "skipped" for note in result.notes)
@@ -70,7 +85,7 @@ def finished_shard(job: MarkedShard, report: Callable[[int, int], None]) -> Shar
     checksum = google_crc32c.Checksum()
     size = 0
     try:
-        with open(job.path, "rb", buffering=0) as file:
+        with os.fdopen(directory.open(build_dir.shard_name(name)), "rb", buffering=0) as file:
             while data := file.read(_READ_BYTES):
                 checksum.update(data)
                 size += len(data)
@@ -97,11 +112,15 @@ def mark_content(result: ShardResult) -> bytes:
     return hashlib.sha256(text).hexdigest().encode() + b"\n" + text
 
 
-def read_mark(path: Path) -> ShardResult | None:
-    """Reads a mark; None if there is none, it is damaged, or it cannot be true."""
+def read_mark(path: Path, *, dir_fd: int | None = None) -> ShardResult | None:
+    """Reads a mark; None if there is none, it is damaged, or it cannot be true.
+
+    Args:
+        path: Its file.
+        dir_fd: Descriptor of the directory that `path` is relative to.
+    """
     try:
-        with open(path, "rb") as file:
-            digest, _, text = file.read(_MAX_BYTES).partition(b"\n")
+        digest, _, text = read_regular(path, _MAX_BYTES, dir_fd=dir_fd).partition(b"\n")
         if digest.decode() != hashlib.sha256(text).hexdigest():
             return None
         content = json.loads(text)

@@ -41,7 +41,7 @@ class NewFile:
 
     def __enter__(self) -> Self:
         with durable.writing(self._path):
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
             self._fd = os.open(self._path, flags, 0o666)
         return self
 

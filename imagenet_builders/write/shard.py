@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from imagenet_builders.errors import SourceError, TargetError
+from imagenet_builders.files.private_dir import PrivateDir
 from imagenet_builders.locate.access import unreadable
 from imagenet_builders.plan import index as index_lib
 from imagenet_builders.plan.recipe import ImagePolicy, MakeExamples, Note
 from imagenet_builders.run.jobs import Report
 from imagenet_builders.sources.reader import RANGES, Access, Reader
 from imagenet_builders.sources.rows import SourceFile
-from imagenet_builders.write import durable
+from imagenet_builders.write import build_dir, durable
 from imagenet_builders.write.marks import mark_content
 from imagenet_builders.write.outputs.output import Output
 from imagenet_builders.write.results import ShardResult
@@ -44,13 +45,13 @@ class ShardJob:
     Attributes:
         split: Name of the split.
         number: The shard, counted from 0.
-        path: The file that the finished shard will be.
+        path: The file that the finished shard will be, in a directory as `build_dir` has it.
         output: How the shard becomes a file.
         examples: Makes examples of rows.
         rows: The rows, as an Arrow stream.
         files: The files that the rows point into.
         policy: How to look at images, and what to do with bad ones.
-        mark: The file that will say that the shard is finished, and what is in it.
+        mark: The file beside it that will say that the shard is finished, and what is in it.
         access: How the rows are read.
     """
 
@@ -85,47 +86,51 @@ def write_shard(job: ShardJob, report: Report) -> Future[ShardResult]:
     """
     rows = index_lib.from_bytes(job.rows)
     notes: list[Note] = []
-    path = Path(job.path)
-    # Beside its mark, because the directory of the shards may be published while another attempt at
-    # this shard, which a runner has given up, still writes.
-    partial = durable.partial_path(Path(job.mark).with_name(path.name))
-    try:
+    with contextlib.ExitStack() as stack:
+        directory = stack.enter_context(build_dir.entered(job.path))
+        partial = build_dir.new_file(directory, Path(job.path).name)
+        stack.push(functools.partial(_remove_partial, directory, partial))
         with Reader(job.files, job.access) as reader:
             examples = job.examples(rows, reader, job.policy, notes)
             counted = _reporting(examples, reader, report, sum(rows["size"].to_pylist()))
-            written = job.output.write(partial, counted)
-    except BaseException:
+            written = job.output.write(directory.place_of(partial), counted)
+        result = ShardResult(
+            **vars(written),
+            split=job.split,
+            number=job.number,
+            decoded=job.policy.decode,
+            notes=tuple(notes),
+        )
+        at_end = stack.pop_all()
+    return _finishers().submit(_finish, job, directory, partial, result, at_end)
+
+
+def _remove_partial(directory: PrivateDir, partial: str, kind: object, *_: object) -> None:
+    """Removes a shard whose writing ended with an error."""
+    if kind is not None:
         with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise
-    result = ShardResult(
-        **vars(written),
-        split=job.split,
-        number=job.number,
-        decoded=job.policy.decode,
-        notes=tuple(notes),
-    )
-    return _finishers().submit(_finish, job, partial, result)
+            directory.unlink(partial)
 
 
-def _finish(job: ShardJob, partial: Path, result: ShardResult) -> ShardResult:
+def _finish(
+    job: ShardJob,
+    directory: PrivateDir,
+    partial: str,
+    result: ShardResult,
+    at_end: contextlib.ExitStack,
+) -> ShardResult:
     """Flushes a shard that was written, marks it as finished, and renames it."""
     path = Path(job.path)
-    try:
-        durable.flush(partial)
+    with at_end:
+        size = build_dir.flush(directory, partial)
+        if size != result.file_bytes:
+            raise TargetError(
+                f"{path}: {result.file_bytes:,} bytes were written but the file has {size:,}; "
+                "the target's file system lost some, look at its quota and its log"
+            )
         with durable.writing(path):
-            size = partial.stat().st_size
-            if size != result.file_bytes:
-                raise TargetError(
-                    f"{path}: {result.file_bytes:,} bytes were written but the file has {size:,}; "
-                    "the target's file system lost some, look at its quota and its log"
-                )
-            durable.write_file(Path(job.mark), mark_content(result))
-            partial.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise
+            directory.write(build_dir.mark_name(path.name), mark_content(result), flush=True)
+            directory.replace(partial, build_dir.shard_name(path.name))
     return result
 
 

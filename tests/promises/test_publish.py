@@ -137,7 +137,8 @@ def test_a_half_removed_old_dataset_never_returns(
     killed = (
         "import os, shutil\n"
         "from imagenet_builders.publish import exchange as publish\n"
-        "def rmtree(path, **options):\n"
+        "def rmtree(path, dir_fd=None, **options):\n"
+        "    path = path if dir_fd is None else f'/proc/self/fd/{dir_fd}/{path}'\n"
         "    for name in sorted(os.listdir(path))[-2:]:\n"
         "        one = os.path.join(path, name)\n"
         "        shutil_rmtree(one) if os.path.isdir(one) else os.remove(one)\n"

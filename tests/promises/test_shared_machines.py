@@ -146,17 +146,19 @@ def test_a_build_killed_while_taking_the_lock_leaves_none(
 def test_another_users_finished_shards_do_not_block_a_build(
     shared: bool, forks: Server, open_path: Path
 ) -> None:
-    """One may not write there, or may but not give files their modes in the end."""
+    """One may not look there; or may, if somebody has opened it, but not use what is there."""
     manual_dir, data_dir = staged().write(open_path / "staged"), open_path / "built"
     (data_dir / HOME).mkdir(parents=True)
     (data_dir / HOME).chmod(0o777)
     left_of_a_build(forks, build_arguments(manual_dir, data_dir), data_dir, shards=2)
     left = incomplete_dir(data_dir)
     for path in (left, *left.rglob("*")) if shared else ():
-        path.chmod(path.stat().st_mode | 0o222)
+        path.chmod(path.stat().st_mode | (0o777 if path.is_dir() else 0o666))
     outcome = build_as_nobody(open_path, manual_dir, data_dir)
     assert outcome.status == 0, outcome
-    assert f"2 finished shards in {left} are another user's and of no use here" in outcome.err
+    theirs = f"2 finished shards in {left} are another user's and of no use here"
+    private = f"{left} is an unfinished build of another user; it is left alone"
+    assert (theirs if shared else private) in outcome.err
     assert (data_dir / DATASET).stat().st_uid == 65534
     assert left.exists() == (not shared)
     again = build_as_nobody(open_path, manual_dir, data_dir)

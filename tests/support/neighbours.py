@@ -61,6 +61,28 @@ class Done:
         return errors[0]
 
 
+class Still:
+    """A command that stands still at a step; `done` is how it ended after that."""
+
+    done: Done
+
+    def __init__(self, process: subprocess.Popen[str]):
+        self.process = process
+
+
+def _ended(process: subprocess.Popen[str], command: list[str], timeout: float) -> Done:
+    """How a command ends; fails if it hangs, or says what no command may say."""
+    try:
+        out, err = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        out, err = process.communicate()
+        pytest.fail(f"{command} hangs\n{out}{err}")
+    assert "Traceback" not in err, err
+    assert not _CONTROL.search(err + out), ascii(err + out)
+    return Done(process.returncode, out, err)
+
+
 @dataclasses.dataclass(frozen=True)
 class World:
     """A project space, a steward with private files, and a member.
@@ -91,9 +113,7 @@ class World:
 
     def build(self, *more: str | Path, name: str = "imagenet2012", **how: object) -> Done:
         """Builds a dataset of the dummy data as the steward."""
-        staged = ("--manual-dir", DUMMY_DATA / name.partition("/")[0])
-        where = ("--data-dir", self.data_dir)
-        return self.run("build", name, *staged, *where, *more, **how)  # type: ignore[arg-type]
+        return self.run(*self.build_arguments(*more, name=name), **how)  # type: ignore[arg-type]
 
     def run_command(
         self,
@@ -106,15 +126,7 @@ class World:
     ) -> Done:
         """Runs any command as the steward, and fails if it hangs."""
         with self.started(command, umask=umask, cwd=cwd, env=env) as process:
-            try:
-                out, err = process.communicate(timeout=timeout)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                out, err = process.communicate()
-                pytest.fail(f"{command} hangs\n{out}{err}")
-        assert "Traceback" not in err, err
-        assert not _CONTROL.search(err + out), ascii(err + out)
-        return Done(process.returncode, out, err)
+            return _ended(process, command, timeout)
 
     @contextlib.contextmanager
     def started(
@@ -145,6 +157,49 @@ class World:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+    @contextlib.contextmanager
+    def standing_still(
+        self, *arguments: str | Path, before: str, first: str = "", umask: int = 0o002
+    ) -> Iterator[Still]:
+        """Runs the command line as the steward, which waits at a step until the block ends.
+
+        Args:
+            *arguments: The command line.
+            before: The function that it comes to, as `module:name`.
+            first: Python to run before all that.
+            umask: The umask.
+        """
+        signals = Path(tempfile.mkdtemp(prefix="signals-", dir=self.root))
+        os.chown(signals, self.steward, GROUP)
+        module, name = before.split(":")
+        code = (
+            f"import os, sys, time\n{first}\n"
+            f"import imagenet_builders.{module} as module\n"
+            f"then = module.{name}\n"
+            "def stand_still(*arguments, **named):\n"
+            f"    open({str(signals / 'here')!r}, 'w').close()\n"
+            f"    while not os.path.exists({str(signals / 'go')!r}): time.sleep(0.01)\n"
+            "    return then(*arguments, **named)\n"
+            f"module.{name} = stand_still\n"
+            "from imagenet_builders.cli import main\n"
+            "sys.exit(main(sys.argv[1:]))\n"
+        )
+        command = [sys.executable, "-c", code, *map(str, arguments)]
+        with self.started(command, umask=umask) as process:
+            while not (signals / "here").exists():
+                if process.poll() is not None:
+                    pytest.fail(f"it has ended before: {process.communicate()}")
+                time.sleep(0.01)
+            still = Still(process)
+            yield still
+            (signals / "go").touch()
+            still.done = _ended(process, command, _HANGS)
+
+    def build_arguments(self, *more: str | Path, name: str = "imagenet2012") -> list[str | Path]:
+        """The command line of a build of the dummy data."""
+        staged = ("--manual-dir", DUMMY_DATA / name.partition("/")[0])
+        return ["build", name, *staged, "--data-dir", self.data_dir, *more]
 
     def member(self, function: Callable[[], object]) -> None:
         """Lets the member do something, which must succeed."""

@@ -134,9 +134,11 @@ class _Watch:
                 self._change(" ".join([event, *map(os.fsdecode, paths)]))
 
     def _concerns(self, path: Any) -> bool:
-        return isinstance(path, str | bytes | os.PathLike) and os.fsdecode(path).startswith(
-            self.below
-        )
+        if not isinstance(path, str | bytes | os.PathLike):
+            return False
+        name = os.fsdecode(path)
+        # Without a directory, it is one of a directory that is open.
+        return name.startswith((self.below, "/proc/self/fd/")) or not os.path.isabs(name)
 
     def _wrapped(self, name: str) -> Any:
         call = getattr(os, name)

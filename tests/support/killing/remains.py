@@ -19,10 +19,6 @@ def incomplete_dir(data_dir: Path) -> Path:
     return directory
 
 
-SCRATCH = f".imagenet_builders-{os.geteuid()}"
-"""Name of the scratch directory beside the datasets."""
-
-
 def content(directory: Path) -> dict[str, bytes]:
     """The files of a dataset; of `provenance.json`, what does not depend on when it was built."""
     found = {path.name: path.read_bytes() for path in directory.iterdir()}
@@ -33,7 +29,7 @@ def content(directory: Path) -> dict[str, bytes]:
 def everything(data_dir: Path) -> list[str]:
     """The names of all that is below a directory, but for the scratch directory in it."""
     paths = [path.relative_to(data_dir) for path in data_dir.rglob("*")]
-    return sorted(str(path) for path in paths if path.parts[0] != SCRATCH)
+    return sorted(str(path) for path in paths if not path.parts[0].startswith(".imagenet_builders"))
 
 
 def differences(data_dir: Path, expected: dict[str, bytes]) -> list[str]:

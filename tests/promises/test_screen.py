@@ -47,7 +47,8 @@ def look(text: str, width: int) -> None:
     """What holds of all that is written to a terminal."""
     for line in written(text):
         # A path alone may be longer: it stays whole, so that it can be copied.
-        assert len(line) <= width or " " not in re.sub(r"^ *(\d+\. )?\S+: ", "", line).strip(), line
+        alone = re.sub(r"^ *((\d+\. )?\S+:|expected|found|likely|do) ", "", line).strip()
+        assert len(line) <= width or " " not in alone, line
         if PROGRESS.search(line):
             assert PROGRESS.match(line), line
             assert "?" not in line

@@ -60,7 +60,7 @@ undo() {
     [[ -e $work/undo ]] || return 0
     while read -r what arg more; do
         case $what in
-        umount) umount "$arg" 2>/dev/null || umount -l "$arg" ;;
+        umount) ! mountpoint -q "$arg" || umount "$arg" 2>/dev/null || umount -l "$arg" ;;
         detach) losetup -d "$arg" ;;
         # The number may be another's by now.
         kill) [[ $(born "$arg") != "$more" ]] || kill -KILL -- "-$arg" ;;
@@ -182,17 +182,25 @@ ends_with_an_error() {
 
 hashes() { (cd "$1/imagenet2012/5.1.0" && sha256sum imagenet2012-*-of-*); }
 
-# is_right DATA_DIR: the dataset has the bytes that it has on ext4, and there is nothing beside it.
-is_right() {
+# is_whole DATA_DIR: the dataset has the bytes that it has on ext4.
+is_whole() {
     hashes "$1" >"$work/found" || fail "$1: shards cannot be read"
     cmp -s "$work/found" "$data/expected" || fail "$1: other shards than on the local disk"
+}
+
+# is_right DATA_DIR: the same, and there is nothing beside it.
+is_right() {
+    is_whole "$1"
     local beside
     beside=$(cd "$1/imagenet2012" && find . -mindepth 1 -maxdepth 1 ! -name 5.1.0 | tr '\n' ' ')
     [[ -z $beside ]] || fail "left beside the dataset: $beside"
 }
 
-# looks_right DATA_DIR SECONDS: the same, as soon as the caches of another mount allow.
-looks_right() { until_true 20 test -e "$1/imagenet2012/5.1.0/dataset_info.json" && is_right "$1"; }
+# looks_right DATA_DIR: the same, as soon as the caches of another mount allow.
+looks_right() {
+    until_true 20 test -e "$1/imagenet2012/5.1.0/dataset_info.json" || fail "$1: no dataset is seen"
+    is_right "$1"
+}
 
 remove_dataset() {
     rm -rf "$1/imagenet2012"
@@ -383,11 +391,12 @@ power_loss() {
         umount "$work/m" || umount -l "$work/m"
         mount_at "$work/m" "$device"
         build "$work/m"
-        # What is published is on the disk.
+        is_right "$work/m"
+        # What is published is on the disk; that something was removed beside it need not be.
         xfs_io -x -c shutdown "$work/m"
         umount "$work/m" || umount -l "$work/m"
         mount_at "$work/m" "$device"
-        is_right "$work/m"
+        is_whole "$work/m"
         rm -rf "$work/m/imagenet2012"
         umount "$work/m"
     done

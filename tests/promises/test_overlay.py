@@ -15,8 +15,8 @@ from support import file_systems
 from support.command_line import DATASET, HOME, build_arguments
 from support.corpora.ilsvrc2012 import TEST, staged
 from support.killing.forks import Point, Server
-from support.killing.moments import built
-from support.killing.remains import content, differences
+from support.killing.moments import built, left_of_a_build
+from support.killing.remains import content, differences, incomplete_dir
 from support.killing.trials import SHARDS
 
 
@@ -47,6 +47,19 @@ def mounted(tmp_path: Path, lower: Path) -> Callable:
 def _made(directory: Path) -> Path:
     directory.mkdir()
     return directory
+
+
+def test_a_build_that_was_killed_in_the_lower_layer_goes_on(
+    forks: Server, small: Path, lower: Path, mounted: Callable, expected: dict
+) -> None:
+    argv = build_arguments(small, lower, *SHARDS)
+    left_of_a_build(forks, argv, lower)
+    finished = sorted(path.name for path in (incomplete_dir(lower) / "shards").iterdir())
+    with mounted() as data_dir:
+        ended = forks.run(build_arguments(small, data_dir, *SHARDS), data_dir)
+        assert ended.status == 0, ended
+        assert f"already finished: {len(finished)} of " in ended.err
+        assert differences(data_dir, expected) == []
 
 
 def test_a_dataset_in_the_lower_layer_is_replaced(

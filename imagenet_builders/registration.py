@@ -24,12 +24,17 @@ _REGISTRY_MODULE = "tensorflow_datasets.core.registered"
 class _Provider:
     """The builders of this package, each imported on request."""
 
-    def has_dataset(self, name: str) -> bool:
+    @staticmethod
+    def has_dataset(name: str) -> bool:
         """Whether `name` is one of ours."""
         return name in datasets.names()
 
     def get_builder_cls(self, name: str) -> type[Any]:
         """The builder class of `name`."""
+        # Before `tfds.builder` makes a reader of the directory, which it does for a version.
+        from imagenet_builders.build import read_only
+
+        read_only.teach(self.has_dataset)
         return datasets.get(name).builder()
 
 

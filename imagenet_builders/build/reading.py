@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
+from imagenet_builders.build import read_only
 from imagenet_builders.errors import OptionError
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.publish import default_config, readable
@@ -20,6 +21,13 @@ class ReadingBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
     tfds.core.GeneratorBasedBuilder, skip_registration=True
 ):
     """A builder that reads what was built, and says what cannot be built."""
+
+    def __init__(self, *, file_format: Any = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        # `tfds.data_source` asks for array_record where only TFDS_DATA_DIR is set, whatever is
+        # there. What is there is read as it is; to build, another format is asked for again.
+        if file_format is not None and not self.info._fully_initialized:
+            self.info.set_file_format(file_format, override=True)
 
     def dataset_info_from_configs(self, **kwargs: Any) -> tfds.core.DatasetInfo:
         """As in TensorFlow Datasets, which would look for more in a bucket, in a new directory."""
@@ -60,10 +68,18 @@ class ReadingBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no ty
         self._look()
         return super().as_dataset(*args, **kwargs)
 
-    def as_data_source(self, *args: Any, **kwargs: Any) -> Any:
-        """As in TensorFlow Datasets; warns of a dataset that is only a part, built to try."""
+    def as_data_source(self, split: Any = None, **kwargs: Any) -> Any:
+        """As in TensorFlow Datasets, of every output that can be read in any order.
+
+        TensorFlow Datasets reads only some of them so. It would change what the builder says of its
+        files, after which `as_dataset` fails; here nothing changes.
+        """
         self._look()
-        return super().as_data_source(*args, **kwargs)
+        asked = kwargs.pop("file_format", None)
+        found = read_only.data_source_of(self, split, asked, **kwargs)
+        if found is not None:
+            return found
+        return super().as_data_source(split, file_format=asked, **kwargs)
 
     def _look(self) -> None:
         """Makes sure that a dataset which is there can be read, and warns if it is a part."""

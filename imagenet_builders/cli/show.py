@@ -57,12 +57,12 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Shows what was asked for."""
     from imagenet_builders.build.installed import import_tfds
+    from imagenet_builders.datasets import built
     from imagenet_builders.publish import published
-    from imagenet_builders.verify import find
 
     arguments_lib.at_least(1, arguments.count, "--count")
     data_dir = arguments.data_dir or default_data_dir()
-    found = [path for asked in arguments.datasets for path in find.find(asked, data_dir)]
+    found = [path for asked in arguments.datasets for path in built.find(asked, data_dir)]
     # TensorFlow's notes on this machine are not what was asked for.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with stderr_held_back():

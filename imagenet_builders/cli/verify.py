@@ -53,13 +53,14 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Verifies what was asked for. Returns the exit status."""
+    from imagenet_builders.datasets import built
     from imagenet_builders.run.cpus import worker_count
-    from imagenet_builders.verify import find, report
+    from imagenet_builders.verify import report
     from imagenet_builders.verify.dataset import verify_dataset
 
     options = arguments_lib.options_of(arguments)
     data_dir = arguments.data_dir or default_data_dir()
-    found = [path for asked in arguments.datasets for path in find.find(asked, data_dir)]
+    found = [path for asked in arguments.datasets for path in built.find(asked, data_dir)]
     verdicts = []
     for directory in dict.fromkeys(found):
         verdict = verify_dataset(directory, workers=worker_count(options), decode=arguments.decode)

@@ -189,9 +189,8 @@ def wait_for_exchange(directory: Path) -> None:
     """
     until = time.monotonic() + _EXCHANGE_SECONDS
     target = Target(directory)
-    with contextlib.suppress(OSError):  # Whoever opens it is told.
-        while not os.path.lexists(directory) and target.olds() and time.monotonic() < until:
-            time.sleep(_PAUSE_SECONDS)
+    while not os.path.lexists(directory) and target.olds() and time.monotonic() < until:
+        time.sleep(_PAUSE_SECONDS)
 
 
 def wait_for_files(directory: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -13,15 +12,13 @@ import time
 from pathlib import Path
 
 import pytest
-from support.command_line import DATASET, ERROR, build_arguments
+from support.command_line import DATASET, build_arguments
 from support.killing.forks import Server
 from support.killing.moments import OFTEN, built, wait_for
 from support.killing.remains import differences
 from support.killing.trials import SHARDS
-from support.processes import environment
 
 from imagenet_builders import cli
-from imagenet_builders.errors import DatasetError
 from imagenet_builders.publish import readable
 from imagenet_builders.publish.holder import Holder
 from imagenet_builders.publish.target import Target
@@ -109,81 +106,3 @@ def test_readers_wait_while_a_dataset_changes_places_in_two_steps(
 def test_a_dataset_that_is_not_there_is_not_waited_for(tmp_path: Path) -> None:
     readable.wait_for_exchange(tmp_path / "nothing")
     assert not readable.is_there(tmp_path / "nothing")
-
-
-# Everything is imported before root is given up, from wherever only root may read it.
-_AS_OTHER = """
-import contextlib, io, json, os, sys
-import encodings.ascii, tensorflow, tensorflow_datasets as tfds
-from imagenet_builders import cli, datasets
-from imagenet_builders.publish import readable
-from imagenet_builders.verify import dataset, find, report
-datasets.get("imagenet2012").builder()
-os.setgroups([]); os.setgid(65534); os.setuid(65534)
-for case in json.loads(sys.argv[1]):
-    command, data_dir = case[:2]
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        if command == "load":
-            try:
-                status = tfds.load("imagenet2012", data_dir=data_dir)
-            except Exception as error:
-                status = 1
-                print("imagenet-builders: error:", error)
-        else:
-            status = cli.main([command, "imagenet2012", "--data-dir", data_dir])
-    print(json.dumps([case, status, said.getvalue()]))
-"""
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-def test_who_may_not_read_is_told_whose_it_is(dataset: Path, open_path: Path) -> None:
-    """As after a build under umask 077: of a file, the version, the dataset, the data directory."""
-    cases = []
-    for number, closed in enumerate(["dataset_info.json", ".", "..", "../.."]):
-        data_dir = open_path / f"data-{number}"
-        shutil.copytree(dataset, data_dir)
-        data_dir.chmod(0o755)
-        path = (data_dir / DATASET / closed).resolve()
-        path.chmod(0o600 if path.is_file() else 0o700)
-        os.chown(path, 12001, -1)
-        cases += [
-            (command, str(data_dir), closed, f"{path.stat().st_mode & 0o777:o}")
-            for command in ("load", "show", "verify")
-        ]
-    done = subprocess.run(
-        [sys.executable, "-c", _AS_OTHER, json.dumps(cases)],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        env=environment(HOME="/nonexistent"),
-        check=False,
-        cwd="/",
-    )
-    assert done.returncode == 0, done.stderr
-    results = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(results) == len(cases)
-    for case, status, said in results:
-        assert status == 1, (case, said)
-        assert f"belongs to user 12001 and has mode {case[3]}, which does not" in said, (case, said)
-        assert "ask them for `chmod -R g+rX" in said, (case, said)
-        if case[0] == "show":
-            assert len(said.splitlines()) == 1, said
-            assert said.startswith(ERROR), said
-
-
-def test_a_link_to_a_file_is_read_and_named(dataset: Path, tmp_path: Path) -> None:
-    """A site may keep shards elsewhere."""
-    import tensorflow_datasets as tfds
-
-    data_dir = tmp_path / "data"
-    shutil.copytree(dataset, data_dir)
-    shard = next((data_dir / DATASET).glob("*validation*"))
-    shutil.move(shard, tmp_path / "elsewhere")
-    shard.symlink_to(tmp_path / "elsewhere")
-    loaded = tfds.load("imagenet2012", data_dir=data_dir, split="validation", download=False)
-    assert sum(1 for _ in loaded) == 5
-    shard.unlink()
-    shard.symlink_to("/dev/zero")
-    with pytest.raises(DatasetError, match="it is a device"):
-        tfds.load("imagenet2012", data_dir=data_dir, split="validation", download=False)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imagenet_builders.files.regular import open_regular
 from imagenet_builders.write import durable
 from imagenet_builders.write.outputs.output import (
     Checksum,
@@ -20,6 +21,7 @@ from imagenet_builders.write.outputs.output import (
 
 if TYPE_CHECKING:
     from imagenet_builders.formats.tfrecord.example import FlatExample
+    from imagenet_builders.write.offsets import RecordOffsets
 
 # The options of TensorFlow Datasets: one record a group, so that any one can be read alone.
 _OPTIONS = "group_size:1"
@@ -91,6 +93,29 @@ def _read(path: str, checksum: Checksum | None) -> Iterator[Record]:
             reader.close()
 
 
+class _RecordFile:
+    """A file that its library reads in any order; see `RecordFile`."""
+
+    offsets: RecordOffsets | None = None
+
+    def __init__(self, path: str, known: RecordOffsets | None):
+        library = OUTPUT.import_library()
+        os.close(open_regular(path, follow=True))
+        try:
+            self._reader = library.ArrayRecordReader(path)
+        except (RuntimeError, ValueError) as error:
+            raise RecordFileError(f"not an ArrayRecord file: {_words(error)}") from None
+
+    def __len__(self) -> int:
+        return int(self._reader.num_records())
+
+    def read(self, numbers: Sequence[int]) -> list[bytes]:
+        try:
+            return list(self._reader.read(list(numbers)))
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise RecordFileError(f"a record cannot be read: {_words(error)}") from None
+
+
 def _read_all(path: str | Path, checksum: Checksum) -> int:
     """Gives all bytes of a file to a checksum; returns their number."""
     size = 0
@@ -110,6 +135,7 @@ OUTPUT = Output(
     "array_record",
     _write,
     _read,
+    open=_RecordFile,
     tfds_call="data_source",
     keeps_open=True,
     library="array_record.python.array_record_module",

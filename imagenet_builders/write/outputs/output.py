@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -71,6 +71,30 @@ class RecordFileError(ImagenetBuildersError):
         self.what, self.offset, self.expected, self.found = what, offset, expected, found
 
 
+class RecordFile(Protocol):
+    """A file whose records are read in any order, by any number of threads.
+
+    It is closed when nobody has it any more.
+
+    Attributes:
+        offsets: Where its records are, to be kept for the next time; None for a format that finds
+            them by itself.
+    """
+
+    offsets: RecordOffsets | None
+
+    def __len__(self) -> int:
+        """Number of its records."""
+
+    def read(self, numbers: Sequence[int]) -> list[bytes]:
+        """The records of these numbers, counted from 0.
+
+        Raises:
+            RecordFileError: One is damaged, or not there.
+            OSError: The file cannot be read.
+        """
+
+
 class Checksum(Protocol):
     """A running checksum, such as `google_crc32c.Checksum`."""
 
@@ -92,6 +116,9 @@ class Output:
         read: Yields the records of a file, strictly: no length is believed and no checksum is left
             uncompared. A `Checksum` that is given receives all bytes of the file, in order. Raises
             `RecordFileError` where the rest cannot be read.
+        open: Opens a file for its records to be read in any order, given the offsets that an
+            earlier opening has found, or None. Raises as `read` does, and OSError. None for a
+            format that cannot be read so.
         tfds_call: The function of TensorFlow Datasets that reads a dataset of such shards; None
             where none does.
         index: Makes the content of the index file of a shard from the offsets of its records; None
@@ -105,6 +132,7 @@ class Output:
     suffix: str
     write: Callable[[Path, Iterable[FlatExample]], Written]
     read: Callable[[str, Checksum | None], Iterator[Record]]
+    open: Callable[[str, RecordOffsets | None], RecordFile] | None = None
     tfds_call: Literal["load", "data_source"] | None = None
     index: Callable[[RecordOffsets], bytes] | None = None
     keeps_open: bool = False

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imagenet_builders.files.regular import open_regular
 from imagenet_builders.formats.tfrecord import frame
 from imagenet_builders.formats.tfrecord.wire import DamageError
 from imagenet_builders.write.new_file import NewFile
@@ -96,5 +97,54 @@ def _framed(fd: int, size: int, checksum: Checksum | None) -> Iterator[Record]:
         at += frame.FRAME_BYTES + length
 
 
-OUTPUT = Output("tfrecord", "tfrecord", _write, _read, tfds_call="load")
+class _RecordFile:
+    """A file of which each record is one read; see `RecordFile`."""
+
+    def __init__(self, path: str, known: RecordOffsets | None):
+        self._fd = -1
+        self._fd = open_regular(path, follow=True)
+        size = os.fstat(self._fd).st_size
+        # Cold storage would read far beyond the few bytes between two images.
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_RANDOM)
+        fits = known is not None and known.fit(len(known), size - frame.TAIL_BYTES)
+        offsets = known if known is not None and fits else self._found(size)
+        self.offsets: RecordOffsets | None = offsets
+        self._offsets, self._sizes = offsets.offsets, offsets.sizes
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    def __del__(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+
+    def read(self, numbers: Sequence[int]) -> list[bytes]:
+        return [self._record(int(self._offsets[n]), int(self._sizes[n])) for n in numbers]
+
+    def _record(self, offset: int, size: int) -> bytes:
+        data = os.pread(self._fd, size + frame.TAIL_BYTES, offset)
+        if len(data) != size + frame.TAIL_BYTES:
+            raise RecordFileError("the file is shorter than it was", offset)
+        record = data[:size]
+        damage = frame.data_damage(record, data[size:])
+        if damage is not None:
+            raise RecordFileError(damage.what, offset, damage.expected, damage.found)
+        return record
+
+    def _found(self, size: int) -> RecordOffsets:
+        """The offsets of all records, from their heads: twelve bytes of each are read."""
+        sizes, at = array("I"), 0
+        while at < size:
+            head = os.pread(self._fd, frame.HEAD_BYTES, at)
+            try:
+                length = frame.data_length(head, size - at)
+            except DamageError as error:
+                raise RecordFileError(error.what, at, error.expected, error.found) from None
+            sizes.append(length)
+            at += frame.FRAME_BYTES + length
+        return _offsets(sizes)
+
+
+OUTPUT = Output("tfrecord", "tfrecord", _write, _read, open=_RecordFile, tfds_call="load")
 """TFRecord, written and read without TensorFlow."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from imagenet_builders import datasets
 from imagenet_builders.errors import OptionError, StagingError
-from imagenet_builders.publish import readable
+from imagenet_builders.publish import default_config, readable
 
 _VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
 _NAME = re.compile(r"([A-Za-z0-9_]+)(?:/([A-Za-z0-9_.+-]+))?(?::([0-9]+\.[0-9]+\.[0-9]+))?")
@@ -65,6 +65,37 @@ def _find(asked: str, data_dir: Path) -> list[Path]:
             f"{asked} is not built: there is {what} in {root}; see --data-dir, or build it"
         )
     return found
+
+
+def one(asked: str, data_dir: Path) -> Path:
+    """Finds one dataset, as TensorFlow Datasets does.
+
+    Args:
+        asked: As for `find`, but for `all`.
+        data_dir: Where datasets are.
+
+    Returns:
+        The directory of its version; of the default configuration where none was asked for.
+
+    Raises:
+        OptionError: It is neither a name nor a directory, or it is not clear which configuration is
+            meant.
+        StagingError: There is no such dataset.
+    """
+    found = find(asked, data_dir) if asked != "all" else []
+    if len(found) == 1:
+        return found[0]
+    names = [path.parent.name for path in found]
+    try:
+        default = default_config.read(default_config.path_of(found[0])) if found else None
+    except ValueError:
+        default = None
+    if default in names:
+        return found[names.index(default)]
+    raise OptionError(
+        f"{asked!r} may be any of {', '.join(names) or 'all datasets'}; say which, such as "
+        f"{asked}/{names[0] if names else 'NAME'}"
+    )
 
 
 def _under(root: Path, version: str | None) -> list[Path]:

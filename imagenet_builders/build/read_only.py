@@ -1,0 +1,79 @@
+"""Teaches TensorFlow Datasets' reader of directories to read our datasets in any order.
+
+For `name:version`, `tfds.builder` takes a `ReadOnlyBuilder`, not the builder class, and that knows
+of no data source over TFRecord. Only calls for datasets of this package change, and of these only
+those that ended with an error.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from tensorflow_datasets.core import dataset_info, file_adapters, read_only_builder
+from tensorflow_datasets.core.utils.lazy_imports_utils import tree
+
+from imagenet_builders.build.data_source import RecordDataSource
+from imagenet_builders.write import outputs
+
+
+def data_source_of(builder: Any, split: Any, asked: Any, **kwargs: Any) -> Any:
+    """A data source over the files that a dataset was built as, or None.
+
+    Args:
+        builder: A builder of a dataset that is there.
+        split: As for `as_data_source`.
+        asked: The file format that was asked for, or None.
+        **kwargs: As for `as_data_source`.
+
+    Returns:
+        A data source, or several in the structure of `split`; None where TensorFlow Datasets' own
+        is to do it.
+    """
+    there = builder.info.file_format
+    output = outputs.get(there.value) if there else None
+    if output is None or output.open is None or asked not in (None, there, there.value):
+        return None
+    builder.assert_is_not_blocked()
+    splits = {name: name for name in builder.info.splits} if split is None else split
+    return tree.map_structure(
+        lambda each: RecordDataSource(builder.info, split=each, **kwargs), splits
+    )
+
+
+@functools.cache
+def teach(is_ours: Callable[[str], bool]) -> None:
+    """Does it, once.
+
+    Args:
+        is_ours: Whether a dataset's name is one of this package.
+    """
+    reader = read_only_builder.ReadOnlyBuilder
+    make, as_data_source = reader.__init__, reader.as_data_source
+
+    @functools.wraps(make)
+    def __init__(self: Any, builder_dir: Any, **kwargs: Any) -> None:  # noqa: N807
+        asked = kwargs.get("file_format")
+        if asked is not None and file_adapters.FileFormat.from_value(asked) != _DEFAULT:
+            proto = kwargs.get("info_proto") or dataset_info.read_proto_from_builder_dir(
+                builder_dir
+            )
+            formats = {proto.file_format, *proto.alternative_file_formats}
+            # `tfds.data_source` itself asks for array_record where only TFDS_DATA_DIR is set.
+            if is_ours(proto.name) and formats == {_DEFAULT.value}:
+                kwargs = {**kwargs, "file_format": None}
+        make(self, builder_dir, **kwargs)
+
+    @functools.wraps(as_data_source)
+    def of_ours(self: Any, split: Any = None, **kwargs: Any) -> Any:
+        asked = kwargs.pop("file_format", None)
+        found = data_source_of(self, split, asked, **kwargs) if is_ours(self.name) else None
+        if found is not None:
+            return found
+        return as_data_source(self, split, file_format=asked, **kwargs)
+
+    reader.__init__, reader.as_data_source = __init__, of_ours
+
+
+_DEFAULT = file_adapters.DEFAULT_FILE_FORMAT

@@ -1,0 +1,80 @@
+"""Reading without TensorFlow: examples in any order, of what was built or of the archives in place.
+
+>>> from imagenet_builders import reading
+>>> source = reading.data_source("imagenet2012", "train[:50%]", manual_dir=DUMMY_ARCHIVES)
+>>> source[0]["image"].shape, source[0]["label"], source[0]["file_name"]
+((..., ..., 3), ..., b'n..._....JPEG')
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from imagenet_builders.errors import OptionError
+from imagenet_builders.options import BuildOptions, default_data_dir, require_local
+from imagenet_builders.reading.source import DataSource
+from imagenet_builders.reading.split_text import EvenSplit, Splits, Together, even_splits
+
+__all__ = [
+    "BuildOptions",
+    "DataSource",
+    "EvenSplit",
+    "Splits",
+    "Together",
+    "data_source",
+    "even_splits",
+]
+
+
+def data_source(
+    name: str,
+    split: Splits,
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    manual_dir: str | os.PathLike[str] | None = None,
+    decode: bool = True,
+    options: BuildOptions | None = None,
+) -> DataSource:
+    """The examples of a split, in any order: a sequence for `DataLoader`, Grain or a loop.
+
+    The order and the examples are the same wherever they are read from: shards of either file
+    format, or the archives themselves, which need no build.
+
+    Args:
+        name: The dataset: `NAME`, `NAME/CONFIG`, either with `:VERSION` for one that was built.
+            Without a version it is the newest; without a configuration, the default one.
+        split: As for `tfds.load`: `train`, `train[:10%]`, `train+validation`, or of `even_splits`.
+        data_dir: Where datasets are built; by default `$TFDS_DATA_DIR` or `~/tensorflow_datasets`.
+        manual_dir: Where archives are staged, in any layout that a build takes. Then nothing that
+            was built is read. The first time, an index is made and kept for you: of the official
+            archives in a minute or two.
+        decode: Whether images are pixels, or the bytes of their files.
+        options: With `manual_dir`: the source, where the index is kept, and what a build would do
+            with bad images; by default as the environment says.
+
+    Returns:
+        The examples.
+
+    Raises:
+        OptionError: There is no such dataset or split, or an argument cannot be used.
+        StagingError: Nothing of it was built, or nothing is staged.
+        SourceError: What is there is damaged.
+    """
+    if data_dir is not None and manual_dir is not None:
+        raise OptionError("data_dir and manual_dir are both given; one of them is read")
+    if manual_dir is not None:
+        from imagenet_builders.reading.staged import StagedExamples
+
+        require_local("manual_dir", manual_dir)
+        if ":" in name:
+            raise OptionError(f"{name}: archives in place have no version; leave it out")
+        chosen = options or BuildOptions.from_environment()
+        staged = StagedExamples(name, Path(manual_dir).expanduser(), chosen)
+        return DataSource(staged, split, decode=decode)
+    from imagenet_builders.datasets import built
+    from imagenet_builders.reading.built import BuiltExamples
+
+    require_local("data_dir", data_dir)
+    root = default_data_dir() if data_dir is None else Path(data_dir).expanduser()
+    return DataSource(BuiltExamples(built.one(name, root)), split, decode=decode)

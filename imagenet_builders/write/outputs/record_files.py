@@ -1,0 +1,139 @@
+"""Records of many files in any order, with few files open and their offsets kept for the user."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+
+from imagenet_builders.errors import SourceError, TargetError
+from imagenet_builders.files.regular import read_regular
+from imagenet_builders.locate.hash_cache import cache_directory
+from imagenet_builders.write import durable
+from imagenet_builders.write.offsets import RecordOffsets
+from imagenet_builders.write.outputs.output import Output, RecordFile, RecordFileError
+
+# So many files stay open at a time, or half of what the process may have.
+_OPEN = 512
+
+# A file of offsets of more records is not kept.
+_MAX_KEPT_BYTES = 1 << 28
+
+
+class RecordFiles:
+    """Files of one output, of which records are read in any order, by any thread or process.
+
+    Each process opens them for itself, when they are needed, and a bounded number stays open.
+
+    Args:
+        output: What wrote them.
+    """
+
+    def __init__(self, output: Output):
+        assert output.open is not None
+        self._output = output
+        self._opener = output.open
+        self._begin()
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
+        self._process = os.getpid()
+        self._open: OrderedDict[str, RecordFile] = OrderedDict()
+        self._offsets: dict[str, RecordOffsets] = {}
+
+    def __getstate__(self) -> Output:
+        return self._output
+
+    def __setstate__(self, output: Output) -> None:
+        RecordFiles.__init__(self, output)
+
+    def read(self, path: str, numbers: Sequence[int], expected: int) -> list[bytes]:
+        """Reads records of a file.
+
+        Args:
+            path: The file.
+            numbers: Numbers of the records, counted from 0.
+            expected: How many records the file must have.
+
+        Raises:
+            SourceError: The file is missing, another or damaged.
+        """
+        try:
+            file = self._get(path)
+            if len(file) != expected:
+                raise RecordFileError(f"it has {len(file):,} records and not {expected:,}")
+            return file.read(numbers)
+        except (OSError, RecordFileError) as error:
+            raise SourceError(
+                f"{path} cannot be read: {getattr(error, 'strerror', None) or error}; "
+                "`imagenet-builders verify` says what else is wrong with its dataset"
+            ) from error
+
+    def _get(self, path: str) -> RecordFile:
+        if self._process != os.getpid():
+            self._after_fork()
+        with self._lock:
+            file = self._open.get(path)
+            if file is None:
+                file = self._open[path] = self._opened(path)
+                while len(self._open) > _bound():
+                    self._open.popitem(last=False)  # Whoever reads it now still has it.
+            self._open.move_to_end(path)
+            return file
+
+    def _after_fork(self) -> None:
+        """Begins anew in a process that was forked from one that has read."""
+        if self._open and self._output.library is not None:
+            raise SourceError(
+                f"{self._output.package} cannot read in a process that was forked from one that "
+                "has read with it; start workers by `spawn` or `forkserver` (in PyTorch: "
+                "multiprocessing_context), or read TFRecord files"
+            )
+        self._begin()
+
+    def _opened(self, path: str) -> RecordFile:
+        known = self._offsets.get(path) or _kept_offsets(path)
+        file = self._opener(path, known)
+        if file.offsets is not None:
+            self._offsets[path] = file.offsets
+            if known is not file.offsets:
+                _keep_offsets(path, file.offsets)
+        return file
+
+
+def _bound() -> int:
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _OPEN if soft == resource.RLIM_INFINITY else max(8, min(_OPEN, soft // 2))
+
+
+def _offsets_file(path: str) -> Path:
+    """Where the offsets of a shard in its present state are kept for the user."""
+    status = os.stat(path)
+    identity = json.dumps([path, status.st_size, status.st_mtime_ns])
+    digest = hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()[:32]
+    return cache_directory() / "offsets" / digest
+
+
+def _kept_offsets(path: str) -> RecordOffsets | None:
+    try:
+        data = read_regular(_offsets_file(path), _MAX_KEPT_BYTES)
+    except OSError:
+        return None
+    digest, packed = data[:32], data[32:]
+    return RecordOffsets(packed) if hashlib.sha256(packed).digest() == digest else None
+
+
+def _keep_offsets(path: str, offsets: RecordOffsets) -> None:
+    """Keeps them; a cache that cannot be written is no reason to fail."""
+    try:
+        file = _offsets_file(path)
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        durable.write_file(file, hashlib.sha256(offsets.packed).digest() + offsets.packed)
+    except (OSError, TargetError):
+        pass

@@ -1,0 +1,502 @@
+"""Examples in any order, from TFRecord, ArrayRecord and archives in place, with and without TFDS.
+
+The oracle is `tfds.data_source` of stock TensorFlow Datasets on shards of ArrayRecord, and
+`tfds.load` on TFRecord.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import multiprocessing
+import os
+import pickle
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from PIL import Image
+from support.building import DUMMY_ARCHIVES, built_by_cli
+from support.paths import DUMMY_DATA
+from support.processes import run_cli, run_python
+
+from imagenet_builders import reading
+from imagenet_builders.errors import OptionError, SourceError, StagingError
+from imagenet_builders.options import BuildOptions
+
+SPLITS = ("train", "validation", "test")
+SIZES = {"train": 24, "validation": 12, "test": 6}
+FEATURES = {"image", "label", "file_name"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("tfrecord")
+    built_by_cli(DUMMY_ARCHIVES, directory, "--num-shards=3")
+    return directory
+
+
+@pytest.fixture(scope="module")
+def array_record_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("array_record")
+    built_by_cli(DUMMY_ARCHIVES, directory, "--num-shards=3", "--file-format=array_record")
+    return directory
+
+
+@pytest.fixture(scope="module")
+def expected(array_record_dir: Path) -> dict[str, list[dict[str, Any]]]:
+    """What stock TensorFlow Datasets reads at random, in a reader of directories as it ships."""
+    code = """
+import sys; sys.modules["imagenet_builders"] = None
+import pickle, tensorflow_datasets as tfds
+builder = tfds.builder_from_directory(sys.argv[1])
+sources = builder.as_data_source()
+with open(sys.argv[2], "wb") as file:
+    pickle.dump({split: list(source) for split, source in sources.items()}, file)
+"""
+    kept = array_record_dir / "expected"
+    run_python(code, array_record_dir / "imagenet2012/5.1.0", kept)
+    found: dict[str, list[dict[str, Any]]] = pickle.loads(kept.read_bytes())
+    return found
+
+
+def of_tfrecord(split: Any, data_dir: Path, array_record_dir: Path) -> Sequence[dict[str, Any]]:
+    return reading.data_source("imagenet2012", split, data_dir=data_dir)
+
+
+def of_array_record(split: Any, data_dir: Path, array_record_dir: Path) -> Sequence[dict[str, Any]]:
+    return reading.data_source("imagenet2012:5.1.0", split, data_dir=array_record_dir)
+
+
+def in_place(split: Any, data_dir: Path, array_record_dir: Path) -> Sequence[dict[str, Any]]:
+    return reading.data_source("imagenet2012", split, manual_dir=DUMMY_ARCHIVES)
+
+
+def of_tfds(split: Any, data_dir: Path, array_record_dir: Path) -> Sequence[dict[str, Any]]:
+    return tfds.data_source("imagenet2012", split=split, data_dir=data_dir)
+
+
+def of_tfds_with_version(
+    split: Any, data_dir: Path, array_record_dir: Path
+) -> Sequence[dict[str, Any]]:
+    return tfds.data_source("imagenet2012:5.1.0", split=split, data_dir=data_dir)
+
+
+WAYS = [of_tfrecord, of_array_record, in_place, of_tfds, of_tfds_with_version]
+Way = Callable[[Any, Path, Path], Sequence[dict[str, Any]]]
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest, data_dir: Path, array_record_dir: Path) -> Any:
+    return lambda split: request.param(split, data_dir, array_record_dir)
+
+
+def assert_same(found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    assert found.keys() == wanted.keys() == FEATURES
+    assert (found["file_name"], found["label"]) == (wanted["file_name"], wanted["label"])
+    assert isinstance(found["label"], int)
+    assert found["image"].dtype == np.uint8
+    # TensorFlow Datasets leaves grey images without channels here, though not in `tfds.load`.
+    image = wanted["image"]
+    image = np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
+    if found["image"].ndim == 3:
+        np.testing.assert_array_equal(found["image"], image)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_the_same_examples_in_the_same_order(
+    split: str, way: Any, expected: dict[str, list[dict[str, Any]]]
+) -> None:
+    source = way(split)
+    assert len(source) == SIZES[split] == len(expected[split])
+    for found, wanted in zip(source, expected[split], strict=True):
+        assert_same(found, wanted)
+
+
+def test_any_order_and_batches(way: Any, expected: dict[str, list[dict[str, Any]]]) -> None:
+    source = way("train")
+    wanted = [5, 0, 23, 7, 7, 22, 1]
+    for found, number in zip(source.__getitems__(wanted), wanted, strict=True):
+        assert_same(found, expected["train"][number])
+    assert_same(source[-1], expected["train"][23])
+    assert_same(source[np.int64(3)], expected["train"][3])
+    assert source.__getitems__([]) == []
+    with pytest.raises(IndexError):
+        source[24]
+
+
+SLICES = [
+    "train[:10%]",
+    "train[3:]+validation[-2:]",
+    "train[50%:]+train[:50%]",
+    "all",
+]
+
+
+@pytest.mark.parametrize("split", SLICES)
+def test_slices_mean_what_they_mean_to_tfds(split: str, way: Any, data_dir: Path) -> None:
+    wanted = tfds.load("imagenet2012", split=split, data_dir=data_dir)
+    names = [each["file_name"] for each in wanted.as_numpy_iterator()]
+    assert [each["file_name"] for each in way(split)] == names
+
+
+def test_a_split_read_in_place_is_one_shard(data_dir: Path) -> None:
+    built = reading.data_source("imagenet2012", "train[1shard]", data_dir=data_dir)
+    assert len(built) == 8
+    placed = reading.data_source("imagenet2012", "train[0shard]", manual_dir=DUMMY_ARCHIVES)
+    assert len(placed) == 24
+
+
+def test_even_splits_are_those_of_tfds(data_dir: Path) -> None:
+    ours = reading.even_splits("train+test", 4)
+    theirs = tfds.even_splits("train+test", 4)
+    for one, other in zip(ours, theirs, strict=True):
+        source = reading.data_source("imagenet2012", one, data_dir=data_dir)
+        loaded = tfds.load("imagenet2012", split=other, data_dir=data_dir)
+        names = [each["file_name"] for each in loaded.as_numpy_iterator()]
+        assert [each["file_name"] for each in source] == names
+
+
+@pytest.mark.parametrize("options", [{"data_dir": True}, {"manual_dir": DUMMY_ARCHIVES}])
+def test_bytes_on_request_are_those_of_the_file(options: dict[str, Any], data_dir: Path) -> None:
+    where = {"data_dir": data_dir} if "data_dir" in options else options
+    source = reading.data_source("imagenet2012", "validation", decode=False, **where)
+    decoded = reading.data_source("imagenet2012", "validation", **where)
+    for raw, pixels in zip(source, decoded, strict=True):
+        image = np.asarray(Image.open(io.BytesIO(raw["image"])).convert("RGB"))
+        np.testing.assert_array_equal(image, pixels["image"])
+    assert "decode=False" in repr(source)
+    loaded = tfds.load(
+        "imagenet2012",
+        split="validation",
+        data_dir=data_dir,
+        decoders={"image": tfds.decode.SkipDecoding()},
+    )
+    assert [each["image"] for each in source] == [
+        each["image"] for each in loaded.as_numpy_iterator()
+    ]
+
+
+def name_of(source: Any, number: int) -> bytes:
+    name: bytes = source[number]["file_name"]
+    return name
+
+
+@pytest.mark.parametrize(
+    ("method", "open_way"),
+    [
+        ("fork", of_tfrecord),
+        ("forkserver", of_tfrecord),
+        ("spawn", of_tfrecord),
+        ("fork", in_place),
+        ("spawn", in_place),
+        ("fork", of_tfds),
+        ("spawn", of_tfds),
+    ],
+)
+def test_processes_read_however_they_are_started(
+    method: str, open_way: Way, data_dir: Path, array_record_dir: Path
+) -> None:
+    source = open_way("train", data_dir, array_record_dir)
+    names = [each["file_name"] for each in source]  # This process has everything open.
+    context = multiprocessing.get_context(method)
+    with ProcessPoolExecutor(2, mp_context=context) as pool:
+        found = list(pool.map(name_of, [source] * 24, range(24)))
+    assert found == names
+    assert [name_of(source, number) for number in range(24)] == names
+
+
+def test_array_record_says_that_it_cannot_fork_after_reading(array_record_dir: Path) -> None:
+    code = """
+import os, sys
+from imagenet_builders import reading
+source = reading.data_source("imagenet2012", "train", data_dir=sys.argv[1])
+source[0]
+if os.fork() == 0:
+    try:
+        source[0]
+    except Exception as error:
+        print(type(error).__name__, error, flush=True)
+    os._exit(0)
+os.wait()
+"""
+    said = run_python(code, array_record_dir)
+    assert said.startswith("SourceError array-record cannot read in a process that was forked")
+    assert "multiprocessing_context" in said
+
+
+def test_threads_read_at_once(data_dir: Path) -> None:
+    source = reading.data_source("imagenet2012", "all", data_dir=data_dir)
+    names = [each["file_name"] for each in source]
+    with ThreadPoolExecutor(8) as threads:
+        found = threads.map(lambda number: name_of(source, number % 42), range(420))
+    assert list(found) == names * 10
+
+
+def test_a_data_source_leaves_the_builder_as_it_was(data_dir: Path) -> None:
+    builder = tfds.builder("imagenet2012", data_dir=data_dir)
+    source = builder.as_data_source("train")
+    [first] = builder.as_dataset(split="train[:1]").as_numpy_iterator()
+    assert first["file_name"] == source[0]["file_name"]
+    sources = builder.as_data_source()
+    assert {split: len(each) for split, each in sources.items()} == SIZES
+
+
+@pytest.mark.parametrize("name", ["imagenet2012", "imagenet2012:5.1.0"])
+def test_the_environment_says_where_the_dataset_is(name: str, data_dir: Path) -> None:
+    code = f"""
+import imagenet_builders, tensorflow_datasets as tfds
+from imagenet_builders import reading
+print(len(tfds.data_source({name!r}, split="train")), len(reading.data_source({name!r}, "test")))
+"""
+    assert run_python(code, TFDS_DATA_DIR=str(data_dir)).split() == ["24", "6"]
+
+
+def test_decoders_and_methods_of_tfds_work(data_dir: Path, array_record_dir: Path) -> None:
+    method = tfds.decode.DeserializeMethod.RAW_BYTES
+    raw = [
+        list(
+            tfds.data_source(
+                "imagenet2012", split="train", data_dir=where, deserialize_method=method
+            )
+        )
+        for where in (data_dir, array_record_dir)
+    ]
+    assert raw[0] == raw[1]
+    decoders = {"image": tfds.decode.SkipDecoding()}
+    skipped = tfds.data_source("imagenet2012", split="train", data_dir=data_dir, decoders=decoders)
+    ours = reading.data_source("imagenet2012", "train", data_dir=data_dir, decode=False)
+    assert [each["image"] for each in skipped] == [each["image"] for each in ours]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "imagenet2012_localization",
+        "imagenet2012_dogs",
+        "imagenet2012_downsampled/16x16",
+        "tiny_imagenet",
+        "imagenet21k_winter21/whole",
+    ],
+)
+def test_every_dataset_reads_alike_in_place_and_built(name: str, tmp_path: Path) -> None:
+    staged = DUMMY_DATA / name.partition("/")[0]
+    run_cli("build", name, f"--manual-dir={staged}", f"--data-dir={tmp_path}")
+    built = reading.data_source(name, "all", data_dir=tmp_path)
+    options = BuildOptions(scratch_dir=str(tmp_path))
+    placed = reading.data_source(name, "all", manual_dir=staged, options=options)
+    loaded = tfds.load(name, split="all", data_dir=tmp_path).as_numpy_iterator()
+    for one, other, third in zip(built, placed, loaded, strict=True):
+        for found in (one, other):
+            assert flat(found) == flat(third)
+
+
+def flat(example: dict[str, Any], path: str = "") -> dict[str, Any]:
+    """Values that can be compared: numbers, texts, and arrays as lists; pixels by their shape."""
+    values: dict[str, Any] = {}
+    for name, value in example.items():
+        if isinstance(value, dict):
+            values |= flat(value, f"{path}{name}/")
+        elif name == "image":
+            values[path + name] = value.shape
+        else:
+            values[path + name] = value.tolist() if isinstance(value, np.ndarray) else value
+    return values
+
+
+def test_tensorflow_is_not_imported(data_dir: Path) -> None:
+    code = """
+import sys
+from imagenet_builders import reading
+built = reading.data_source("imagenet2012", "train", data_dir=sys.argv[1])
+staged = reading.data_source("imagenet2012", "train", manual_dir=sys.argv[2])
+assert (built[0]["image"] == staged[0]["image"]).all()
+print(sorted({"tensorflow", "tensorflow_datasets", "apache_beam"} & sys.modules.keys()))
+"""
+    assert run_python(code, data_dir, DUMMY_ARCHIVES).strip() == "[]"
+
+
+def test_few_files_are_open_at_a_time(tmp_path: Path) -> None:
+    built_by_cli(DUMMY_ARCHIVES, tmp_path, "--num-shards=6")
+    code = """
+import os, resource, sys
+from imagenet_builders import reading
+source = reading.data_source("imagenet2012", "train", data_dir=sys.argv[1])
+before = len(os.listdir("/proc/self/fd"))
+resource.setrlimit(resource.RLIMIT_NOFILE, (before + 8, before + 8))
+from imagenet_builders.write.outputs import record_files
+record_files._OPEN = 3
+for number in [*range(24)] * 3:
+    source[number]["file_name"]
+print(len(os.listdir("/proc/self/fd")) - before)
+"""
+    assert int(run_python(code, tmp_path)) <= 4
+
+
+def test_offsets_are_kept_for_the_user_and_used(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    source = reading.data_source("imagenet2012", "train", data_dir=data_dir)
+    names = [each["file_name"] for each in source]
+    kept = sorted((tmp_path / "imagenet_builders/offsets").iterdir())
+    assert len(kept) == 3
+    assert all(path.stat().st_mode & 0o077 == 0 for path in kept[0].parents[:1])
+    # Whatever becomes of them, what is read is right.
+    kept[0].write_bytes(kept[1].read_bytes())
+    kept[1].write_bytes(b"x" * 100)
+    kept[2].unlink()
+    os.mkfifo(kept[2])
+    again = reading.data_source("imagenet2012", "train", data_dir=data_dir)
+    assert [each["file_name"] for each in again] == names
+
+
+def damaged(data_dir: Path, tmp_path: Path) -> Path:
+    shutil.copytree(data_dir, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def shard_of(data_dir: Path) -> Path:
+    return data_dir / "imagenet2012/5.1.0/imagenet2012-train.tfrecord-00001-of-00003"
+
+
+def flip(shard: Path) -> None:
+    content = bytearray(shard.read_bytes())
+    content[100] ^= 1
+    shard.write_bytes(content)
+
+
+def cut(shard: Path) -> None:
+    os.truncate(shard, shard.stat().st_size - 5)
+
+
+def fifo(shard: Path) -> None:
+    shard.unlink()
+    os.mkfifo(shard)
+
+
+def zeros(shard: Path) -> None:
+    shard.unlink()
+    shard.symlink_to("/dev/zero")
+
+
+def shorter(shard: Path) -> None:
+    length = int.from_bytes(shard.read_bytes()[:8], "little")
+    shard.write_bytes(shard.read_bytes()[: length + 16])
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (flip, "the checksum of the record is wrong"),
+        (cut, "goes beyond the end of the file"),
+        (Path.unlink, "No such file or directory"),
+        (fifo, "it is a FIFO"),
+        (zeros, "it is a device"),
+        (shorter, "it has 1 records and not 8"),
+    ],
+)
+def test_a_damaged_shard_is_named(
+    damage: Callable[[Path], None], words: str, data_dir: Path, tmp_path: Path
+) -> None:
+    copy = damaged(data_dir, tmp_path)
+    damage(shard_of(copy))
+    source = reading.data_source("imagenet2012", "train", data_dir=copy)
+    assert source[0]["label"] >= 0
+    with pytest.raises(SourceError, match=f"-00001-of-00003 cannot be read: {words}"):
+        source[8]
+    theirs = tfds.data_source("imagenet2012", split="train", data_dir=copy)
+    with pytest.raises(SourceError, match="-00001-of-00003 cannot be read"):
+        theirs[8]
+
+
+def change_features(directory: Path) -> None:
+    path = directory / "features.json"
+    document = json.loads(path.read_text())
+    document["featuresDict"]["features"]["sound"] = {"pythonClassName": "x.y.Audio", "audio": {}}
+    path.write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (change_features, "the feature sound is a Audio, which this package does not write"),
+        (lambda path: (path / "features.json").write_text("{}"), "is a unknown, which"),
+        (
+            lambda path: (path / "features.json").write_text("[]"),
+            "is damaged: it is no JSON object",
+        ),
+        (lambda path: (path / "dataset_info.json").write_text("{"), "is damaged"),
+        (lambda path: (path / "dataset_info.json").write_text("{}"), "cannot be read without"),
+    ],
+)
+def test_metadata_that_cannot_be_read_is_named(
+    change: Callable[[Path], object], words: str, data_dir: Path, tmp_path: Path
+) -> None:
+    copy = damaged(data_dir, tmp_path)
+    change(copy / "imagenet2012/5.1.0")
+    with pytest.raises(SourceError, match=words):
+        reading.data_source("imagenet2012", "train", data_dir=copy)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"name": "imagenet2013"}, StagingError, "imagenet2013 is not built"),
+        ({"name": "imagenet2012:4.0.0"}, StagingError, "no version 4.0.0"),
+        ({"name": "all"}, OptionError, "may be any of all datasets"),
+        ({"name": "../x"}, OptionError, "neither a dataset"),
+        ({"split": "trian"}, OptionError, "there is no split 'trian'"),
+        ({"manual_dir": DUMMY_ARCHIVES}, OptionError, "data_dir and manual_dir are both given"),
+        (
+            {"data_dir": None, "manual_dir": DUMMY_ARCHIVES, "name": "imagenet2012:5.1.0"},
+            OptionError,
+            "have no version",
+        ),
+        (
+            {"data_dir": None, "manual_dir": DUMMY_ARCHIVES, "name": "imagenet2013"},
+            OptionError,
+            "there is no dataset 'imagenet2013'",
+        ),
+        (
+            {"data_dir": None, "manual_dir": DUMMY_ARCHIVES, "name": "imagenet2012/x"},
+            OptionError,
+            "imagenet2012 has no configuration 'x'",
+        ),
+        (
+            {"data_dir": None, "manual_dir": DUMMY_DATA, "name": "imagenet2012"},
+            StagingError,
+            "nothing of imagenet2012 is staged",
+        ),
+    ],
+)
+def test_what_cannot_be_opened_is_said(
+    arguments: dict[str, Any], error: type[Exception], words: str, data_dir: Path
+) -> None:
+    given: dict[str, Any] = {
+        "name": "imagenet2012",
+        "split": "train",
+        "data_dir": data_dir,
+    } | arguments
+    with pytest.raises(error, match=words):
+        reading.data_source(given.pop("name"), given.pop("split"), **given)
+
+
+def test_nothing_is_written_where_archives_are_staged(tmp_path: Path) -> None:
+    staged = tmp_path / "staged"
+    shutil.copytree(DUMMY_ARCHIVES, staged)
+    before = {path: path.stat().st_mtime_ns for path in (staged, *staged.rglob("*"))}
+    assert len(reading.data_source("imagenet2012", "train", manual_dir=staged)) == 24
+    assert {path: path.stat().st_mtime_ns for path in (staged, *staged.rglob("*"))} == before

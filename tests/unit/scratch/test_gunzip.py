@@ -233,7 +233,7 @@ def test_a_damaged_block_gives_its_approximate_place(archive: Path, scratch: Pat
         (b"", "no bytes at all"),
         (b"winter21_whole/".ljust(512, b"\0"), "expected a gzip file, found unknown data"),
         (PACKED + b"appended", "text follows"),
-        (PACKED + b"\x1f", "others follow"),
+        (PACKED + b"\x1f", "unknown data follow"),
         (PACKED + PACKED[:100], "cut off"),
     ],
     ids=["empty", "a tar", "something appended", "half a magic number", "half a member"],

@@ -14,7 +14,7 @@ from imagenet_builders import labels
 from imagenet_builders.cli import arguments as arguments_lib
 from imagenet_builders.cli.contact_sheet import Picture, draw
 from imagenet_builders.cli.streams import stderr_held_back, tell
-from imagenet_builders.errors import LabelError, StagingError
+from imagenet_builders.errors import DatasetError, LabelError, StagingError
 from imagenet_builders.options import default_data_dir
 from imagenet_builders.words import counted, logger, printable
 from imagenet_builders.write import outputs
@@ -75,8 +75,17 @@ def run(arguments: argparse.Namespace) -> None:
         warning = published.part_warning(directory)
         if warning is not None:
             _LOG.warning(warning)
-        for line in _described(_opened(tfds, directory), arguments.count, pictures):
-            tell(line)
+        try:
+            for line in _described(_opened(tfds, directory), arguments.count, pictures):
+                tell(line)
+        except Exception as error:
+            # By its module's name, as elsewhere: TensorFlow's types are many.
+            if not type(error).__module__.startswith("tensorflow."):
+                raise
+            what = str(error).strip().partition("\n")[0][:300]
+            raise DatasetError(
+                f"{directory} cannot be read: {what}; `imagenet-builders verify` says more"
+            ) from error
     if arguments.out is not None:
         draw(pictures).save(arguments.out, format="PNG")
         tell(f"contact sheet: {arguments.out}")

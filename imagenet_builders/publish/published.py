@@ -70,6 +70,7 @@ class Request:
             if not readable.is_there(self.path):
                 _check_not_in_the_way(self.path)
                 return Task.BUILD
+            readable.check(self.path)
             if os.path.lexists(self.path / provenance.FILE_NAME):
                 _check_readable(self.path)
             part = limit_of(self.path)

@@ -90,6 +90,10 @@ def _is_of_interest(entry: os.DirEntry[str]) -> bool:
 def _check_file(path: Path) -> None:
     try:
         fd = open_regular(path, follow=True)
+    except FileNotFoundError as error:
+        if not os.path.islink(path):
+            raise
+        raise DatasetError(f"{path} cannot be read: it is a link to nothing; {_WHO}") from error
     except NotAFileError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror}; {_WHO}") from error
     except PermissionError as error:

@@ -83,7 +83,9 @@ def calls(space: World, requests: list[tuple[str, list[str]]]) -> dict[str, Call
     path = space.root / "requests"
     path.write_text(lines)
     command = ["sh", "-c", f'exec "$@" < {path}', "sh", sys.executable, "-c", _CALLS]
-    done = space.run_command(command, timeout=1800)
+    # What libraries write into a home directory goes elsewhere.
+    kept = {name: str(space.home / ".cache") for name in ("KERAS_HOME", "MPLCONFIGDIR")}
+    done = space.run_command(command, timeout=1800, env=kept)
     assert done.status == 0, done.err
     found = {}
     for line in done.out.splitlines():

@@ -35,7 +35,6 @@ def test_a_function_is_found_by_its_name() -> None:
 @pytest.mark.parametrize(
     "function",
     [lambda: None, jobs.unknown_to_workers.__code__, len, os.path.join, shutil.rmtree],
-    ids=repr,
 )
 def test_only_what_stands_at_the_top_of_a_module_has_a_name(function: Any) -> None:
     def inner() -> None: ...
@@ -81,7 +80,6 @@ def test_a_document_names_nothing_of_another_package() -> None:
         7,
         ["imagenet_builders.write.shard:write_shard"],
     ],
-    ids=str,
 )
 def test_nothing_else_is_found(name: object) -> None:
     with pytest.raises((DocumentError, AttributeError)):

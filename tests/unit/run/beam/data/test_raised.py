@@ -49,7 +49,7 @@ ERRORS = [
 ]
 
 
-@pytest.mark.parametrize("error", ERRORS, ids=repr)
+@pytest.mark.parametrize("error", ERRORS)
 def test_an_error_of_python_or_ours_is_the_same_again(error: Exception) -> None:
     arrived = travelled(error)
     assert type(arrived) is type(error)
@@ -91,7 +91,6 @@ class LocalError(ArchiveError):
         ValueError(object),
         ExceptionGroup("two", [ValueError("one")]),
     ],
-    ids=repr,
 )
 def test_any_other_becomes_a_worker_error_with_its_type_and_text(error: Exception) -> None:
     arrived = travelled(error)
@@ -126,7 +125,6 @@ GOOD: dict[str, Any] = {
         {"notes": None},
         {"more": 1},
     ],
-    ids=str,
 )
 def test_what_is_no_error_is_refused(change: dict[str, Any]) -> None:
     read = Reader(Writer().finish(GOOD | change))

@@ -242,7 +242,7 @@ TYPES: list[tuple[Any, st.SearchStrategy[Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("hint", "values"), TYPES, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("hint", "values"), TYPES)
 @settings(max_examples=25)
 @given(data=st.data())
 def test_data_of_a_type_are_the_same_again(
@@ -265,7 +265,7 @@ JSON = st.recursive(
 )
 
 
-@pytest.mark.parametrize(("hint", "values"), TYPES, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("hint", "values"), TYPES)
 @settings(max_examples=25)
 @given(data=st.data())
 def test_other_data_are_refused_and_nothing_else_happens(
@@ -337,7 +337,6 @@ class Called:
         (Path, "/a", "of type builtins.str, not a path"),
         (pa.Table, {}, "of type builtins.dict, not an Arrow table"),
     ],
-    ids=str,
 )  # fmt: skip
 def test_what_is_no_data_of_the_type_is_named(hint: Any, value: Any, words: str) -> None:
     with pytest.raises(NotDataError) as told:
@@ -395,7 +394,6 @@ def test_bound_values_are_of_the_types_of_the_parameters() -> None:
         [],
         {},
     ],
-    ids=str,
 )
 def test_no_other_function_is_read(document: Any) -> None:
     read = Reader(Writer().finish(document), HERE)

@@ -11,6 +11,6 @@ TensorFlow Datasets, TensorFlow and Beam are not imported, only hooked for when 
 
 from imagenet_builders.registration import register as _register
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 _register()

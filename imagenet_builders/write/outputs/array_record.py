@@ -15,6 +15,7 @@ from imagenet_builders.write.outputs.output import (
     Checksum,
     Output,
     Record,
+    RecordFile,
     RecordFileError,
     Written,
 )
@@ -130,12 +131,16 @@ def _words(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
 
 
+def _open(path: str, known: RecordOffsets | None) -> RecordFile:
+    return _RecordFile(path, known)
+
+
 OUTPUT = Output(
     "array_record",
     "array_record",
     _write,
     _read,
-    open=_RecordFile,
+    open=_open,
     tfds_call="data_source",
     keeps_open=True,
     library="array_record.python.array_record_module",

@@ -17,6 +17,7 @@ from imagenet_builders.write.outputs.output import (
     Checksum,
     Output,
     Record,
+    RecordFile,
     RecordFileError,
     Written,
 )
@@ -146,5 +147,9 @@ class _RecordFile:
         return _offsets(sizes)
 
 
-OUTPUT = Output("tfrecord", "tfrecord", _write, _read, open=_RecordFile, tfds_call="load")
+def _open(path: str, known: RecordOffsets | None) -> RecordFile:
+    return _RecordFile(path, known)
+
+
+OUTPUT = Output("tfrecord", "tfrecord", _write, _read, open=_open, tfds_call="load")
 """TFRecord, written and read without TensorFlow."""

@@ -207,7 +207,7 @@ def test_another_file_type_is_named(small: Path) -> None:
         (0, b"sqsh", r"version 4\.0, found a big-endian one of version 3"),
         (MAJOR, b"\3\0\1\0", r"version 4\.0, found one of version 3\.1"),
         (0, b"PK\3\4", r"expected a SquashFS image, found a zip archive"),
-        (0, b"abcd", r"expected a SquashFS image, found a file that begins"),
+        (0, b"abcd", r"expected a SquashFS image, found unknown data"),
         (COMPRESSOR, b"\3", "found LZO; make it again with"),
         (COMPRESSOR, b"\7", "unknown compressor 7"),
         (12, b"\0\0\0\1", "the superblock of this SquashFS image is damaged"),

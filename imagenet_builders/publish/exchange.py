@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from imagenet_builders.errors import TargetError
+from imagenet_builders.files.ours import is_ours
 from imagenet_builders.publish.target import Target
 from imagenet_builders.words import logger
 from imagenet_builders.write import durable
@@ -22,6 +23,7 @@ _LOG = logger(__name__)
 
 _RENAME_EXCHANGE = 2
 _AT_FDCWD = -100
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # EXDEV: overlayfs does not rename a directory of its lower layer.
 _NOT_SUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EXDEV)
 
@@ -133,9 +135,17 @@ def flush_all(directory: Path) -> None:
 
 def _make_movable(directory: Path) -> None:
     """Makes a read-only dataset writable for its owner; otherwise it cannot be moved or removed."""
-    mode = directory.lstat().st_mode
-    if stat.S_ISDIR(mode) and not mode & stat.S_IWUSR:
-        directory.chmod(stat.S_IMODE(mode) | stat.S_IWUSR)
+    try:
+        # Others may put a link in its place at any time.
+        fd = os.open(directory, _DIRECTORY)
+    except OSError:
+        return  # It is no directory, or not ours to change.
+    try:
+        mode = os.fstat(fd).st_mode
+        if not mode & stat.S_IWUSR and is_ours(fd):
+            os.fchmod(fd, stat.S_IMODE(mode) | stat.S_IWUSR)
+    finally:
+        os.close(fd)
 
 
 def _replace_in_steps(finished: Path, target: Target, identity: tuple[int, int]) -> None:

@@ -323,7 +323,7 @@ class PlannedBuilder(ReadingBuilder, skip_registration=True):  # type: ignore[ca
             if added is not None:
                 context = dataclasses.replace(context, kept=added.unstaged)
             with saying_why(manual_dir), phase(f"indexing {self.info.full_name}") as shown:
-                counting = dataclasses.replace(context, workers=shown.counting(workers))
+                counting = context.with_workers(shown.counting(workers))
                 recipes = self.split_recipes(manual_dir, counting)
             foreign_links.announce(manual_dir, recipes, strict=options.strict)
             built = steps.build_splits(

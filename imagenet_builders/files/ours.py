@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import stat
 
-# What Linux shows for a user that a file system or a namespace does not know.
-_NOBODY = 65534
-
 _WRITE_BY_OTHERS = 0o022
 
 
 def is_ours(fd: int) -> bool:
     """Whether an open file or directory is this user's.
 
-    File systems may show another owner than this process's user: NFS without a map of names, or
-    for root; sshfs. Only its owner may set a file's times, so these file systems are asked that.
+    File systems may show another owner than this process's user: NFS without a map of names, sshfs.
+    Only its owner may set a file's times, so these file systems are asked that. Root may do it
+    whosever a file is, so to root only root's own is ours.
 
     Args:
         fd: Its descriptor.
@@ -23,8 +21,7 @@ def is_ours(fd: int) -> bool:
     status = os.fstat(fd)
     if status.st_uid == os.geteuid():
         return True
-    # The times of a local file may be set by root whosever it is.
-    if os.geteuid() == 0 and status.st_uid != _NOBODY:
+    if os.geteuid() == 0:
         return False
     try:
         os.utime(fd, ns=(status.st_atime_ns, status.st_mtime_ns))

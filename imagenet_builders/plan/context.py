@@ -54,6 +54,12 @@ class BuildContext:
         """The indexes that are kept between builds."""
         return IndexCache(self.scratch)
 
+    def with_workers(self, workers: Workers) -> BuildContext:
+        """The same with other workers, and with the same cache, which knows what it has given."""
+        other = dataclasses.replace(self, workers=workers)
+        vars(other)["cache"] = self.cache
+        return other
+
     def source_file(self, path: str | os.PathLike[str]) -> SourceFile:
         """A staged file as it is now, read through its copy if there is one."""
         return SourceFile.of(path, self.copies)

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from imagenet_builders.files.ours import is_ours, owner_and_mode
 from imagenet_builders.locate.found import Survey
 from imagenet_builders.plan.identity import plan_digest
 from imagenet_builders.plan.plan import SplitPlan
@@ -203,6 +204,7 @@ def read(path: Path) -> Kept:
     Raises:
         NotAddableError: Nothing can be added to it.
     """
+    _check_ours(path)
     info = provenance.read_info(path)
     document = provenance.read_provenance(path)
     if document is None:
@@ -240,6 +242,27 @@ def read(path: Path) -> Kept:
             f"{ascii(strange[0])[1:-1]} in it is not the dataset's; move it elsewhere"
         )
     return Kept(path, splits, builds)
+
+
+def _check_ours(path: Path) -> None:
+    """Makes sure that nobody else has put the dataset there, or its checksums.
+
+    Raises:
+        NotAddableError: Somebody has, so that their shards would be published as this user's.
+    """
+    for each, flags in ((path, os.O_DIRECTORY), (path / provenance.FILE_NAME, os.O_NOFOLLOW)):
+        try:
+            fd = os.open(each, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | flags)
+        except OSError:
+            continue  # It is told where it is read.
+        try:
+            if not is_ours(fd):
+                raise NotAddableError(
+                    f"{each} {owner_and_mode(fd)}, and you are user {os.geteuid()}: what others "
+                    "have made is not published as yours; ask them to run the same command"
+                )
+        finally:
+            os.close(fd)
 
 
 def _splits(info: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -252,6 +252,13 @@ class IncompleteDir:
         with durable.writing(self.shards):
             fd = os.open(SHARDS, _DIRECTORY, dir_fd=self.directory.fd)
         try:
+            if access.mode is None:
+                # An interrupted build, whose directory this is, may have had another umask.
+                mode, now = self.file_mode, stat.S_IMODE(os.fstat(fd).st_mode)
+                natural = mode | (mode & 0o444) >> 2 | now & 0o7000
+                if natural != now:
+                    with durable.writing(self.shards):
+                        os.fchmod(fd, natural)
             access.give(fd, self.shards)
         finally:
             os.close(fd)

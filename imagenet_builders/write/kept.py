@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import errno
 import os
-import shutil
 import stat
 from collections.abc import Callable
 from io import FileIO
@@ -18,6 +17,7 @@ from pathlib import Path
 import google_crc32c
 
 from imagenet_builders.errors import TargetError
+from imagenet_builders.files.ours import is_ours
 from imagenet_builders.files.private_dir import PrivateDir
 from imagenet_builders.files.regular import NotAFileError, open_regular
 from imagenet_builders.write import build_dir, durable
@@ -48,7 +48,7 @@ class KeptShard:
 def link(shard: KeptShard, directory: PrivateDir) -> bool:
     """Gives a shard its second name.
 
-    Another user's is not linked: they could change it later, and its mode is not ours to set.
+    Another user's is not kept: they could change it later, or have changed it.
 
     Args:
         shard: The shard.
@@ -56,6 +56,9 @@ def link(shard: KeptShard, directory: PrivateDir) -> bool:
 
     Returns:
         Whether it has it; otherwise the shard has to be copied.
+
+    Raises:
+        TargetError: What has the name is not what was built.
     """
     name = build_dir.shard_name(Path(shard.path).name)
     try:
@@ -65,7 +68,10 @@ def link(shard: KeptShard, directory: PrivateDir) -> bool:
     # What has been linked, whatever has that name in the dataset by now.
     status = os.stat(name, dir_fd=directory.fd, follow_symlinks=False)
     if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
-        return True
+        if status.st_size == shard.size:
+            return True
+        directory.unlink(name)
+        raise _resized(shard, status.st_size)
     directory.unlink(name)
     return False
 
@@ -86,16 +92,27 @@ def copy(shard: KeptShard, directory: PrivateDir) -> None:
         durable.writing(path),
         FileIO(directory.open_new(build_dir.shard_name(path.name), 0o666), "r+") as target,
     ):
+        if not is_ours(source.fileno()):
+            raise _error(shard, "it is another user's")
+        left = shard.size
         try:
             # File systems on which two files can share their bytes copy none.
-            while os.copy_file_range(source.fileno(), target.fileno(), _COPY_BYTES):
-                pass
+            while left and (
+                count := os.copy_file_range(
+                    source.fileno(), target.fileno(), min(left, _COPY_BYTES)
+                )
+            ):
+                left -= count
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
                 raise
             source.seek(0)
             target.seek(0)
-            shutil.copyfileobj(source, target, _READ_BYTES)
+            left = shard.size
+            while left and (data := source.read(min(left, _READ_BYTES))):
+                left -= len(data)
+                while data:
+                    data = data[target.write(data) :]
 
 
 def check_kept(shard: KeptShard, report: Callable[[int, int], None]) -> None:
@@ -116,7 +133,7 @@ def check_kept(shard: KeptShard, report: Callable[[int, int], None]) -> None:
         _opened(shard, name, directory.fd) as file,
     ):
         try:
-            while data := file.read(_READ_BYTES):
+            while size <= shard.size and (data := file.read(_READ_BYTES)):
                 checksum.update(data)
                 size += len(data)
         except OSError as error:
@@ -131,14 +148,24 @@ def check_kept(shard: KeptShard, report: Callable[[int, int], None]) -> None:
     report(shard.examples, size)
 
 
+def _resized(shard: KeptShard, size: int) -> TargetError:
+    return _error(shard, f"it had {shard.size:,} bytes when it was built, and has {size:,} now")
+
+
 def _opened(shard: KeptShard, path: str, dir_fd: int | None = None) -> FileIO:
+    """Opens a shard, which has the size that it must have if it is that of the dataset."""
     try:
-        return FileIO(open_regular(path, dir_fd=dir_fd), "rb")
+        file = FileIO(open_regular(path, dir_fd=dir_fd), "rb")
     except NotAFileError as error:
         what = "it is a link" if error.errno == errno.ELOOP else "it is not a file"
         raise _error(shard, what) from error
     except OSError as error:
         raise _error(shard, f"it cannot be read ({error.strerror})") from error
+    size = os.fstat(file.fileno()).st_size
+    if size != shard.size:
+        file.close()
+        raise _resized(shard, size)
+    return file
 
 
 def _error(shard: KeptShard, what: str) -> TargetError:

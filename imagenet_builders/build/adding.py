@@ -74,7 +74,10 @@ def look(
             )
             _tell(sentence, strict=options.strict)
         if splits and not os.access(path.parent, os.W_OK | os.X_OK):
-            raise NotAddableError(f"you may not write to {path.parent}; ask its owner")
+            # To build it anew needs the same permission.
+            why = f"you may not write to {path.parent}; ask its owner"
+            _tell(_not_added(path, splits, why), strict=options.strict)
+            return None
     except NotAddableError as error:
         if splits:
             _refuse(path, splits, str(error), strict=options.strict)
@@ -94,11 +97,12 @@ def _is_patched(staged: Survey) -> bool:
 
 
 def _refuse(path: Path, splits: Sequence[str], reason: str, *, strict: bool) -> None:
-    sentence = (
-        f"{path} is without {' and '.join(splits)}, staged by now; it cannot be added: {reason}; "
-        "to build all that is staged anew, say --overwrite"
-    )
-    _tell(sentence, strict=strict)
+    sentence = _not_added(path, splits, reason)
+    _tell(f"{sentence}; to build all that is staged anew, say --overwrite", strict=strict)
+
+
+def _not_added(path: Path, splits: Sequence[str], reason: str) -> str:
+    return f"{path} is without {' and '.join(splits)}, staged by now; it cannot be added: {reason}"
 
 
 def _tell(sentence: str, *, strict: bool) -> None:

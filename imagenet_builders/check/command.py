@@ -91,6 +91,8 @@ def run(request: Request, log: TextIO) -> Report:
     if needed is not None:
         chosen = request.data_dir is not None or bool(os.environ.get("TFDS_DATA_DIR"))
         problems += needs.shortages(needed, chosen=chosen)
+        targets = [one.target for one in written if one.row.name not in later.whole]
+        problems += needs.refusals(needed, targets, chosen=chosen)
     measured = None
     if request.speed:
         from imagenet_builders.check import speed

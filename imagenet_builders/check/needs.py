@@ -9,6 +9,8 @@ from pathlib import Path
 
 from imagenet_builders.check.gather import Checked
 from imagenet_builders.check.report import BAD, MISSING, Needs, Place
+from imagenet_builders.check.targets import Target
+from imagenet_builders.files.ours import nearest, refused
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.scratch import to_copy
 from imagenet_builders.scratch.space import find_scratch
@@ -159,20 +161,39 @@ def shortages(needs: Needs, *, chosen: bool) -> list[Problem]:
                     "shards (--num-shards) need fewer files",
                 )
             )
-    for option, place in [("--data-dir", needs.output), ("--scratch-dir", needs.scratch)]:
-        there = _existing(place.path)
-        if os.path.exists(place.path) and not os.path.isdir(place.path):
-            action = f"choose another with {option}"
-            problems.append(Problem(severity, str(place.path), "a directory", "a file", "", action))
+    return problems
+
+
+def refusals(needs: Needs, targets: Iterable[Target], *, chosen: bool) -> list[Problem]:
+    """The problems of directories that a build may not write in.
+
+    Args:
+        needs: What a build needs.
+        targets: What it would write.
+        chosen: Whether the user chose the directory for datasets, so that they are errors.
+    """
+    severity = ERROR if chosen else WARNING
+    data_dir = needs.output.path
+    # A dataset may have the directory of an earlier version, of another user.
+    parents = [nearest(one.path(data_dir).parent) for one in targets]
+    paths = [each if each.is_relative_to(data_dir.absolute()) else data_dir for each in parents]
+    places = [("--data-dir", path) for path in dict.fromkeys(paths)]
+    problems = []
+    for option, path in [*places, ("--scratch-dir", needs.scratch.path)]:
+        there = nearest(path)
+        action = f"choose another with {option}"
+        if os.path.exists(path) and not os.path.isdir(path):
+            problems.append(Problem(severity, str(path), "a directory", "a file", "", action))
         elif not os.access(there, os.W_OK | os.X_OK):
+            why = refused(there)
             problems.append(
                 Problem(
                     severity,
-                    str(place.path),
+                    str(path),
                     "a directory that you may write to",
-                    f"{there} cannot be written to",
+                    f"{there} {why.whose}" if why else f"{there} cannot be written to",
                     "",
-                    f"choose another with {option}",
+                    f"{why.ask}, or {action}" if why else action,
                 )
             )
     return problems
@@ -250,7 +271,7 @@ def _shards(size: int, images: int) -> int:
 
 
 def _place(path: Path, needed: int, files: int) -> Place:
-    there = _existing(path)
+    there = nearest(path)
     try:
         room = room_in(there)
     except OSError:
@@ -267,14 +288,8 @@ def _place(path: Path, needed: int, files: int) -> Place:
     )
 
 
-def _existing(path: Path) -> Path:
-    """The directory itself, or the nearest existing one above it."""
-    path = path.absolute()
-    return next(each for each in (path, *path.parents) if os.path.isdir(each))
-
-
 def _device(path: Path) -> int | None:
     try:
-        return os.stat(_existing(path)).st_dev
+        return os.stat(nearest(path)).st_dev
     except OSError:
         return None

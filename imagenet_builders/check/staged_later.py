@@ -19,11 +19,13 @@ class Later:
         notes: What a build will add, in whole sentences.
         problems: What it will not add.
         kept: Names of datasets, each with a split that it has and that a build will not write.
+        whole: Names of datasets to which a build will not write.
     """
 
     notes: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     kept: frozenset[tuple[str, str]] = frozenset()
+    whole: frozenset[str] = frozenset()
 
 
 def look(surveyed: Iterable[Surveyed], data_dir: Path, source: str | None) -> Later:
@@ -35,9 +37,9 @@ def look(surveyed: Iterable[Surveyed], data_dir: Path, source: str | None) -> La
         source: The kind of source that a build would be asked to take, or None.
     """
     notes, problems, kept = list[str](), list[Problem](), set[tuple[str, str]]()
+    whole = set[str]()
     for each in surveyed:
-        dataset, config = each.target.dataset, each.target.config.name
-        path = Path(data_dir, *filter(None, (dataset.name, config, dataset.version)))
+        path = each.target.path(data_dir)
         if not os.path.isfile(path / "dataset_info.json"):
             continue
         # Plans are made with NumPy, which a check where nothing is built yet does not wait for.
@@ -48,6 +50,7 @@ def look(surveyed: Iterable[Surveyed], data_dir: Path, source: str | None) -> La
         # A part, built to try things out, is replaced as a whole.
         if limit_of(path) is not None:
             continue
+        whole.add(each.target.name)
         new = addition.staged_later(path, each.survey, source)
         try:
             there = addition.read(path)
@@ -77,8 +80,9 @@ def look(surveyed: Iterable[Surveyed], data_dir: Path, source: str | None) -> La
                 f"{path} has no {' and no '.join(new)}, staged by now: a build adds it, and keeps "
                 f"{', '.join(there.splits)} unchanged{unless}."
             )
+            whole.remove(each.target.name)
             kept |= {(each.target.name, split) for split in there.splits}
-    return Later(tuple(notes), tuple(problems), frozenset(kept))
+    return Later(tuple(notes), tuple(problems), frozenset(kept), frozenset(whole))
 
 
 def _not_added(each: Surveyed, path: Path, new: Iterable[str], reason: str) -> Problem:

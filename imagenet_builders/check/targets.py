@@ -37,6 +37,11 @@ class Target:
         """The dataset, with its configuration if it has any."""
         return full_name(self.dataset.name, self.config.name)
 
+    def path(self, data_dir: Path) -> Path:
+        """The directory that a build makes."""
+        dataset = self.dataset
+        return Path(data_dir, *filter(None, (dataset.name, self.config.name, dataset.version)))
+
     def split(self, name: str) -> Split:
         """The official facts about a split; an unofficial one has none."""
         return self.config.split(name) or Split(name, None, None, "")

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
+from imagenet_builders import datasets as datasets_lib
 from imagenet_builders.datasets import names
 from imagenet_builders.errors import OptionError
 from imagenet_builders.options import OPTIONS, BuildOptions, require_local
@@ -164,6 +165,24 @@ def dataset(text: str) -> tuple[str, str | None]:
     if (name not in names() and text != "all") or bool(slash) != bool(config):
         raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(names())}, all")
     return name, config or None
+
+
+def check_configs(asked: Iterable[tuple[str, str | None]]) -> None:
+    """Makes sure that datasets have the configurations asked for.
+
+    Args:
+        asked: Names of datasets, each with a configuration or None.
+
+    Raises:
+        OptionError: One has no such configuration.
+    """
+    for name, config in asked:
+        if config is None:
+            continue
+        configs = datasets_lib.get(name).config_names
+        if config not in configs:
+            which = f"one of {', '.join(configs)}" if configs else "no configuration"
+            raise OptionError(f"{name} has {which}, not {config!r}")
 
 
 def asked_for(datasets: Sequence[tuple[str, str | None]]) -> list[tuple[str, str | None]]:

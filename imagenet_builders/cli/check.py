@@ -11,7 +11,6 @@ from typing import Any
 from imagenet_builders import datasets
 from imagenet_builders.cli import arguments as arguments_lib
 from imagenet_builders.cli.streams import tell
-from imagenet_builders.errors import OptionError
 from imagenet_builders.run.terminal import width_of
 
 
@@ -87,10 +86,11 @@ def run(arguments: argparse.Namespace) -> int:
     """
     options = arguments_lib.options_of(arguments)
     arguments_lib.check_places(arguments, manual_dir="MANUAL_DIR")
-    for name, config in arguments.datasets:
-        if name != "all":
-            _check_config(name, config)
+    arguments_lib.check_configs(arguments.datasets)
     from imagenet_builders.check import command, rendering
+    from imagenet_builders.scratch import space
+
+    space.check_choice(options)
 
     request = command.Request(
         Path(arguments.manual_dir),
@@ -112,10 +112,3 @@ def run(arguments: argparse.Namespace) -> int:
         text = rendering.text(report, colour=colour, width=width)
         tell(*text.splitlines(), painted=colour, fold=False)
     return 0 if report.can_be_built else 1
-
-
-def _check_config(name: str, config: str | None) -> None:
-    configs = datasets.get(name).config_names
-    if config is not None and config not in configs:
-        which = f"one of {', '.join(configs)}" if configs else "no configuration"
-        raise OptionError(f"{name} has {which}, not {config!r}")

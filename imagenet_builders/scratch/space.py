@@ -49,6 +49,20 @@ def find_scratch(named: Path) -> Path:
         return found.path
 
 
+def check_choice(options: BuildOptions) -> None:
+    """Makes sure that the directory that was chosen for scratch space, if any, can be one.
+
+    Args:
+        options: How to build; they say who chose it.
+
+    Raises:
+        OptionError: It is missing, as is the one above it, or is not a directory.
+    """
+    name, chosen = options.scratch_choice() or ("", "")
+    if chosen:
+        _check_chosen(name, chosen)
+
+
 def make_scratch(named: Path, options: BuildOptions) -> Path:
     """Finds or makes the scratch directory, and makes sure that it can be used, if it was chosen.
 

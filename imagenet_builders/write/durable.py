@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from imagenet_builders.errors import TargetError
+from imagenet_builders.files.ours import Refused, nearest, refused
 from imagenet_builders.words import size_text
 
 PARTIAL_SUFFIX = ".partial"
@@ -153,6 +154,12 @@ def shown(path: Path) -> Path:
 
 def target_error(path: Path, error: OSError) -> TargetError:
     """Explains why a file or directory cannot be written."""
+    why = _refused(shown(path)) if error.errno == errno.EACCES else None
+    if why is not None:
+        return TargetError(
+            f"{why.directory} {why.whose}, so you may not write there; {why.ask}, or choose "
+            "another --data-dir, then run the same command again"
+        )
     reason = _reason(error)
     if error.errno == errno.ENOSPC:
         reason = _inodes_used_up(path) or reason
@@ -171,6 +178,12 @@ def _reason(error: OSError, *, read: bool = False) -> str:
     if read and isinstance(error, PermissionError):
         return "you may not read it; ask its owner"
     return _REASONS.get(error.errno or 0, "check that its file system is healthy")
+
+
+def _refused(path: Path) -> Refused | None:
+    """Which directory this user may not write in: a path itself, or the one that it is in."""
+    there = dict.fromkeys((nearest(path), nearest(path.absolute().parent)))
+    return next(filter(None, map(refused, there)), None)
 
 
 def _inodes_used_up(path: Path) -> str | None:

@@ -556,7 +556,9 @@ def test_an_unwritable_target_is_an_error(open_path: Path, tmp_path: Path) -> No
     document = json.loads(done.stdout.partition("warmed up\n")[2])
     assert done.returncode == 1, done.stdout
     said = problem(document, severity="error", action="--data-dir")
-    assert said["found"] == f"{open_path / 'target'} cannot be written to"
+    assert said["found"].startswith(
+        f"{open_path / 'target'} belongs to user {os.getuid()}, mode 555"
+    )
 
 
 # --- the command -----------------------------------------------------------------------------
@@ -569,6 +571,7 @@ def test_an_unwritable_target_is_an_error(open_path: Path, tmp_path: Path) -> No
         (["imagenet2012/8x8"], "imagenet2012 has no configuration, not '8x8'"),
         (["imagenet2012_downsampled/8"], "one of 8x8, 16x16, 32x32, 64x64"),
         (["--workers", "0"], "workers"),
+        (["--scratch-dir", "/no/such"], "/no/such (--scratch-dir) does not exist, nor does /no; "),
     ],
 )
 def test_invalid_arguments_end_with_status_2(

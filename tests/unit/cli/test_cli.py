@@ -350,7 +350,37 @@ def test_an_unwritable_target_is_an_error(open_path: Path) -> None:
     outcome = command_line.build_as_nobody(open_path, manual_dir, open_path / "built")
     sentence = refused(outcome, open_path / "built")
     assert sentence.startswith(str(open_path / "built"))
-    assert "cannot be written: Permission denied; you may not write there" in sentence
+    assert f"belongs to user {os.getuid()}, mode 555, so you may not write there" in sentence
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("imagenet2012/5.0.0", "imagenet2012 has no configuration, not '5.0.0'"),
+        ("imagenet21k_winter21/q", "imagenet21k_winter21 has one of whole, processed, not 'q'"),
+        ("imagenet2012_downsampled/33x33", "8x8, 16x16, 32x32, 64x64, not '33x33'"),
+    ],
+)
+def test_an_unknown_configuration_is_named_before_anything_is_imported(
+    asked: str, said: str, tmp_path: Path
+) -> None:
+    code = (
+        "import sys; from imagenet_builders.cli import main\n"
+        "status = main(sys.argv[1:])\n"
+        "assert not {'tensorflow', 'tensorflow_datasets', 'numpy'} & {*sys.modules}\n"
+        "sys.exit(status)"
+    )
+    places = ["--manual-dir", str(tmp_path), "--data-dir", str(tmp_path / "built")]
+    done = subprocess.run(
+        [sys.executable, "-c", code, "build", asked, *places],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    [line] = done.stderr.splitlines()
+    assert said in line
+    assert not (tmp_path / "built").exists()
 
 
 def test_a_target_that_is_a_file_is_an_error(manual_dir: Path, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def read_regular(
     dir_fd: int | None = None,
     follow: bool = False,
 ) -> bytes:
-    """The content of a regular file.
+    """The content of a regular file, as far as it had one when it was opened.
 
     Args:
         path: The file.
@@ -68,8 +68,10 @@ def read_regular(
         OSError: It is not there, or cannot be read.
     """
     with os.fdopen(open_regular(path, dir_fd=dir_fd, follow=follow), "rb") as file:
-        content = file.read(max_bytes + 1)
-    if len(content) > max_bytes:
+        # Memory is taken for what is there, not for what may be.
+        size = os.fstat(file.fileno()).st_size
+        content = file.read(size + 1) if size <= max_bytes else b""
+    if max(size, len(content)) > max_bytes:
         raise NotAFileError(errno.EFBIG, f"it has more than {max_bytes:,} bytes", os.fspath(path))
     return content
 

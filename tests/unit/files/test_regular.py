@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,3 +53,11 @@ def test_no_more_is_read_than_is_sensible(tmp_path: Path) -> None:
 def test_what_is_missing_is_missing(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         open_regular(tmp_path / "nothing")
+
+
+def test_no_more_memory_is_taken_than_a_file_has(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(bytes(100))
+    tracemalloc.start()
+    assert read_regular(tmp_path / "file", 1 << 40) == bytes(100)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()

@@ -66,6 +66,11 @@ def look(
         splits = tuple(addition.staged_later(path, staged, options.source))
         if not splits and not staged.boxes and not _is_patched(staged):
             return None
+        if splits and not os.access(path.parent, os.W_OK | os.X_OK):
+            # To build it anew needs the same permission.
+            why = f"you may not write to {path.parent}; ask its owner"
+            _tell(_not_added(path, splits, why), strict=options.strict)
+            return None
         kept = addition.read(path)
         for what in kept.built_without(staged):
             sentence = (
@@ -73,11 +78,6 @@ def look(
                 "with --overwrite"
             )
             _tell(sentence, strict=options.strict)
-        if splits and not os.access(path.parent, os.W_OK | os.X_OK):
-            # To build it anew needs the same permission.
-            why = f"you may not write to {path.parent}; ask its owner"
-            _tell(_not_added(path, splits, why), strict=options.strict)
-            return None
     except NotAddableError as error:
         if splits:
             _refuse(path, splits, str(error), strict=options.strict)

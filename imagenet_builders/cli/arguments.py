@@ -10,11 +10,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from imagenet_builders import datasets as datasets_lib
-from imagenet_builders.datasets import names
+from imagenet_builders.cli.streams import tell_error
+from imagenet_builders.datasets import names, no_such
 from imagenet_builders.errors import OptionError
 from imagenet_builders.options import OPTIONS, BuildOptions, require_local
 from imagenet_builders.run.terminal import width_of, wrapped
-from imagenet_builders.words import printable
 from imagenet_builders.write import outputs
 
 # Longer lines are hard to read.
@@ -64,7 +64,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """As in argparse: prints the usage and a sentence, and ends the process."""
-        super().error(printable(message))
+        self.print_usage(sys.stderr)
+        tell_error(f"{self.prog}: error: {message}")
+        self.exit(2)
 
 
 def add_command(
@@ -163,7 +165,7 @@ def dataset(text: str) -> tuple[str, str | None]:
     """A dataset and perhaps one of its configurations (a `type` of argparse)."""
     name, slash, config = text.partition("/")
     if (name not in names() and text != "all") or bool(slash) != bool(config):
-        raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(names())}, all")
+        raise argparse.ArgumentTypeError(no_such(text))
     return name, config or None
 
 

@@ -33,6 +33,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "datasets",
         nargs="*",
+        default=(),  # Without one, argparse names it among what is missing.
         metavar="DATASET",
         type=arguments_lib.dataset,
         help=f"what you want to build: {', '.join(datasets.names())}; NAME/CONFIG for one "

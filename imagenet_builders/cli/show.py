@@ -14,7 +14,7 @@ from imagenet_builders import labels
 from imagenet_builders.cli import arguments as arguments_lib
 from imagenet_builders.cli.contact_sheet import Picture, draw
 from imagenet_builders.cli.streams import stderr_held_back, tell
-from imagenet_builders.errors import DatasetError, LabelError, StagingError
+from imagenet_builders.errors import DatasetError, LabelError, OptionError, StagingError
 from imagenet_builders.options import default_data_dir
 from imagenet_builders.words import counted, logger, printable
 from imagenet_builders.write import outputs
@@ -62,6 +62,11 @@ def run(arguments: argparse.Namespace) -> None:
 
     arguments_lib.at_least(1, arguments.count, "--count")
     data_dir = arguments.data_dir or default_data_dir()
+    if arguments.out is not None and not arguments.out.absolute().parent.is_dir():
+        raise OptionError(
+            f"--out {arguments.out}: there is no directory {arguments.out.absolute().parent}; make "
+            "it, or choose another"
+        )
     found = [path for asked in arguments.datasets for path in built.find(asked, data_dir)]
     # TensorFlow's notes on this machine are not what was asked for.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -109,6 +114,7 @@ def _described(builder: Any, count: int, pictures: list[Picture]) -> Iterator[st
     info = builder.info
     yield f"{info.full_name} in {builder.data_dir}"
     yield f"  read it with {reading_call(info, Path(builder.data_dir))}"
+    yield f"  splits: {', '.join(info.splits)}"
     document = provenance.read_provenance(Path(builder.data_dir)) or {}
     for split, split_info in info.splits.items():
         examples = counted(split_info.num_examples, "example")
@@ -137,20 +143,19 @@ def reading_call(info: Any, directory: Path) -> str:
         directory: Where it is.
 
     Returns:
-        Python code, with the other splits in a comment.
+        Python code, which may be wrapped at its spaces.
     """
     *name, version = info.full_name.split("/")
     below = directory.absolute().parts[-len(name) - 1 :]
-    first, *others = (json.dumps(split, ensure_ascii=False) for split in info.splits)
-    comment = f"  # or {', '.join(others)}" if others else ""
+    first = json.dumps(next(iter(info.splits)), ensure_ascii=False)
     if below != (*name, version):  # Moved or renamed since it was built.
         method = "as_data_source" if _tfds_call(info) == "data_source" else "as_dataset"
         place = json.dumps(str(directory.absolute()), ensure_ascii=False)
-        return f"tfds.builder_from_directory({place}).{method}(split={first}){comment}"
+        return f"tfds.builder_from_directory({place}).{method}(split={first})"
     data_dir = json.dumps(str(directory.absolute().parents[len(name)]), ensure_ascii=False)
     is_only = sum(path.is_dir() for path in directory.absolute().parent.iterdir()) == 1
     asked = json.dumps("/".join(name) + ("" if is_only else f":{version}"))
-    return f"tfds.{_tfds_call(info)}({asked}, split={first}, data_dir={data_dir}){comment}"
+    return f"tfds.{_tfds_call(info)}({asked}, split={first}, data_dir={data_dir})"
 
 
 def _tfds_call(info: Any) -> str:

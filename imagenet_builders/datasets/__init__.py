@@ -6,6 +6,7 @@ The package finds a dataset by its folder, which has a module `dataset` with the
 
 from __future__ import annotations
 
+import difflib
 import functools
 import importlib
 from pathlib import Path
@@ -45,6 +46,17 @@ def get(name: str) -> Dataset:
 def find(name: str) -> Dataset | None:
     """The value of a dataset, or None if no dataset has the name."""
     return get(name) if name in names() else None
+
+
+def no_such(name: str) -> str:
+    """Says that there is no dataset of a name, which one may be meant, and which there are.
+
+    >>> no_such("imagenet2021")
+    "there is no dataset 'imagenet2021' (is imagenet2012 meant?); there are imagenet12k, ..."
+    """
+    close = difflib.get_close_matches(name.lower(), names(), n=1)
+    meant = f" (is {close[0]} meant?)" if close else ""
+    return f"there is no dataset {name!r}{meant}; there are {', '.join(names())}"
 
 
 def every() -> list[Dataset]:

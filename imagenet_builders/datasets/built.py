@@ -25,8 +25,8 @@ def find(asked: str, data_dir: Path) -> list[Path]:
         For each configuration, the directory of its newest version, or of the one asked for.
 
     Raises:
-        OptionError: It is neither a name nor a directory.
-        StagingError: There is no such dataset.
+        OptionError: It is neither the name of a dataset nor a directory.
+        StagingError: It was not built there.
         DatasetError: A directory may not be looked at.
     """
     try:
@@ -60,9 +60,12 @@ def _find(asked: str, data_dir: Path) -> list[Path]:
     root = data_dir / name / config if config else data_dir / name
     found = _under(root, version)
     if not found:
+        if name not in datasets.names() and not root.is_dir():
+            raise OptionError(datasets.no_such(name))
         what = f"no version {version}" if version else "no version"
         raise StagingError(
-            f"{asked} is not built: there is {what} in {root}; see --data-dir, or build it"
+            f"{asked} is not built: there is {what} in {root}; give the directory that it was "
+            "built into, or build it"
         )
     return found
 
@@ -78,9 +81,9 @@ def one(asked: str, data_dir: Path) -> Path:
         The directory of its version; of the default configuration where none was asked for.
 
     Raises:
-        OptionError: It is neither a name nor a directory, or it is not clear which configuration is
-            meant.
-        StagingError: There is no such dataset.
+        OptionError: It is neither the name of a dataset nor a directory, or it is not clear which
+            configuration is meant.
+        StagingError: It was not built there.
     """
     found = find(asked, data_dir) if asked != "all" else []
     if len(found) == 1:

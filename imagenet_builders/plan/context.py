@@ -9,11 +9,13 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from imagenet_builders.errors import OptionError
 from imagenet_builders.files.private_dir import PrivateDir
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.plan.index import IndexCache
 from imagenet_builders.run.jobs import Workers
 from imagenet_builders.sources.rows import SourceFile
+from imagenet_builders.words import size_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +39,7 @@ class BuildContext:
             removes what it has unpacked, which another attempt would need.
         locked: Names of directories in scratch space that the build keeps until it has ended, to
             these, open.
+        may_unpack: Whether archives may be unpacked to scratch space, and not only indexes kept.
     """
 
     scratch: Path
@@ -48,6 +51,7 @@ class BuildContext:
     at_end: contextlib.ExitStack = dataclasses.field(default_factory=contextlib.ExitStack)
     when_built: contextlib.ExitStack = dataclasses.field(default_factory=contextlib.ExitStack)
     locked: dict[str, PrivateDir] = dataclasses.field(default_factory=dict)
+    may_unpack: bool = True
 
     @functools.cached_property
     def cache(self) -> IndexCache:
@@ -63,6 +67,23 @@ class BuildContext:
     def source_file(self, path: str | os.PathLike[str]) -> SourceFile:
         """A staged file as it is now, read through its copy if there is one."""
         return SourceFile.of(path, self.copies)
+
+    def require_room_to_unpack(self, what: str, needed: int) -> None:
+        """Makes sure that archives may be unpacked, before anything of them is written.
+
+        Args:
+            what: What would be unpacked.
+            needed: Bytes that it needs.
+
+        Raises:
+            OptionError: They may not.
+        """
+        if not self.may_unpack:
+            raise OptionError(
+                f"{what} would have to be unpacked, which needs about {size_text(needed)}, and no "
+                "scratch directory is chosen; give options=BuildOptions(scratch_dir=DIR), or build "
+                "the dataset"
+            )
 
     def add_unpacked(
         self, directory: PrivateDir, file_name: str, archive: str, name: str

@@ -48,7 +48,9 @@ def data_source(
         data_dir: Where datasets are built; by default `$TFDS_DATA_DIR` or `~/tensorflow_datasets`.
         manual_dir: Where archives are staged, in any layout that a build takes. Then nothing that
             was built is read. The first time, an index is made and kept for you: of the official
-            archives in a minute or two.
+            archives in a minute or two. It is kept in your cache directory unless a scratch
+            directory is chosen, by `options`, `$SLURM_TMPDIR` or `$TMPDIR`. Archives that must be
+            unpacked, such as compressed ones, are read only where one is chosen.
         decode: Whether images are pixels, or the bytes of their files.
         options: With `manual_dir`: the source, where the index is kept, and what a build would do
             with bad images; by default as the environment says.
@@ -57,7 +59,8 @@ def data_source(
         The examples.
 
     Raises:
-        OptionError: There is no such dataset or split, or an argument cannot be used.
+        OptionError: There is no such dataset or split, an argument cannot be used, or archives
+            would have to be unpacked and no scratch directory is chosen.
         StagingError: Nothing of it was built, or nothing is staged.
         SourceError: What is there is damaged.
     """
@@ -70,7 +73,7 @@ def data_source(
         if ":" in name:
             raise OptionError(f"{name}: archives in place have no version; leave it out")
         chosen = options or BuildOptions.from_environment()
-        staged = StagedExamples(name, Path(manual_dir).expanduser(), chosen)
+        staged = StagedExamples(name, Path(manual_dir).expanduser(), chosen, split)
         return DataSource(staged, split, decode=decode)
     from imagenet_builders.datasets import built
     from imagenet_builders.reading.built import BuiltExamples

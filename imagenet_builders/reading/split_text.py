@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate
 
 from imagenet_builders.errors import OptionError
@@ -96,6 +96,34 @@ def even_splits(split: Splits, n: int, *, drop_remainder: bool = False) -> list[
     return [EvenSplit(split, index, n, drop_remainder) for index in range(n)]
 
 
+def names_in(split: Splits, known: Collection[str]) -> frozenset[str]:
+    """The names of the splits that a split is made of.
+
+    Args:
+        split: What was asked for.
+        known: Names of the splits that there may be.
+
+    Returns:
+        Their names.
+
+    Raises:
+        OptionError: There is no such split, or the text is no split.
+
+    >>> sorted(names_in("train[:50%]+validation", ["train", "validation", "test"]))
+    ['train', 'validation']
+    """
+    if isinstance(split, Together):
+        return frozenset().union(*(names_in(part, known) for part in split.parts))
+    if isinstance(split, EvenSplit):
+        return names_in(split.split, known)
+    names: set[str] = set()
+    for text in _PLUS.split(str(split)):
+        name = _match(text)["split"]
+        _require(name, (*known, "all"), known)
+        names.update(known if name == "all" else [name])
+    return frozenset(names)
+
+
 def intervals(split: Splits, lengths: Lengths) -> list[Interval]:
     """The examples that a split means.
 
@@ -128,9 +156,7 @@ def _even(split: EvenSplit, whole: Interval) -> Interval:
 
 
 def _of_text(text: str, lengths: Lengths) -> list[Interval]:
-    match = _PART.fullmatch(text)
-    if match is None:
-        raise _no_split(text)
+    match = _match(text)
     name, sliced = match["split"], match["slice"]
     if name == "all" and name not in lengths:
         if sliced is not None:
@@ -138,11 +164,22 @@ def _of_text(text: str, lengths: Lengths) -> list[Interval]:
                 f"{text}: all splits cannot be sliced at once; slice each, and add them"
             )
         return [Interval(each, 0, sum(lengths[each])) for each in lengths]
-    if name not in lengths:
-        raise OptionError(f"there is no split {name!r}; there are {', '.join(lengths)}")
+    _require(name, lengths, lengths)
     if sliced is None:
         return [Interval(name, 0, sum(lengths[name]))]
     return [_sliced(text, name, sliced, lengths[name])]
+
+
+def _match(text: str) -> re.Match[str]:
+    match = _PART.fullmatch(text)
+    if match is None:
+        raise _no_split(text)
+    return match
+
+
+def _require(name: str, allowed: Collection[str], there: Collection[str]) -> None:
+    if name not in allowed:
+        raise OptionError(f"there is no split {name!r}; there are {', '.join(there)}")
 
 
 def _sliced(text: str, name: str, sliced: str, lengths: Sequence[int]) -> Interval:

@@ -14,6 +14,7 @@ from imagenet_builders.locate.hash_cache import cache_directory
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.recipe import ImagePolicy, PlanConfig, SplitRecipe, plan_splits
+from imagenet_builders.reading.split_text import Splits, names_in
 from imagenet_builders.reading.values import flat_of_example
 from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.scratch.space import make_scratch
@@ -28,35 +29,45 @@ class StagedExamples:
         name: The dataset, with its configuration if it has several.
         manual_dir: Where it is staged, in any layout that is built from.
         options: Where the index is kept, and what else a build is told; the source, for one.
+        split: What will be read, the only splits to be indexed; by default all.
 
     Attributes:
         name: Its full name.
         lengths: As `BuiltExamples` has them; a split is one shard here.
 
     Raises:
-        OptionError: There is no such dataset.
+        OptionError: There is no such dataset or split, or archives would have to be unpacked, and
+            nobody chose where.
         StagingError: Nothing of it is staged.
         SourceError: What is staged is damaged.
     """
 
-    def __init__(self, name: str, manual_dir: Path, options: BuildOptions):
+    def __init__(self, name: str, manual_dir: Path, options: BuildOptions, split: Splits = "all"):
         short, _, config = name.partition("/")
         dataset = datasets.find(short)
         if dataset is None:
-            raise OptionError(f"there is no dataset {short!r}; there are {_listed()}")
+            raise OptionError(datasets.no_such(short))
         chosen = dataset.config(config or dataset.configs[0].name)
         if chosen is None:
             raise OptionError(
                 f"{short} has no configuration {config!r}; it has {', '.join(dataset.config_names)}"
             )
         self.name = "/".join(filter(None, (short, chosen.name, dataset.version)))
+        only = names_in(split, [each.name for each in chosen.splits])
         self._policy = ImagePolicy.of(options)
         self._at_end = contextlib.ExitStack()
         with LocalWorkers(options.workers or 1) as workers:
             # What is unpacked stays, like what a build unpacks, until a build is done with it.
             scratch = make_scratch(options.scratch_for(cache_directory()), options)
-            context = BuildContext(scratch, options, workers, at_end=self._at_end)
-            recipes = dataset.indexed(manual_dir, chosen.name, context)
+            context = BuildContext(
+                scratch,
+                options,
+                workers,
+                at_end=self._at_end,
+                # The cache is in the home, which may have a small quota: it is for indexes only.
+                may_unpack=options.scratch_choice() is not None,
+            )
+            recipes = dataset.indexed(manual_dir, chosen.name, context, only)
             plans = plan_splits(recipes, PlanConfig(count_shards=lambda size, examples: 1))
         self._plans = {plan.split: plan for plan in plans}
         self._examples: Mapping[str, Any] = {each.split: _function(each) for each in recipes}
@@ -106,7 +117,3 @@ class StagedExamples:
 
 def _function(recipe: SplitRecipe) -> Any:
     return recipe.examples
-
-
-def _listed() -> str:
-    return ", ".join(datasets.names())

@@ -85,6 +85,8 @@ class ScratchMeans:
         """Unpacks what was not unpacked before; see `Means.unpack`."""
         if not parts:
             return []
+        needed = sum(unpacked_bytes(part.size) for part in parts)
+        self._context.require_room_to_unpack(_words(parts), needed)
         directory = self._locked(parts)
         left = [part for part in parts if not gunzip.is_unpacked(part, directory)]
         size = sum(part.size for part in left)
@@ -116,8 +118,7 @@ class ScratchMeans:
         """Says how much space unpacking needs; raises OptionError if there is too little."""
         needed = sum(unpacked_bytes(part.size) for part in parts)
         there = sum(gunzip.kept_bytes(part, directory) for part in parts)
-        archives = sorted({part.file.path for part in parts})
-        what = archives[0] if len(archives) == 1 else f"{len(archives):,} archives"
+        what = _words(parts)
         free = space.check_room(directory, max(0, needed - there), f"to unpack {what}")
         _LOG.info(
             f"{self._name}: unpacking {what} to {directory.path} first, which needs about "
@@ -129,3 +130,8 @@ class ScratchMeans:
         archive = self._context.unpacked.get(part.file.path, part.file.path)
         name = f"{archive} ({part.inner}, unpacked)" if part.inner else f"{archive} (unpacked)"
         return self._context.add_unpacked(directory, part.name, archive, name)
+
+
+def _words(parts: Sequence[Packed]) -> str:
+    archives = sorted({part.file.path for part in parts})
+    return archives[0] if len(archives) == 1 else f"{len(archives):,} archives"

@@ -102,6 +102,7 @@ class Unpacked:
 
     def __init__(self, name: str, context: BuildContext):
         self._name = name
+        self._what = f"the compressed arrays of {name}"
         self._context = context
         self._directory_name = f"{name.replace('/', '-')}.unpacked"
         self._locked: LockedDir | None = None
@@ -129,6 +130,8 @@ class Unpacked:
         """
         if not members:
             return []
+        needed = sum(member.size for _, member, _ in members)
+        self._context.require_room_to_unpack(self._what, needed)
         directory = self._directory()
         path = os.path.abspath(directory.path)
         jobs, targets = [], []
@@ -172,8 +175,7 @@ class Unpacked:
     def _announce(self, jobs: Sequence[Job], directory: PrivateDir) -> None:
         """Says how much space unpacking needs; raises OptionError if there is too little."""
         needed = sum(job.member.size for job in jobs)
-        what_for = f"to unpack the compressed arrays of {self._name}"
-        free = space.check_room(directory, needed, what_for)
+        free = space.check_room(directory, needed, f"to unpack {self._what}")
         _LOG.info(
             f"{self._name}: unpacking {size_text(needed)} of compressed arrays to "
             f"{directory.path} ({size_text(free)} are free), where they stay until the dataset is "

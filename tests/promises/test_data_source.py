@@ -454,7 +454,12 @@ def test_metadata_that_cannot_be_read_is_named(
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
-        ({"name": "imagenet2013"}, StagingError, "imagenet2013 is not built"),
+        (
+            {"name": "imagenet2102"},
+            OptionError,
+            r"no dataset 'imagenet2102' \(is imagenet2012 meant\?\); there are imagenet12k,",
+        ),
+        ({"name": "tiny_imagenet"}, StagingError, "is not built: .*; give the directory that it"),
         ({"name": "imagenet2012:4.0.0"}, StagingError, "no version 4.0.0"),
         ({"name": "all"}, OptionError, "may be any of all datasets"),
         ({"name": "../x"}, OptionError, "neither a dataset"),
@@ -468,12 +473,17 @@ def test_metadata_that_cannot_be_read_is_named(
         (
             {"data_dir": None, "manual_dir": DUMMY_ARCHIVES, "name": "imagenet2013"},
             OptionError,
-            "there is no dataset 'imagenet2013'",
+            "there is no dataset 'imagenet2013' .*is imagenet2012 meant",
         ),
         (
             {"data_dir": None, "manual_dir": DUMMY_ARCHIVES, "name": "imagenet2012/x"},
             OptionError,
             "imagenet2012 has no configuration 'x'",
+        ),
+        (
+            {"data_dir": None, "manual_dir": DUMMY_ARCHIVES, "split": "trian"},
+            OptionError,
+            "there is no split 'trian'; there are train, validation, test",
         ),
         (
             {"data_dir": None, "manual_dir": DUMMY_DATA, "name": "imagenet2012"},
@@ -500,3 +510,49 @@ def test_nothing_is_written_where_archives_are_staged(tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in (staged, *staged.rglob("*"))}
     assert len(reading.data_source("imagenet2012", "train", manual_dir=staged)) == 24
     assert {path: path.stat().st_mtime_ns for path in (staged, *staged.rglob("*"))} == before
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("imagenet21k_winter21/whole", r"\S+winter21_whole\.tar\.gz"),
+        (
+            "imagenet2012_downsampled/16x16",
+            "the compressed arrays of imagenet2012_downsampled/16x16",
+        ),
+    ],
+)
+def test_nothing_is_unpacked_where_nobody_chose_a_scratch_directory(
+    name: str, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    words = (
+        f"^{what} would have to be unpacked, which needs about [0-9.]+ kB, and no scratch "
+        r"directory is chosen; give options=BuildOptions\(scratch_dir=DIR\), or build the dataset$"
+    )
+    with pytest.raises(OptionError, match=words):
+        reading.data_source(name, "train", manual_dir=DUMMY_DATA / name.partition("/")[0])
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("split", "wanted"),
+    [
+        ("train[:10%]", {"train"}),
+        ("test+validation[2:]", {"test", "validation"}),
+        (reading.even_splits("test", 2)[0] + "train", {"test", "train"}),
+        ("all", set(SPLITS)),
+    ],
+)
+def test_only_what_is_asked_for_is_indexed_and_warned_of(
+    split: Any,
+    wanted: set[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    reading.data_source("imagenet2012", split, manual_dir=DUMMY_ARCHIVES)
+    indexed = {path.name.split("-")[1] for path in tmp_path.rglob("*.index.arrow")}
+    warned = {each for each in SPLITS if f" images of {each}, found" in caplog.text}
+    assert (indexed, warned) == (wanted, wanted)

@@ -30,6 +30,7 @@ from support.command_line import (
 )
 from support.corpora import ilsvrc2012 as corpus
 from support.corpora.ilsvrc2012 import TEST, TRAIN, VAL, picture, staged
+from support.terminals import Terminal
 
 import imagenet_builders
 
@@ -109,7 +110,9 @@ def test_arguments_are_checked_before_anything_heavy_is_imported() -> None:
         ([], "COMMAND"),
         (["bild"], "invalid choice: 'bild'"),
         (["build", "--manual-dir", "x"], "DATASET"),
+        (["check"], "required: MANUAL_DIR$"),
         (["build", "imagenet2013", "--manual-dir", "x"], "imagenet2013.*imagenet2012"),
+        (["build", "imagenet2021", "--manual-dir", "x"], "is imagenet2012 meant"),
         (["build", "imagenet2012/", "--manual-dir", "x"], "imagenet2012/"),
         (["build", "imagenet2012"], "--manual-dir"),
         (
@@ -140,7 +143,19 @@ def test_an_unparsable_argument_is_named(
     with pytest.raises(SystemExit) as ended:
         run_unredirected(arguments)
     assert ended.value.code == 2
-    assert re.search(said, capsys.readouterr().err, re.DOTALL)
+    assert re.search(said, capsys.readouterr().err.rstrip(), re.DOTALL)
+
+
+@pytest.mark.parametrize("columns", [30, 40, 70])
+def test_what_is_said_of_arguments_breaks_between_words(columns: int) -> None:
+    terminal = Terminal(["build", "imagenet2021", "--manual-dir", "x"], columns)
+    assert terminal.wait() == 2
+    lines = terminal.text.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert (
+        "there is no dataset 'imagenet2021' (is imagenet2012 meant?); there are imagenet12k, "
+        "imagenet2012, imagenet2012_dogs," in " ".join(" ".join(lines).split())
+    )
 
 
 @pytest.mark.parametrize(

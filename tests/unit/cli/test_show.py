@@ -51,10 +51,8 @@ def test_the_call_that_it_shows_reads_the_dataset(
     assert said == []
     assert lines[0].startswith("tiny_imagenet/1.0.0 in ")
     call = lines[1].removeprefix("  read it with ")
-    assert call == (
-        f'tfds.{function}("tiny_imagenet", split="train", data_dir="{data_dir}")'
-        '  # or "validation", "test"'
-    )
+    assert call == f'tfds.{function}("tiny_imagenet", split="train", data_dir="{data_dir}")'
+    assert lines[2] == "  splits: train, validation, test"
     counts = [line for line in lines if not line.startswith(" ")]
     assert re.fullmatch(r"train: (\d+) examples in 1 shard", counts[1])
     assert lines[-1] == f"contact sheet: {sheet}"
@@ -73,20 +71,26 @@ def test_versions_and_configurations_are_in_the_call(tmp_path: Path) -> None:
 
     directory = tmp_path / Info.full_name
     directory.mkdir(parents=True)
-    call = f'tfds.load("{{}}", split="train", data_dir="{tmp_path}")  # or "validation"'
+    call = f'tfds.load("{{}}", split="train", data_dir="{tmp_path}")'
     assert reading_call(Info, directory) == call.format("imagenet2012_downsampled/8x8")
     (directory.parent / "2.0.0").mkdir()
     assert reading_call(Info, directory) == call.format("imagenet2012_downsampled/8x8:1.0.0")
     moved = directory.rename(tmp_path / "moved")
     assert reading_call(Info, moved) == (
-        f'tfds.builder_from_directory("{moved}").as_dataset(split="train")  # or "validation"'
+        f'tfds.builder_from_directory("{moved}").as_dataset(split="train")'
     )
 
 
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (["imagenet2013"], 1, "imagenet2013 is not built: there is no version in .*imagenet2013"),
+        (["tiny_imagenet"], 1, "is not built: there is no version in .*tiny_imagenet; give"),
+        (["imagenet2102"], 2, "no dataset 'imagenet2102' .is imagenet2012 meant...; there are"),
+        (
+            ["imagenet2012", "--out=/dev/null/x.png"],
+            2,
+            "--out /dev/null/x.png: there is no directory /dev/null; make it, or choose",
+        ),
         (["imagenet2012:4.0.0"], 1, "imagenet2012:4.0.0 is not built: there is no version 4.0.0"),
         (["all"], 1, "there is no dataset of this package"),
         (["../x y"], 2, "is neither a dataset .* nor the directory of one"),

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from tensorflow_datasets.core import splits as splits_lib
 
 from imagenet_builders.errors import OptionError
-from imagenet_builders.reading.split_text import Interval, even_splits, intervals
+from imagenet_builders.reading.split_text import (
+    Interval,
+    Splits,
+    even_splits,
+    intervals,
+    names_in,
+)
 
 LENGTHS = {"train": [7, 6, 7, 7], "validation": [3, 4], "test": [1]}
 
@@ -118,3 +124,20 @@ def test_what_is_no_split_is_said(text: str, message: str) -> None:
 def test_there_is_at_least_one_even_split() -> None:
     with pytest.raises(OptionError, match="must be at least 1, not 0"):
         even_splits("train", 0)
+
+
+@pytest.mark.parametrize("split", ["train", "train[:1%]+test", "all", "validation+all"])
+def test_the_names_are_those_of_the_intervals(split: str) -> None:
+    halves = even_splits(split, 2)
+    wholes: list[Splits] = [split, *halves, halves[0] + "test"]
+    for each in wholes:
+        assert names_in(each, LENGTHS) == {one.split for one in intervals(each, LENGTHS)}
+
+
+@pytest.mark.parametrize(
+    ("split", "words"),
+    [("trian", "there is no split 'trian'; there are train,"), ("train[", "is no split as")],
+)
+def test_names_that_are_not_there_are_said(split: str, words: str) -> None:
+    with pytest.raises(OptionError, match=words):
+        names_in(split, LENGTHS)

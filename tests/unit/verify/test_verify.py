@@ -396,6 +396,9 @@ def test_a_missing_dataset_is_an_error_of_one_sentence(tmp_path: Path):
     assert status == 1
     assert "tiny_imagenet is not built: there is no version in" in err
     assert run_here("verify", "../x:y", "--data-dir", tmp_path)[0] == 2
+    status, _, err = run_here("verify", "tiny_imagnet", "--data-dir", tmp_path)
+    assert status == 2
+    assert "there is no dataset 'tiny_imagnet' (is tiny_imagenet meant?); there are" in err
 
 
 def test_verifying_needs_no_tensorflow(built: Path):

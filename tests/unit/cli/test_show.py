@@ -85,7 +85,7 @@ def test_versions_and_configurations_are_in_the_call(tmp_path: Path) -> None:
     ("arguments", "status", "said"),
     [
         (["tiny_imagenet"], 1, "is not built: there is no version in .*tiny_imagenet; give"),
-        (["imagenet2102"], 2, "no dataset 'imagenet2102' .is imagenet2012 meant...; there are"),
+        (["imagenet2102"], 2, "no dataset 'imagenet2102' .is imagenet2012 meant..; there are"),
         (
             ["imagenet2012", "--out=/dev/null/x.png"],
             2,

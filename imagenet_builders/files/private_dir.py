@@ -237,7 +237,11 @@ class PrivateDir:
     def discard(self, name: str) -> None:
         """Removes whatever has a name in it: a file, a link, or a directory with all in it."""
         if _is_directory(name, self._fd):
-            shutil.rmtree(name, dir_fd=self._fd)
+            try:
+                shutil.rmtree(name, dir_fd=self._fd)
+            except RecursionError:
+                words = "directories in it are nested too deep"
+                raise OSError(errno.ENOTEMPTY, words, str(self.path / name)) from None
         else:
             self.unlink(name)
 
@@ -344,7 +348,8 @@ class PrivateDir:
         """
         if self._fd < 0:
             return
-        with contextlib.suppress(OSError):
+        # Others may nest directories deeper than can be removed, where they may write.
+        with contextlib.suppress(OSError, RecursionError):
             for name in os.listdir(self._fd):
                 if _is_directory(name, self._fd):
                     shutil.rmtree(name, ignore_errors=True, dir_fd=self._fd)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import stat
@@ -14,9 +15,11 @@ from imagenet_builders.files.private_dir import PrivateDir
 from imagenet_builders.publish import exchange, lock
 from imagenet_builders.publish.left import look
 from imagenet_builders.publish.target import Target
+from imagenet_builders.write import durable
 
 # TensorFlow Datasets' own build writes all the time; one that did not for an hour has ended.
 _STOCK_DEAD_SECONDS = 3600.0
+_DEPTH = 8
 
 # What Beam's workers have in a directory of jobs: one for each list, and an error.
 _OF_JOBS = re.compile(r"[a-z_]+-[0-9a-f]{16}|pipeline\.error(\..*)?|downloads|extracted|\.nfs.*")
@@ -54,14 +57,15 @@ def remove(target: Target) -> list[str]:
     Raises:
         TargetError: A dataset that was moved aside cannot be given its name back.
     """
-    exchange.recover(target)
+    removed = exchange.recover(target)
     lock.clean_up(target)
-    removed = []
     for path in target.incompletes():
         with look(path) as left:
             if left.is_debris:
                 removed += left.why_not()
                 left.remove()
+                if left.is_ours and os.path.lexists(path):
+                    removed.append(_still_there(path))
     for path in target.job_dirs():
         _remove_jobs(path)
     for path in target.stock_incompletes():
@@ -70,11 +74,18 @@ def remove(target: Target) -> list[str]:
         # A dataset of another version may have been given that name, by who cannot remove it.
         if age > _STOCK_DEAD_SECONDS and not os.path.lexists(path / "dataset_info.json"):
             exchange.remove(path)
+            if os.path.lexists(path):
+                removed.append(_still_there(path))
+                continue
             removed.append(
-                f"removed {path}, left by a build of TensorFlow Datasets that was killed "
-                f"(nothing in it changed for {age / 3600:.1f} hours)"
+                f"removed {durable.shown(path)}, left by a build of TensorFlow Datasets that was "
+                f"killed (nothing in it changed for {age / 3600:.1f} hours)"
             )
     return removed
+
+
+def _still_there(path: Path) -> str:
+    return f"{durable.shown(path)} was left by an earlier build and cannot be removed; look at it"
 
 
 def _remove_jobs(path: Path) -> None:
@@ -91,13 +102,18 @@ def _remove_jobs(path: Path) -> None:
 
 def _age(directory: Path, now: float) -> float:
     """Seconds since anything in a directory changed."""
-    times = [0.0]
-    for path in _all_in(directory):
+    newest = 0.0
+    for path in itertools.chain((directory,), _all_in(directory)):
         with contextlib.suppress(OSError):
-            times.append(path.lstat().st_mtime)
-    return now - max(times)
+            newest = max(newest, path.lstat().st_mtime)
+    return now - newest
 
 
-def _all_in(directory: Path) -> Iterator[Path]:
-    yield directory
-    yield from directory.rglob("*")
+def _all_in(directory: Path, depth: int = _DEPTH) -> Iterator[Path]:
+    """What is in a directory, as deep as TensorFlow Datasets goes; links are not followed."""
+    with contextlib.suppress(OSError), os.scandir(directory) as entries:
+        for entry in entries:
+            path = directory / entry.name
+            yield path
+            if depth and entry.is_dir(follow_symlinks=False):
+                yield from _all_in(path, depth - 1)

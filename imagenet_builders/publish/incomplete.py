@@ -110,8 +110,8 @@ class IncompleteDir:
         said = []
         with durable.writing(self.path):
             self._describe(description)
-        for path in self._target.incompletes():
-            if path.absolute() == self.path:
+        for path in self._target.through(self.above).incompletes():
+            if path.name == self.path.name:
                 continue
             with look(path) as left:
                 if left.directory is not None and left.description == description != {}:

@@ -72,20 +72,20 @@ class Left:
         Args:
             description: What is built now, if that is known.
         """
-        count = len(self.finished)
+        count, path = len(self.finished), durable.shown(self.path)
         if self.strange is not None:
             return [
-                f"{self.path} has the name of a build directory, but {ascii(self.strange)[1:-1]} "
+                f"{path} has the name of a build directory, but {ascii(self.strange)[1:-1]} "
                 "in it is not a build's; it is left alone, look at it"
             ]
         if not self.is_ours:
             if self.problem:
-                return [f"{self.path} is an unfinished build of another user; it is left alone"]
-            said = f"{count:,} finished shards in {self.path} are another user's and of no use here"
+                return [f"{path} is an unfinished build of another user; it is left alone"]
+            said = f"{count:,} finished shards in {path} are another user's and of no use here"
             return [said] if count else []
         if count and self.problem:
             return [
-                f"{count:,} finished shards in {self.path} are of no use and are removed, because "
+                f"{count:,} finished shards in {path} are of no use and are removed, because "
                 f"{self.problem}"
             ]
         if count and self.description and description:

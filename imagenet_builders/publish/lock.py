@@ -64,14 +64,13 @@ class BuildLock:
     def __init__(
         self, target: Target, *, name: str, wait: bool, announce: Callable[[str], None]
     ) -> None:
-        self._target = target
-        self._path = target.lock()
+        self._where = target.path.parent
         self._name = name
         self._wait = wait
         self._announce = announce
         self._me = Holder.me()
         self.token = self._me.token
-        self._mine = target.lock_file(self._me.host, self._me.pid, self.token)
+        self.use(target)
         self.waited = False
         self._device: int | None = None
         self._ended = threading.Event()
@@ -79,11 +78,17 @@ class BuildLock:
         self._touched: float | None = None
         self._looked = self._untouched = 0.0
 
+    def use(self, target: Target) -> None:
+        """Makes the lock by way of other paths of the same; see `Target.through`."""
+        self._target = target
+        self._path = target.lock()
+        self._mine = target.lock_file(self._me.host, self._me.pid, self.token)
+
     def __enter__(self) -> Self:
         try:
             self._create(self._mine)
             with durable.writing(self._path):
-                self._device = os.stat(self._path.parent).st_dev
+                self._device = os.stat(self._where).st_dev
                 self._acquire()
             self._beats = threading.Thread(target=self._beat, daemon=True)
             self._beats.start()
@@ -116,7 +121,7 @@ class BuildLock:
                 self._check_mounted()
         raise BusyError(
             f"{self._name}: this process was stopped for more than {STALE_SECONDS:.0f} s, or "
-            f"its lock {self._path} was removed, and "
+            f"its lock {durable.shown(self._path)} was removed, and "
             f"{f'{holder} builds it now' if holder else 'another may build it now'}; "
             "nothing was published, run the same command again"
         )
@@ -124,7 +129,7 @@ class BuildLock:
     def _check_mounted(self) -> None:
         """Raises an OSError if the file system that the lock was made on is not there any more."""
         try:
-            device = os.stat(self._path.parent).st_dev
+            device = os.stat(self._where).st_dev
         except FileNotFoundError:
             device = None
         if device != self._device:
@@ -173,8 +178,8 @@ class BuildLock:
         try:
             owner = os.lstat(self._path).st_uid
         except OSError:
-            return str(self._path)
-        return f"{self._path}, a lock of user {owner} that does not say whose it is"
+            return str(durable.shown(self._path))
+        return f"{durable.shown(self._path)}, a lock of user {owner} that does not say whose it is"
 
     def _appear(self, path: Path) -> bool:
         """Makes `path` a lock file of this process, unless a file has that name."""
@@ -196,8 +201,9 @@ class BuildLock:
         if self._is_mine(self._mine):
             return False  # It was removed at once.
         raise TargetError(
-            f"{self._mine} was replaced by somebody else; find out who did that (all who may write "
-            f"in {path.parent} can), then run the same command again"
+            f"{durable.shown(self._mine)} was replaced by somebody else; find out who did that "
+            f"(all who may write in {durable.shown(path.parent)} can), then run the same command "
+            "again"
         )
 
     def _create(self, path: Path) -> bool:
@@ -310,8 +316,9 @@ def _status(path: Path) -> os.stat_result:
     if stat.S_ISREG(status.st_mode):
         return status
     raise TargetError(
-        f"{path} is {kind_of(status.st_mode)} of user {status.st_uid}, where a build makes a file, "
-        "its lock; find out who put it there, move it elsewhere, then run the same command again"
+        f"{durable.shown(path)} is {kind_of(status.st_mode)} of user {status.st_uid}, where a "
+        "build makes a file, its lock; find out who put it there, move it elsewhere, then run the "
+        "same command again"
     )
 
 

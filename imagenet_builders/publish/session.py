@@ -16,6 +16,7 @@ from imagenet_builders.options import BuildOptions
 from imagenet_builders.publish import debris, exchange
 from imagenet_builders.publish.access import Access
 from imagenet_builders.publish.incomplete import IncompleteDir
+from imagenet_builders.publish.known import Known
 from imagenet_builders.publish.lock import BuildLock
 from imagenet_builders.publish.target import Target
 from imagenet_builders.run.progress import phase
@@ -49,6 +50,7 @@ class BuildSession:
         self._access = Access.of(options)
         self._started = time.monotonic()
         self._is_published = False
+        self._replaced: Known | None = None
         self._made: list[Path] = []
         self._lock = BuildLock(target, name=name, wait=options.wait, announce=_LOG.info)
         self.incomplete = IncompleteDir(target, self._lock.token)
@@ -84,7 +86,8 @@ class BuildSession:
                 durable.reading(self._target.path.parent),
                 phase(f"removing what builds of {self._name} left"),
             ):
-                removed = debris.remove(self._target)
+                removed = debris.remove(self._held())
+                self._replaced = Known.at(self._held().path)
             for sentence in removed:
                 _LOG.info(sentence)
         except BaseException as error:
@@ -194,7 +197,11 @@ class BuildSession:
         self.incomplete.remember()
         # By way of its descriptor, whatever has its name by now.
         exchange.publish(
-            self.incomplete.place, self._held(), replace=replace, last_check=self._lock.check
+            self.incomplete.place,
+            self._held(),
+            replace=replace and self._replaced is not None,
+            replaced=self._replaced,
+            last_check=self._lock.check,
         )
         self._is_published = True
 
@@ -207,11 +214,11 @@ class BuildSession:
         self._let_above_go()
         with durable.writing(self._target.path.parent):
             self.incomplete.above = open_way(self._target.path.parent)
+        self._lock.use(self._held())
 
     def _held(self) -> Target:
         """What is built, by a path through the directory that is held."""
-        place = Path(f"/proc/self/fd/{self.incomplete.above}")
-        return Target(place / self._target.path.name) if place.exists() else self._target
+        return self._target.through(self.incomplete.above)
 
     def _let_above_go(self) -> None:
         above, self.incomplete.above = self.incomplete.above, None
@@ -238,17 +245,23 @@ def tidy(target: Target, name: str) -> None:
         target: The dataset, which is there.
         name: Its full name, for messages.
     """
+    # A process that holds the lock now will tidy up itself.
+    with contextlib.suppress(BusyError, TargetError, OSError):
+        above = open_way(target.path.parent)
+        try:
+            _tidy(target.through(above), name)
+        finally:
+            os.close(above)
+
+
+def _tidy(target: Target, name: str) -> None:
     if not (debris.is_there(target) or debris.resumable(target)):
         return
-    # A process that holds the lock now will tidy up itself.
-    with (
-        contextlib.suppress(BusyError, TargetError, OSError),
-        BuildLock(target, name=name, wait=False, announce=_LOG.info),
-    ):
+    with BuildLock(target, name=name, wait=False, announce=_LOG.info):
         for sentence in debris.remove(target):
             _LOG.info(sentence)
         for path in debris.resumable(target):
             _LOG.info(
-                f"finished shards of an interrupted build of {name} are kept in {path}; run its "
-                "command again to go on with it, or remove them"
+                f"finished shards of an interrupted build of {name} are kept in "
+                f"{durable.shown(path)}; run its command again to go on with it, or remove them"
             )

@@ -8,7 +8,7 @@ directory:
 * `.5.1.0.building-TOKEN`: the incomplete dataset of the lock's holder with that token;
 * `.5.1.0.exchange-TOKEN`: its jobs for workers on other machines;
 * `.5.1.0.old-XXXXXXXX`: the dataset that was there, while another takes its name;
-* `.5.1.0.removed-XXXXXXXX`: what is being removed.
+* `.5.1.0.removed-XXXXXXXX`: what version 0.3.0 was removing.
 
 Only these names are ours to remove, and only by the process that holds the lock. TensorFlow
 Datasets' own builds use `incomplete.XXXXXX_5.1.0`.
@@ -18,11 +18,15 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import secrets
 from pathlib import Path
 
 _TOKEN = "[0-9a-f]" * 16
 _TAG = "[0-9a-f]" * 8
+
+# Of a process, and the claim on a lock that has a token, or a number and a time.
+_LOCK_FILE = re.compile(
+    rf"[A-Za-z0-9._-]{{1,64}}-[0-9]{{1,10}}-{_TOKEN}|over-({_TOKEN}|[0-9]+--?[0-9]+)"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +38,17 @@ class Target:
     """
 
     path: Path
+
+    def through(self, above: int | None) -> Target:
+        """It by way of a descriptor of the directory above, whatever has that one's name by now.
+
+        Args:
+            above: The descriptor; its number is part of the paths, as long as it is open.
+        """
+        place = Path(f"/proc/self/fd/{above}")
+        if above is None or not place.exists():
+            return self
+        return Target(place / self.path.name)
 
     def lock(self) -> Path:
         """The lock."""
@@ -49,7 +64,11 @@ class Target:
 
     def lock_files(self) -> list[Path]:
         """The files of all processes that want the lock or have it, and their claims."""
-        return self._found("lock.*")
+        # Others may give names such as these to any number of files, which take time to open.
+        beginning = len(self.lock().name) + 1
+        return [
+            path for path in self._found("lock.*") if _LOCK_FILE.fullmatch(path.name[beginning:])
+        ]
 
     def incomplete(self, token: str) -> Path:
         """Where the holder of the lock puts the dataset together."""
@@ -68,20 +87,16 @@ class Target:
         """The directories of jobs of all builds."""
         return self._found(f"exchange-{_TOKEN}")
 
-    def new_old(self) -> Path:
-        """A new name for the dataset that was there; see `olds`."""
-        return self._named(f"old-{secrets.token_hex(4)}")
+    def old(self, tag: str) -> Path:
+        """A name for the dataset that was there; see `olds`."""
+        return self._named(f"old-{tag}")
 
     def olds(self) -> list[Path]:
         """Datasets that were there when another was about to take their name."""
         return self._found(f"old-{_TAG}")
 
-    def new_removed(self) -> Path:
-        """A new name for what is being removed, so that nobody takes half of it for all."""
-        return self._named(f"removed-{secrets.token_hex(4)}")
-
     def removed(self) -> list[Path]:
-        """What was being removed."""
+        """What version 0.3.0 was removing."""
         return self._found(f"removed-{_TAG}")
 
     def all_ours(self) -> list[Path]:

@@ -88,7 +88,7 @@ def test_readers_wait_while_a_dataset_changes_places_in_two_steps(
     import tensorflow_datasets as tfds
 
     path = dataset / DATASET
-    old = Target(path).new_old()
+    old = Target(path).old("01234567")
     path.rename(old)
     back = threading.Timer(1.0, old.rename, [path])
     back.start()

@@ -15,6 +15,8 @@ import pytest
 from support.killing.moments import WITHOUT_EXCHANGE
 from support.neighbours import GROUP, STEWARDS, World, expected_home, snapshot, world
 
+from imagenet_builders.publish.target import Target
+
 HOME, VERSION = "imagenet2012", "5.1.0"
 
 
@@ -172,3 +174,17 @@ def test_directories_nested_too_deep_are_left_and_named(space: World, name: str)
         subprocess.run(["rm", "-rf", home / Path(name).parts[0]], check=True)
     assert done.status == 0, done.err
     space.check()
+
+
+def test_files_with_names_that_no_lock_has_are_not_opened(tmp_path: Path) -> None:
+    """A hundred thousand of them held up a build."""
+    target, token = Target(tmp_path / VERSION), "0123456789abcdef"
+    ours = {
+        target.lock_file("node-1.example", 4_194_304, token),
+        target.lock_claim(token),
+        target.lock_claim("1234-1700000000000000000"),
+    }
+    theirs = [f".{VERSION}.lock.{name}" for name in ("0", "forged-1", f"over-{token}x", "a-b-c")]
+    for path in [*ours, target.lock(), *(tmp_path / name for name in theirs)]:
+        path.touch()
+    assert set(target.lock_files()) == ours

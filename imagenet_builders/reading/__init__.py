@@ -1,10 +1,4 @@
-"""Reading without TensorFlow: examples in any order, of what was built or of the archives in place.
-
->>> from imagenet_builders import reading
->>> source = reading.data_source("imagenet2012", "train[:50%]", manual_dir=DUMMY_ARCHIVES)
->>> source[0]["image"].shape, source[0]["label"], source[0]["file_name"]
-((..., ..., 3), ..., b'n..._....JPEG')
-"""
+"""Reading without TensorFlow: examples in any order, of what was built or of the archives in place."""
 
 from __future__ import annotations
 

@@ -87,9 +87,6 @@ def even_splits(split: Splits, n: int, *, drop_remainder: bool = False) -> list[
 
     Raises:
         OptionError: `n` is not a number from 1.
-
-    >>> [intervals(each, {"train": [11]})[0] for each in even_splits("train", 3)]
-    [Interval(split='train', start=0, stop=4), Interval(split='train', start=4, stop=8), ...]
     """
     if not isinstance(n, int) or n < 1:
         raise OptionError(f"the number of even splits must be at least 1, not {n!r}")

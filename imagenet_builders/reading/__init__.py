@@ -1,4 +1,4 @@
-"""Reading without TensorFlow: examples in any order, of what was built or of the archives in place."""
+"""Examples in any order without TensorFlow, of what was built or of the archives in place."""
 
 from __future__ import annotations
 

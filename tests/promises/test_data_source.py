@@ -26,7 +26,7 @@ from support.paths import DUMMY_DATA
 from support.processes import run_cli, run_python
 
 from imagenet_builders import reading
-from imagenet_builders.errors import OptionError, SourceError, StagingError
+from imagenet_builders.errors import DatasetError, OptionError, SourceError, StagingError
 from imagenet_builders.options import BuildOptions
 
 SPLITS = ("train", "validation", "test")
@@ -297,8 +297,9 @@ def test_every_dataset_reads_alike_in_place_and_built(name: str, tmp_path: Path)
     built = reading.data_source(name, "all", data_dir=tmp_path)
     options = BuildOptions(scratch_dir=str(tmp_path))
     placed = reading.data_source(name, "all", manual_dir=staged, options=options)
-    loaded = tfds.load(name, split="all", data_dir=tmp_path).as_numpy_iterator()
-    for one, other, third in zip(built, placed, loaded, strict=True):
+    in_order = tfds.ReadConfig(interleave_cycle_length=1)
+    loaded = tfds.load(name, split="all", data_dir=tmp_path, read_config=in_order)
+    for one, other, third in zip(built, placed, loaded.as_numpy_iterator(), strict=True):
         for found in (one, other):
             assert flat(found) == flat(third)
 
@@ -334,6 +335,7 @@ def test_few_files_are_open_at_a_time(tmp_path: Path) -> None:
 import os, resource, sys
 from imagenet_builders import reading
 source = reading.data_source("imagenet2012", "train", data_dir=sys.argv[1])
+source[0]
 before = len(os.listdir("/proc/self/fd"))
 resource.setrlimit(resource.RLIMIT_NOFILE, (before + 8, before + 8))
 from imagenet_builders.write.outputs import record_files
@@ -342,7 +344,7 @@ for number in [*range(24)] * 3:
     source[number]["file_name"]
 print(len(os.listdir("/proc/self/fd")) - before)
 """
-    assert int(run_python(code, tmp_path)) <= 4
+    assert int(run_python(code, tmp_path)) <= 2
 
 
 def test_offsets_are_kept_for_the_user_and_used(
@@ -401,7 +403,7 @@ def shorter(shard: Path) -> None:
     ("damage", "words"),
     [
         (flip, "the checksum of the record is wrong"),
-        (cut, "goes beyond the end of the file"),
+        (cut, "a record goes beyond the end of the file"),
         (Path.unlink, "No such file or directory"),
         (fifo, "it is a FIFO"),
         (zeros, "it is a device"),
@@ -417,9 +419,9 @@ def test_a_damaged_shard_is_named(
     assert source[0]["label"] >= 0
     with pytest.raises(SourceError, match=f"-00001-of-00003 cannot be read: {words}"):
         source[8]
-    theirs = tfds.data_source("imagenet2012", split="train", data_dir=copy)
-    with pytest.raises(SourceError, match="-00001-of-00003 cannot be read"):
-        theirs[8]
+    # What is no file at all is found when the builder is made.
+    with pytest.raises((SourceError, DatasetError), match="-00001-of-00003"):
+        tfds.data_source("imagenet2012", split="train", data_dir=copy)[8]
 
 
 def change_features(directory: Path) -> None:

@@ -163,7 +163,10 @@ def replaced(name: str, body: bytes) -> Members:
 REFUSED = {
     "another class": (replaced("cls", b"4"), "expected class 3, .*found 4"),
     "a class of slim's": (replaced("cls", b"1000"), "expected class 3, .*found 1000"),
-    "no number": (replaced("cls", b"tench"), "expected a class from 0 to 999 in it, found text of 5 bytes"),
+    "no number": (
+        replaced("cls", b"tench"),
+        "expected a class from 0 to 999 in it, found text of 5 bytes",
+    ),
     "a negative class": (replaced("cls", b"-1"), "expected a class from 0 to 999"),
     "a huge cls": (replaced("cls", b"3" * 100), "expected at most 32 bytes, found 100"),
     "another class in json": (replaced("json", b'{"label": 5}'), "expected class 3, .*found 5"),

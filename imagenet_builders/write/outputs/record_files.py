@@ -109,7 +109,7 @@ def _bound() -> int:
     import resource
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return _OPEN if soft == resource.RLIM_INFINITY else max(8, min(_OPEN, soft // 2))
+    return _OPEN if soft == resource.RLIM_INFINITY else max(1, min(_OPEN, soft // 2))
 
 
 def _offsets_file(path: str) -> Path:

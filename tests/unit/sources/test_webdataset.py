@@ -165,7 +165,7 @@ REFUSED = {
     "a class of slim's": (replaced("cls", b"1000"), "expected class 3, .*found 1000"),
     "no number": (
         replaced("cls", b"tench"),
-        "expected a class from 0 to 999 in it, found text of 5 bytes",
+        "from 0 to 999 in it, found text of 5 bytes",
     ),
     "a negative class": (replaced("cls", b"-1"), "expected a class from 0 to 999"),
     "a huge cls": (replaced("cls", b"3" * 100), "expected at most 32 bytes, found 100"),

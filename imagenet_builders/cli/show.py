@@ -124,7 +124,7 @@ def _described(builder: Any, count: int, pictures: list[Picture]) -> Iterator[st
             yield f"  a part of the official split: {part}"
         for example in _first(builder, split, count):
             label = int(example["label"])
-            wnid = info.features["label"].int2str(label) if label >= 0 else None
+            wnid = _name_of(builder, label) if label >= 0 else None
             name = _text(example.get("file_name", example.get("id", b"")))
             height, width = example["image"].shape[:2]
             told = "no label" if wnid is None else f"label {label} = {wnid}, {_words(wnid)}"
@@ -133,6 +133,17 @@ def _described(builder: Any, count: int, pictures: list[Picture]) -> Iterator[st
             name = info.full_name.rpartition("/")[0]
             caption = "\n".join(map(printable, (name, f"{split} {label}", first_words)))
             pictures.append(Picture(example["image"], caption, _boxes(example)))
+
+
+def _name_of(builder: Any, label: int) -> str:
+    """The wnid of a label."""
+    names = builder.info.features["label"].names
+    if label >= len(names):
+        raise DatasetError(
+            f"{builder.data_dir}: label.labels.txt names {len(names):,} classes, but there is a "
+            f"label {label:,}; `imagenet-builders verify` says what else is wrong with this dataset"
+        )
+    return str(names[label])
 
 
 def reading_call(info: Any, directory: Path) -> str:

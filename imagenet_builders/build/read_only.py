@@ -53,7 +53,7 @@ def teach(is_ours: Callable[[str], bool]) -> None:
     make, as_data_source = reader.__init__, reader.as_data_source
 
     @functools.wraps(make)
-    def __init__(self: Any, builder_dir: Any, **kwargs: Any) -> None:  # noqa: N807
+    def __init__(self: Any, builder_dir: Any, **kwargs: Any) -> None:  # noqa: N807  # It becomes one.
         asked = kwargs.get("file_format")
         if asked is not None and file_adapters.FileFormat.from_value(asked) != _DEFAULT:
             proto = kwargs.get("info_proto") or dataset_info.read_proto_from_builder_dir(

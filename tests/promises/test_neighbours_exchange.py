@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from support.killing.moments import WITHOUT_EXCHANGE
-from support.neighbours import GROUP, STEWARDS, World, expected_home, snapshot, world
+from support.neighbours import GROUP, STEWARDS, World, expected_home, home_of, snapshot, world
 
 from imagenet_builders.publish.target import Target
 
@@ -24,15 +24,6 @@ HOME, VERSION = "imagenet2012", "5.1.0"
 def space(request: pytest.FixtureRequest) -> Iterator[World]:
     with world(request.param) as made:
         yield made
-
-
-def home_of(space: World) -> Path:
-    """The directory of the versions, made by the steward as a build makes it."""
-    path = space.data_dir / HOME
-    path.mkdir()
-    os.chown(path, space.steward, GROUP)
-    path.chmod(0o2775)
-    return path
 
 
 def test_no_mode_is_changed_through_a_link_in_the_place_of_a_version(space: World) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.neighbours import GROUP, MEMBER, SECRET, STEWARDS, World, world
+from support.neighbours import GROUP, MEMBER, SECRET, STEWARDS, World, home_of, world
 
 HOME, VERSION = "imagenet2012", "5.1.0"
 TOKEN = "0123456789abcdef"
@@ -30,15 +30,6 @@ BEFORE_WRITING = "build.steps:check_space"
 def space(request: pytest.FixtureRequest) -> Iterator[World]:
     with world(request.param) as made:
         yield made
-
-
-def home_of(space: World) -> Path:
-    """The directory of the versions, made by the steward as a build makes it."""
-    path = space.data_dir / HOME
-    path.mkdir()
-    os.chown(path, space.steward, GROUP)
-    path.chmod(0o2775)
-    return path
 
 
 def building(space: World) -> Path:

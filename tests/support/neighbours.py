@@ -287,6 +287,15 @@ def undisturbed(name: str = "imagenet2012") -> dict[str, str]:
         return {file: digest for file, digest in hashes(version).items() if "-of-" in file}
 
 
+def home_of(space: World, name: str = "imagenet2012") -> Path:
+    """The directory of the versions, made by the steward as a build makes it."""
+    path = space.data_dir / name
+    path.mkdir()
+    os.chown(path, space.steward, GROUP)
+    path.chmod(0o2775)
+    return path
+
+
 def hashes(directory: Path) -> dict[str, str]:
     """File to SHA-256, of all files in a directory."""
     return {

@@ -461,7 +461,8 @@ def test_another_users_private_build_is_left_alone(space: World) -> None:
     assert space.version_of() is not None
     space.check()
     if space.steward != 0:
-        assert f"{path} is an unfinished build of another user; it is left alone" in done.err
+        # The stewards of these tests may read everything, so its shards can be counted.
+        assert f"4 finished shards in {path} are another user's and of no use here" in done.err
         assert path.exists()
 
 
@@ -567,7 +568,10 @@ def test_a_shard_to_keep_that_is_not_what_it_was(
         if "test" in archive.name:
             (staged / archive.name).symlink_to(archive)
     done = space.run("build", HOME, *where, *MODE)
-    assert f"{shard} is to be kept, but " in done.error
+    if plant in (kept_is_a_fifo, kept_is_a_directory):
+        assert f"{shard} cannot be read: it is a " in done.error
+    else:
+        assert f"{shard} is to be kept, but " in done.error
     assert SECRET not in done.err
     assert not list(version.glob("*test*"))
     from support.neighbours import expected_home, snapshot

@@ -202,11 +202,11 @@ def test_an_archive_in_gzip_is_named_with_the_member_inside(
 ):
     name = pack_it(tmp_path / "staged", change)
     sentence, path, _ = refused(dataset, tmp_path / "staged", tmp_path)
-    assert f"{tmp_path / 'staged' / name} (unpacked to {tmp_path / 'scratch'}" in sentence
+    assert f"{tmp_path / 'staged' / name} (unpacked)" in sentence
     assert path.startswith((f"{tmp_path / 'staged' / name} (", "there are "))
     assert member in sentence
-    # In scratch space it is named only as what the archive was unpacked to.
-    assert sentence.count(str(tmp_path / "scratch")) == sentence.count(" (unpacked to ")
+    # Where it was unpacked to is of no use to who mends the archive.
+    assert str(tmp_path / "scratch") not in sentence
 
 
 def test_skipped_images_name_the_archive(tmp_path: Path):
@@ -252,4 +252,4 @@ def test_check_names_the_archive_in_gzip(tmp_path: Path):
         f"--data-dir={tmp_path}", f"--scratch-dir={tmp_path / 'scratch'}",
     )  # fmt: skip
     assert outcome.status == 1
-    assert f"error: {tmp_path / 'staged' / name} (unpacked to " in outcome.out
+    assert f"error: {tmp_path / 'staged' / name} (unpacked)" in outcome.out

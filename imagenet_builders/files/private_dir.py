@@ -306,7 +306,7 @@ class PrivateDir:
         Raises:
             OSError: It is not there, or is no directory.
         """
-        # Opened anew, for the reason above.
+        # Opened anew, for the reason above; a btrfs of Linux 6.5 and later does so, too.
         fd = os.open(name, _DIRECTORY, dir_fd=self._fd)
         try:
             return os.listdir(fd)
@@ -350,7 +350,7 @@ class PrivateDir:
             return
         # Others may nest directories deeper than can be removed, where they may write.
         with contextlib.suppress(OSError, RecursionError):
-            for name in os.listdir(self._fd):
+            for name in self.names_in("."):
                 if _is_directory(name, self._fd):
                     shutil.rmtree(name, ignore_errors=True, dir_fd=self._fd)
                 else:

@@ -214,7 +214,7 @@ def _write(fd: int, index: Index) -> None:
 
 def _remove_left(directory: PrivateDir) -> None:
     """Removes partial files of processes that were killed."""
-    for name in os.listdir(directory.fd):
+    for name in directory.names_in("."):
         if _LEFT.fullmatch(name):
             with contextlib.suppress(OSError):
                 status = os.stat(name, dir_fd=directory.fd, follow_symlinks=False)

@@ -102,7 +102,7 @@ def remove_left(scratch: Path) -> None:
         enter_own(scratch) as root,
         root.enter_inner(STAGED) as staged,
     ):
-        for name in os.listdir(staged.fd):
+        for name in staged.names_in("."):
             if name.endswith(_REMOVED):
                 staged.discard(name)
 
@@ -119,7 +119,7 @@ def remove_others(directory: PrivateDir, keep: Collection[Path], partials: Colle
         partials: Names of what stays beside it.
     """
     root = directory.place_of(FILES)
-    for name in os.listdir(directory.fd):
+    for name in directory.names_in("."):
         if name not in (FILES, LOCK, *partials):
             directory.discard(name)
     if root.is_symlink() or not root.is_dir():

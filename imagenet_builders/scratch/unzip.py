@@ -191,7 +191,7 @@ def _target_name(file: SourceFile, member: ZipMember) -> str:
 
 
 def _remove_unusable(directory: PrivateDir) -> None:
-    for name in os.listdir(directory.fd):
+    for name in directory.names_in("."):
         if name != LOCK and not _is_usable(name):
             directory.discard(name)
 

@@ -163,6 +163,10 @@ build_to_the_middle() {
     kill -0 "$started" 2>/dev/null || { cat "$said"; fail "a build ended before its middle"; }
 }
 
+stand_still() { kill -STOP -- "-$started"; }
+
+go_on() { kill -CONT -- "-$started"; }
+
 kill_build() {
     kill -KILL -- "-$started"
     wait "$started" 2>/dev/null
@@ -356,10 +360,12 @@ fs_full_disk() {
     image ext4 700M mkfs.ext4 -q -m 0
     mount_at "$work/m" "$device"
     build_to_the_middle "$work/m" 4
+    stand_still
     local filler=0 size=$((1 << 30))
     for ((; size >= 4096; size /= 2)); do
         while fallocate -l "$size" "$work/m/filler$filler" 2>/dev/null; do filler=$((filler + 1)); done
     done
+    go_on
     ends_with_an_error "a full disk"
     [[ $sentence == *full* ]] || fail "a full disk is not called so: $sentence"
     rm "$work/m"/filler*
@@ -371,8 +377,10 @@ fs_no_inodes() {
     image ext4 1G mkfs.ext4 -q -N 400
     mount_at "$work/m" "$device"
     build_to_the_middle "$work/m" 4
+    stand_still
     mkdir "$work/m/many"
     until ! touch "$work/m/many/"{1..20}"-$RANDOM$RANDOM" 2>/dev/null; do :; done
+    go_on
     ends_with_an_error "no inodes"
     rm -r "$work/m/many"
     build "$work/m"

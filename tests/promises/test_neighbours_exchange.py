@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 from support.killing.moments import WITHOUT_EXCHANGE
-from support.neighbours import GROUP, STEWARDS, World, expected_home, home_of, snapshot, world
+from support.neighbours import GROUP, STEWARDS, World, home_of, world
+from support.private_home import expected_home, snapshot
 
 from imagenet_builders.publish.target import Target
 

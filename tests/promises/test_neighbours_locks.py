@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.neighbours import MEMBER, SECRET, STEWARDS, World, world
+from support.neighbours import MEMBER, STEWARDS, World, world
 from support.paths import DUMMY_DATA
+from support.private_home import SECRET
 
 from imagenet_builders.publish.holder import Holder
 

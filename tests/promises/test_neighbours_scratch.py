@@ -19,9 +19,10 @@ from pathlib import Path
 
 import pytest
 from support.killing.forks import Server
-from support.neighbours import GROUP, MEMBER, SECRET, STEWARDS, Done
+from support.neighbours import GROUP, MEMBER, STEWARDS, Done
 from support.neighbours_in_forks import ForkedWorld, forked_world
 from support.paths import DUMMY_DATA
+from support.private_home import SECRET
 
 from imagenet_builders.locate.hash_cache import cache_directory
 from imagenet_builders.plan.index import Index, IndexCache

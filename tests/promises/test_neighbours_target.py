@@ -16,7 +16,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.neighbours import GROUP, MEMBER, SECRET, STEWARDS, World, home_of, world
+from support.neighbours import GROUP, MEMBER, STEWARDS, World, home_of, world
+from support.paths import DUMMY_DATA
+from support.private_home import SECRET, expected_home, snapshot
 
 HOME, VERSION = "imagenet2012", "5.1.0"
 TOKEN = "0123456789abcdef"
@@ -552,8 +554,6 @@ def test_a_shard_to_keep_that_is_not_what_it_was(
     """With mode 2775, the group may write to what is published, and splits are added to it."""
     staged = space.root / "staged"
     staged.mkdir()
-    from support.paths import DUMMY_DATA
-
     archives = sorted((DUMMY_DATA / HOME).iterdir())
     for archive in archives:
         if "test" not in archive.name:
@@ -574,6 +574,4 @@ def test_a_shard_to_keep_that_is_not_what_it_was(
         assert f"{shard} is to be kept, but " in done.error
     assert SECRET not in done.err
     assert not list(version.glob("*test*"))
-    from support.neighbours import expected_home, snapshot
-
     assert snapshot(space.home) == expected_home(space.steward)

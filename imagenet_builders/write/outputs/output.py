@@ -103,6 +103,31 @@ class Checksum(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
+class RecordIndex:
+    """A small file for each shard that tells other readers where its records are.
+
+    Attributes:
+        folder: The directory, in that of the dataset, which the files lie in.
+        suffix: What the name of a file has after that of its shard.
+        make: Makes the content of the file.
+        parse: Reads it; None for what `make` does not make.
+    """
+
+    folder: str
+    suffix: str
+    make: Callable[[RecordOffsets], bytes]
+    parse: Callable[[bytes], RecordOffsets | None]
+
+    def name_of(self, shard: str) -> str:
+        """The path of the index of a shard, in the directory of the dataset.
+
+        Args:
+            shard: The name of the shard.
+        """
+        return f"{self.folder}/{shard}{self.suffix}"
+
+
+@dataclasses.dataclass(frozen=True)
 class Output:
     """A file format that shards are written in.
 
@@ -121,8 +146,8 @@ class Output:
             format that cannot be read so.
         tfds_call: The function of TensorFlow Datasets that reads a dataset of such shards; None
             where none does.
-        index: Makes the content of the index file of a shard from the offsets of its records; None
-            for an output without one.
+        index: The index that a build writes for each shard, of the offsets of its records; None for
+            an output without one.
         keeps_open: Whether its readers keep every shard open that they have read from.
         library: The module that writes and reads the format, if this package does not do it itself.
         package: The package on PyPI that has the library.
@@ -134,7 +159,7 @@ class Output:
     read: Callable[[str, Checksum | None], Iterator[Record]]
     open: Callable[[str, RecordOffsets | None], RecordFile] | None = None
     tfds_call: Literal["load", "data_source"] | None = None
-    index: Callable[[RecordOffsets], bytes] | None = None
+    index: RecordIndex | None = None
     keeps_open: bool = False
     library: str | None = None
     package: str | None = None

@@ -13,6 +13,7 @@ from imagenet_builders.formats.tfrecord import frame
 from imagenet_builders.formats.tfrecord.wire import DamageError
 from imagenet_builders.write.new_file import NewFile
 from imagenet_builders.write.offsets import RecordOffsets
+from imagenet_builders.write.outputs import dali_index
 from imagenet_builders.write.outputs.output import (
     Checksum,
     Output,
@@ -151,5 +152,7 @@ def _open(path: str, known: RecordOffsets | None) -> RecordFile:
     return _RecordFile(path, known)
 
 
-OUTPUT = Output("tfrecord", "tfrecord", _write, _read, open=_open, tfds_call="load")
+OUTPUT = Output(
+    "tfrecord", "tfrecord", _write, _read, open=_open, tfds_call="load", index=dali_index.INDEX
+)
 """TFRecord, written and read without TensorFlow."""

@@ -193,17 +193,19 @@ is_whole() {
     cmp -s "$work/found" "$data/expected" || fail "$1: other shards than on the local disk"
 }
 
+beside() { (cd "$1/imagenet2012" && find . -mindepth 1 -maxdepth 1 ! -name 5.1.0 | tr '\n' ' '); }
+
 # is_right DATA_DIR: the same, and there is nothing beside it.
 is_right() {
     is_whole "$1"
-    local beside
-    beside=$(cd "$1/imagenet2012" && find . -mindepth 1 -maxdepth 1 ! -name 5.1.0 | tr '\n' ' ')
-    [[ -z $beside ]] || fail "left beside the dataset: $beside"
+    [[ -z $(beside "$1") ]] || fail "left beside the dataset: $(beside "$1")"
 }
+
+stands_alone() { [[ -e $1/imagenet2012/5.1.0/dataset_info.json && -z $(beside "$1") ]]; }
 
 # looks_right DATA_DIR: the same, as soon as the caches of another mount allow.
 looks_right() {
-    until_true 20 test -e "$1/imagenet2012/5.1.0/dataset_info.json" || fail "$1: no dataset is seen"
+    until_true 30 stands_alone "$1" || fail "$1: what is seen is not the dataset alone: $(beside "$1")"
     is_right "$1"
 }
 
@@ -222,8 +224,8 @@ resumes() {
     kept=$(finished "$1" | wc -l)
     (cd "$(dirname "$(finished "$1" | head -n 1)")" && stat -c '%n %Y' imagenet2012-*-of-*[0-9]) >"$work/before"
     build "$2"
-    is_right "$1"
-    looks_right "$2"
+    is_right "$2"
+    looks_right "$1"
     (cd "$1/imagenet2012/5.1.0" && stat -c '%n %Y' imagenet2012-*-of-*) >"$work/after"
     local again
     again=$(grep -Fxvc -f "$work/after" "$work/before")
@@ -440,7 +442,8 @@ CONFIG
         until_true 5 grep -q 'Server listening' "$ssh/log" && break
         ((tries < 5)) || skip "sshd does not start: $(tail -n 1 "$ssh/log")"
     done
-    local options=port=$port,IdentityFile=$ssh/key,IdentitiesOnly=yes,UserKnownHostsFile=/dev/null
+    # So long, and not for 20 s, a mount believes what it saw of a directory.
+    local options=dcache_timeout=5,port=$port,IdentityFile=$ssh/key,IdentitiesOnly=yes,UserKnownHostsFile=/dev/null
     options+=,StrictHostKeyChecking=no
     local mount
     for mount in one other; do

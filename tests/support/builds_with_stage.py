@@ -74,7 +74,8 @@ def opened_files(names: list[str]):
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if not active or event != "open" or not isinstance(arguments[0], (str, os.PathLike)):
             return
-        if sys._getframe(1).f_code.co_name not in ("_is_compressed_now", "glimpse"):
+        callers = {sys._getframe(depth).f_code.co_name for depth in (1, 2, 3)}
+        if not callers & {"_is_compressed_now", "glimpse"}:
             names.append(os.fspath(arguments[0]))
 
     sys.addaudithook(hook)

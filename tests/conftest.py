@@ -58,6 +58,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return None
 
 
+# `COLUMNS` is that of the terminal in which pytest-xdist began.
+_NOT_SEEN = ("SLURM_TMPDIR", "TMPDIR", "COLUMNS")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_options_of_the_environment() -> Iterator[None]:
     """No test, nor what several tests share, sees options of the environment, or `$TMPDIR`.
@@ -67,7 +71,7 @@ def _no_options_of_the_environment() -> Iterator[None]:
     tempfile.gettempdir()  # From now on it is what it is now.
     with pytest.MonkeyPatch.context() as patch:
         for name in [*os.environ]:
-            if name.startswith("IMAGENET_BUILDERS_") or name in ("SLURM_TMPDIR", "TMPDIR"):
+            if name.startswith("IMAGENET_BUILDERS_") or name in _NOT_SEEN:
                 patch.delenv(name)
         yield
 

@@ -246,6 +246,7 @@ def test_copies_are_read_in_place_of_the_files_to_copy(
     for number, path in enumerate(to_copy.files):
         copy = tmp_path / f"{number}"
         shutil.copy2(path, copy)
+        os.chmod(copy, 0o600)
         os.truncate(path, 0)
         copies[str(path)] = str(copy)
     with recipes_of(case, manual_dir, tmp_path / "scratch2", copies=copies) as recipes:

@@ -55,9 +55,12 @@ def own_dir(path: Path) -> PrivateDir:
     made = _made(path.with_name(f"{path.name}-{secrets.token_hex(8)}"))
     # Of two that make one at the same time, both use the same.
     found = find_own_dir(path)
-    if found is None or found.path == made.path:
+    if found is None:
         return made
-    made.remove()
+    if found.path == made.path:
+        made.close()
+    else:
+        made.remove()
     return found
 
 

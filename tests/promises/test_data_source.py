@@ -24,6 +24,7 @@ from PIL import Image
 from support.building import DUMMY_ARCHIVES, built_by_cli
 from support.paths import DUMMY_DATA
 from support.processes import run_cli, run_python
+from support.reading_elsewhere import name_of
 
 from imagenet_builders import reading
 from imagenet_builders.errors import DatasetError, OptionError, SourceError, StagingError
@@ -187,11 +188,6 @@ def test_bytes_on_request_are_those_of_the_file(options: dict[str, Any], data_di
     assert [each["image"] for each in source] == [
         each["image"] for each in loaded.as_numpy_iterator()
     ]
-
-
-def name_of(source: Any, number: int) -> bytes:
-    name: bytes = source[number]["file_name"]
-    return name
 
 
 @pytest.mark.parametrize(

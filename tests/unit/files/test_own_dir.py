@@ -73,8 +73,10 @@ def test_where_the_name_is_taken_another_one_is_made_once(
     take(tmp_path / "own")
     there = set(tmp_path.iterdir())
     assert find_own_dir(tmp_path / "own") is None
+    open_before = len(os.listdir("/proc/self/fd"))
     with own_dir(tmp_path / "own") as made, own_dir(tmp_path / "own") as again:
         assert made.path == again.path
+    assert len(os.listdir("/proc/self/fd")) == open_before
     assert set(tmp_path.iterdir()) - there == {made.path}
     assert list(made.path.iterdir()) == []
     assert not (tmp_path / "nothing").exists()

@@ -83,7 +83,10 @@ REFUSED = {
     "an image": (b"\xff\xd8\xff\xe0" + bytes(50), "expected well-formed XML"),
     "an annotation that is cut off": (XML[:300], "expected well-formed XML"),
     "two annotations": (XML + XML, "junk after document element"),
-    "a web page": (b"<html><body>404</body></html>", "expected <annotation>, found another element"),
+    "a web page": (
+        b"<html><body>404</body></html>",
+        "expected <annotation>, found another element",
+    ),
     "an encoding that there is not": (
         b'<?xml version="1.0" encoding="klingon"?><annotation/>',
         "unknown encoding",

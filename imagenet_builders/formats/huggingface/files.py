@@ -1,0 +1,146 @@
+"""Writes the files of images: Arrow's stream format, which is mapped, and Parquet.
+
+Source: `arrow_writer.py` and `io/parquet.py` of `datasets` 5.2.0. The bytes depend on the rows and
+on the version of Arrow's library, on nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol, Self
+
+from imagenet_builders.formats.huggingface.features import Row
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MAX_FILE_BYTES = 500_000_000
+"""The images of a file have no more bytes than this, as Hugging Face advises."""
+
+BATCH_ROWS = 100
+"""Rows of a batch in Arrow, of a row group in Parquet; whoever reads one image reads no more."""
+
+# Nor does a batch of larger images have more bytes, where it has more than one.
+_BATCH_BYTES = 100_000_000
+
+
+class Sink(Protocol):
+    """A file that is being written."""
+
+    def write(self, buffers: Sequence[bytes], size: int) -> None:
+        """Appends buffers, whose bytes are `size` in all."""
+
+
+def batches(rows: Iterable[Row], columns: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Puts rows into batches, in order.
+
+    Args:
+        rows: The rows.
+        columns: The schema that `features.schema` makes.
+    """
+    batch: list[Row] = []
+    size = 0
+    for row in rows:
+        if batch and (len(batch) == BATCH_ROWS or size + len(row.image) > _BATCH_BYTES):
+            yield _batch(batch, columns)
+            batch, size = [], 0
+        batch.append(row)
+        size += len(row.image)
+    if batch:
+        yield _batch(batch, columns)
+
+
+def _batch(rows: Sequence[Row], columns: pa.Schema) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    images, names, labels = zip(*rows, strict=True)
+    image = pa.StructArray.from_arrays(
+        [pa.array(images, pa.binary()), pa.array(names, pa.string())],
+        fields=list(columns.field("image").type),
+    )
+    return pa.RecordBatch.from_arrays([image, pa.array(labels, pa.int64())], schema=columns)
+
+
+class ArrowFile:
+    """A file in Arrow's stream format, as `Dataset.save_to_disk` writes it.
+
+    Args:
+        sink: Where its bytes go.
+        columns: The schema of its batches.
+    """
+
+    def __init__(self, sink: Sink, columns: pa.Schema):
+        import pyarrow as pa
+
+        self._writer = pa.ipc.new_stream(pa.PythonFile(_Stream(sink), "w"), columns)
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Appends a batch."""
+        self._writer.write_batch(batch)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self._writer.close()
+
+
+class ParquetFile:
+    """A file in Parquet, as `Dataset.to_parquet` writes it; each batch is a row group.
+
+    Images are compressed already, so nothing is compressed. Each page has its checksum.
+
+    Args:
+        sink: Where its bytes go.
+        columns: The schema of its batches.
+    """
+
+    def __init__(self, sink: Sink, columns: pa.Schema):
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self._writer = pq.ParquetWriter(
+            pa.PythonFile(_Stream(sink), "w"),
+            columns,
+            compression="none",
+            use_dictionary=False,
+            write_statistics=["label"],
+            write_page_checksum=True,
+        )
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Appends a batch."""
+        self._writer.write_batch(batch)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self._writer.close()
+
+
+class _Stream:
+    """A sink as the file that Arrow's library writes to."""
+
+    def __init__(self, sink: Sink):
+        self._sink = sink
+        self._size = 0
+        self.closed = False
+
+    def write(self, data: bytes) -> int:
+        size = len(data)
+        # What Arrow gives may be its own memory, which it uses again.
+        self._sink.write([bytes(data)], size)
+        self._size += size
+        return size
+
+    def tell(self) -> int:
+        return self._size
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self.closed = True

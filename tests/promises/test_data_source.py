@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import pickle
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
@@ -23,7 +24,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 from support.building import DUMMY_ARCHIVES, built_by_cli
 from support.paths import DUMMY_DATA
-from support.processes import run_cli, run_python
+from support.processes import run, run_cli, run_python
 from support.reading_elsewhere import name_of
 
 from imagenet_builders import reading
@@ -214,23 +215,70 @@ def test_processes_read_however_they_are_started(
     assert [name_of(source, number) for number in range(24)] == names
 
 
-def test_array_record_says_that_it_cannot_fork_after_reading(array_record_dir: Path) -> None:
-    code = """
-import os, sys
+@pytest.mark.parametrize(
+    "before",
+    [
+        "source[0]",
+        "reading.data_source('imagenet2012', 'test', data_dir=sys.argv[1])[0]",
+        "built()",
+    ],
+    ids=["it was read", "another split was read", "a dataset was built"],
+)
+def test_array_record_says_that_it_cannot_fork_after_its_use(
+    before: str, array_record_dir: Path, tmp_path: Path
+) -> None:
+    code = f"""
+import os, signal, sys
 from imagenet_builders import reading
+from imagenet_builders.cli import main
+
+def built():
+    main(["build", "imagenet2012", "--manual-dir", sys.argv[2], "--data-dir", sys.argv[3],
+          "--file-format", "array_record", "--workers", "1"])
+
 source = reading.data_source("imagenet2012", "train", data_dir=sys.argv[1])
-source[0]
+{before}
 if os.fork() == 0:
+    signal.alarm(60)
     try:
         source[0]
     except Exception as error:
         print(type(error).__name__, error, flush=True)
     os._exit(0)
-os.wait()
+assert os.wait()[1] == 0
 """
-    said = run_python(code, array_record_dir)
-    assert said.startswith("SourceError array-record cannot read in a process that was forked")
+    said = run_python(code, array_record_dir, DUMMY_ARCHIVES, tmp_path / "built")
+    assert "SourceError array-record cannot read in a process that was forked" in said
     assert "multiprocessing_context" in said
+
+
+def test_array_record_is_read_in_forks_of_a_process_that_has_not_used_it(
+    array_record_dir: Path,
+) -> None:
+    code = """
+import os, signal, sys
+from imagenet_builders import reading
+source = reading.data_source("imagenet2012", "train", data_dir=sys.argv[1])
+for _ in range(3):
+    if os.fork() == 0:
+        signal.alarm(60)
+        print(len([source[number]["label"] for number in range(24)]), flush=True)
+        os._exit(0)
+    assert os.wait()[1] == 0
+"""
+    assert run_python(code, array_record_dir).split() == ["24"] * 3
+
+
+def test_nothing_is_said_when_python_ends(data_dir: Path) -> None:
+    """What one of the last modules to be cleared has is closed when names of others are gone."""
+    code = """
+import os, sys
+from imagenet_builders import reading
+os.kept = reading.data_source("imagenet2012", "train", data_dir=sys.argv[1])
+print(len([each["label"] for each in os.kept]))
+"""
+    done = run([sys.executable, "-c", code, data_dir])
+    assert (done.stdout, done.stderr) == ("24\n", "")
 
 
 def test_threads_read_at_once(data_dir: Path) -> None:

@@ -7,7 +7,7 @@ import errno
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from imagenet_builders.files.regular import open_regular
 from imagenet_builders.write import durable
@@ -29,13 +29,36 @@ _OPTIONS = "group_size:1"
 _READ_BYTES = 1 << 20
 _ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
 
+# The process that first used the library here. A fork of it has the library's state and none of its
+# threads: whatever it reads or writes then crashes, or waits without end.
+_user: int | None = None
+
+
+def _library() -> Any:
+    """The library, which this process uses from now on."""
+    global _user
+    library = OUTPUT.import_library()
+    if _user is None:
+        _user = os.getpid()
+    return library
+
+
+def _unusable() -> str | None:
+    if _user in (None, os.getpid()):
+        return None
+    return (
+        f"{OUTPUT.package} cannot read in a process that was forked from one that has used it; "
+        "start workers by `spawn` or `forkserver` (in PyTorch: multiprocessing_context), or read "
+        "TFRecord files"
+    )
+
 
 def _write(path: Path, examples: Iterable[FlatExample]) -> Written:
     import google_crc32c
 
     from imagenet_builders.formats.tfrecord.example import serialize
 
-    library = OUTPUT.import_library()
+    library = _library()
     count = record_bytes = 0
     with _writing(path):
         writer = library.ArrayRecordWriter(os.fspath(path), _OPTIONS)
@@ -76,7 +99,7 @@ def _writing(path: Path) -> Iterator[None]:
 
 
 def _read(path: str, checksum: Checksum | None) -> Iterator[Record]:
-    library = OUTPUT.import_library()
+    library = _library()
     if checksum is not None:
         _read_all(path, checksum)
     try:
@@ -100,7 +123,7 @@ class _RecordFile:
     offsets: RecordOffsets | None = None
 
     def __init__(self, path: str, known: RecordOffsets | None):
-        library = OUTPUT.import_library()
+        library = _library()
         os.close(open_regular(path, follow=True))
         try:
             self._reader = library.ArrayRecordReader(path)
@@ -143,6 +166,7 @@ OUTPUT = Output(
     open=_open,
     tfds_call="data_source",
     keeps_open=True,
+    unusable=_unusable,
     library="array_record.python.array_record_module",
     package="array-record",
 )

@@ -149,6 +149,8 @@ class Output:
         index: The index that a build writes for each shard, of the offsets of its records; None for
             an output without one.
         keeps_open: Whether its readers keep every shard open that they have read from.
+        unusable: Says why this process cannot open such files, such as one that was forked from
+            another which has used the library; None where it can. Without it, every process can.
         library: The module that writes and reads the format, if this package does not do it itself.
         package: The package on PyPI that has the library.
     """
@@ -161,6 +163,7 @@ class Output:
     tfds_call: Literal["load", "data_source"] | None = None
     index: RecordIndex | None = None
     keeps_open: bool = False
+    unusable: Callable[[], str | None] | None = None
     library: str | None = None
     package: str | None = None
 

@@ -74,8 +74,12 @@ class RecordFiles:
             ) from error
 
     def _get(self, path: str) -> RecordFile:
+        unusable = self._output.unusable() if self._output.unusable is not None else None
+        if unusable is not None:
+            # What is open stays so: closing it could wait for threads that are not there.
+            raise SourceError(unusable)
         if self._process != os.getpid():
-            self._after_fork()
+            self._begin()
         with self._lock:
             file = self._open.get(path)
             if file is None:
@@ -84,16 +88,6 @@ class RecordFiles:
                     self._open.popitem(last=False)  # Whoever reads it now still has it.
             self._open.move_to_end(path)
             return file
-
-    def _after_fork(self) -> None:
-        """Begins anew in a process that was forked from one that has read."""
-        if self._open and self._output.library is not None:
-            raise SourceError(
-                f"{self._output.package} cannot read in a process that was forked from one that "
-                "has read with it; start workers by `spawn` or `forkserver` (in PyTorch: "
-                "multiprocessing_context), or read TFRecord files"
-            )
-        self._begin()
 
     def _opened(self, path: str) -> RecordFile:
         known = self._offsets.get(path) or _kept_offsets(path)

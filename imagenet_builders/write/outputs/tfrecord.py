@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,9 +117,10 @@ class _RecordFile:
     def __len__(self) -> int:
         return len(self._offsets)
 
-    def __del__(self) -> None:
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        # When Python ends, the names of this module may be gone before its last object.
         if self._fd >= 0:
-            os.close(self._fd)
+            close(self._fd)
 
     def read(self, numbers: Sequence[int]) -> list[bytes]:
         return [self._record(int(self._offsets[n]), int(self._sizes[n])) for n in numbers]

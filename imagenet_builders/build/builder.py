@@ -20,7 +20,7 @@ import tensorflow_datasets as tfds
 
 from imagenet_builders.build import adding, finished, foreign_links, steps, tfds_request
 from imagenet_builders.build.reading import ReadingBuilder
-from imagenet_builders.build.steps import Running
+from imagenet_builders.build.running import Running
 from imagenet_builders.build.summary import summary
 from imagenet_builders.errors import TargetError
 from imagenet_builders.formats.tfrecord.example import FlatExample
@@ -29,7 +29,7 @@ from imagenet_builders.locate.found import Survey
 from imagenet_builders.options import BuildOptions, require_local
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.recipe import ImagePolicy, SplitRecipe
-from imagenet_builders.publish import provenance, readable
+from imagenet_builders.publish import readable
 from imagenet_builders.publish.addition import KeptSplit
 from imagenet_builders.publish.left import DOWNLOADS
 from imagenet_builders.publish.published import Request, Task, limit_of
@@ -271,19 +271,15 @@ class PlannedBuilder(ReadingBuilder, skip_registration=True):  # type: ignore[ca
             self.info.download_size = manager.downloaded_size
             with durable.writing_as_tensorflow(incomplete.shards), incomplete.metadata() as place:
                 self.info.write_to_directory(os.fspath(place))
-            if self.results or config.max_examples_per_split == 0:
-                provenance.write_provenance(
-                    incomplete.place,
-                    dataset=self.info.full_name,
-                    results=self.results,
-                    options=self._running.request.options,
-                    plans=self._plans,
-                    max_examples_per_split=config.max_examples_per_split,
-                    seconds=session.seconds,
-                    kept={each.split: each.record for each in self._running.kept},
-                    builds=added.kept.builds if (added := self._running.added) else (),
-                )
-            finished.check_shards(self._running.kept, self.results, self._shard_path, incomplete)
+            finished.seal(
+                self._running,
+                self.results,
+                name=self.info.full_name,
+                plans=self._plans,
+                limit=config.max_examples_per_split,
+                shard_path=self._shard_path,
+                output=outputs.get(self.info.file_format.value),
+            )
         return True
 
     def _download_and_prepare(
@@ -338,6 +334,7 @@ class PlannedBuilder(ReadingBuilder, skip_registration=True):  # type: ignore[ca
         if built is None:
             return False
         self._plans = built.plans
+        self._running = dataclasses.replace(self._running, added=built.added)
         self.results = steps.of_archives(built.results, context.unpacked)
         splits: list[SplitResult | KeptSplit] = [*self._running.kept, *self.results]
         splits.sort(key=self._place_of)

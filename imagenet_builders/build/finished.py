@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from imagenet_builders.build.running import Running
 from imagenet_builders.errors import TargetError
 from imagenet_builders.plan.plan import SplitPlan
 from imagenet_builders.plan.recipe import ImagePolicy
@@ -16,6 +17,7 @@ from imagenet_builders.publish.incomplete import IncompleteDir
 from imagenet_builders.run.jobs import Workers
 from imagenet_builders.run.progress import Progress
 from imagenet_builders.write.marks import MarkedShard, finished_shard
+from imagenet_builders.write.outputs.output import Output, RecordIndex
 from imagenet_builders.write.results import ShardResult, SplitResult
 
 
@@ -88,24 +90,57 @@ def finished_before(
     return results
 
 
-def check_shards(
+def seal(
+    running: Running,
+    results: Sequence[SplitResult],
+    *,
+    name: str,
+    plans: Mapping[str, str],
+    limit: int | None,
+    shard_path: Callable[[str, int, int], Path],
+    output: Output | None,
+) -> None:
+    """Writes the provenance of a dataset whose other files are all there, and makes sure of that.
+
+    Args:
+        running: The build.
+        results: What was built; nothing by TensorFlow Datasets' own way to write.
+        name: Full name of the dataset.
+        plans: Split to the digest of its plan.
+        limit: The `max_examples_per_split` that makes it a part of the dataset, or None.
+        shard_path: As for `steps.write_splits`.
+        output: How shards became files; None if TensorFlow Datasets wrote them.
+
+    Raises:
+        TargetError: A file is missing, or has another size than was written, or the provenance
+            cannot be written.
+    """
+    if results or limit == 0:
+        provenance.write_provenance(
+            running.session.incomplete.place,
+            dataset=name,
+            results=results,
+            options=running.request.options,
+            plans=plans,
+            max_examples_per_split=limit,
+            seconds=running.session.seconds,
+            kept={each.split: each.record for each in running.kept},
+            builds=running.added.kept.builds if running.added else (),
+        )
+    index = output.index if output is not None else None
+    _check_shards(running.kept, results, shard_path, running.session.incomplete, index)
+
+
+def _check_shards(
     kept: Iterable[KeptSplit],
     results: Iterable[SplitResult],
     shard_path: Callable[[str, int, int], Path],
     incomplete: IncompleteDir,
+    index: RecordIndex | None,
 ) -> None:
     """Makes sure that all shards are still there, before they are published.
 
     On file systems for scratch data, programs remove old files.
-
-    Args:
-        kept: What is kept.
-        results: What was built.
-        shard_path: As for `steps.write_splits`.
-        incomplete: As for `steps.write_splits`.
-
-    Raises:
-        TargetError: A shard is missing, or has another size than was written.
     """
     names = []
     splits: list[SplitResult | KeptSplit] = [*kept, *results]
@@ -119,5 +154,8 @@ def check_shards(
                     f"{path} had {size:,} bytes when it was written and has {found:,} now; find "
                     "out what changed it, then run the same command again"
                 )
+            if index is not None:
+                names.append(index.name_of(path.name))
+                incomplete.size_of(names[-1])
     if names:  # Of TensorFlow Datasets' own way to write, they are not known.
         incomplete.expect([*names, provenance.FILE_NAME])

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import imagenet_builders
 from imagenet_builders.build import adding
-from imagenet_builders.build.adding import Addition
 from imagenet_builders.build.finished import Shard, finished_before
+from imagenet_builders.build.index_files import INDEX_BYTES_A_RECORD, write_indexes
+from imagenet_builders.build.kept_shards import keep
+from imagenet_builders.build.running import Built, Running
 from imagenet_builders.errors import BadImageError, SourceError
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.plan import index as index_lib
@@ -21,15 +21,12 @@ from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.identity import describe
 from imagenet_builders.plan.plan import SplitPlan
 from imagenet_builders.plan.recipe import ImagePolicy, PlanConfig, SplitRecipe
-from imagenet_builders.publish.addition import Kept, KeptSplit
 from imagenet_builders.publish.incomplete import IncompleteDir
-from imagenet_builders.publish.published import Request, Task
-from imagenet_builders.publish.session import BuildSession
+from imagenet_builders.publish.published import Task
 from imagenet_builders.run.jobs import Workers
 from imagenet_builders.run.progress import Progress, phase
 from imagenet_builders.words import counted, logger
 from imagenet_builders.write import marks
-from imagenet_builders.write.kept import KeptShard, check_kept, copy, link
 from imagenet_builders.write.marks import BYTES_A_RECORD
 from imagenet_builders.write.outputs.output import Output
 from imagenet_builders.write.results import ShardResult, SplitResult
@@ -44,45 +41,8 @@ _SMALL_BYTES = 32 << 20
 _MANY_SHARDS = 900
 _FILES = 4096
 
-_COPIES_AT_ONCE = 4
-
-# A shard and its mark.
-_FILES_A_SHARD = 2
-
-
-@dataclasses.dataclass(frozen=True)
-class Running:
-    """A build that has begun.
-
-    Attributes:
-        session: Holds the lock.
-        request: What was asked for.
-        task: What there is to do: to build, to replace, or to add.
-        added: What is added, for `Task.ADD`.
-    """
-
-    session: BuildSession
-    request: Request
-    task: Task
-    added: Addition | None = None
-
-    @property
-    def kept(self) -> list[KeptSplit]:
-        """The splits that are kept of the dataset that is there."""
-        return list(self.added.kept.splits.values()) if self.added else []
-
-
-@dataclasses.dataclass(frozen=True)
-class Built:
-    """What a build wrote.
-
-    Attributes:
-        results: The splits.
-        plans: Split to the digest of its plan.
-    """
-
-    results: list[SplitResult]
-    plans: dict[str, str]
+# A shard, its mark and its index.
+_FILES_A_SHARD = 3
 
 
 def build_splits(
@@ -147,7 +107,15 @@ def build_splits(
         return None
     running.session.open(description)
     if added is not None:
-        _keep(added.kept, name, running.session.incomplete, context.workers)
+        kept = keep(
+            added.kept,
+            name,
+            output,
+            running.session.incomplete,
+            context.workers,
+            small=_SMALL_BYTES,
+        )
+        added = dataclasses.replace(added, kept=kept)
     try:
         results = write_splits(
             recipes,
@@ -165,7 +133,8 @@ def build_splits(
         # A file in a folder can change without its folder showing it.
         context.cache.forget()
         raise
-    return Built(results, {split: each["plan"] for split, each in description["splits"].items()})
+    digests = {split: each["plan"] for split, each in description["splits"].items()}
+    return Built(results, digests, added)
 
 
 def _warn_of_open_files(name: str, output: Output, shards: Sequence[int]) -> None:
@@ -178,36 +147,6 @@ def _warn_of_open_files(name: str, output: Output, shards: Sequence[int]) -> Non
             f'"Too many open files"; readers say `ulimit -n {limit}` first, or you build fewer '
             "shards (--num-shards)"
         )
-
-
-def _keep(kept: Kept, name: str, incomplete: IncompleteDir, workers: Workers) -> None:
-    """Puts all shards that are kept into the incomplete dataset, and compares their checksums.
-
-    Raises:
-        TargetError: A shard is not what it was when it was built, or there is no room for copies.
-    """
-    there = kept.path.absolute()
-    shards = [
-        KeptShard(os.fspath(there / each), os.fspath(incomplete.shards / each), count, size, crc32c)
-        for split in kept.splits.values()
-        for each, count, size, crc32c in split.shard_facts()
-    ]
-    to_copy = [shard for shard in shards if not link(shard, incomplete.directory)]
-    check_space(incomplete.shards, sum(shard.size for shard in to_copy), len(to_copy))
-    size = sum(shard.size for shard in to_copy)
-    copying = functools.partial(copy, directory=incomplete.directory)
-    with (
-        Progress(f"copying what {name} has", images=0, size=size) as progress,
-        ThreadPoolExecutor(_COPIES_AT_ONCE) as threads,
-    ):
-        for shard, _ in zip(to_copy, threads.map(copying, to_copy), strict=True):
-            progress.update(0, shard.size)
-    total = sum(shard.size for shard in shards)
-    images = sum(shard.examples for shard in shards)
-    in_process = total < _SMALL_BYTES
-    with Progress(f"checking what {name} has", images=images, size=total) as progress:
-        for _ in workers.run(check_kept, shards, report=progress.update, in_process=in_process):
-            pass
 
 
 def write_splits(
@@ -267,7 +206,7 @@ def write_splits(
         _LOG.info(f"{name}: already finished: {len(results):,} of {total}")
     before = {(result.split, result.number) for result in results}
     left = sum(sizes[shard.which][shard.number] for shard in todo)
-    left += BYTES_A_RECORD * images
+    left += (BYTES_A_RECORD + INDEX_BYTES_A_RECORD) * images
     check_space(incomplete.shards, left, _FILES_A_SHARD * len(todo))
     # Made one by one: together, the jobs hold all rows once more.
     jobs = (_shard_job(plans[s.which], recipes[s.which], s, output, options) for s in todo)
@@ -285,8 +224,18 @@ def write_splits(
     for plan in plans:
         for file in plan.files:
             file.check_still_there()
+    crcs = None
+    if output.index is not None:
+        counts = {plan.split: plan.shard_count for plan in plans}
+        offsets = {
+            shard_path(each.split, each.number, counts[each.split]).name: each.offsets
+            for each in results
+            if each.offsets is not None
+        }
+        crcs = write_indexes(output.index, offsets, incomplete)
     return [
-        _collect(plan, recipe, results, before) for plan, recipe in zip(plans, recipes, strict=True)
+        _collect(plan, recipe, results, before, shard_path, crcs)
+        for plan, recipe in zip(plans, recipes, strict=True)
     ]
 
 
@@ -313,6 +262,8 @@ def _collect(
     recipe: SplitRecipe,
     results: Sequence[ShardResult],
     before: Set[tuple[str, int]],
+    shard_path: Callable[[str, int, int], Path],
+    index_crcs: Mapping[str, str] | None,
 ) -> SplitResult:
     """Puts the shards of a split together, in order; some were finished before this build."""
     shards = sorted((r for r in results if r.split == plan.split), key=lambda r: r.number)
@@ -324,6 +275,12 @@ def _collect(
         record_bytes=sum(shard.record_bytes for shard in shards),
         shard_bytes=tuple(shard.file_bytes for shard in shards),
         shard_crc32c=tuple(shard.crc32c for shard in shards),
+        index_crc32c=None
+        if index_crcs is None
+        else tuple(
+            index_crcs[shard_path(plan.split, shard.number, plan.shard_count).name]
+            for shard in shards
+        ),
         notes=tuple(
             dataclasses.replace(note, path=paths.get(os.path.basename(note.path), note.path))
             for shard in shards

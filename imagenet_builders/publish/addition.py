@@ -232,9 +232,16 @@ def read(path: Path) -> Kept:
             "its provenance.json does not tell the size and the checksum of each shard"
         ) from None
     files |= {provenance.FILE_NAME, *(name for kept in splits.values() for name in kept.shards)}
+    folder = output.index.folder if output.index is not None else None
+    if output.index is not None:
+        files |= {output.index.name_of(name) for kept in splits.values() for name in kept.shards}
     # A network file system keeps files that are open and were removed under such names.
     try:
-        strange = sorted(name for name in os.listdir(path) if name not in files and name[0] != ".")
+        there = os.listdir(path)
+        if folder in there:
+            there.remove(folder)
+            there += [f"{folder}/{name}" for name in _listed(path / folder)]
+        strange = sorted(name for name in there if name not in files and name[0] != ".")
     except OSError as error:
         raise NotAddableError(f"it cannot be listed ({error.strerror})") from None
     if strange:
@@ -242,6 +249,15 @@ def read(path: Path) -> Kept:
             f"{ascii(strange[0])[1:-1]} in it is not the dataset's; move it elsewhere"
         )
     return Kept(path, splits, builds)
+
+
+def _listed(folder: Path) -> list[str]:
+    """The names in a folder of a dataset, which is not followed where it is a link."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        return [name for name in os.listdir(fd) if not name.startswith(".nfs")]
+    finally:
+        os.close(fd)
 
 
 def _check_ours(path: Path) -> None:

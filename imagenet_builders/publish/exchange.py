@@ -199,12 +199,12 @@ def remove(path: Path) -> None:
 
 
 def flush_all(directory: Path) -> None:
-    """Flushes a directory and all files in it to the storage.
+    """Flushes a directory and all in it to the storage.
 
     Raises:
         TargetError: The storage could not.
     """
-    paths = [path for path in directory.rglob("*") if path.is_file()]
+    paths = [path for path in directory.rglob("*") if path.is_file() or path.is_dir()]
     with ThreadPoolExecutor(_THREADS) as threads:
         for _ in threads.map(durable.flush, paths):
             pass
@@ -219,11 +219,23 @@ def _make_movable(directory: Path) -> None:
     except OSError:
         return  # It is no directory, or not ours to change.
     try:
-        mode = os.fstat(fd).st_mode
-        if not mode & stat.S_IWUSR and is_ours(fd):
-            os.fchmod(fd, stat.S_IMODE(mode) | stat.S_IWUSR)
+        _make_writable(fd)
+        # What is in a folder is removed later, where it has no name that readers know.
+        for name in os.listdir(fd):
+            with contextlib.suppress(OSError):
+                inner = os.open(name, DIRECTORY, dir_fd=fd)
+                try:
+                    _make_writable(inner)
+                finally:
+                    os.close(inner)
     finally:
         os.close(fd)
+
+
+def _make_writable(fd: int) -> None:
+    mode = os.fstat(fd).st_mode
+    if not mode & stat.S_IWUSR and is_ours(fd):
+        os.fchmod(fd, stat.S_IMODE(mode) | stat.S_IWUSR)
 
 
 def _replace_in_steps(

@@ -150,7 +150,9 @@ class IncompleteDir:
                 os.mkdir(part, dir_fd=self.directory.fd)
             for name in old.names_in(part):
                 path = f"{part}/{name}"
-                os.rename(path, path, src_dir_fd=old.fd, dst_dir_fd=self.directory.fd)
+                status = os.stat(path, dir_fd=old.fd, follow_symlinks=False)
+                if not stat.S_ISDIR(status.st_mode):  # They are made anew.
+                    os.rename(path, path, src_dir_fd=old.fd, dst_dir_fd=self.directory.fd)
 
     @property
     def file_mode(self) -> int:
@@ -205,7 +207,11 @@ class IncompleteDir:
                 os.rmdir(METADATA, dir_fd=self.directory.fd)
 
     def expect(self, names: Iterable[str]) -> None:
-        """Tells which files, besides those about the dataset, will lie among the shards."""
+        """Tells which files, besides those about the dataset, will lie among the shards.
+
+        Args:
+            names: Their names; those in a folder begin with its name and a slash.
+        """
         self._expected = frozenset(names)
 
     def finish(self, access: Access) -> None:
@@ -218,20 +224,36 @@ class IncompleteDir:
             TargetError: Something else is there, or a mode cannot be given.
         """
         known = self._expected and self._expected | self._metadata
-        with durable.writing(self.shards):
-            names = sorted(self.directory.names_in(SHARDS))
-        for name in names:
-            path = build_dir.shard_name(name)
-            with durable.writing(self.shards / name):
-                status = os.stat(path, dir_fd=self.directory.fd, follow_symlinks=False)
-                if not stat.S_ISREG(status.st_mode) or (known and name not in known):
-                    raise self._foreign(name, status.st_mode)
-                fd = open_regular(path, dir_fd=self.directory.fd)
-            try:
-                self._give(access, fd, self.shards / name)
-            finally:
-                os.close(fd)
+        folders = {name.partition("/")[0] for name in known or () if "/" in name}
+        for name in self._names_in(""):
+            if name in folders and stat.S_ISDIR(self._mode_of(name)):
+                for each in self._names_in(name):
+                    self._finish_file(f"{name}/{each}", known, access)
+                self._give_directory(access, name)
+            else:
+                self._finish_file(name, known, access)
         self.give(access)
+
+    def _names_in(self, folder: str) -> list[str]:
+        """Names of what lies among the shards, or in a folder there."""
+        with durable.writing(self.shards / folder):
+            return sorted(self.directory.names_in(build_dir.shard_name(folder).rstrip("/")))
+
+    def _mode_of(self, name: str) -> int:
+        with durable.writing(self.shards / name):
+            path = build_dir.shard_name(name)
+            return os.stat(path, dir_fd=self.directory.fd, follow_symlinks=False).st_mode
+
+    def _finish_file(self, name: str, known: frozenset[str] | None, access: Access) -> None:
+        mode = self._mode_of(name)
+        if not stat.S_ISREG(mode) or (known and name not in known):
+            raise self._foreign(name, mode)
+        with durable.writing(self.shards / name):
+            fd = open_regular(build_dir.shard_name(name), dir_fd=self.directory.fd)
+        try:
+            self._give(access, fd, self.shards / name)
+        finally:
+            os.close(fd)
 
     def _give(self, access: Access, fd: int, path: Path) -> None:
         if access.mode is None:
@@ -249,17 +271,22 @@ class IncompleteDir:
         Raises:
             TargetError: That is not allowed.
         """
-        with durable.writing(self.shards):
-            fd = os.open(SHARDS, _DIRECTORY, dir_fd=self.directory.fd)
+        self._give_directory(access, "")
+
+    def _give_directory(self, access: Access, name: str) -> None:
+        path = self.shards / name
+        with durable.writing(path):
+            inner = build_dir.shard_name(name).rstrip("/")
+            fd = os.open(inner, _DIRECTORY, dir_fd=self.directory.fd)
         try:
             if access.mode is None:
                 # An interrupted build, whose directory this is, may have had another umask.
                 mode, now = self.file_mode, stat.S_IMODE(os.fstat(fd).st_mode)
                 natural = mode | (mode & 0o444) >> 2 | now & 0o7000
                 if natural != now:
-                    with durable.writing(self.shards):
+                    with durable.writing(path):
                         os.fchmod(fd, natural)
-            access.give(fd, self.shards)
+            access.give(fd, path)
         finally:
             os.close(fd)
 

@@ -78,6 +78,7 @@ def write_provenance(
                 "shards": len(result.shard_lengths),
                 "shard_bytes": list(result.shard_bytes),
                 "shard_crc32c": list(result.shard_crc32c),
+                "index_crc32c": None if result.index_crc32c is None else list(result.index_crc32c),
                 "plan": plans[result.split],
                 "layout": result.layout,
                 "part": None if result.part is None else dataclasses.asdict(result.part),
@@ -91,7 +92,7 @@ def write_provenance(
         "files": {
             path.name: hashlib.sha256(read_regular(path, _MAX_BYTES)).hexdigest()
             for path in sorted(directory.iterdir())
-            if not _SHARD.search(path.name)
+            if not _SHARD.search(path.name) and not path.is_dir()
         },
     }
     if kept:

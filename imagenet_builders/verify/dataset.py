@@ -16,6 +16,7 @@ from imagenet_builders.run.progress import Progress, phase
 from imagenet_builders.verify import provenance
 from imagenet_builders.verify.alternative import check_alternatives
 from imagenet_builders.verify.conclusion import conclude
+from imagenet_builders.verify.index_file import check_index_listing, index_of
 from imagenet_builders.verify.layout import (
     check_default_config,
     check_features,
@@ -61,7 +62,7 @@ def verify_dataset(directory: Path, *, workers: int, decode: bool = False) -> Ve
         description.output.import_library()
         recorded = provenance.recorded(directory, document, description, problems)
         if original is not None:
-            recorded = dataclasses.replace(recorded, crcs={}, sizes={}, seals=False)
+            recorded = dataclasses.replace(recorded, crcs={}, sizes={}, index_crcs={}, seals=False)
             problems.note(
                 f"it was converted to another file format from {original}, so the checksums of its "
                 "shards are not known"
@@ -110,6 +111,7 @@ def _verify_splits(
     if dataset is not None and config is not None:
         check_features(directory, description, dataset, config, problems)
     check_listing(directory, description, recorded, problems)
+    check_index_listing(directory, description, recorded, problems)
     jobs = _jobs(directory, description, dataset if config else None, recorded, decode)
     results = _run(description.full_name, jobs, workers, problems)
     check_alternatives(directory, description, workers, _SMALL_BYTES, problems)
@@ -167,6 +169,7 @@ def _jobs(
             decode=decode,
             file_crc=recorded.crcs[split.name][number] if split.name in recorded.crcs else None,
             file_bytes=recorded.sizes[split.name][number] if split.name in recorded.sizes else None,
+            index=index_of(directory, description, recorded, split, number),
         )
         for split in description.splits
         for number, shard in enumerate(split.shards)

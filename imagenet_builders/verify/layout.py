@@ -138,6 +138,8 @@ def check_listing(
     }
     belong = shards | recorded.files | set(description.label_files)
     belong |= {"dataset_info.json", "features.json", "LICENSE", provenance.FILE_NAME}
+    if description.output.index is not None:
+        belong.add(description.output.index.folder)  # See `index_file`.
     there = sorted(os.listdir(directory))
     # A conversion that was ended has written shards, and lists their format last.
     suffixes = [output.suffix for name in outputs.file_formats() if (output := outputs.get(name))]

@@ -67,6 +67,7 @@ class Recorded:
         parts: Split to what of the official split it holds, for splits that are a part of it.
         seals: Whether it records checksums of all files, itself included.
         files: Names of the files whose SHA-256 it records.
+        index_crcs: Split to the CRC-32C of the index of each shard, where they are recorded.
     """
 
     crcs: dict[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
@@ -75,6 +76,7 @@ class Recorded:
     parts: dict[str, Part] = dataclasses.field(default_factory=dict)
     seals: bool = False
     files: frozenset[str] = frozenset()
+    index_crcs: dict[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
 
 
 def check_files(directory: Path, problems: Problems, converted_from: str | None = None) -> Any:
@@ -150,7 +152,7 @@ def recorded(
                 found=", ".join(sorted(map(str, splits)))[:200],
             )
         )
-    crcs, sizes, skipped, parts = {}, {}, {}, {}
+    crcs, sizes, index_crcs, skipped, parts = {}, {}, {}, {}, {}
     for split in description.splits:
         entry = splits.get(split.name)
         if not isinstance(entry, dict):
@@ -178,9 +180,11 @@ def recorded(
                 crcs[split.name] = tuple(int(crc, 16) for crc in entry["shard_crc32c"])
             if "shard_bytes" in entry:
                 sizes[split.name] = tuple(int(size) for size in entry["shard_bytes"])
+            if entry.get("index_crc32c") is not None:
+                index_crcs[split.name] = tuple(int(crc, 16) for crc in entry["index_crc32c"])
         except (TypeError, ValueError):
             problems.add(Problem(path, f"the checksums of split {split.name} are not numbers"))
-        for numbers in (crcs, sizes):
+        for numbers in (crcs, sizes, index_crcs):
             if split.name in numbers and len(numbers[split.name]) != len(split.lengths):
                 del numbers[split.name]
                 what = f"split {split.name} has not one checksum and size for each shard"
@@ -188,7 +192,7 @@ def recorded(
     files = document.get("files")
     files = frozenset(files) if isinstance(files, dict) else frozenset()
     seals = "self" in document and bool(files) and set(crcs) == names
-    return Recorded(crcs, sizes, skipped, parts, seals, files)
+    return Recorded(crcs, sizes, skipped, parts, seals, files, index_crcs)
 
 
 def _own_digests(document: dict[str, Any]) -> list[str]:

@@ -19,6 +19,7 @@ from imagenet_builders.formats.tfrecord.example import parse
 from imagenet_builders.formats.tfrecord.wire import DamageError
 from imagenet_builders.run.jobs import Report
 from imagenet_builders.verify.example import Finding, check_features, check_image, check_key
+from imagenet_builders.verify.index_file import IndexFile, Places, check_index
 from imagenet_builders.verify.metadata import Field
 from imagenet_builders.verify.problems import Problem, Problems
 from imagenet_builders.write.outputs.output import Output, Record, RecordFileError
@@ -42,6 +43,7 @@ class VerifyJob:
         decode: Decode every pixel.
         file_crc: CRC-32C that the file should have, or None if that is not recorded.
         file_bytes: Bytes that it should have, or None if that is not recorded.
+        index: The index beside it; None where there is none to verify.
     """
 
     dataset: Dataset | None
@@ -55,6 +57,7 @@ class VerifyJob:
     decode: bool
     file_crc: int | None = None
     file_bytes: int | None = None
+    index: IndexFile | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,6 +128,7 @@ class _Shard:
         self.count = self.size = 0
         self.first: bytes | None = None
         self.last: bytes | None = None
+        self.places = Places()
         self.dataset = job.dataset
         if self.dataset is not None:
             self.label_of = self.dataset.label_of(job.split, _ids(job.classes))
@@ -147,6 +151,10 @@ class _Shard:
                         f"{self.count:,}",
                     )
                 )
+            if job.index is not None:
+                places = None if self.problems.count else self.places
+                for problem in check_index(job.index, job.examples, places):
+                    self.problems.add(problem)
         return VerifyResult(
             job.split,
             job.number,
@@ -179,6 +187,7 @@ class _Shard:
         try:
             for record in job.output.read(place, None if job.file_crc is None else checksum):
                 self._check(record)
+                self.places.add(record)
                 self.count += 1
                 self.size += len(record.data)
                 images += 1

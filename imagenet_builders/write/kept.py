@@ -21,6 +21,8 @@ from imagenet_builders.files.ours import is_ours
 from imagenet_builders.files.private_dir import PrivateDir
 from imagenet_builders.files.regular import NotAFileError, open_regular
 from imagenet_builders.write import build_dir, durable
+from imagenet_builders.write.offsets import RecordOffsets
+from imagenet_builders.write.outputs.output import Output, RecordFileError
 
 _READ_BYTES = 1 << 20
 _COPY_BYTES = 1 << 30
@@ -36,6 +38,7 @@ class KeptShard:
         examples: Number of its examples.
         size: Bytes that it must have.
         crc32c: CRC-32C that it must have, 8 hexadecimal digits.
+        output: The output that wrote it.
     """
 
     source: str
@@ -43,6 +46,7 @@ class KeptShard:
     examples: int
     size: int
     crc32c: str
+    output: Output
 
 
 def link(shard: KeptShard, directory: PrivateDir) -> bool:
@@ -115,12 +119,15 @@ def copy(shard: KeptShard, directory: PrivateDir) -> None:
                     data = data[target.write(data) :]
 
 
-def check_kept(shard: KeptShard, report: Callable[[int, int], None]) -> None:
+def check_kept(shard: KeptShard, report: Callable[[int, int], None]) -> RecordOffsets | None:
     """Compares a shard with what it was when it was built; a job for the workers.
 
     Args:
         shard: The shard, linked or copied.
         report: Told of progress.
+
+    Returns:
+        Where its records are, if its output has an index of them.
 
     Raises:
         TargetError: It is another.
@@ -145,7 +152,20 @@ def check_kept(shard: KeptShard, report: Callable[[int, int], None]) -> None:
             f"it had {shard.size:,} bytes with CRC-32C {shard.crc32c} when it was built, and has "
             f"{size:,} with {found} now",
         )
+    offsets = _offsets(shard) if shard.output.index is not None else None
     report(shard.examples, size)
+    return offsets
+
+
+def _offsets(shard: KeptShard) -> RecordOffsets | None:
+    """Where the records of a shard are that has just been read, so that it is in memory."""
+    assert shard.output.open is not None
+    name = build_dir.shard_name(Path(shard.path).name)
+    with build_dir.entered(shard.path) as directory:
+        try:
+            return shard.output.open(os.fspath(directory.place_of(name)), None).offsets
+        except (OSError, RecordFileError) as error:
+            raise _error(shard, f"it cannot be read ({error})") from error
 
 
 def _resized(shard: KeptShard, size: int) -> TargetError:

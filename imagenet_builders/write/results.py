@@ -20,6 +20,7 @@ class SplitResult:
         record_bytes: Bytes of the serialized examples, without frames.
         shard_bytes: Bytes of each shard.
         shard_crc32c: CRC-32C of each shard's file, 8 hexadecimal digits.
+        index_crc32c: CRC-32C of the index of each shard; None for an output without one.
         notes: Images repaired or skipped, in the order of the records.
         files: The files read.
         counts: As in the split's recipe.
@@ -38,6 +39,7 @@ class SplitResult:
     counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
     layout: str = ""
     part: Part | None = None
+    index_crc32c: tuple[str, ...] | None = None
     bytes_before: int = 0
 
     @property

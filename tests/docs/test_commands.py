@@ -154,15 +154,20 @@ def runnable(document: Path) -> list[Block]:
     ]
 
 
+def is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # Nor is the package that it would be in.
+        return False
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("document", [each for each in DOCUMENTS if runnable(each)], ids=name_of)
 def test_the_commands_of_a_page_work(document: Path, tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path)
     left_out: list[str] = []
     for block in runnable(document):
-        if block.mark == "needs" and not all(
-            map(importlib.util.find_spec, block.words.split(", "))
-        ):
+        if block.mark == "needs" and not all(map(is_installed, block.words.split(", "))):
             left_out.append(block.words)
         elif "/data/imagenet" in block.code and not shutil.which("mksquashfs"):
             left_out.append("mksquashfs")

@@ -391,24 +391,6 @@ print(len(os.listdir("/proc/self/fd")) - before)
     assert int(run_python(code, tmp_path)) <= 2
 
 
-def test_offsets_are_kept_for_the_user_and_used(
-    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    source = reading.data_source("imagenet2012", "train", data_dir=data_dir)
-    names = [each["file_name"] for each in source]
-    kept = sorted((tmp_path / "imagenet_builders/offsets").iterdir())
-    assert len(kept) == 3
-    assert all(path.stat().st_mode & 0o077 == 0 for path in kept[0].parents[:1])
-    # Whatever becomes of them, what is read is right.
-    kept[0].write_bytes(kept[1].read_bytes())
-    kept[1].write_bytes(b"x" * 100)
-    kept[2].unlink()
-    os.mkfifo(kept[2])
-    again = reading.data_source("imagenet2012", "train", data_dir=data_dir)
-    assert [each["file_name"] for each in again] == names
-
-
 def damaged(data_dir: Path, tmp_path: Path) -> Path:
     shutil.copytree(data_dir, tmp_path / "copy")
     return tmp_path / "copy"
@@ -441,6 +423,69 @@ def zeros(shard: Path) -> None:
 def shorter(shard: Path) -> None:
     length = int.from_bytes(shard.read_bytes()[:8], "little")
     shard.write_bytes(shard.read_bytes()[: length + 16])
+
+
+def test_offsets_are_those_of_the_index_and_nothing_is_kept(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    source = reading.data_source("imagenet2012", "train", data_dir=data_dir)
+    assert len([each["file_name"] for each in source]) == 24
+    assert not list(tmp_path.iterdir())
+
+
+def of_others(index: Path) -> None:
+    """As many records in as many bytes, but not those."""
+    lines = [list(map(int, line.split())) for line in index.read_text().splitlines()]
+    index.write_text(
+        f"0 {lines[0][1] + 1}\n{lines[0][1] + 1} {lines[1][1] - 1}\n"
+        + "".join(f"{start} {size}\n" for start, size in lines[2:])
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        Path.unlink,
+        of_others,
+        lambda index: index.write_text("0 100\n"),
+        lambda index: index.write_bytes(b"\xff" * 1000),
+        lambda index: index.write_text(index.read_text().partition("\n")[2]),
+        fifo,
+    ],
+    ids=["none", "of others", "short", "no index", "of fewer", "a FIFO"],
+)
+def test_whatever_becomes_of_an_index_what_is_read_is_right(
+    change: Callable[[Path], None], data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    copy = damaged(data_dir, tmp_path)
+    for index in (copy / "imagenet2012/5.1.0/dali_index").iterdir():
+        change(index)
+    found, expected = (
+        reading.data_source("imagenet2012", "train", data_dir=each) for each in (copy, data_dir)
+    )
+    assert [each["file_name"] for each in found] == [each["file_name"] for each in expected]
+
+
+def test_offsets_are_kept_for_the_user_and_used(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    data_dir = damaged(data_dir, tmp_path)
+    shutil.rmtree(data_dir / "imagenet2012/5.1.0/dali_index")  # As of a dataset of stock TFDS.
+    source = reading.data_source("imagenet2012", "train", data_dir=data_dir)
+    names = [each["file_name"] for each in source]
+    kept = sorted((tmp_path / "imagenet_builders/offsets").iterdir())
+    assert len(kept) == 3
+    assert all(path.stat().st_mode & 0o077 == 0 for path in kept[0].parents[:1])
+    # Whatever becomes of them, what is read is right.
+    kept[0].write_bytes(kept[1].read_bytes())
+    kept[1].write_bytes(b"x" * 100)
+    kept[2].unlink()
+    os.mkfifo(kept[2])
+    again = reading.data_source("imagenet2012", "train", data_dir=data_dir)
+    assert [each["file_name"] for each in again] == names
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.built_datasets import files_in
 from support.neighbours import GROUP, MEMBER, STEWARDS, World, home_of, world
 from support.paths import DUMMY_DATA
 from support.private_home import SECRET, expected_home, snapshot
@@ -216,8 +217,8 @@ def test_nobody_else_may_enter_the_build_directory(space: World, before: str) ->
     version = space.version_of()
     assert version is not None
     assert stat.S_IMODE(version.stat().st_mode) == 0o2775
-    assert {stat.S_IMODE(path.stat().st_mode) for path in version.iterdir()} == {0o664}
-    assert {path.stat().st_gid for path in (version, *version.iterdir())} == {GROUP}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files_in(version)} == {0o664}
+    assert {path.stat().st_gid for path in (version, *version.rglob("*"))} == {GROUP}
     space.check()
 
 

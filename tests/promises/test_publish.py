@@ -20,7 +20,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from support.built_datasets import records_by_split, split_info
+from support.built_datasets import files_in, records_by_split, split_info
 from support.command_line import DATASET, HOME, build_arguments
 from support.corpora.ilsvrc2012 import TEST, VAL, picture, staged, val_name
 from support.killing.forks import Server
@@ -336,8 +336,11 @@ def test_replacing_a_partial_dataset_must_not_lose_splits(
 def modes(data_dir: Path) -> dict[str, set[str]]:
     """Modes of the directories made and of the files of the dataset."""
     dataset = data_dir / DATASET
-    directories = {f"{stat.S_IMODE(p.stat().st_mode):o}" for p in (dataset, dataset.parent)}
-    files = {f"{stat.S_IMODE(path.stat().st_mode):o}" for path in dataset.iterdir()}
+    folders = [path for path in dataset.rglob("*") if path.is_dir()]
+    directories = {
+        f"{stat.S_IMODE(p.stat().st_mode):o}" for p in (dataset, dataset.parent, *folders)
+    }
+    files = {f"{stat.S_IMODE(path.stat().st_mode):o}" for path in files_in(dataset)}
     return {"directories": directories, "files": files}
 
 
@@ -371,7 +374,7 @@ def other_group() -> int:
 
 def groups(data_dir: Path) -> set[int]:
     dataset = data_dir / DATASET
-    return {path.stat().st_gid for path in (dataset.parent, dataset, *dataset.iterdir())}
+    return {path.stat().st_gid for path in (dataset.parent, dataset, *dataset.rglob("*"))}
 
 
 @pytest.mark.parametrize("options", [(), ("--overwrite",)])

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support.built_datasets import files_in
 from support.command_line import DATASET, ERROR, HOME, NOTE, build_arguments, build_as_nobody
 from support.corpora.ilsvrc2012 import staged
 from support.killing.forks import Server
@@ -207,7 +208,7 @@ def test_files_keep_the_rights_of_an_acl(forks: Server, small: Path, data_dir: P
         pytest.skip(f"no ACLs here: {refused}")
     argv = build_arguments(small, data_dir)
     assert forks.run(argv, data_dir, first="import os; os.umask(0o077)").status == 0
-    modes = {stat.S_IMODE(path.stat().st_mode) for path in (data_dir / DATASET).iterdir()}
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in files_in(data_dir / DATASET)}
     assert modes == {0o660}
 
 

@@ -17,7 +17,7 @@ from makers.imagenet21k_winter21 import TRAIN as P_TRAIN
 from makers.imagenet21k_winter21 import VALIDATION as P_VALIDATION
 from makers.imagenet21k_winter21 import make_imagenet21k_winter21
 from support import command_line
-from support.built_datasets import assert_same_files, files_of, shards
+from support.built_datasets import assert_same_files, files_in, files_of, shards
 from support.command_line import DATASET, HOME, Outcome, build_arguments
 from support.corpora.ilsvrc2012 import PATCH, TEST, TRAIN, VAL, picture, staged, val_name
 from support.killing.forks import Point, Server
@@ -354,7 +354,7 @@ def test_what_cannot_be_added_is_said(
     change, reason = NOT_ADDABLE[why]
     directory = data_dir / DATASET
     change(directory)
-    before = {path.name: path.read_bytes() for path in directory.iterdir()}
+    before = {path: path.read_bytes() for path in files_in(directory)}
     stage_splits(small, train_only, "validation")
     outcome = build(train_only, data_dir)
     assert outcome.status == 0
@@ -368,7 +368,7 @@ def test_what_cannot_be_added_is_said(
     strict = build(train_only, data_dir, "--strict")
     assert strict.status == 2
     assert strict.errors == [warning]
-    assert {path.name: path.read_bytes() for path in directory.iterdir()} == before
+    assert {path: path.read_bytes() for path in files_in(directory)} == before
     checked = check(train_only, data_dir)
     assert checked["can_be_built"]
     [problem] = [each for each in checked["problems"] if each["path"] == str(directory)]
@@ -660,7 +660,7 @@ def test_mode_and_group_are_those_asked_for(train_only: Path, small: Path, data_
     stage_splits(small, train_only, "test")
     assert build(train_only, data_dir, *SHARDS, "--mode", "2775").status == 0
     directory = data_dir / DATASET
-    assert {stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()} == {0o664}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files_in(directory)} == {0o664}
     assert stat.S_IMODE(directory.stat().st_mode) == 0o2775
 
 

@@ -87,8 +87,13 @@ def tfrecords(data: bytes) -> Iterator[bytes]:
 
 def files_of(directory: Path) -> dict[str, bytes]:
     """All files of a built dataset but the one that says when it was built."""
-    names = {path.name for path in directory.iterdir()} - {"provenance.json"}
-    return {name: (directory / name).read_bytes() for name in names}
+    files = {str(path.relative_to(directory)): path for path in files_in(directory)}
+    return {name: files[name].read_bytes() for name in files if name != "provenance.json"}
+
+
+def files_in(directory: Path) -> list[Path]:
+    """All files of a built dataset, those in its folders, too."""
+    return sorted(path for path in directory.rglob("*") if path.is_file())
 
 
 def assert_same_files(found: dict[str, bytes], expected: dict[str, bytes]) -> None:

@@ -127,5 +127,5 @@ def write(
 
 def shard_results(incomplete: IncompleteDir) -> list[Any]:
     """What the marks say of the shards, in order."""
-    shards = sorted(incomplete.shards.iterdir())
+    shards = sorted(path for path in incomplete.shards.iterdir() if path.is_file())
     return [marks.read_mark(incomplete.mark_of(shard)) for shard in shards]

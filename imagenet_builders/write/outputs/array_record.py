@@ -121,6 +121,7 @@ class _RecordFile:
     """A file that its library reads in any order; see `RecordFile`."""
 
     offsets: RecordOffsets | None = None
+    has_looked = False
 
     def __init__(self, path: str, known: RecordOffsets | None):
         library = _library()

@@ -79,9 +79,12 @@ class RecordFile(Protocol):
     Attributes:
         offsets: Where its records are, to be kept for the next time; None for a format that finds
             them by itself.
+        has_looked: Whether it has looked for them in the file, because those that were known before
+            were none, or did not fit.
     """
 
     offsets: RecordOffsets | None
+    has_looked: bool
 
     def __len__(self) -> int:
         """Number of its records."""

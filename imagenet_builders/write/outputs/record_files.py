@@ -1,4 +1,8 @@
-"""Records of many files in any order, with few files open and their offsets kept for the user."""
+"""Records of many files in any order, with few files open.
+
+Where a file's records are, its index tells, which was built with it. Of one that has none, or none
+that fits, the offsets are found once, and kept for the user.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +24,8 @@ from imagenet_builders.write.outputs.output import Output, RecordFile, RecordFil
 # So many files stay open at a time, or half of what the process may have.
 _OPEN = 512
 
-# A file of offsets of more records is not kept.
-_MAX_KEPT_BYTES = 1 << 28
+# A file of offsets of more records is not read.
+_MAX_BYTES = 1 << 28
 
 
 class RecordFiles:
@@ -63,7 +67,7 @@ class RecordFiles:
             SourceError: The file is missing, another or damaged.
         """
         try:
-            file = self._get(path)
+            file = self._get(path, expected)
             if len(file) != expected:
                 raise RecordFileError(f"it has {len(file):,} records and not {expected:,}")
             return file.read(numbers)
@@ -73,7 +77,7 @@ class RecordFiles:
                 "`imagenet-builders verify` says what else is wrong with its dataset"
             ) from error
 
-    def _get(self, path: str) -> RecordFile:
+    def _get(self, path: str, expected: int) -> RecordFile:
         unusable = self._output.unusable() if self._output.unusable is not None else None
         if unusable is not None:
             # What is open stays so: closing it could wait for threads that are not there.
@@ -83,20 +87,32 @@ class RecordFiles:
         with self._lock:
             file = self._open.get(path)
             if file is None:
-                file = self._open[path] = self._opened(path)
+                file = self._open[path] = self._opened(path, expected)
                 while len(self._open) > _bound():
                     self._open.popitem(last=False)  # Whoever reads it now still has it.
             self._open.move_to_end(path)
             return file
 
-    def _opened(self, path: str) -> RecordFile:
-        known = self._offsets.get(path) or _kept_offsets(path)
-        file = self._opener(path, known)
+    def _opened(self, path: str, expected: int) -> RecordFile:
+        known = self._offsets.get(path) or _kept_offsets(path) or self._indexed(path)
+        file = self._opener(path, known if known and len(known) == expected else None)
         if file.offsets is not None:
             self._offsets[path] = file.offsets
-            if known is not file.offsets:
+            if file.has_looked:
                 _keep_offsets(path, file.offsets)
         return file
+
+    def _indexed(self, path: str) -> RecordOffsets | None:
+        """The offsets of a shard by the index that was built with it."""
+        index = self._output.index
+        if index is None:
+            return None
+        directory, name = os.path.split(path)
+        try:
+            content = read_regular(Path(directory, index.name_of(name)), _MAX_BYTES, follow=True)
+        except OSError:
+            return None
+        return index.parse(content)
 
 
 def _bound() -> int:
@@ -116,7 +132,7 @@ def _offsets_file(path: str) -> Path:
 
 def _kept_offsets(path: str) -> RecordOffsets | None:
     try:
-        data = read_regular(_offsets_file(path), _MAX_KEPT_BYTES)
+        data = read_regular(_offsets_file(path), _MAX_BYTES)
     except OSError:
         return None
     digest, packed = data[:32], data[32:]

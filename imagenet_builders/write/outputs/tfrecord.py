@@ -24,6 +24,8 @@ from imagenet_builders.write.outputs.output import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from imagenet_builders.formats.tfrecord.example import FlatExample
 
 _READ_BYTES = 4 << 20
@@ -51,9 +53,25 @@ def _write(path: Path, examples: Iterable[FlatExample]) -> Written:
 def _offsets(sizes: array[int]) -> RecordOffsets:
     import numpy as np
 
-    lengths = np.frombuffer(sizes, dtype=np.uintc).astype(np.int64)
+    return _one_after_another(np.frombuffer(sizes, dtype=np.uintc))
+
+
+def _one_after_another(sizes: np.ndarray) -> RecordOffsets:
+    import numpy as np
+
+    lengths = sizes.astype(np.int64)
     ends = np.cumsum(lengths + frame.FRAME_BYTES)
     return RecordOffsets.of(ends - frame.TAIL_BYTES - lengths, lengths)
+
+
+def _fit(offsets: RecordOffsets, file_bytes: int) -> bool:
+    """Whether offsets can be those of a file: nothing lies between its records, nor after them."""
+    if offsets != _one_after_another(offsets.sizes):
+        return False
+    if not len(offsets):
+        return file_bytes == 0
+    end = int(offsets.offsets[-1]) + int(offsets.sizes[-1]) + frame.TAIL_BYTES
+    return end == file_bytes
 
 
 def _read(path: str, checksum: Checksum | None) -> Iterator[Record]:
@@ -109,13 +127,16 @@ class _RecordFile:
         # Cold storage would read far beyond the few bytes between two images.
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_RANDOM)
-        fits = known is not None and known.fit(len(known), size - frame.TAIL_BYTES)
-        offsets = known if known is not None and fits else self._found(size)
+        self._size = size
+        self.has_looked = known is None or not _fit(known, size)
+        self._use(self._found() if known is None or self.has_looked else known)
+
+    def _use(self, offsets: RecordOffsets) -> None:
         self.offsets: RecordOffsets | None = offsets
-        self._offsets, self._sizes = offsets.offsets, offsets.sizes
+        self._places = offsets.offsets, offsets.sizes
 
     def __len__(self) -> int:
-        return len(self._offsets)
+        return len(self._places[0])
 
     def __del__(self, close: Callable[[int], None] = os.close) -> None:
         # When Python ends, the names of this module may be gone before its last object.
@@ -123,7 +144,26 @@ class _RecordFile:
             close(self._fd)
 
     def read(self, numbers: Sequence[int]) -> list[bytes]:
-        return [self._record(int(self._offsets[n]), int(self._sizes[n])) for n in numbers]
+        places = self._places
+        try:
+            return self._records(places, numbers)
+        except RecordFileError:
+            # What was known of the file may be what is wrong.
+            if not self.has_looked:
+                offsets = self._found()
+                if len(offsets) != len(self):
+                    raise
+                self._use(offsets)
+                self.has_looked = True
+            elif self._places is places:  # Else another thread has looked.
+                raise
+        return self._records(self._places, numbers)
+
+    def _records(
+        self, places: tuple[np.ndarray, np.ndarray], numbers: Sequence[int]
+    ) -> list[bytes]:
+        offsets, sizes = places
+        return [self._record(int(offsets[n]), int(sizes[n])) for n in numbers]
 
     def _record(self, offset: int, size: int) -> bytes:
         data = os.pread(self._fd, size + frame.TAIL_BYTES, offset)
@@ -135,9 +175,9 @@ class _RecordFile:
             raise RecordFileError(damage.what, offset, damage.expected, damage.found)
         return record
 
-    def _found(self, size: int) -> RecordOffsets:
+    def _found(self) -> RecordOffsets:
         """The offsets of all records, from their heads: twelve bytes of each are read."""
-        sizes, at = array("I"), 0
+        sizes, at, size = array("I"), 0, self._size
         while at < size:
             head = os.pread(self._fd, frame.HEAD_BYTES, at)
             try:

@@ -7,7 +7,7 @@ import os
 import time
 from pathlib import Path
 
-from support.built_datasets import without_times
+from support.built_datasets import files_in, without_times
 from support.command_line import DATASET
 
 VERSION = Path(DATASET).name
@@ -21,7 +21,7 @@ def incomplete_dir(data_dir: Path) -> Path:
 
 def content(directory: Path) -> dict[str, bytes]:
     """The files of a dataset; of `provenance.json`, what does not depend on when it was built."""
-    found = {path.name: path.read_bytes() for path in directory.iterdir()}
+    found = {str(path.relative_to(directory)): path.read_bytes() for path in files_in(directory)}
     found["provenance.json"] = json.dumps(without_times(found["provenance.json"])).encode()
     return found
 
@@ -35,9 +35,9 @@ def everything(data_dir: Path) -> list[str]:
 def differences(data_dir: Path, expected: dict[str, bytes]) -> list[str]:
     """In which ways what is there is not the dataset expected, and nothing but that."""
     dataset = data_dir / DATASET
-    wanted = sorted(
-        [str(Path(DATASET).parent), DATASET, *(f"{DATASET}/{name}" for name in expected)]
-    )
+    files = [Path(DATASET, name) for name in expected]
+    folders = {str(folder) for file in files for folder in list(file.parents)[:-1]}
+    wanted = sorted([*folders, *map(str, files)])
     names = everything(data_dir)
     found = [f"{name} is there" for name in names if name not in wanted]
     found += [f"{name} is not there" for name in wanted if name not in names]

@@ -81,7 +81,7 @@ JOBS: dict[str, tuple[Callable[..., Any], Any]] = {
         ),
     ),
     "marked shard": (finished_shard, MarkedShard("train", 0, "/a", "/b", ImagePolicy())),
-    "kept shard": (check_kept, KeptShard("/a", "/b", 5, 6, "0123abcd")),
+    "kept shard": (check_kept, KeptShard("/a", "/b", 5, 6, "0123abcd", outputs.DEFAULT)),
     "gunzip": (means.work, means.Job(packed_tar(FILE, name="a.tar"), "/scratch")),
     "unzip": (unzip.work, unzip.Job(FILE, ZipMember("a", "stored", 1, 2, 3, 4, 5), None)),
     "class archives": (
@@ -168,6 +168,7 @@ RESULTS: dict[str, tuple[Callable[..., Any], Any]] = {
     "rows": (tar_images.class_images, PassedOver(1, ("._a",)).noted_in(Rows().table())),
     "facts": (worker_facts_job, WorkerFacts({"Python": "3.11"}, ("/a",))),
     "nothing": (check_kept, None),
+    "kept shard": (check_kept, RecordOffsets(bytes(24))),
 }
 
 

@@ -11,7 +11,12 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from tensorflow_datasets.core import dataset_info, file_adapters, read_only_builder
+from tensorflow_datasets.core import (
+    dataset_builder,
+    dataset_info,
+    file_adapters,
+    read_only_builder,
+)
 from tensorflow_datasets.core.utils.lazy_imports_utils import tree
 
 from imagenet_builders.build.data_source import RecordDataSource
@@ -31,6 +36,8 @@ def data_source_of(builder: Any, split: Any, asked: Any, **kwargs: Any) -> Any:
         A data source, or several in the structure of `split`; None where TensorFlow Datasets' own
         is to do it.
     """
+    if dataset_builder.DatasetBuilder.as_data_source is not _STOCK or not builder.info.splits:
+        return None  # `tfds.testing.mock_data` takes its place; or there is nothing yet.
     there = builder.info.file_format
     output = outputs.get(there.value) if there else None
     if output is None or output.open is None or asked not in (None, there, there.value):
@@ -50,7 +57,7 @@ def teach(is_ours: Callable[[str], bool]) -> None:
         is_ours: Whether a dataset's name is one of this package.
     """
     reader = read_only_builder.ReadOnlyBuilder
-    make, as_data_source = reader.__init__, reader.as_data_source
+    make = reader.__init__
 
     @functools.wraps(make)
     def __init__(self: Any, builder_dir: Any, **kwargs: Any) -> None:  # noqa: N807  # It becomes one.
@@ -65,15 +72,17 @@ def teach(is_ours: Callable[[str], bool]) -> None:
                 kwargs = {**kwargs, "file_format": None}
         make(self, builder_dir, **kwargs)
 
-    @functools.wraps(as_data_source)
+    @functools.wraps(_STOCK)
     def of_ours(self: Any, split: Any = None, **kwargs: Any) -> Any:
         asked = kwargs.pop("file_format", None)
         found = data_source_of(self, split, asked, **kwargs) if is_ours(self.name) else None
         if found is not None:
             return found
-        return as_data_source(self, split, file_format=asked, **kwargs)
+        inherited = super(reader, self).as_data_source
+        return inherited(split, file_format=asked, **kwargs)
 
     reader.__init__, reader.as_data_source = __init__, of_ours
 
 
+_STOCK = dataset_builder.DatasetBuilder.as_data_source
 _DEFAULT = file_adapters.DEFAULT_FILE_FORMAT

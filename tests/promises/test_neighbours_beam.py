@@ -49,9 +49,10 @@ def wait(path):
 
 make, start, get = PrivateDir.make.__func__, workers.Pipeline.__init__, workers.get_outcome
 
-def waiting_make(cls, path):
-    wait(path)
-    return make(cls, path)
+def waiting_make(cls, path, **named):
+    if ".exchange-" in str(path):
+        wait(path)
+    return make(cls, path, **named)
 
 def waiting_start(self, settings, directory, items):
     if "write_shard" in directory.path.name:
@@ -71,6 +72,8 @@ elif moment == "before the outcomes are read":
     workers.get_outcome = waiting_get
 sys.exit(main(sys.argv[1:]))
 """
+
+SHARDS = "--num-shards=2"
 
 
 @pytest.fixture(params=STEWARDS, ids=["user", "root"])
@@ -181,7 +184,7 @@ def test_the_directory_of_jobs_is_there_first(space: World, attack: Attack) -> N
     done = attacked(space, "before it is made", attack)
     assert done.status == 1
     assert "is there already, made by somebody else" in done.error
-    space.check()
+    space.check("imagenet2012", SHARDS)
 
 
 @pytest.mark.slow
@@ -203,7 +206,7 @@ def test_the_directory_of_jobs_is_exchanged(space: World, moment: str, attack: A
     if moment == "before the outcomes are read" and done.status == 0:
         # All of them had been found in the steward's own directory, which is still open.
         assert space.version_of() is not None
-        space.check()
+        space.check("imagenet2012", SHARDS)
     else:
         ended(done, space)
 
@@ -241,13 +244,13 @@ def test_nobody_in_the_way_of_beam() -> None:
         done = attacked(space, "never", as_nothing)
         assert done.status == 0, done.err
         assert space.version_of() is not None
-        space.check()
+        space.check("imagenet2012", SHARDS)
         assert [path.name for path in (space.data_dir / "imagenet2012").iterdir()] == ["5.1.0"]
 
 
 def ended(done: Done, space: World) -> None:
     """The build ended with a sentence about the directory, and nothing else happened."""
-    space.check()
+    space.check("imagenet2012", SHARDS)
     assert done.status == 1
     assert (
         "was removed, or another directory has its name now" in done.error
@@ -270,7 +273,7 @@ def attacked(
     signals = space.root / "signals"
     signals.mkdir()
     signals.chmod(0o777)
-    arguments = ["build", "imagenet2012", "--num-shards=2", f"--beam-options={options}"]
+    arguments = ["build", "imagenet2012", SHARDS, f"--beam-options={options}"]
     where = [f"--manual-dir={DUMMY_DATA / 'imagenet2012'}", f"--data-dir={space.data_dir}"]
     command = [sys.executable, "-c", STEWARD_WAITS, moment, str(signals), *arguments, *where]
     with space.started(command) as process:

@@ -225,24 +225,29 @@ class World:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
 
-    def check(self, name: str = "imagenet2012") -> None:
-        """Makes sure that nothing of the steward's was changed, and nothing foreign published."""
+    def check(self, name: str = "imagenet2012", *options: str) -> None:
+        """Makes sure that nothing of the steward's was changed, and nothing foreign published.
+
+        Args:
+            name: What was built.
+            *options: Those of the build on which its shards depend.
+        """
         assert snapshot(self.home) == expected_home(self.steward)
         assert not list(self.root.rglob("RUN*")), "something of the member's was run"
         version = self.version_of(name)
         if version is None:
             return
         found = hashes(version)
-        expected = self.undisturbed(name)
+        expected = self.undisturbed(name, *options)
         assert {each: found.get(each) for each in expected} == expected
         for path in version.rglob("*"):
             status = path.lstat()
             assert stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode), path
             assert status.st_uid == self.steward, path
 
-    def undisturbed(self, name: str) -> dict[str, str]:
+    def undisturbed(self, name: str, *options: str) -> dict[str, str]:
         """The shards of a build that nobody disturbed; see the function of that name."""
-        return undisturbed(name)
+        return undisturbed(name, *options)
 
     def version_of(self, name: str = "imagenet2012") -> Path | None:
         """The directory of the dataset that is published, or None."""
@@ -278,10 +283,10 @@ def world(steward: int) -> Iterator[World]:
 
 
 @functools.cache
-def undisturbed(name: str = "imagenet2012") -> dict[str, str]:
+def undisturbed(name: str = "imagenet2012", *options: str) -> dict[str, str]:
     """File to SHA-256 of the shards of a dataset of the dummy data that nobody disturbed."""
     with world(STEWARD) as quiet:
-        done = quiet.build(name=name)
+        done = quiet.build(*options, name=name)
         assert done.status == 0, done.err
         version = quiet.version_of(name)
         assert version is not None

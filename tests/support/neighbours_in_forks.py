@@ -57,7 +57,7 @@ def held(*arguments, **named):
 setattr(holder, last, held)
 """
 
-_undisturbed: dict[str, dict[str, str]] = {}
+_undisturbed: dict[tuple[str, ...], dict[str, str]] = {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,17 +104,18 @@ class ForkedWorld(World):
         os.kill(running.pid, signal.SIGKILL)
         assert running.wait().status == -signal.SIGKILL
 
-    def undisturbed(self, name: str) -> dict[str, str]:
+    def undisturbed(self, name: str, *options: str) -> dict[str, str]:
         """As `neighbours.undisturbed`."""
-        if name not in _undisturbed:
+        key = (name, *options)
+        if key not in _undisturbed:
             with forked_world(STEWARD, self.server) as quiet:
-                done = quiet.build(name=name)
+                done = quiet.build(*options, name=name)
                 assert done.status == 0, done.err
                 version = quiet.version_of(name)
                 assert version is not None
                 found = hashes(version).items()
-                _undisturbed[name] = {file: digest for file, digest in found if "-of-" in file}
-        return _undisturbed[name]
+                _undisturbed[key] = {file: digest for file, digest in found if "-of-" in file}
+        return _undisturbed[key]
 
     def _held(self, where: str, name: str, more: tuple[str, ...]) -> tuple[Running, Path]:
         signals = self.root / "signals"

@@ -31,7 +31,7 @@ from imagenet_builders.write.marks import BYTES_A_RECORD
 from imagenet_builders.write.outputs.output import Output
 from imagenet_builders.write.results import ShardResult, SplitResult
 from imagenet_builders.write.shard import ShardJob, prefetch, write_shard
-from imagenet_builders.write.space import check_space
+from imagenet_builders.write.space import Needs, check_space
 
 _LOG = logger(__name__)
 
@@ -43,6 +43,8 @@ _FILES = 4096
 
 # A shard, its mark and its index.
 _FILES_A_SHARD = 3
+
+_NEEDS = Needs(BYTES_A_RECORD + INDEX_BYTES_A_RECORD)
 
 
 def build_splits(
@@ -155,10 +157,11 @@ def write_splits(
     *,
     name: str,
     shard_path: Callable[[str, int, int], Path],
-    output: Output,
+    output: Output | Callable[[str, int, int], Output],
     incomplete: IncompleteDir,
     options: BuildOptions,
     workers: Workers,
+    needs: Needs = _NEEDS,
 ) -> list[SplitResult]:
     """Writes all shards of the splits that are not finished.
 
@@ -167,10 +170,11 @@ def write_splits(
         plans: Their plans.
         name: What is built, for the progress bar.
         shard_path: From split, shard and number of shards to the file.
-        output: How shards become files.
+        output: How shards become files, or what says that of split, shard and number of shards.
         incomplete: Where finished shards and their marks are; it is open.
         options: How to write.
         workers: The processes that write.
+        needs: The room that is needed besides that of the images.
 
     Returns:
         What was built, in the order of `recipes`.
@@ -206,8 +210,9 @@ def write_splits(
         _LOG.info(f"{name}: already finished: {len(results):,} of {total}")
     before = {(result.split, result.number) for result in results}
     left = sum(sizes[shard.which][shard.number] for shard in todo)
-    left += (BYTES_A_RECORD + INDEX_BYTES_A_RECORD) * images
-    check_space(incomplete.shards, left, _FILES_A_SHARD * len(todo))
+    left += needs.bytes_a_record * images
+    files = _FILES_A_SHARD * len(todo) + needs.files_a_record * images
+    check_space(incomplete.shards, left, files, needs.flag)
     # Made one by one: together, the jobs hold all rows once more.
     jobs = (_shard_job(plans[s.which], recipes[s.which], s, output, options) for s in todo)
     progress = Progress(name, images=images, size=size)
@@ -225,7 +230,7 @@ def write_splits(
         for file in plan.files:
             file.check_still_there()
     crcs = None
-    if output.index is not None:
+    if isinstance(output, Output) and output.index is not None:
         counts = {plan.split: plan.shard_count for plan in plans}
         offsets = {
             shard_path(each.split, each.number, counts[each.split]).name: each.offsets
@@ -240,9 +245,15 @@ def write_splits(
 
 
 def _shard_job(
-    plan: SplitPlan, recipe: SplitRecipe, shard: Shard, output: Output, options: BuildOptions
+    plan: SplitPlan,
+    recipe: SplitRecipe,
+    shard: Shard,
+    output: Output | Callable[[str, int, int], Output],
+    options: BuildOptions,
 ) -> ShardJob:
     rows, files = plan.shard(shard.number)
+    if not isinstance(output, Output):
+        output = output(plan.split, shard.number, plan.shard_count)
     return ShardJob(
         split=plan.split,
         number=shard.number,

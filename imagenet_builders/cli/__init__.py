@@ -16,7 +16,7 @@ from types import FrameType
 from typing import NoReturn
 
 import imagenet_builders
-from imagenet_builders.cli import build, check, show, verify
+from imagenet_builders.cli import build, check, export, show, verify
 from imagenet_builders.cli.arguments import HelpFormatter, Parser, with_dashes
 from imagenet_builders.cli.streams import safe_streams, tell_error
 from imagenet_builders.errors import ImagenetBuildersError, OptionError
@@ -25,7 +25,7 @@ from imagenet_builders.run import console
 # How a batch system ends a job at its time limit, and a terminal that is closed.
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
-_COMMANDS = (check, build, verify, show)
+_COMMANDS = (check, build, verify, show, export)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,7 +49,7 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         status: int | None = arguments.run(arguments)
     except KeyboardInterrupt as error:
-        published = "; nothing was published" if arguments.run is build.run else ""
+        published = "; nothing was published" if arguments.run in (build.run, export.run) else ""
         tell_error(f"imagenet-builders: interrupted{published}")
         _print_notes(error)
         return 130
@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=HelpFormatter,
         prog="imagenet-builders",
         description="Turns pre-staged ImageNet archives into TensorFlow Datasets: check what is "
-        "staged, build, verify what was built, and show how to read it.",
+        "staged, build, verify what was built, show how to read it, and export it.",
         epilog="`imagenet-builders COMMAND --help` explains a command and has an example.",
     )
     parser.add_argument(

@@ -141,6 +141,8 @@ class Config:
         unpacked_bytes: Bytes of an image that a build unpacks to scratch space. Archives that a
             build unpacks as a whole are counted by their size instead.
         subsets: Gives the sets of classes that people know by a name.
+        stem: What names of its files begin with where others have published it; empty where nobody
+            has.
     """
 
     name: str | None
@@ -150,6 +152,7 @@ class Config:
     written_bytes: int | None = None
     unpacked_bytes: int = 0
     subsets: Callable[[], Mapping[str, frozenset[str]]] = no_subsets
+    stem: str = ""
 
     def subset(self, classes: Collection[str]) -> str | None:
         """The name by which people know a set of classes, or None."""

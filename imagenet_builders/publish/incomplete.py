@@ -29,7 +29,7 @@ import errno
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -224,15 +224,22 @@ class IncompleteDir:
             TargetError: Something else is there, or a mode cannot be given.
         """
         known = self._expected and self._expected | self._metadata
-        folders = {name.partition("/")[0] for name in known or () if "/" in name}
-        for name in self._names_in(""):
+        folders = {name.rpartition("/")[0] for name in known or ()}
+        for inner in [*folders]:
+            folders.update(map(str, Path(inner).parents))
+        self._finish_folder("", known, folders, access)
+        self.give(access)
+
+    def _finish_folder(
+        self, folder: str, known: frozenset[str] | None, folders: Set[str], access: Access
+    ) -> None:
+        for each in self._names_in(folder):
+            name = f"{folder}/{each}".lstrip("/")
             if name in folders and stat.S_ISDIR(self._mode_of(name)):
-                for each in self._names_in(name):
-                    self._finish_file(f"{name}/{each}", known, access)
+                self._finish_folder(name, known, folders, access)
                 self._give_directory(access, name)
             else:
                 self._finish_file(name, known, access)
-        self.give(access)
 
     def _names_in(self, folder: str) -> list[str]:
         """Names of what lies among the shards, or in a folder there."""

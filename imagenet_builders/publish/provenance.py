@@ -71,24 +71,7 @@ def write_provenance(
         "decode": options.decode and all(each.get("decode") is True for each in builds),
         "versions": versions(),
         "splits": dict(kept or {})
-        | {
-            result.split: {
-                "examples": result.examples,
-                "bytes": result.record_bytes,
-                "shards": len(result.shard_lengths),
-                "shard_bytes": list(result.shard_bytes),
-                "shard_crc32c": list(result.shard_crc32c),
-                "index_crc32c": None if result.index_crc32c is None else list(result.index_crc32c),
-                "plan": plans[result.split],
-                "layout": result.layout,
-                "part": None if result.part is None else dataclasses.asdict(result.part),
-                "sources": [_source(file) for file in result.files],
-                "repaired": [_note(note) for note in result.notes if note.action == "repaired"],
-                "skipped": [_note(note) for note in result.notes if note.action == "skipped"],
-                "counts": dict(result.counts),
-            }
-            for result in results
-        },
+        | {result.split: split_entry(result, plans[result.split]) for result in results},
         "files": {
             path.name: hashlib.sha256(read_regular(path, _MAX_BYTES)).hexdigest()
             for path in sorted(directory.iterdir())
@@ -102,6 +85,30 @@ def write_provenance(
     path = directory / FILE_NAME
     durable.write_file(path, (json.dumps(document, indent=1) + "\n").encode())
     return path
+
+
+def split_entry(result: SplitResult, plan: str) -> dict[str, Any]:
+    """What a provenance says of a split.
+
+    Args:
+        result: What was built of it.
+        plan: The digest of its plan.
+    """
+    return {
+        "examples": result.examples,
+        "bytes": result.record_bytes,
+        "shards": len(result.shard_lengths),
+        "shard_bytes": list(result.shard_bytes),
+        "shard_crc32c": list(result.shard_crc32c),
+        "index_crc32c": None if result.index_crc32c is None else list(result.index_crc32c),
+        "plan": plan,
+        "layout": result.layout,
+        "part": None if result.part is None else dataclasses.asdict(result.part),
+        "sources": [_source(file) for file in result.files],
+        "repaired": [_note(note) for note in result.notes if note.action == "repaired"],
+        "skipped": [_note(note) for note in result.notes if note.action == "skipped"],
+        "counts": dict(result.counts),
+    }
 
 
 def build_entry(document: Mapping[str, Any], splits: Iterable[str]) -> dict[str, Any]:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from imagenet_builders.errors import SourceError, StagingError
-from imagenet_builders.files.regular import read_regular
-from imagenet_builders.reading.values import flat_of_record, leaves
-from imagenet_builders.write import outputs
-from imagenet_builders.write.outputs.output import Output
+from imagenet_builders.records.dataset import BuiltDataset
+from imagenet_builders.records.values import flat_of_record
 from imagenet_builders.write.outputs.record_files import RecordFiles
-
-_MAX_INFO_BYTES = 64 << 20
 
 
 class BuiltExamples:
@@ -39,28 +33,13 @@ class BuiltExamples:
     """
 
     def __init__(self, directory: Path):
-        self._directory = directory.absolute()
-        info = _document(self._directory, "dataset_info.json")
-        features = _document(self._directory, "features.json")
-        try:
-            self._output = _output(info)
-            self._features = leaves(features)
-            configs = [info["configName"]] if info.get("configName") else []
-            self.name = "/".join((info["name"], *configs, info["version"]))
-            self.lengths: Mapping[str, list[int]] = {
-                split["name"]: list(map(int, split.get("shardLengths", ())))
-                for split in info.get("splits", ())
-            }
-            self._prefix = info["name"]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise SourceError(
-                f"{self._directory} cannot be read without TensorFlow Datasets: {error}; see what "
-                "`imagenet-builders verify` says of it"
-            ) from None
+        self._dataset = BuiltDataset.at(directory)
+        self.name = self._dataset.full_name
+        self.lengths = self._dataset.lengths
         self._starts = {
             split: list(accumulate(each, initial=0)) for split, each in self.lengths.items()
         }
-        self._files = RecordFiles(self._output)
+        self._files = RecordFiles(self._dataset.output)
 
     def flat(self, split: str, numbers: Sequence[int]) -> list[dict[str, Any]]:
         """Examples of a split, as `values` has them.
@@ -72,7 +51,9 @@ class BuiltExamples:
         Raises:
             SourceError: A record is damaged, or a shard is missing.
         """
-        return [flat_of_record(each, self._features) for each in self.records(split, numbers)]
+        return [
+            flat_of_record(each, self._dataset.features) for each in self.records(split, numbers)
+        ]
 
     def records(self, split: str, numbers: Sequence[int]) -> list[bytes]:
         """Serialized examples of a split; see `flat`."""
@@ -88,32 +69,5 @@ class BuiltExamples:
         return found
 
     def _read(self, split: str, shard: int, numbers: Sequence[int]) -> list[bytes]:
-        lengths = self.lengths[split]
-        name = f"{self._prefix}-{split}.{self._output.suffix}-{shard:05}-of-{len(lengths):05}"
-        path = os.fspath(self._directory / name)
-        return self._files.read(path, numbers, lengths[shard])
-
-
-def _document(directory: Path, name: str) -> dict[str, Any]:
-    try:
-        document = json.loads(read_regular(directory / name, _MAX_INFO_BYTES, follow=True))
-    except FileNotFoundError:
-        raise StagingError(f"there is no dataset in {directory}: it has no {name}") from None
-    except OSError as error:
-        raise SourceError(f"{directory / name} cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict):
-        raise SourceError(f"{directory / name} is damaged: it is no JSON object")
-    return document
-
-
-def _output(info: Mapping[str, Any]) -> Output:
-    """The output whose shards are read: one that can be read in any order."""
-    formats = [info["fileFormat"], *info.get("alternativeFileFormats", ())]
-    for name in formats:
-        output = outputs.get(name)
-        if output is not None and output.open is not None:
-            output.import_library()
-            return output
-    raise ValueError(f"its shards are {', '.join(formats)}, which cannot be read in any order")
+        path = os.fspath(self._dataset.shard(split, shard))
+        return self._files.read(path, numbers, self.lengths[split][shard])

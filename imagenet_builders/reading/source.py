@@ -10,7 +10,7 @@ from typing import Any, Protocol, SupportsIndex
 
 from imagenet_builders.images.pixels import pixels
 from imagenet_builders.reading.split_text import Splits, intervals
-from imagenet_builders.reading.values import nested
+from imagenet_builders.records.values import nested
 
 
 class Examples(Protocol):

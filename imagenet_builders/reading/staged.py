@@ -15,7 +15,7 @@ from imagenet_builders.options import BuildOptions
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.recipe import ImagePolicy, PlanConfig, SplitRecipe, plan_splits
 from imagenet_builders.reading.split_text import Splits, names_in
-from imagenet_builders.reading.values import flat_of_example
+from imagenet_builders.records.values import flat_of_example
 from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.scratch.space import make_scratch
 from imagenet_builders.sources.reader import Reader

@@ -99,6 +99,18 @@ def new_file(directory: PrivateDir, name: str) -> str:
     return str(partial)
 
 
+def new_tree(directory: PrivateDir, name: str) -> str:
+    """Makes an empty directory for a shard of several files; see `new_file`.
+
+    Raises:
+        TargetError: It cannot be made.
+    """
+    partial = durable.partial_path(Path(MARKS, name))
+    with durable.writing(directory.path / partial):
+        os.mkdir(str(partial), dir_fd=directory.fd)
+    return str(partial)
+
+
 def flush(directory: PrivateDir, name: str) -> int:
     """Flushes a file in it to the storage.
 

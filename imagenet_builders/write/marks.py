@@ -21,9 +21,10 @@ from imagenet_builders.files.regular import read_regular
 from imagenet_builders.plan.recipe import ImagePolicy, Note
 from imagenet_builders.write import build_dir
 from imagenet_builders.write.offsets import RecordOffsets
+from imagenet_builders.write.outputs.output import WrittenFile
 from imagenet_builders.write.results import ShardResult
 
-FORMAT = 3
+FORMAT = 4
 """The version of what a mark says; shards whose marks have another one are written again."""
 
 BYTES_A_RECORD = 16
@@ -82,19 +83,25 @@ def _finished(
     skipped = any(note.action == "skipped" for note in result.notes)
     if (skipped and job.policy.bad_images == "fail") or (job.policy.decode and not result.decoded):
         return None
-    checksum = google_crc32c.Checksum()
-    size = 0
+    shard = build_dir.shard_name(name)
+    expected = [(f"{shard}/{each.name}", each.size, each.crc32c) for each in result.files]
     try:
-        with os.fdopen(directory.open(build_dir.shard_name(name)), "rb", buffering=0) as file:
-            while data := file.read(_READ_BYTES):
-                checksum.update(data)
-                size += len(data)
+        for path, size, crc32c in expected or [(shard, result.file_bytes, result.crc32c)]:
+            if _size_and_checksum(directory, path) != (size, crc32c):
+                return None
     except OSError:
-        return None
-    if (size, checksum.hexdigest().decode()) != (result.file_bytes, result.crc32c):
         return None
     report(result.examples, result.record_bytes)
     return result
+
+
+def _size_and_checksum(directory: PrivateDir, path: str) -> tuple[int, str]:
+    checksum, size = google_crc32c.Checksum(), 0
+    with os.fdopen(directory.open(path), "rb", buffering=0) as file:
+        while data := file.read(_READ_BYTES):
+            checksum.update(data)
+            size += len(data)
+    return size, checksum.hexdigest().decode()
 
 
 def mark_content(result: ShardResult) -> bytes:
@@ -128,7 +135,8 @@ def read_mark(path: Path, *, dir_fd: int | None = None) -> ShardResult | None:
         offsets = content.pop("offsets")
         if offsets is not None:
             offsets = RecordOffsets(base64.b64decode(offsets, validate=True))
-        result = ShardResult(**content, notes=notes, offsets=offsets)
+        files = tuple(WrittenFile(*each) for each in content.pop("files"))
+        result = ShardResult(**content, notes=notes, offsets=offsets, files=files)
         if offsets is not None and not offsets.fit(result.examples, result.file_bytes):
             return None
         return result

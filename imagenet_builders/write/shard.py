@@ -88,7 +88,8 @@ def write_shard(job: ShardJob, report: Report) -> Future[ShardResult]:
     notes: list[Note] = []
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(build_dir.entered(job.path))
-        partial = build_dir.new_file(directory, Path(job.path).name)
+        new = build_dir.new_tree if job.output.is_tree else build_dir.new_file
+        partial = new(directory, Path(job.path).name)
         stack.push(functools.partial(_remove_partial, directory, partial))
         with Reader(job.files, job.access) as reader:
             examples = job.examples(rows, reader, job.policy, notes)
@@ -109,7 +110,7 @@ def _remove_partial(directory: PrivateDir, partial: str, kind: object, *_: objec
     """Removes a shard whose writing ended with an error."""
     if kind is not None:
         with contextlib.suppress(OSError):
-            directory.unlink(partial)
+            directory.discard(partial)
 
 
 def _finish(
@@ -122,7 +123,10 @@ def _finish(
     """Flushes a shard that was written, marks it as finished, and renames it."""
     path = Path(job.path)
     with at_end:
-        size = build_dir.flush(directory, partial)
+        names = [partial]
+        if job.output.is_tree:
+            names = [f"{partial}/{file.name}" for file in result.files]
+        size = sum(build_dir.flush(directory, name) for name in names)
         if size != result.file_bytes:
             raise TargetError(
                 f"{path}: {result.file_bytes:,} bytes were written but the file has {size:,}; "
@@ -130,6 +134,8 @@ def _finish(
             )
         with durable.writing(path):
             directory.write(build_dir.mark_name(path.name), mark_content(result), flush=True)
+            if job.output.is_tree and directory.has(build_dir.shard_name(path.name)):
+                directory.discard(build_dir.shard_name(path.name))
             directory.replace(partial, build_dir.shard_name(path.name))
     return result
 

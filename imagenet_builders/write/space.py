@@ -9,6 +9,7 @@ from pathlib import Path
 from imagenet_builders.errors import TargetError
 from imagenet_builders.words import sizes_apart
 from imagenet_builders.write import durable
+from imagenet_builders.write.marks import BYTES_A_RECORD
 from imagenet_builders.write.quota import quotas_of
 
 # Metadata, marks, and what a file system needs for directories.
@@ -54,13 +55,29 @@ def room_in(directory: Path) -> Room:
     return Room(free, free_files, quota, files_quota, quotas.are_seen)
 
 
-def check_space(directory: Path, size: int, files: int) -> None:
+@dataclasses.dataclass(frozen=True)
+class Needs:
+    """The room that is needed besides that of the images.
+
+    Attributes:
+        bytes_a_record: Bytes for each image.
+        files_a_record: Files for each image.
+        flag: The option by which another place is chosen.
+    """
+
+    bytes_a_record: int = BYTES_A_RECORD
+    files_a_record: int = 0
+    flag: str = "--data-dir"
+
+
+def check_space(directory: Path, size: int, files: int, flag: str = Needs.flag) -> None:
     """Makes sure that a directory has room, as far as its file system and quotas tell.
 
     Args:
         directory: Where files will be written.
         size: Their bytes.
         files: Their number.
+        flag: The option by which another place is chosen.
 
     Raises:
         TargetError: There is too little space, or there are too few inodes.
@@ -71,14 +88,14 @@ def check_space(directory: Path, size: int, files: int) -> None:
         has, needs = sizes_apart(room.free, size + _MORE_BYTES)
         raise TargetError(
             f"{directory} has {has} free{under(room.quota)}, but {needs} are still to be "
-            "written; free some space, or choose another --data-dir, then run the same command "
+            f"written; free some space, or choose another {flag}, then run the same command "
             "again"
         )
     if room.free_files is not None and files + _MORE_FILES > room.free_files:
         raise TargetError(
             f"{directory} has room for {room.free_files:,} more files (inodes)"
             f"{under(room.files_quota)}, but {files + _MORE_FILES:,} are needed; remove files that "
-            "nobody needs, of whatever size, or choose another --data-dir, then run the same "
+            f"nobody needs, of whatever size, or choose another {flag}, then run the same "
             "command again"
         )
 

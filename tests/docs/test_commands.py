@@ -77,8 +77,12 @@ BUILT = {
 }
 """Directory of datasets in the examples to their file format."""
 
+EXPORTS = ("/shared/wds", "/shared/wds_of_archives")
+"""Directories of exports in the examples."""
+
 _PATHS = re.compile(
-    "|".join(sorted(map(re.escape, [*SITES, *BUILT]), key=len, reverse=True)) + r"(?![\w/-])"
+    "|".join(sorted(map(re.escape, [*SITES, *BUILT, *EXPORTS]), key=len, reverse=True))
+    + r"(?![\w/-])"
 )
 
 
@@ -131,7 +135,7 @@ class Sandbox:
             if not place.exists():
                 place.parent.mkdir(exist_ok=True)
                 SITES[path](place)
-        elif re.search(r"\bbuild |download_and_prepare", block.code):
+        elif path in EXPORTS or re.search(r"\bbuild |download_and_prepare", block.code):
             shutil.rmtree(place, ignore_errors=True)
         elif not place.exists():
             run_cli(

@@ -57,6 +57,7 @@ DATASET = Dataset(
             None,
             (_split("train", None), _split("validation", 40)),
             functools.partial(labels.wnids, layouts.SPACE),
+            stem="imagenet12k",
         ),
     ),
     builder=_builder,

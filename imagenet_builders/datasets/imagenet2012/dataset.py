@@ -58,6 +58,7 @@ DATASET = Dataset(
             (splits.TRAIN, splits.VALIDATION, splits.TEST),
             splits.classes,
             subsets=subsets.subsets,
+            stem="imagenet1k",
         ),
     ),
     builder=_builder,

@@ -114,6 +114,7 @@ DATASET = Dataset(
             functools.partial(labels.wnids, "imagenet21k_winter21"),
             "All 13,153,500 images of all 19,167 classes, in one split.",
             subsets=signs.subsets,
+            stem="imagenet_w21",
         ),
         Config(
             "p",

@@ -6,7 +6,9 @@ import dataclasses
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Self
+
+import google_crc32c
 
 from imagenet_builders.errors import ImagenetBuildersError, OptionError
 from imagenet_builders.formats.tfrecord.wire import DamageError
@@ -14,6 +16,20 @@ from imagenet_builders.write.offsets import RecordOffsets
 
 if TYPE_CHECKING:
     from imagenet_builders.formats.tfrecord.example import FlatExample
+
+
+class WrittenFile(NamedTuple):
+    """A file of a shard that is several.
+
+    Attributes:
+        name: Its path in the directory of the shard.
+        size: Bytes that it must have.
+        crc32c: CRC-32C that it must have, 8 hexadecimal digits.
+    """
+
+    name: str
+    size: int
+    crc32c: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,6 +43,7 @@ class Written:
         file_bytes: Bytes that the file must have.
         crc32c: CRC-32C that the file must have, 8 hexadecimal digits.
         offsets: Where each record's bytes lie in the file; None for a format that transforms them.
+        files: The files of a shard that is several; `of_files` gives the attributes of those.
     """
 
     examples: int
@@ -34,6 +51,29 @@ class Written:
     file_bytes: int
     crc32c: str
     offsets: RecordOffsets | None
+    files: tuple[WrittenFile, ...] = ()
+
+    @classmethod
+    def of_files(cls, examples: int, record_bytes: int, files: Sequence[WrittenFile]) -> Self:
+        """What went into a shard that is several files.
+
+        Its bytes are those of all files, and its CRC-32C is that of a line for each of them, with
+        its checksum, size and name.
+
+        Args:
+            examples: Number of examples.
+            record_bytes: Bytes of these.
+            files: The files, in order.
+        """
+        lines = "".join(f"{each.crc32c} {each.size} {each.name}\n" for each in files)
+        return cls(
+            examples=examples,
+            record_bytes=record_bytes,
+            file_bytes=sum(each.size for each in files),
+            crc32c=f"{google_crc32c.value(lines.encode(errors='surrogateescape')):08x}",
+            offsets=None,
+            files=tuple(files),
+        )
 
 
 class Record(NamedTuple):
@@ -151,6 +191,8 @@ class Output:
             where none does.
         index: The index that a build writes for each shard, of the offsets of its records; None for
             an output without one.
+        is_tree: Whether a shard is a directory of files: `write` is given an empty one, and says in
+            `Written.files` what it has put there.
         keeps_open: Whether its readers keep every shard open that they have read from.
         unusable: Says why this process cannot open such files, such as one that was forked from
             another which has used the library; None where it can. Without it, every process can.
@@ -165,6 +207,7 @@ class Output:
     open: Callable[[str, RecordOffsets | None], RecordFile] | None = None
     tfds_call: Literal["load", "data_source"] | None = None
     index: RecordIndex | None = None
+    is_tree: bool = False
     keeps_open: bool = False
     unusable: Callable[[], str | None] | None = None
     library: str | None = None

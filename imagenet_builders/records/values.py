@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from imagenet_builders.errors import SourceError
@@ -82,7 +82,7 @@ def _shape(image: Mapping[str, Any]) -> tuple[int, ...]:
     return tuple(map(int, image["shape"]["dimensions"]))
 
 
-def flat_of_record(record: bytes, features: list[Leaf]) -> dict[str, Any]:
+def flat_of_record(record: bytes, features: Sequence[Leaf]) -> dict[str, Any]:
     """The values in a serialized example.
 
     Args:

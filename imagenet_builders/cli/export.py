@@ -1,0 +1,106 @@
+"""`imagenet-builders export`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from imagenet_builders import datasets
+from imagenet_builders.cli import arguments as arguments_lib
+from imagenet_builders.cli.streams import tell
+from imagenet_builders.errors import OptionError
+from imagenet_builders.options import OPTIONS, default_data_dir, require_local
+
+# Options of a build that mean nothing here.
+_NOT_HERE = ("allow_fewer_splits", "stage")
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the command to the parser."""
+    from imagenet_builders.export import forms
+
+    some = datasets.names()[0]
+    parser = arguments_lib.add_command(
+        commands,
+        "export",
+        help="write a dataset in the forms that other libraries read",
+        usage="DATASET --to FORM --out DIR [--data-dir DIR | --manual-dir DIR] [options]",
+        description="Writes the images of a dataset in a form that other libraries read: of one "
+        "that was built, in its order and with its checksums compared, or straight from the "
+        "archives, in the order of a build. The directory appears when it is whole. After an "
+        "interruption, the same command goes on where the export ended.",
+        example=f"{some} --to {forms.names()[0]} \\\n"
+        "      --data-dir /shared/tfds --out /shared/wds",
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument(
+        "dataset",
+        metavar="DATASET",
+        help="NAME or NAME/CONFIG; of one that was built also with :VERSION (default: the newest), "
+        "or its directory",
+    )
+    parser.add_argument(
+        "--to",
+        metavar="FORM",
+        required=True,
+        choices=forms.names(),
+        help="; ".join(f"`{form.name}`: {form.summary}" for form in forms.FORMS),
+    )
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        required=True,
+        type=os.path.expanduser,
+        help="directory of the export, which is empty or not there",
+    )
+    places = parser.add_mutually_exclusive_group()
+    places.add_argument(
+        "--data-dir",
+        metavar="DIR",
+        type=os.path.expanduser,
+        help="export a dataset that was built in this directory (default: $TFDS_DATA_DIR or "
+        "~/tensorflow_datasets)",
+    )
+    places.add_argument(
+        "--manual-dir",
+        metavar="DIR",
+        type=os.path.expanduser,
+        help="export what is staged in this directory, without a build",
+    )
+    parser.add_argument(
+        "--num-shards",
+        type=int,
+        metavar="N",
+        help="number of shards of each split (default: that of the form, or else of the dataset)",
+    )
+    arguments_lib.add_options(parser, [name for name in OPTIONS if name not in _NOT_HERE])
+    parser.add_argument("--verbose", action="store_true", help="show tracebacks of errors")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Exports what was asked for."""
+    options = arguments_lib.options_of(arguments)
+    arguments_lib.check_places(arguments)
+    require_local("data_dir", arguments.out, called="--out")
+    arguments_lib.at_least(1, arguments.num_shards, "--num-shards")
+    from imagenet_builders.export import forms
+    from imagenet_builders.export.run import check_free, export
+    from imagenet_builders.export.source import BuiltSource, Source, StagedSource
+
+    form, out = forms.get(arguments.to), Path(arguments.out).absolute()
+    form.check_installed()
+    check_free(out)
+    source: Source
+    if arguments.manual_dir is not None:
+        if ":" in arguments.dataset:
+            raise OptionError(f"{arguments.dataset}: archives have no version; leave it out")
+        source = StagedSource(arguments.dataset, Path(arguments.manual_dir))
+    else:
+        data_dir = arguments.data_dir
+        source = BuiltSource(
+            arguments.dataset, default_data_dir() if data_dir is None else Path(data_dir)
+        )
+    export(source, form, out, options, num_shards=arguments.num_shards)
+    tell(str(out))

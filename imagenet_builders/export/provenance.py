@@ -1,0 +1,85 @@
+"""`provenance.json` of an export: where it comes from, and the checksums of its files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import imagenet_builders
+from imagenet_builders.export.form import Form, Subject
+from imagenet_builders.files.regular import read_regular
+from imagenet_builders.options import BuildOptions
+from imagenet_builders.publish.provenance import FILE_NAME, digest_of, split_entry
+from imagenet_builders.write import durable
+from imagenet_builders.write.outputs.output import WrittenFile
+from imagenet_builders.write.results import SplitResult
+
+__all__ = ["FILE_NAME", "write"]
+
+_MAX_BYTES = 1 << 31
+
+
+def write(
+    directory: Path,
+    subject: Subject,
+    form: Form,
+    results: Sequence[SplitResult],
+    *,
+    options: BuildOptions,
+    plans: Mapping[str, str],
+    files: Mapping[str, Sequence[WrittenFile]],
+    seconds: float,
+) -> None:
+    """Writes the provenance of an export, the last of its files.
+
+    Where each image is a file of its own, these are not listed: `shard_crc32c` is of a line for
+    each of them.
+
+    Args:
+        directory: The directory of the export, with all its other files.
+        subject: The dataset.
+        form: The form of the export.
+        results: What was written of each split.
+        options: How.
+        plans: Split to the digest of its plan.
+        files: Split to its files.
+        seconds: How long it took.
+
+    Raises:
+        TargetError: It cannot be written.
+    """
+    parts = {file.name for each in files.values() for file in each}
+
+    def entry(result: SplitResult) -> dict[str, Any]:
+        said = split_entry(result, plans[result.split])
+        if not form.files_a_record:
+            said["files"] = [list(file) for file in files[result.split]]
+        return said
+
+    with durable.reading(directory):
+        others = {
+            path.name: hashlib.sha256(read_regular(path, _MAX_BYTES)).hexdigest()
+            for path in sorted(directory.iterdir())
+            if path.name not in parts and path.is_file()
+        }
+    document: dict[str, Any] = {
+        "dataset": subject.full_name,
+        "form": form.name,
+        "built": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "seconds": round(seconds, 1),
+        "bad_images": options.bad_images,
+        "decode": options.decode,
+        "versions": {
+            "imagenet-builders": imagenet_builders.__version__,
+            "python": platform.python_version(),
+        },
+        "splits": {result.split: entry(result) for result in results},
+        "files": others,
+    }
+    document["self"] = digest_of(document)
+    durable.write_file(directory / FILE_NAME, (json.dumps(document, indent=1) + "\n").encode())

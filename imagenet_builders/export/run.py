@@ -1,0 +1,200 @@
+"""Exports a dataset: the steps of a build, into a directory that was empty or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import imagenet_builders
+from imagenet_builders.build import steps
+from imagenet_builders.build.summary import summary
+from imagenet_builders.errors import BadImageError, SourceError, TargetError
+from imagenet_builders.export import provenance
+from imagenet_builders.export.form import Exported, Form, Part, Subject
+from imagenet_builders.export.source import Planned, Source
+from imagenet_builders.options import BuildOptions
+from imagenet_builders.plan.context import BuildContext
+from imagenet_builders.plan.identity import describe
+from imagenet_builders.publish.incomplete import IncompleteDir
+from imagenet_builders.publish.session import BuildSession
+from imagenet_builders.publish.spread import files_of, spread
+from imagenet_builders.publish.target import Target
+from imagenet_builders.run.cpus import worker_count
+from imagenet_builders.run.local import LocalWorkers
+from imagenet_builders.run.progress import phase
+from imagenet_builders.scratch.space import make_scratch
+from imagenet_builders.sources.reader import keep_files_open
+from imagenet_builders.words import logger
+from imagenet_builders.write import durable, marks
+from imagenet_builders.write.outputs.output import Checksum, Output, Record, WrittenFile
+from imagenet_builders.write.results import SplitResult
+from imagenet_builders.write.space import Needs
+
+_LOG = logger(__name__)
+
+FLAG = "--out"
+
+_PART = ".part"
+
+
+def export(
+    source: Source,
+    form: Form,
+    out: Path,
+    options: BuildOptions,
+    *,
+    num_shards: int | None = None,
+) -> None:
+    """Exports a dataset.
+
+    An interrupted export is continued by the same call. The directory appears when it is whole.
+
+    Args:
+        source: What is exported.
+        form: The form of the export.
+        out: Its directory, which is empty or not there.
+        options: How to build.
+        num_shards: Number of parts of each split; None leaves it to the form.
+
+    Raises:
+        OptionError: What the form needs is not installed, or an option cannot be used.
+        StagingError: Nothing is staged.
+        SourceError: A source is damaged.
+        TargetError: Something is in the directory already, or it cannot be written.
+        BusyError: Another process exports to the same directory.
+    """
+    form.check_installed()
+    out = out.absolute()
+    check_free(out)
+    name = f"{source.name} as {form.name}"
+    with BuildSession(Target(out), options, name) as session, contextlib.ExitStack() as at_end:
+        check_free(out)  # Another process may have just made it.
+        scratch = options.scratch_for(out.parent)
+        if source.is_staged:  # Its index is kept there.
+            scratch = make_scratch(scratch, options)
+        when_built = at_end.enter_context(contextlib.ExitStack())
+        workers = at_end.enter_context(
+            LocalWorkers(worker_count(options), on_start=keep_files_open)
+        )
+        context = BuildContext(scratch, options, workers, at_end=at_end, when_built=when_built)
+        with phase(f"indexing {source.name}") as shown:
+            counting = context.with_workers(shown.counting(workers))
+            planned = source.planned(form, num_shards, counting)
+        description = describe(
+            planned.plans,
+            [recipe.also_read for recipe in planned.recipes],
+            dataset=source.name,
+            file_format=form.name,
+            mark_format=marks.FORMAT,
+            version=imagenet_builders.__version__,
+        )
+        session.check_lock()
+        session.open(description)
+        results = _write(planned, source, form, context, session.incomplete, name)
+        with phase(f"publishing {name}"):
+            files = _spread(session.incomplete, results)
+            _finish(planned.subject, form, results, session.incomplete)
+            provenance.write(
+                session.incomplete.place,
+                planned.subject,
+                form,
+                steps.of_archives(results, context.unpacked),
+                options=options,
+                plans={split: each["plan"] for split, each in description["splits"].items()},
+                files=files,
+                seconds=session.seconds,
+            )
+            names = (file.name for each in files.values() for file in each)
+            session.incomplete.expect([*names, provenance.FILE_NAME])
+            session.publish(replace=False)
+        seconds = session.seconds
+    for line in summary(name, results, seconds):
+        _LOG.info(line)
+
+
+def check_free(out: Path) -> None:
+    """Makes sure that nothing is in the way of an export.
+
+    Raises:
+        TargetError: Something is.
+    """
+    with durable.reading(out):
+        if not os.path.lexists(out):
+            return
+        if out.is_dir() and not out.is_symlink() and not any(out.iterdir()):
+            return
+    raise TargetError(
+        f"{out} is there and is no empty directory; an export replaces nothing, choose another "
+        f"{FLAG}"
+    )
+
+
+def _write(
+    planned: Planned,
+    source: Source,
+    form: Form,
+    context: BuildContext,
+    incomplete: IncompleteDir,
+    name: str,
+) -> list[SplitResult]:
+    def output(split: str, number: int, count: int) -> Output:
+        shard = source.part_name(split, number) if form.follows else ""
+        part = Part(split, number, count, shard)
+        write = functools.partial(form.write, planned.subject, part)
+        return Output(form.name, _PART, write, _no_records, is_tree=True)
+
+    try:
+        return steps.write_splits(
+            planned.recipes,
+            planned.plans,
+            name=name,
+            shard_path=functools.partial(_part_path, incomplete),
+            output=output,
+            incomplete=incomplete,
+            options=context.options,
+            workers=context.workers,
+            needs=Needs(form.room_a_record, form.files_a_record, FLAG),
+        )
+    except BadImageError:
+        raise
+    except SourceError:
+        context.cache.forget()
+        raise
+
+
+def _part_path(incomplete: IncompleteDir, split: str, number: int, count: int) -> Path:
+    return incomplete.shards / f"{split}-{number:05}-of-{count:05}{_PART}"
+
+
+def _no_records(path: str, checksum: Checksum | None) -> Iterator[Record]:
+    """Parts are no files of records."""
+    del path, checksum
+    return iter(())
+
+
+def _paths(incomplete: IncompleteDir, result: SplitResult) -> list[Path]:
+    count = len(result.shard_lengths)
+    return [_part_path(incomplete, result.split, number, count) for number in range(count)]
+
+
+def _spread(
+    incomplete: IncompleteDir, results: Sequence[SplitResult]
+) -> dict[str, list[WrittenFile]]:
+    return {each.split: list(spread(incomplete, _paths(incomplete, each))) for each in results}
+
+
+def _finish(
+    subject: Subject, form: Form, results: Sequence[SplitResult], incomplete: IncompleteDir
+) -> None:
+    paths = {each.split: _paths(incomplete, each) for each in results}
+
+    def files(split: str) -> Iterator[WrittenFile]:
+        for path in paths[split]:
+            yield from files_of(incomplete, path)
+
+    with incomplete.metadata() as place:
+        for name, content in form.finish(Exported(subject, results, files)).items():
+            durable.write_file(place / name, content)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import shutil
 import signal
 import sys
 import tempfile
@@ -19,14 +18,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from harness.contestants import ARCHIVES, FUNCTIONS, NAMES, ROOT
+from harness.contestants import ARCHIVES, FUNCTIONS, NAMES
+from harness.corpus import corpus
 from harness.errors import BenchmarkError
 from harness.machine import describe_machine
 from harness.rounds import Bench
 from harness.storage import need_space
 from harness.table import progress, remarks, same_shards, table
 
-DUMMY_DATA = ROOT / "dummy_data"
 PACKAGES = ("tensorflow-datasets", "tensorflow", "webdataset")
 # Stock needs as much again as the dataset for its spill, beside the archives' own size.
 FREE_FACTOR = 3
@@ -44,8 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             archives = _corpus(arguments, work)
             size = sum(path.stat().st_size for path in archives)
             need_space(work, FREE_FACTOR * size, advice=SPACE_ADVICE)
-            corpus = f"{', '.join(path.name for path in archives)}: {size / 1e9:.2f} GB"
-            machine = {**describe_machine(work, PACKAGES), "corpus": corpus}
+            what = f"{', '.join(path.name for path in archives)}: {size / 1e9:.2f} GB"
+            machine = {**describe_machine(work, PACKAGES), "corpus": what}
             print(*machine.values(), sep="\n")
             bench = Bench(
                 work,
@@ -125,24 +124,9 @@ def _work_dir(given: Path | None) -> Iterator[Path]:
 
 def _corpus(arguments: argparse.Namespace, work: Path) -> list[Path]:
     """The archives to build from, made if need be."""
-    directory = arguments.corpus
-    if directory is None:
-        directory = work / f"corpus-{arguments.gb:g}gb"
-        if not directory.exists():
-            need_space(work, (1 + FREE_FACTOR) * arguments.gb * 1e9, advice=SPACE_ADVICE)
-            print(f"making {arguments.gb:g} GB of archives in {directory}", file=sys.stderr)
-            sys.path.insert(0, str(DUMMY_DATA))
-            from makers.ilsvrc2012_large import make_large_corpus
-
-            partial = directory.with_name(f"{directory.name}.partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            make_large_corpus(partial, gigabytes=arguments.gb)
-            partial.rename(directory)
-    archives = [(directory / name).resolve() for name in ARCHIVES]
-    for path in archives:
-        if not path.is_file():
-            raise BenchmarkError(f"{directory} has no {path.name}; stock TFDS needs both archives")
-    return archives
+    free = FREE_FACTOR * arguments.gb * 1e9
+    directory = corpus(arguments.corpus, work, arguments.gb, free=free, advice=SPACE_ADVICE)
+    return [(directory / name).resolve() for name in ARCHIVES]
 
 
 def _terminate(number: int, _: object) -> NoReturn:

@@ -28,6 +28,7 @@ def data_source(
     data_dir: str | os.PathLike[str] | None = None,
     manual_dir: str | os.PathLike[str] | None = None,
     decode: bool = True,
+    decode_at_least: tuple[int, int] | None = None,
     options: BuildOptions | None = None,
 ) -> DataSource:
     """The examples of a split, in any order: a sequence for `DataLoader`, Grain or a loop.
@@ -46,6 +47,10 @@ def data_source(
             directory is chosen, by `options`, `$SLURM_TMPDIR` or `$TMPDIR`. Archives that must be
             unpacked, such as compressed ones, are read only where one is chosen.
         decode: Whether images are pixels, or the bytes of their files.
+        decode_at_least: Height and width in pixels that are needed of each image, such as the crop
+            of a training. A JPEG that is twice as large or more is decoded at 1/2, 1/4 or 1/8 of
+            its size, the least that is not below either: in less time, with pixels that are
+            averages. Boxes are relative, so they fit as they are.
         options: With `manual_dir`: the source, where the index is kept, and what a build would do
             with bad images; by default as the environment says.
 
@@ -68,10 +73,12 @@ def data_source(
             raise OptionError(f"{name}: archives in place have no version; leave it out")
         chosen = options or BuildOptions.from_environment()
         staged = StagedExamples(name, Path(manual_dir).expanduser(), chosen, split)
-        return DataSource(staged, split, decode=decode)
+        return DataSource(staged, split, decode=decode, decode_at_least=decode_at_least)
     from imagenet_builders.datasets import built
     from imagenet_builders.reading.built import BuiltExamples
 
     require_local("data_dir", data_dir)
     root = default_data_dir() if data_dir is None else Path(data_dir).expanduser()
-    return DataSource(BuiltExamples(built.one(name, root)), split, decode=decode)
+    return DataSource(
+        BuiltExamples(built.one(name, root)), split, decode=decode, decode_at_least=decode_at_least
+    )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, Protocol, SupportsIndex
 
+from imagenet_builders.errors import OptionError
 from imagenet_builders.images.pixels import pixels
 from imagenet_builders.reading.split_text import Splits, intervals
 from imagenet_builders.records.values import nested
@@ -42,15 +44,27 @@ class DataSource(Sequence[dict[str, Any]]):
         examples: Where they come from.
         split: Which of them.
         decode: Whether images are pixels, or the bytes of their files.
+        decode_at_least: Height and width that are needed of each image; see `data_source`.
 
     Raises:
-        OptionError: There is no such split.
+        OptionError: There is no such split, or `decode_at_least` cannot be used.
     """
 
-    def __init__(self, examples: Examples, split: Splits, *, decode: bool = True):
+    def __init__(
+        self,
+        examples: Examples,
+        split: Splits,
+        *,
+        decode: bool = True,
+        decode_at_least: tuple[int, int] | None = None,
+    ):
         self._examples = examples
         self._split = split
         self._decode: Callable[[bytes], Any] | None = pixels if decode else None
+        self._at_least = decode_at_least
+        if decode_at_least is not None:
+            _check_at_least(decode_at_least, decode)
+            self._decode = functools.partial(pixels, at_least=decode_at_least)
         self._intervals = intervals(split, examples.lengths)
         self._ends = list(accumulate(each.stop - each.start for each in self._intervals))
 
@@ -88,6 +102,8 @@ class DataSource(Sequence[dict[str, Any]]):
     def __repr__(self) -> str:
         """Such as `DataSource(imagenet2012/5.1.0, split='train', 1281167 examples)`."""
         decoded = "" if self._decode else ", decode=False"
+        if self._at_least is not None:
+            decoded = f", decode_at_least={self._at_least}"
         return (
             f"{type(self).__name__}({self._examples.name}, split={self._split!r}{decoded}, "
             f"{len(self)} examples)"
@@ -100,3 +116,14 @@ class DataSource(Sequence[dict[str, Any]]):
         which = bisect_right(self._ends, index)
         interval = self._intervals[which]
         return interval.split, interval.stop - (self._ends[which] - index)
+
+
+def _check_at_least(size: tuple[int, int], decode: bool) -> None:
+    if not decode:
+        raise OptionError("decode_at_least is for images that are decoded; leave out decode=False")
+    whole = isinstance(size, (tuple, list)) and len(size) == 2
+    if not whole or not all(type(side) is int and side > 0 for side in size):
+        raise OptionError(
+            f"decode_at_least must be a height and a width in pixels, such as (224, 224), not "
+            f"{size!r}"
+        )

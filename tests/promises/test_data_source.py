@@ -191,6 +191,36 @@ def test_bytes_on_request_are_those_of_the_file(options: dict[str, Any], data_di
     ]
 
 
+@pytest.mark.parametrize("where", ["data_dir", "manual_dir"])
+def test_images_are_decoded_no_larger_than_needed(where: str, data_dir: Path) -> None:
+    place: dict[str, Any] = {where: data_dir if where == "data_dir" else DUMMY_ARCHIVES}
+    whole = reading.data_source("imagenet2012", "train", **place)
+    smaller = reading.data_source("imagenet2012", "train", decode_at_least=(40, 50), **place)
+    sizes = set()
+    for one, other in zip(whole, smaller, strict=True):
+        height, width = one["image"].shape[:2]
+        parts = [(-(-height // part), -(-width // part)) for part in (8, 4, 2)]
+        expected = next(
+            (each for each in parts if each[0] >= 40 and each[1] >= 50), (height, width)
+        )
+        assert other["image"].shape == (*expected, 3)
+        sizes.add(expected != (height, width))
+        assert {**one, "image": 0} == {**other, "image": 0}
+    assert True in sizes
+    assert "decode_at_least=(40, 50)" in repr(smaller)
+    assert pickle.loads(pickle.dumps(smaller))[0]["image"].shape == smaller[0]["image"].shape
+
+
+@pytest.mark.parametrize("size", [(0, 224), (224,), 224, (224.0, 224), (True, 224), "ab"])
+def test_a_size_that_is_none_is_refused(size: Any, data_dir: Path) -> None:
+    with pytest.raises(OptionError, match="must be a height and a width in pixels"):
+        reading.data_source("imagenet2012", "train", data_dir=data_dir, decode_at_least=size)
+    with pytest.raises(OptionError, match="leave out decode=False"):
+        reading.data_source(
+            "imagenet2012", "train", data_dir=data_dir, decode=False, decode_at_least=(9, 9)
+        )
+
+
 @pytest.mark.parametrize(
     ("method", "open_way"),
     [

@@ -46,7 +46,7 @@ def add_parser(commands: Any) -> None:
         metavar="FORM",
         required=True,
         choices=forms.names(),
-        help="; ".join(f"`{form.name}`: {form.summary}" for form in forms.FORMS),
+        help="; ".join(f"`{name}`: {forms.summary(name)}" for name in forms.names()),
     )
     parser.add_argument(
         "--out",

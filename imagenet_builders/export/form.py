@@ -126,11 +126,10 @@ class Exported:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Form:
-    """A form that a dataset is exported in; a row of `forms.FORMS`.
+    """A form that a dataset is exported in; a row of `forms`.
 
     Attributes:
         name: What `--to` calls it.
-        summary: What it is and who reads it, for `--help`.
         write: Writes a part into an empty directory and says what it has put there. Raises
             `TargetError` where a file cannot be written.
         parts: Number of parts of a split unless the user says it, from its name and its number of
@@ -148,7 +147,6 @@ class Form:
     """
 
     name: str
-    summary: str
     write: Callable[[Subject, Part, Path, Iterable[FlatExample]], Written]
     parts: Callable[[str, int], int] | None = None
     finish: Callable[[Exported], Mapping[str, bytes]] = lambda exported: {}

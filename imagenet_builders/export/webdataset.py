@@ -134,7 +134,6 @@ def _json(document: object) -> bytes:
 
 FORM = Form(
     name="webdataset",
-    summary="tars of samples as timm/imagenet-1k-wds, for timm, open_clip, WebDataset and DALI",
     write=write,
     finish=finish,
     bytes_a_record=_BYTES_A_SAMPLE + _BYTES_A_LINE,

@@ -31,8 +31,9 @@ from imagenet_builders.write.space import Room
 NAME = "imagenet2012"
 ONE_WORKER = BuildOptions(workers=1)
 
-FOLLOWING = [form for form in forms.FORMS if form.follows]
-OF_IMAGES = [form for form in forms.FORMS if not form.follows]
+FORMS = [forms.get(name) for name in forms.names()]
+FOLLOWING = [form for form in FORMS if form.follows]
+OF_IMAGES = [form for form in FORMS if not form.follows]
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def array_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(params=forms.FORMS, ids=lambda form: form.name)
+@pytest.fixture(params=FORMS, ids=lambda form: form.name)
 def form(request: pytest.FixtureRequest) -> Form:
     return request.param
 

@@ -210,7 +210,7 @@ def write_splits(
         _LOG.info(f"{name}: already finished: {len(results):,} of {total}")
     before = {(result.split, result.number) for result in results}
     left = sum(sizes[shard.which][shard.number] for shard in todo)
-    left += needs.bytes_a_record * images
+    left = left * needs.copies + needs.bytes_a_record * images
     files = _FILES_A_SHARD * len(todo) + needs.files_a_record * images
     check_space(incomplete.shards, left, files, needs.flag)
     # Made one by one: together, the jobs hold all rows once more.

@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imagenet_builders import datasets
 from imagenet_builders.cli import arguments as arguments_lib
 from imagenet_builders.cli.streams import tell
 from imagenet_builders.errors import OptionError
 from imagenet_builders.options import OPTIONS, default_data_dir, require_local
+
+if TYPE_CHECKING:
+    from imagenet_builders.export.form import Form
 
 # Options of a build that mean nothing here.
 _NOT_HERE = ("allow_fewer_splits", "stage")
@@ -75,6 +78,13 @@ def add_parser(commands: Any) -> None:
         metavar="N",
         help="number of shards of each split (default: that of the form, or else of the dataset)",
     )
+    for form in forms.names():
+        for switch in forms.switches(form):
+            taken: dict[str, Any] = {"action": "store_const", "const": ""}
+            if switch.values:
+                taken = {"choices": switch.values}
+            words = f"with `--to {form}`: {switch.help}"
+            parser.add_argument(switch.flag, help=words, **taken)
     arguments_lib.add_options(parser, [name for name in OPTIONS if name not in _NOT_HERE])
     parser.add_argument("--verbose", action="store_true", help="show tracebacks of errors")
 
@@ -89,7 +99,7 @@ def run(arguments: argparse.Namespace) -> None:
     from imagenet_builders.export.run import check_free, export
     from imagenet_builders.export.source import BuiltSource, Source, StagedSource
 
-    form, out = forms.get(arguments.to), Path(arguments.out).absolute()
+    form, out = _chosen(arguments), Path(arguments.out).absolute()
     form.check_installed()
     check_free(out)
     source: Source
@@ -104,3 +114,19 @@ def run(arguments: argparse.Namespace) -> None:
         )
     export(source, form, out, options, num_shards=arguments.num_shards)
     tell(str(out))
+
+
+def _chosen(arguments: argparse.Namespace) -> Form:
+    """The form that was asked for, with the options of its own."""
+    from imagenet_builders.export import forms
+
+    chosen = forms.get(arguments.to)
+    for name in forms.names():
+        for switch in forms.switches(name):
+            value = getattr(arguments, switch.flag.lstrip("-").replace("-", "_"))
+            if value is None:
+                continue
+            if name != arguments.to:
+                raise OptionError(f"{switch.flag} is an option of --to {name}; leave it out")
+            chosen = chosen.switches[switch.flag](chosen, value)
+    return chosen

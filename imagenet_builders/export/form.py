@@ -38,6 +38,9 @@ from imagenet_builders.write.marks import BYTES_A_RECORD
 from imagenet_builders.write.outputs.output import Written, WrittenFile
 from imagenet_builders.write.results import SplitResult
 
+SPLIT = "split"
+"""What `Form.write` finds the name of an example's split under, where `Form.joined`."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
@@ -66,6 +69,11 @@ class Subject:
         """Name, configuration and version."""
         return "/".join(filter(None, (self.name, self.config, self.version)))
 
+    @property
+    def file_stem(self) -> str:
+        """Name and configuration, as a file may be called."""
+        return "_".join(filter(None, (self.name, self.config)))
+
     def file_name(self, example: FlatExample) -> str:
         """The name of the image of an example, such as `n01440764_18.JPEG`.
 
@@ -73,7 +81,7 @@ class Subject:
             SourceError: It has none, or one that cannot be the name of a file.
         """
         name = text_of(example.get(self.key, b""))
-        if not name or name in (".", "..") or "/" in name or "\0" in name:
+        if name in ("", ".", "..") or "/" in name or not name.isprintable():
             raise SourceError(f"expected the name of an image in {self.key}, found {name!r}")
         return name
 
@@ -134,11 +142,19 @@ class Form:
             `TargetError` where a file cannot be written.
         parts: Number of parts of a split unless the user says it, from its name and its number of
             examples; None for as many as the dataset has shards.
-        finish: Gives the files that tell of all of it, by their names; they are small.
+        finish: Gives the files that tell of all of it, by their paths; they are small. They lie
+            in directories that `write` has made.
         check: Makes sure, before the work, that what it needs is there, such as a program; raises
             `OptionError`.
         bytes_a_record: Bytes that it needs for each image, besides those of the image.
         files_a_record: Files that it makes for each image.
+        copies: How often it has the bytes of each image.
+        joined: Whether it makes one file of all splits. Then there is one part, and each example
+            has the name of its split as `SPLIT`.
+        switches: What its own options of the command line do: from the option, such as
+            `--parquet`, to a function that makes of the form and the option's value, which may be
+            empty, the one that was asked for. That has another name: what was written of one is
+            not taken for the other.
         follows: Whether it makes something for the very shards of a dataset that was built, and
             reads only where their records are. Then `write` is given an `offset` and a `size` for
             each record, a part is a shard and `Part.name` its name.
@@ -153,6 +169,9 @@ class Form:
     check: Callable[[], None] = lambda: None
     bytes_a_record: int = 0
     files_a_record: int = 0
+    copies: int = 1
+    joined: bool = False
+    switches: Mapping[str, Callable[[Form, str], Form]] = dataclasses.field(default_factory=dict)
     follows: bool = False
     library: str | None = None
     package: str | None = None

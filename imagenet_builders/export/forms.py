@@ -13,17 +13,58 @@ if TYPE_CHECKING:
     from imagenet_builders.export.form import Form
 
 
+class Switch(NamedTuple):
+    """An option of the command line that only one form has; `Form.switches` says what it does.
+
+    Attributes:
+        flag: The option, such as `--parquet`.
+        help: What it does.
+        values: What it takes; nothing where it is only said or not.
+    """
+
+    flag: str
+    help: str
+    values: tuple[str, ...] = ()
+
+
 class _Row(NamedTuple):
     """Where a form is, a module with a `FORM`, and what it is."""
 
     module: str
     summary: str
+    switches: tuple[Switch, ...] = ()
 
 
 _ROWS = {
     "webdataset": _Row(
         "webdataset",
         "tars of samples as timm/imagenet-1k-wds, for timm, open_clip, WebDataset and DALI",
+    ),
+    "imagefolder": _Row(
+        "imagefolder",
+        "a file for each image in directories of classes, for torchvision",
+    ),
+    "squashfs": _Row(
+        "squashfs",
+        "the same as one file, which is mounted, made by the program sqfstar",
+        (
+            Switch(
+                "--compression",
+                "how images are compressed once more (default: none; they hardly shrink)",
+                ("none", "zstd"),
+            ),
+        ),
+    ),
+    "huggingface": _Row(
+        "huggingface",
+        "Arrow files that Hugging Face's `datasets` maps (`load_from_disk`)",
+        (
+            Switch(
+                "--parquet",
+                "also write Parquet files and a card, for `load_dataset(streaming=True)`; this "
+                "takes as much space again",
+            ),
+        ),
     ),
 }
 
@@ -36,6 +77,11 @@ def names() -> tuple[str, ...]:
 def summary(name: str) -> str:
     """What a form is, and who reads it."""
     return _ROWS[name].summary
+
+
+def switches(name: str) -> tuple[Switch, ...]:
+    """The options of the command line that only a form has."""
+    return _ROWS[name].switches
 
 
 def get(name: str) -> Form:

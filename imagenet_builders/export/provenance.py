@@ -26,6 +26,7 @@ _MAX_BYTES = 1 << 31
 
 def write(
     directory: Path,
+    others: Sequence[str],
     subject: Subject,
     form: Form,
     results: Sequence[SplitResult],
@@ -42,6 +43,7 @@ def write(
 
     Args:
         directory: The directory of the export, with all its other files.
+        others: Those of them that tell of all of it.
         subject: The dataset.
         form: The form of the export.
         results: What was written of each split.
@@ -53,7 +55,6 @@ def write(
     Raises:
         TargetError: It cannot be written.
     """
-    parts = {file.name for each in files.values() for file in each}
 
     def entry(result: SplitResult) -> dict[str, Any]:
         said = split_entry(result, plans[result.split])
@@ -62,10 +63,9 @@ def write(
         return said
 
     with durable.reading(directory):
-        others = {
-            path.name: hashlib.sha256(read_regular(path, _MAX_BYTES)).hexdigest()
-            for path in sorted(directory.iterdir())
-            if path.name not in parts and path.is_file()
+        digests = {
+            name: hashlib.sha256(read_regular(directory / name, _MAX_BYTES)).hexdigest()
+            for name in sorted(others)
         }
     document: dict[str, Any] = {
         "dataset": subject.full_name,
@@ -79,7 +79,7 @@ def write(
             "python": platform.python_version(),
         },
         "splits": {result.split: entry(result) for result in results},
-        "files": others,
+        "files": digests,
     }
     document["self"] = digest_of(document)
     durable.write_file(directory / FILE_NAME, (json.dumps(document, indent=1) + "\n").encode())

@@ -12,7 +12,7 @@ import imagenet_builders
 from imagenet_builders.build import steps
 from imagenet_builders.build.summary import summary
 from imagenet_builders.errors import BadImageError, SourceError, TargetError
-from imagenet_builders.export import provenance
+from imagenet_builders.export import joined, provenance
 from imagenet_builders.export.form import Exported, Form, Part, Subject
 from imagenet_builders.export.source import Planned, Source
 from imagenet_builders.options import BuildOptions
@@ -93,22 +93,28 @@ def export(
         )
         session.check_lock()
         session.open(description)
-        results = _write(planned, source, form, context, session.incomplete, name)
+        written = joined.join(planned) if form.joined else planned
+        results = _write(written, source, form, context, session.incomplete, name)
         with phase(f"publishing {name}"):
             files = _spread(session.incomplete, results)
-            _finish(planned.subject, form, results, session.incomplete)
+            others = _finish(planned.subject, form, results, session.incomplete)
+            splits = results
+            if form.joined:
+                splits = joined.part(results[0], planned)
+                files = dict.fromkeys((each.split for each in splits), files[joined.NAME])
             provenance.write(
                 session.incomplete.place,
+                others,
                 planned.subject,
                 form,
-                steps.of_archives(results, context.unpacked),
+                steps.of_archives(splits, context.unpacked),
                 options=options,
                 plans={split: each["plan"] for split, each in description["splits"].items()},
                 files=files,
                 seconds=session.seconds,
             )
             names = (file.name for each in files.values() for file in each)
-            session.incomplete.expect([*names, provenance.FILE_NAME])
+            session.incomplete.expect([*names, *others, provenance.FILE_NAME])
             session.publish(replace=False)
         seconds = session.seconds
     for line in summary(name, results, seconds):
@@ -156,7 +162,7 @@ def _write(
             incomplete=incomplete,
             options=context.options,
             workers=context.workers,
-            needs=Needs(form.room_a_record, form.files_a_record, FLAG),
+            needs=Needs(form.room_a_record, form.files_a_record, form.copies, FLAG),
         )
     except BadImageError:
         raise
@@ -188,13 +194,15 @@ def _spread(
 
 def _finish(
     subject: Subject, form: Form, results: Sequence[SplitResult], incomplete: IncompleteDir
-) -> None:
+) -> list[str]:
+    """Writes the files that tell of all of it, and returns their paths."""
     paths = {each.split: _paths(incomplete, each) for each in results}
 
     def files(split: str) -> Iterator[WrittenFile]:
         for path in paths[split]:
             yield from files_of(incomplete, path)
 
-    with incomplete.metadata() as place:
-        for name, content in form.finish(Exported(subject, results, files)).items():
-            durable.write_file(place / name, content)
+    contents = form.finish(Exported(subject, results, files))
+    for name, content in contents.items():
+        durable.write_file(incomplete.place / name, content)
+    return list(contents)

@@ -59,7 +59,9 @@ def _move(incomplete: IncompleteDir, name: str, to: str, made: set[str]) -> None
     if above not in made:
         for at in (at for at, each in enumerate(f"{above}/") if each == "/" and at):
             if above[:at] not in made:
-                os.mkdir(build_dir.shard_name(above[:at]), dir_fd=directory.fd)
+                # Splits may share it.
+                if not directory.has(build_dir.shard_name(above[:at])):
+                    os.mkdir(build_dir.shard_name(above[:at]), dir_fd=directory.fd)
                 made.add(above[:at])
     if directory.has(build_dir.shard_name(to)):
         raise TargetError(

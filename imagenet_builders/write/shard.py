@@ -10,10 +10,10 @@ import contextlib
 import dataclasses
 import functools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from imagenet_builders.errors import SourceError, TargetError
 from imagenet_builders.files.private_dir import PrivateDir
@@ -28,6 +28,11 @@ from imagenet_builders.write.marks import mark_content
 from imagenet_builders.write.outputs.output import Output
 from imagenet_builders.write.results import ShardResult
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_T = TypeVar("_T")
+
 # Bytes of images between two reports of progress.
 _REPORT_EVERY = 8 << 20
 
@@ -36,6 +41,9 @@ _ADVICE_GAP = 64 << 10
 
 # Number of shards that are flushed at the same time.
 _FINISHED_AT_ONCE = 2
+
+# Files of a shard that is several, from this number on.
+_MANY_FILES, _FLUSHED_AT_ONCE = 8, 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +134,7 @@ def _finish(
         names = [partial]
         if job.output.is_tree:
             names = [f"{partial}/{file.name}" for file in result.files]
-        size = sum(build_dir.flush(directory, name) for name in names)
+        size = _flushed(directory, names)
         if size != result.file_bytes:
             raise TargetError(
                 f"{path}: {result.file_bytes:,} bytes were written but the file has {size:,}; "
@@ -140,6 +148,17 @@ def _finish(
     return result
 
 
+def _flushed(directory: PrivateDir, names: Sequence[str]) -> int:
+    """Flushes files to the storage, and returns their bytes.
+
+    Thousands of small ones wait for it together, and not one after another.
+    """
+    if len(names) < _MANY_FILES:
+        return sum(build_dir.flush(directory, name) for name in names)
+    with ThreadPoolExecutor(_FLUSHED_AT_ONCE, thread_name_prefix="flush-files") as threads:
+        return sum(threads.map(functools.partial(build_dir.flush, directory), names))
+
+
 @functools.cache
 def _finishers() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_FINISHED_AT_ONCE, thread_name_prefix="finish-shards")
@@ -151,10 +170,14 @@ def prefetch(job: ShardJob) -> None:
     The rows of a shard are scattered over the source. Cold storage serves them one by one if they
     are asked for one by one, in the shard's order; asked for in the files' order, it streams.
     """
+    ask_for(index_lib.from_bytes(job.rows), job.files, job.access)
+
+
+def ask_for(rows: pa.Table, files: Sequence[SourceFile], access: Access) -> None:
+    """Does it for some rows, the files that they point into, and how they are read."""
     if not hasattr(os, "posix_fadvise"):
         return
-    rows = index_lib.from_bytes(job.rows)
-    with Reader(job.files, job.access) as reader:
+    with Reader(files, access) as reader:
         for file, start, end in _merged(reader.ranges(rows)):
             os.posix_fadvise(reader.open(file), start, end - start, os.POSIX_FADV_WILLNEED)
 
@@ -176,7 +199,7 @@ def _merged(ranges: Iterable[tuple[int, int, int]]) -> Iterator[tuple[int, int, 
 def _reporting(examples: Iterator[Any], reader: Reader, report: Report, size: int) -> Iterator[Any]:
     """Passes examples on and reports progress every few megabytes, of so many bytes in all."""
     images = told = 0
-    for example in _read(examples, reader):
+    for _, example in reading_errors(examples, reader):
         yield example
         images += 1
         # What is read of a member that is compressed is less than its image.
@@ -187,11 +210,19 @@ def _reporting(examples: Iterator[Any], reader: Reader, report: Report, size: in
     report(images, size - told)
 
 
-def _read(examples: Iterator[Any], reader: Reader) -> Iterator[Any]:
-    """Passes examples on, and turns an OSError into a `SourceError`: it came from reading."""
+def reading_errors(examples: Iterator[_T], reader: Reader) -> Iterator[_T]:
+    """Passes examples on, and turns an OSError into a `SourceError`: it came from reading.
+
+    Args:
+        examples: Examples that are being made.
+        reader: What they are read with.
+
+    Raises:
+        SourceError: A file cannot be read.
+    """
     while True:
         try:
-            _, example = next(examples)
+            example = next(examples)
         except StopIteration:
             return
         except OSError as error:

@@ -18,7 +18,7 @@ from support.processes import run_cli
 
 from imagenet_builders.build import steps
 from imagenet_builders.datasets.imagenet2012.imagenet2012_dataset_builder import Builder
-from imagenet_builders.errors import ImagenetBuildersError, SourceError, TargetError
+from imagenet_builders.errors import ImagenetBuildersError, OptionError, SourceError, TargetError
 from imagenet_builders.export import forms
 from imagenet_builders.export.form import Form
 from imagenet_builders.export.run import export
@@ -52,7 +52,18 @@ def array_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=FORMS, ids=lambda form: form.name)
 def form(request: pytest.FixtureRequest) -> Form:
+    try:
+        request.param.check_installed()
+    except OptionError as error:
+        pytest.skip(str(error))
     return request.param
+
+
+@pytest.fixture
+def in_parts(form: Form) -> Form:
+    if form.joined:
+        pytest.skip("it is one part, which begins anew")
+    return form
 
 
 @pytest.fixture
@@ -141,8 +152,9 @@ def stopping(form: Form, parts: int) -> Callable[..., Written]:
 
 
 def test_an_interrupted_export_goes_on(
-    data_dir: Path, form: Form, exported: Path, caplog: pytest.LogCaptureFixture
+    data_dir: Path, in_parts: Form, exported: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    form = in_parts
     out = exported.parent / "interrupted"
     first = dataclasses.replace(form, write=stopping(form, 2))
     with pytest.raises(StopError) as caught:
@@ -169,8 +181,9 @@ def test_an_interrupted_export_goes_on(
 
 
 def test_a_part_that_was_damaged_meanwhile_is_written_again(
-    data_dir: Path, form: Form, exported: Path
+    data_dir: Path, in_parts: Form, exported: Path
 ) -> None:
+    form = in_parts
     out = exported.parent / "interrupted"
     first = dataclasses.replace(form, write=stopping(form, 2))
     with pytest.raises(StopError):
@@ -266,8 +279,17 @@ def out(tmp_path: Path) -> Iterator[Path]:
         ([NAME, "--to", "lmdb"], "invalid choice: 'lmdb'"),
         ([NAME, "--to", "webdataset", "--num-shards", "0"], "--num-shards must be at least 1"),
         ([NAME, "--to", "webdataset", "--num-shards", "25"], "there are only 24 examples"),
+        ([NAME, "--to", "webdataset", "--parquet"], "--parquet is an option of --to huggingface"),
     ],
-    ids=["unknown", "not built", "no version", "no form", "no shards", "too many shards"],
+    ids=[
+        "unknown",
+        "not built",
+        "no version",
+        "no form",
+        "no shards",
+        "too many shards",
+        "another form",
+    ],
 )
 def test_a_sentence_says_what_cannot_be(
     data_dir: Path, out: Path, arguments: list[str], said: str

@@ -35,6 +35,7 @@ NOT_RUN = {
     ("docs/contributor/releasing.md", "git tag"),
     ("docs/contributor/tests.md", ".ci/matrix"),
     ("docs/contributor/releasing.md", "python -m build"),
+    ("docs/steward/export.md", "mount -t squashfs"),
     ("docs/steward/quickstart.md", "python3 -m venv /shared/environments"),
     ("docs/steward/many-machines.md", "pip install '.[dask]'"),
     ("docs/steward/many-machines.md", "sbatch"),
@@ -77,7 +78,10 @@ BUILT = {
 }
 """Directory of datasets in the examples to their file format."""
 
-EXPORTS = ("/shared/wds", "/shared/wds_of_archives")
+EXPORTS = (
+    *("/shared/wds", "/shared/wds_of_archives"),
+    *("/shared/imagefolder", "/shared/squashed", "/shared/huggingface"),
+)
 """Directories of exports in the examples."""
 
 _PATHS = re.compile(
@@ -135,6 +139,8 @@ class Sandbox:
             if not place.exists():
                 place.parent.mkdir(exist_ok=True)
                 SITES[path](place)
+        elif path in EXPORTS and "export " not in block.code:
+            assert place.exists(), f"an earlier block must write {path}"
         elif path in EXPORTS or re.search(r"\bbuild |download_and_prepare", block.code):
             shutil.rmtree(place, ignore_errors=True)
         elif not place.exists():

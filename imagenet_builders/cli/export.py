@@ -95,7 +95,6 @@ def run(arguments: argparse.Namespace) -> None:
     arguments_lib.check_places(arguments)
     require_local("data_dir", arguments.out, called="--out")
     arguments_lib.at_least(1, arguments.num_shards, "--num-shards")
-    from imagenet_builders.export import forms
     from imagenet_builders.export.run import check_free, export
     from imagenet_builders.export.source import BuiltSource, Source, StagedSource
 

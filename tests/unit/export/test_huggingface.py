@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from support import built_datasets
-from support.building import DUMMY_ARCHIVES, build
+from support.building import build
 from support.processes import run_cli
 
 from imagenet_builders import labels
@@ -22,11 +22,6 @@ from imagenet_builders.export.form import Part, Subject
 from imagenet_builders.export.huggingface import FORM, write
 
 SPLITS = ("train", "validation", "test")
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(Builder, DUMMY_ARCHIVES, tmp_path_factory.mktemp("tfds"), num_shards=3)
 
 
 @pytest.fixture(scope="module")

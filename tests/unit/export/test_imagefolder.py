@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from support import built_datasets
-from support.building import DUMMY_ARCHIVES, build
+from support.building import build
 
 from imagenet_builders import labels
 from imagenet_builders.datasets.imagenet2012.imagenet2012_dataset_builder import Builder
@@ -22,11 +22,6 @@ from imagenet_builders.export.source import BuiltSource
 from imagenet_builders.options import BuildOptions
 
 FOLDERS = {"train": "train", "validation": "val", "test": "test"}
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(Builder, DUMMY_ARCHIVES, tmp_path_factory.mktemp("tfds"), num_shards=3)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from support import built_datasets
-from support.building import DUMMY_ARCHIVES, build
+from support.building import build
 from support.processes import run_cli
 
 from imagenet_builders.datasets.imagenet2012.imagenet2012_dataset_builder import Builder
@@ -26,11 +26,6 @@ needs_sqfstar = pytest.mark.skipif(
     reason="makes real images: install sqfstar (apt install squashfs-tools)",
 )
 ONE_WORKER = BuildOptions(workers=1)
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(Builder, DUMMY_ARCHIVES, tmp_path_factory.mktemp("tfds"), num_shards=3)
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ def data_source_of(builder: Any, split: Any, asked: Any, **kwargs: Any) -> Any:
         A data source, or several in the structure of `split`; None where TensorFlow Datasets' own
         is to do it.
     """
-    if dataset_builder.DatasetBuilder.as_data_source is not _STOCK or not builder.info.splits:
+    if _as_data_source() is not _STOCK or not builder.info.splits:
         return None  # `tfds.testing.mock_data` takes its place; or there is nothing yet.
     there = builder.info.file_format
     output = outputs.get(there.value) if there else None
@@ -72,7 +72,7 @@ def teach(is_ours: Callable[[str], bool]) -> None:
                 kwargs = {**kwargs, "file_format": None}
         make(self, builder_dir, **kwargs)
 
-    @functools.wraps(_STOCK)
+    @functools.wraps(dataset_builder.DatasetBuilder.as_data_source)
     def of_ours(self: Any, split: Any = None, **kwargs: Any) -> Any:
         asked = kwargs.pop("file_format", None)
         found = data_source_of(self, split, asked, **kwargs) if is_ours(self.name) else None
@@ -84,5 +84,10 @@ def teach(is_ours: Callable[[str], bool]) -> None:
     reader.__init__, reader.as_data_source = __init__, of_ours
 
 
-_STOCK = dataset_builder.DatasetBuilder.as_data_source
+def _as_data_source() -> Any:
+    """What the class has, which is the same each time; its attribute is a new wrapper each time."""
+    return vars(dataset_builder.DatasetBuilder)["as_data_source"]
+
+
+_STOCK = _as_data_source()
 _DEFAULT = file_adapters.DEFAULT_FILE_FORMAT

@@ -33,6 +33,7 @@ NOT_RUN = {
     ("CONTRIBUTING.md", ".venv/bin/ruff"),
     ("CONTRIBUTING.md", ".venv/bin/mkdocs"),
     ("docs/contributor/releasing.md", "git tag"),
+    ("docs/contributor/tests.md", ".ci/readers"),
     ("docs/contributor/tests.md", ".ci/matrix"),
     ("docs/contributor/releasing.md", "python -m build"),
     ("docs/steward/export.md", "mount -t squashfs"),
@@ -119,7 +120,9 @@ class Sandbox:
         if block.language == "sh":
             command = ["bash", "-euo", "pipefail", "-c", code]
         else:
-            command = [sys.executable, "-c", code]
+            script = self.root / "snippet.py"  # Workers that are spawned import it.
+            script.write_text(code)
+            command = [sys.executable, str(script)]
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         done = subprocess.run(
             command,
@@ -166,9 +169,11 @@ def runnable(document: Path) -> list[Block]:
 
 def is_installed(module: str) -> bool:
     try:
-        return importlib.util.find_spec(module) is not None
+        spec = importlib.util.find_spec(module)
     except ModuleNotFoundError:  # Nor is the package that it would be in.
         return False
+    # A folder of that name on the path, such as `tests/datasets`, has no origin.
+    return spec is not None and spec.origin is not None
 
 
 @pytest.mark.slow

@@ -31,12 +31,14 @@ import dataclasses
 import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imagenet_builders.errors import OptionError, SourceError
-from imagenet_builders.formats.tfrecord.example import FlatExample
-from imagenet_builders.write.marks import BYTES_A_RECORD
 from imagenet_builders.write.outputs.output import Written, WrittenFile
-from imagenet_builders.write.results import SplitResult
+
+if TYPE_CHECKING:
+    from imagenet_builders.formats.tfrecord.example import FlatExample
+    from imagenet_builders.write.results import SplitResult
 
 SPLIT = "split"
 """What `Form.write` finds the name of an example's split under, where `Form.joined`."""
@@ -108,13 +110,13 @@ class Part:
         split: Name of the split.
         number: The part, counted from 0.
         count: Number of parts of the split.
-        name: The file of a dataset that was built whose examples they are, where `Form.follows`.
+        shards: The names of the shards of a dataset that was built, where `Form.follows`.
     """
 
     split: str
     number: int
     count: int
-    name: str = ""
+    shards: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,8 +158,8 @@ class Form:
             empty, the one that was asked for. That has another name: what was written of one is
             not taken for the other.
         follows: Whether it makes something for the very shards of a dataset that was built, and
-            reads only where their records are. Then `write` is given an `offset` and a `size` for
-            each record, a part is a shard and `Part.name` its name.
+            reads only where their records are. Then a part is a split, and `write` is given for
+            each record the name of its `shard`, and `offset` and `size` in that.
         library: The module that it needs and this package does not always have.
         package: The package on PyPI that has the library.
     """
@@ -175,11 +177,6 @@ class Form:
     follows: bool = False
     library: str | None = None
     package: str | None = None
-
-    @property
-    def room_a_record(self) -> int:
-        """Bytes that are needed for each image besides it: of the form, and of its mark."""
-        return self.bytes_a_record + BYTES_A_RECORD
 
     def check_installed(self) -> None:
         """Makes sure that what it needs is there.

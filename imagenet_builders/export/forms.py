@@ -66,6 +66,10 @@ _ROWS = {
             ),
         ),
     ),
+    "slim": _Row("slim", "TFRecords as TensorFlow's slim makes them, for MLPerf and DALI"),
+    "dali-index": _Row(
+        "dali_index", "indexes of the TFRecord shards of a dataset that was built, for DALI"
+    ),
 }
 
 

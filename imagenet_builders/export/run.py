@@ -67,6 +67,7 @@ def export(
         BusyError: Another process exports to the same directory.
     """
     form.check_installed()
+    source.check(form, num_shards)
     out = out.absolute()
     check_free(out)
     name = f"{source.name} as {form.name}"
@@ -147,8 +148,8 @@ def _write(
     name: str,
 ) -> list[SplitResult]:
     def output(split: str, number: int, count: int) -> Output:
-        shard = source.part_name(split, number) if form.follows else ""
-        part = Part(split, number, count, shard)
+        shards = source.shards(split) if form.follows else ()
+        part = Part(split, number, count, shards)
         write = functools.partial(form.write, planned.subject, part)
         return Output(form.name, _PART, write, _no_records, is_tree=True)
 
@@ -162,7 +163,9 @@ def _write(
             incomplete=incomplete,
             options=context.options,
             workers=context.workers,
-            needs=Needs(form.room_a_record, form.files_a_record, form.copies, FLAG),
+            needs=Needs(
+                form.bytes_a_record + marks.BYTES_A_RECORD, form.files_a_record, form.copies, FLAG
+            ),
         )
     except BadImageError:
         raise

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,6 +23,7 @@ from imagenet_builders.plan.plan import SplitPlan, plan_split
 from imagenet_builders.plan.recipe import MakeExamples, SplitRecipe
 from imagenet_builders.records import rows
 from imagenet_builders.records.dataset import BuiltDataset
+from imagenet_builders.sources.numbers import numbers_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,6 +58,14 @@ class Source(Protocol):
     def is_staged(self) -> bool:
         """Whether it is archives, of which an index is kept."""
 
+    def check(self, form: Form, parts: int | None) -> None:
+        """Makes sure that it can be exported so; see `planned`.
+
+        Raises:
+            OptionError: It cannot.
+            SourceError: It cannot, for what it is.
+        """
+
     def planned(self, form: Form, parts: int | None, context: BuildContext) -> Planned:
         """Indexes it and cuts it into parts.
 
@@ -71,8 +79,8 @@ class Source(Protocol):
             StagingError: Nothing of it is staged.
         """
 
-    def part_name(self, split: str, number: int) -> str:
-        """The name of the shard that a part is, where the form follows those that are there."""
+    def shards(self, split: str) -> tuple[str, ...]:
+        """The names of the shards of a split of a dataset that was built; none of any other."""
 
 
 class BuiltSource:
@@ -94,10 +102,10 @@ class BuiltSource:
         self._dataset = BuiltDataset.at(built.one(name, data_dir))
         self.name = self._dataset.full_name
 
-    def planned(self, form: Form, parts: int | None, context: BuildContext) -> Planned:
+    def check(self, form: Form, parts: int | None) -> None:
         """See `Source`."""
         dataset = self._dataset
-        if form.follows and parts not in (None, *map(len, dataset.lengths.values())):
+        if form.follows and parts is not None:
             raise OptionError(
                 f"--to {form.name} is of the shards that are there; leave out --num-shards"
             )
@@ -106,6 +114,10 @@ class BuiltSource:
                 f"{dataset.directory} has shards in the format {dataset.output.name}, whose "
                 f"records have no place of their own in a file; --to {form.name} is of TFRecords"
             )
+
+    def planned(self, form: Form, parts: int | None, context: BuildContext) -> Planned:
+        """See `Source`."""
+        dataset = self._dataset
         recipes, plans = [], []
         for split, lengths in dataset.lengths.items():
             index = rows.index_split(dataset, split, context.workers)
@@ -114,19 +126,18 @@ class BuiltSource:
             examples: MakeExamples = functools.partial(rows.make_examples, dataset.features)
             if form.follows:
                 index, examples = rows.as_places(index, _LINE_BYTES), rows.places
-            count = len(lengths) if form.follows else _count(form, split, len(index), parts)
+            count = 1 if form.follows else _count(form, split, len(index), parts)
             recipes.append(_recipe(split, index, examples, dataset))
-            plan = rows.plan_in_order(split, index, count or min(len(lengths), len(index)))
-            if form.follows:
-                plan = dataclasses.replace(plan, ends=_ends(lengths))
-            plans.append(plan)
+            count = count or min(len(lengths), len(index))
+            plans.append(rows.plan_in_order(split, index, count))
         if not plans:
             raise SourceError(f"{dataset.directory} has no examples")
         return Planned(self._subject(), recipes, plans)
 
-    def part_name(self, split: str, number: int) -> str:
+    def shards(self, split: str) -> tuple[str, ...]:
         """See `Source`."""
-        return self._dataset.shard(split, number).name
+        count = len(self._dataset.lengths[split])
+        return tuple(self._dataset.shard(split, number).name for number in range(count))
 
     def _subject(self) -> Subject:
         dataset = self._dataset
@@ -150,8 +161,7 @@ def _recipe(split: str, index: Index, examples: MakeExamples, dataset: BuiltData
 
 
 def _sizes(index: Index) -> np.ndarray:
-    sizes: np.ndarray = index.table["size"].to_numpy()
-    return sizes
+    return numbers_of(index.table["size"])
 
 
 class StagedSource:
@@ -185,12 +195,16 @@ class StagedSource:
         self._dataset, self._config, self._manual_dir = dataset, chosen, manual_dir
         self.name = "/".join(filter(None, (short, chosen.name, dataset.version)))
 
-    def planned(self, form: Form, parts: int | None, context: BuildContext) -> Planned:
+    def check(self, form: Form, parts: int | None) -> None:
         """See `Source`."""
+        del parts
         if form.follows:
             raise OptionError(
                 f"--to {form.name} is of shards that are there; give --data-dir, not --manual-dir"
             )
+
+    def planned(self, form: Form, parts: int | None, context: BuildContext) -> Planned:
+        """See `Source`."""
         with saying_why(self._manual_dir):
             recipes = self._dataset.indexed(self._manual_dir, self._config.name, context)
         foreign_links.announce(self._manual_dir, recipes, strict=context.options.strict)
@@ -216,9 +230,10 @@ class StagedSource:
         )
         return Planned(subject, recipes, plans)
 
-    def part_name(self, split: str, number: int) -> str:
+    def shards(self, split: str) -> tuple[str, ...]:
         """See `Source`."""
-        raise NotImplementedError
+        del split
+        return ()
 
 
 def _count(form: Form, split: str, examples: int, parts: int | None) -> int | None:
@@ -240,14 +255,6 @@ def _as_tfds(size: int, examples: int) -> int:
     tfds = import_tfds()
     count: int = tfds.download.DownloadConfig().get_shard_config().get_number_shards(size, examples)
     return count
-
-
-def _ends(lengths: Iterable[int]) -> tuple[int, ...]:
-    total, ends = 0, []
-    for length in lengths:
-        total += length
-        ends.append(total)
-    return tuple(ends)
 
 
 def _stem(name: str, config: str | None, published: str) -> str:

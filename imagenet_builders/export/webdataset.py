@@ -20,13 +20,16 @@ import os
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from imagenet_builders import images
 from imagenet_builders.errors import SourceError
 from imagenet_builders.export.form import Exported, Form, Part, Subject, image_of
-from imagenet_builders.formats.tfrecord.example import FlatExample
+from imagenet_builders.export.pictures import facts_of
 from imagenet_builders.write.new_file import NewFile
 from imagenet_builders.write.outputs.output import Written, WrittenFile
+
+if TYPE_CHECKING:
+    from imagenet_builders.formats.tfrecord.example import FlatExample
 
 _MODE, _OWNER = 0o444, "bigdata"  # Those of WebDataset.
 _EXTENSIONS = {"jpeg": "jpg", "png": "png"}
@@ -100,11 +103,8 @@ def finish(exported: Exported) -> Mapping[str, bytes]:
 def _sample(subject: Subject, example: FlatExample) -> tuple[str, Sequence[tuple[str, bytes]]]:
     """The name of a sample and its members, by their extensions."""
     name, label, image = subject.file_name(example), subject.label(example), image_of(example)
-    facts = images.inspect(image)
-    extension = _EXTENSIONS.get(facts.format)
-    if extension is None or facts.problem is not None:
-        what = facts.problem or f"found {facts.format}, expected JPEG or PNG"
-        raise SourceError(f"the image {name} cannot be exported: {what}")
+    facts = facts_of(name, image)
+    extension = _EXTENSIONS[facts.format]
     said = {"label": label, "width": facts.width, "height": facts.height, "filename": name}
     members = {"cls": str(label).encode(), extension: image, "json": json.dumps(said).encode()}
     stem = os.path.splitext(name)[0]

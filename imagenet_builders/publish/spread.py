@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -59,8 +60,7 @@ def _move(incomplete: IncompleteDir, name: str, to: str, made: set[str]) -> None
     if above not in made:
         for at in (at for at, each in enumerate(f"{above}/") if each == "/" and at):
             if above[:at] not in made:
-                # Splits may share it.
-                if not directory.has(build_dir.shard_name(above[:at])):
+                with contextlib.suppress(FileExistsError):  # Of another call.
                     os.mkdir(build_dir.shard_name(above[:at]), dir_fd=directory.fd)
                 made.add(above[:at])
     if directory.has(build_dir.shard_name(to)):

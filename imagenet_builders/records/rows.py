@@ -17,6 +17,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -202,11 +203,12 @@ def places(
     """Yields where the records of rows are, without reading them; see `make_examples`.
 
     Yields:
-        Key, and `offset` and `size` of the record.
+        Key, and the name of the `shard`, and `offset` and `size` of the record in it.
     """
-    del reader, policy, notes
-    for key, offset, size in columns(rows, "key", "offset", "record_size"):
-        yield key, {"offset": offset, "size": size}
+    del policy, notes
+    names = [os.path.basename(file.path) for file in reader.files]
+    for key, file, offset, size in columns(rows, "key", "file", "offset", "record_size"):
+        yield key, {"shard": names[file], "offset": offset, "size": size}
 
 
 def _read_framed(reader: Reader, rows: pa.Table) -> Iterator[ImageRow]:

@@ -80,7 +80,7 @@ BUILT = {
 """Directory of datasets in the examples to their file format."""
 
 EXPORTS = (
-    *("/shared/wds", "/shared/wds_of_archives"),
+    *("/shared/wds", "/shared/wds_of_archives", "/shared/slim", "/shared/dali"),
     *("/shared/imagefolder", "/shared/squashed", "/shared/huggingface"),
 )
 """Directories of exports in the examples."""

@@ -21,6 +21,7 @@ from imagenet_builders.errors import SourceError
 from imagenet_builders.locate.found import Found, Mismatch, Survey
 from imagenet_builders.locate.glimpse import Glimpse
 from imagenet_builders.sources import kinds
+from imagenet_builders.sources.columns import numbers_in
 from imagenet_builders.words import logger
 
 if TYPE_CHECKING:
@@ -275,7 +276,7 @@ def checked(
         return recipe
     _check_names(dataset, config, recipe, survey)
     classes = recipe.classes or config.classes()
-    labels = recipe.index.table["label"].to_numpy()
+    labels = numbers_in(recipe.index.table["label"])
     numbers = np.bincount(labels[labels >= 0], minlength=len(classes)).tolist()
     counts = {wnid: n for wnid, n in zip(classes, numbers, strict=True) if n}
     if counts:

@@ -19,8 +19,9 @@ from imagenet_builders.formats.tfrecord.example import FlatExample
 from imagenet_builders.plan.index import Index
 from imagenet_builders.plan.plan import SplitPlan
 from imagenet_builders.plan.recipe import ImagePolicy, MakeExamples, Note, SplitRecipe
+from imagenet_builders.sources.columns import number_array, numbers_in
 from imagenet_builders.sources.reader import Access, Reader
-from imagenet_builders.sources.rows import SourceFiles, number_array
+from imagenet_builders.sources.rows import SourceFiles
 from imagenet_builders.write.results import SplitResult
 from imagenet_builders.write.shard import ask_for, reading_errors
 
@@ -70,7 +71,7 @@ def join(planned: Planned) -> Planned:
         NAME,
         Index(rows, files, _NOTHING),
         functools.partial(_examples, splits),
-        lambda index: index.table["size"].to_numpy(),
+        lambda index: numbers_in(index.table["size"]),
         also_read=also_read,
     )
     plan = SplitPlan(NAME, rows, files, (rows.num_rows,), _NOTHING)

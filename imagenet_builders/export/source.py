@@ -23,7 +23,7 @@ from imagenet_builders.plan.plan import SplitPlan, plan_split
 from imagenet_builders.plan.recipe import MakeExamples, SplitRecipe
 from imagenet_builders.records import rows
 from imagenet_builders.records.dataset import BuiltDataset
-from imagenet_builders.sources.numbers import numbers_of
+from imagenet_builders.sources.columns import numbers_in
 
 if TYPE_CHECKING:
     import numpy as np
@@ -161,7 +161,7 @@ def _recipe(split: str, index: Index, examples: MakeExamples, dataset: BuiltData
 
 
 def _sizes(index: Index) -> np.ndarray:
-    return numbers_of(index.table["size"])
+    return numbers_in(index.table["size"])
 
 
 class StagedSource:

@@ -18,9 +18,9 @@ import numpy as np
 from imagenet_builders.errors import SourceError
 from imagenet_builders.plan.index import Index
 from imagenet_builders.sources import duplicates
-from imagenet_builders.sources.numbers import numbers_of
+from imagenet_builders.sources.columns import number_array, numbers_in
 from imagenet_builders.sources.reader import Access
-from imagenet_builders.sources.rows import SourceFile, SourceFiles, number_array
+from imagenet_builders.sources.rows import SourceFile, SourceFiles
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,7 +57,7 @@ class SplitPlan:
 
     def shard_sizes(self) -> list[int]:
         """Bytes of the staged images of each shard."""
-        total = np.concatenate(([0], np.cumsum(numbers_of(self.rows["size"]), dtype=np.int64)))
+        total = np.concatenate(([0], np.cumsum(numbers_in(self.rows["size"]), dtype=np.int64)))
         sizes: list[int] = np.diff(total[[0, *self.ends]]).tolist()
         return sizes
 
@@ -74,7 +74,7 @@ class SplitPlan:
 
         start = self.ends[number - 1] if number else 0
         rows = self.rows.slice(start, self.ends[number] - start)
-        used, file = np.unique(numbers_of(rows["file"]), return_inverse=True)
+        used, file = np.unique(numbers_in(rows["file"]), return_inverse=True)
         column = number_array(file.astype(np.int32), pa.int32())
         rows = rows.set_column(
             rows.schema.get_field_index("file"), rows.schema.field("file"), column

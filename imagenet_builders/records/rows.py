@@ -29,10 +29,11 @@ from imagenet_builders.plan.plan import SplitPlan, shard_ends
 from imagenet_builders.plan.recipe import ImagePolicy, Note
 from imagenet_builders.records.dataset import BuiltDataset
 from imagenet_builders.records.values import Leaf, flat_of_record
+from imagenet_builders.sources.columns import number_array
 from imagenet_builders.sources.folder_images import source_files
 from imagenet_builders.sources.indexing import Runner, in_batches, run_for_table
 from imagenet_builders.sources.reader import Access, ImageRow, Reader, columns
-from imagenet_builders.sources.rows import SourceFile, number_array, opened, row_schema
+from imagenet_builders.sources.rows import SourceFile, opened, row_schema
 from imagenet_builders.write.outputs.output import Output, RecordFileError
 
 if TYPE_CHECKING:

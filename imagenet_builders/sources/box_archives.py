@@ -23,6 +23,7 @@ from imagenet_builders.formats import compressed_stream, member_names, tar, voc
 from imagenet_builders.formats.gzip_stream import StreamError
 from imagenet_builders.labels.image_names import Annotated, Naming
 from imagenet_builders.locate.found import Found
+from imagenet_builders.sources.columns import number_array, numbers_in
 from imagenet_builders.sources.indexing import Prepared, run_for_table
 from imagenet_builders.sources.rows import SourceFile, open_file, row_schema
 from imagenet_builders.sources.trees import path_inside
@@ -255,9 +256,8 @@ def without_repeats(table: pa.Table, archive: str) -> pa.Table:
         ArchiveError: Two annotations of an image say different things.
     """
     import numpy as np
-    import pyarrow as pa
 
-    codes = table["key"].combine_chunks().dictionary_encode().indices.to_numpy()
+    codes = numbers_in(table["key"].combine_chunks().dictionary_encode().indices)
     _, first, positions = np.unique(codes, return_index=True, return_inverse=True)
     if len(first) == table.num_rows:
         return table
@@ -276,7 +276,9 @@ def without_repeats(table: pa.Table, archive: str) -> pa.Table:
             )
         repeats[original] += 1
     column = table.schema.get_field_index("repeats")
-    table = table.set_column(column, table.schema.field(column), pa.array(repeats))
+    table = table.set_column(
+        column, table.schema.field(column), number_array(repeats, table["repeats"].type)
+    )
     return table.take(np.sort(first))
 
 

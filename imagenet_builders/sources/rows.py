@@ -20,10 +20,10 @@ from imagenet_builders.errors import SourceError
 from imagenet_builders.files.own_dir import open_ours
 from imagenet_builders.files.regular import open_regular
 from imagenet_builders.locate.links import Links, added
+from imagenet_builders.sources.columns import number_array
 from imagenet_builders.sources.noted import with_links, with_note
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
 
 
@@ -369,21 +369,6 @@ class Rows:
             names = map(self.names.get, range(len(self)))
             table = table.append_column("name", pa.array(names, pa.string(), size=len(self)))
         return with_links(self.passed_over.noted_in(table), self.links)
-
-
-def number_array(numbers: np.ndarray, kind: pa.DataType) -> pa.Array:
-    """Numbers as an Arrow array, without copying them.
-
-    Args:
-        numbers: One-dimensional, of the same width as `kind`.
-        kind: The Arrow type.
-
-    Returns:
-        The array.
-    """
-    import pyarrow as pa
-
-    return pa.Array.from_buffers(kind, len(numbers), [None, pa.py_buffer(numbers)])
 
 
 def _strings(texts: list[str]) -> pa.Array:

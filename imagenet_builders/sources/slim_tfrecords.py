@@ -38,11 +38,11 @@ from imagenet_builders.formats.tfrecord.example_window import Features, Kind, Wi
 from imagenet_builders.formats.tfrecord.wire import DamageError
 from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.sources import shard_sets as sets
+from imagenet_builders.sources.columns import number_array
 from imagenet_builders.sources.rows import (
     Rows,
     SourceFile,
     check_not_too_many,
-    number_array,
     opened,
     row_schema,
 )

@@ -20,6 +20,7 @@ from imagenet_builders.locate.found import Found
 from imagenet_builders.locate.glimpse import Glimpse
 from imagenet_builders.locate.listing import LIST_ENDING, WNID, is_system_file
 from imagenet_builders.locate.search import Match, Place, named_files
+from imagenet_builders.sources.columns import number_array
 from imagenet_builders.sources.indexing import Prepared, Runner
 from imagenet_builders.sources.inspection import (
     WARNING,
@@ -37,7 +38,6 @@ from imagenet_builders.sources.rows import (
     Rows,
     SourceFile,
     check_not_too_many,
-    number_array,
     place_to_open,
 )
 

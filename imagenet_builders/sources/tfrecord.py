@@ -24,6 +24,7 @@ from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.locate.found import Found
 from imagenet_builders.sources import shard_sets as sets
 from imagenet_builders.sources import slim_tfrecords
+from imagenet_builders.sources.columns import numbers_in
 from imagenet_builders.sources.indexing import Runner
 from imagenet_builders.sources.inspection import (
     WARNING,
@@ -104,7 +105,7 @@ def index_shards(split: str, files: Sequence[SourceFile], workers: Runner) -> pa
 
     sets.check_complete(split, files, shard_sets)
     table = sets.index(slim_tfrecords.shards_table, split, files, workers)
-    _check_even(split, files, np.bincount(table["file"].to_numpy(), minlength=len(files)).tolist())
+    _check_even(split, files, np.bincount(numbers_in(table["file"]), minlength=len(files)).tolist())
     return table
 
 

@@ -35,6 +35,7 @@ from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.locate.found import Found
 from imagenet_builders.sources import shard_sets as sets
 from imagenet_builders.sources import tar_archives
+from imagenet_builders.sources.columns import number_array
 from imagenet_builders.sources.indexing import Runner
 from imagenet_builders.sources.inspection import ERROR, Counted, Inspection, Problem
 from imagenet_builders.sources.kind import Expected, Kind
@@ -235,7 +236,7 @@ def shards_table(
         bases.append(np.full(len(part), -1 if base is None else base, np.int8))
     table = rows.table()
     if len(collection.bases) > 1:
-        table = table.append_column(_BASE, pa.array(np.concatenate(bases)))
+        table = table.append_column(_BASE, number_array(np.concatenate(bases), pa.int8()))
     return table
 
 

@@ -18,6 +18,7 @@ from imagenet_builders.sources.box_archives import (
     parse_batch,
     without_repeats,
 )
+from imagenet_builders.sources.columns import number_array
 from imagenet_builders.sources.indexing import Prepared, in_batches, run_for_table
 from imagenet_builders.sources.rows import Rows, SourceFile, check_not_too_many, opened
 from imagenet_builders.sources.trees import class_folder
@@ -62,7 +63,7 @@ def _image_rows(file: SourceFile, naming: Naming, inside: str) -> pa.Table:
     _check_apart(file.path, np.array(rows.offsets, np.int64), sizes)
     table = rows.table()
     for name, column in (("packed", stored), ("crc", np.array(crcs, np.int64))):
-        table = table.append_column(name, pa.array(column))
+        table = table.append_column(name, number_array(column, pa.int64()))
     return table
 
 

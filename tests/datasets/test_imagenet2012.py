@@ -169,6 +169,7 @@ def test_only_the_dataset_and_its_scratch_remain_in_the_data_dir(tmp_path: Path)
     assert [path.name for path in directory.parent.iterdir()] == ["5.1.0"]
     assert sorted(path.name for path in directory.iterdir()) == [
         "LICENSE",
+        "dali_index",
         "dataset_info.json",
         "features.json",
         "imagenet2012-test.tfrecord-00000-of-00001",

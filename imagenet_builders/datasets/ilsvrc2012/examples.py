@@ -15,6 +15,7 @@ from imagenet_builders.formats.tfrecord.example import (
 )
 from imagenet_builders.plan.index import Index
 from imagenet_builders.plan.recipe import ImagePolicy, Note
+from imagenet_builders.sources.columns import numbers_in
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.write.bad_images import good_images
 
@@ -92,9 +93,9 @@ def example_sizes(
         rows = index.table.slice(start, _ROWS_AT_A_TIME)
         sizes[start : start + len(rows)] = serialized_sizes(
             {
-                "image": bytes_value_sizes(rows["size"].to_numpy()),
-                "label": int_value_sizes(rows["label"].to_numpy()),
-                "file_name": bytes_value_sizes(pc.binary_length(rows["key"]).to_numpy()),
+                "image": bytes_value_sizes(numbers_in(rows["size"])),
+                "label": int_value_sizes(numbers_in(rows["label"])),
+                "file_name": bytes_value_sizes(numbers_in(pc.binary_length(rows["key"]))),
                 **more(rows),
             },
             len(rows),

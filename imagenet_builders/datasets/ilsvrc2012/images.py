@@ -21,6 +21,7 @@ from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.index import Index
 from imagenet_builders.scratch.means import ScratchMeans
 from imagenet_builders.sources import kinds
+from imagenet_builders.sources.columns import numbers_in
 from imagenet_builders.sources.rows import PassedOver
 from imagenet_builders.words import logger
 
@@ -108,7 +109,7 @@ def _check_complete(found: Found, naming: Naming, index: Index, *, strict: bool)
     classes = ""
     if naming.part == "train":
         official = list(labels.train_counts().values())
-        numbers = np.bincount(index.table["label"].to_numpy(), minlength=len(official))
+        numbers = np.bincount(numbers_in(index.table["label"]), minlength=len(official))
         odd = np.flatnonzero(numbers != official).tolist()
         if not odd:
             return

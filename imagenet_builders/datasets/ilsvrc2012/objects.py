@@ -13,6 +13,7 @@ from imagenet_builders.formats.tfrecord.example import (
     float_value_sizes,
 )
 from imagenet_builders.plan.index import Index
+from imagenet_builders.sources.columns import numbers_in
 from imagenet_builders.sources.rows import row_schema
 
 if TYPE_CHECKING:
@@ -49,9 +50,9 @@ def with_objects(index: Index, boxes: pa.Table) -> tuple[Index, dict[str, int]]:
         column = pa.concat_arrays([column, pa.array([[]], column.type)])
         table = table.append_column(name, column.take(row))
     used = boxes.take(found.drop_null().unique())
-    per_image = pc.list_value_length(table["box_labels"]).to_numpy()
-    image_labels = np.repeat(table["label"].to_numpy(), per_image)
-    box_labels = pc.list_flatten(table["box_labels"]).to_numpy()
+    per_image = numbers_in(pc.list_value_length(table["box_labels"]))
+    image_labels = np.repeat(numbers_in(table["label"]), per_image)
+    box_labels = numbers_in(pc.list_flatten(table["box_labels"]))
     counts = {
         "boxes": int(per_image.sum()),
         "boxes_swapped": _sum(used, "swapped"),
@@ -139,9 +140,9 @@ def value_sizes(table: pa.Table) -> dict[str, np.ndarray]:
     import numpy as np
     import pyarrow.compute as pc
 
-    counts = pc.list_value_length(table["box_labels"]).to_numpy()
+    counts = numbers_in(pc.list_value_length(table["box_labels"]))
     # A label below 2^7 takes one byte, and one below 2^14 two; there are not that many classes.
-    large = np.cumsum(np.append(0, pc.list_flatten(table["box_labels"]).to_numpy() >= 1 << 7))
+    large = np.cumsum(np.append(0, numbers_in(pc.list_flatten(table["box_labels"])) >= 1 << 7))
     ends = np.cumsum(counts)
     label_bytes = counts + large[ends] - large[ends - counts]
     return {

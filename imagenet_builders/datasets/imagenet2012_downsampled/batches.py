@@ -28,6 +28,7 @@ from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.index import Index
 from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.scratch.unzip import Job, Unpacked, check
+from imagenet_builders.sources.columns import number_array
 from imagenet_builders.sources.rows import SourceFile, opened, row_schema
 
 if TYPE_CHECKING:
@@ -270,15 +271,17 @@ def _rows(one: _Opened, file: int, offset: int) -> pa.Table:
     count, row_bytes = one.data.shape
     converted = _converted(one.batch, numbers)
     number = np.arange(count, dtype=np.int64)
-    digits = pc.utf8_lpad(pc.cast(pa.array(number), pa.string()), _ROW_NUMBER_DIGITS, "0")
+    digits = pc.utf8_lpad(
+        pc.cast(number_array(number, pa.int64()), pa.string()), _ROW_NUMBER_DIGITS, "0"
+    )
     columns = [
         pc.binary_join_element_wise(one.batch.name, digits, "/"),
-        converted.astype(np.int32),
-        np.full(count, file, dtype=np.int32),
-        offset + row_bytes * number,
-        np.full(count, row_bytes, dtype=np.int64),
+        number_array(converted.astype(np.int32), pa.int32()),
+        number_array(np.full(count, file, dtype=np.int32), pa.int32()),
+        number_array(offset + row_bytes * number, pa.int64()),
+        number_array(np.full(count, row_bytes, dtype=np.int64), pa.int64()),
     ]
-    return pa.table([pa.array(column) for column in columns], schema=row_schema())
+    return pa.table(columns, schema=row_schema())
 
 
 def _converted(batch: Batch, numbers: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from imagenet_builders.formats.tfrecord.example import (
 )
 from imagenet_builders.plan.index import Index
 from imagenet_builders.plan.recipe import ImagePolicy, Note
+from imagenet_builders.sources.columns import numbers_in
 from imagenet_builders.sources.reader import Reader
 
 if TYPE_CHECKING:
@@ -82,8 +83,8 @@ def example_sizes(index: Index) -> np.ndarray:
     return serialized_sizes(
         {
             "image": bytes_value_sizes(sizes),
-            "label": int_value_sizes(table["label"].to_numpy()),
-            "id": bytes_value_sizes(pc.binary_length(table["key"]).to_numpy()),
+            "label": int_value_sizes(numbers_in(table["label"])),
+            "id": bytes_value_sizes(numbers_in(pc.binary_length(table["key"]))),
         },
         len(index),
     )

@@ -33,6 +33,7 @@ from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.run.jobs import Workers
 from imagenet_builders.scratch.means import ScratchMeans
 from imagenet_builders.sources import folder_images, kinds, tar_images
+from imagenet_builders.sources.columns import numbers_in
 from imagenet_builders.sources.folder_images import ImageFolder, source_files
 from imagenet_builders.sources.indexing import in_batches, run_for_table
 from imagenet_builders.sources.rows import PassedOver, SourceFile, row_schema
@@ -276,7 +277,7 @@ def _classes_in(config: str, index: Index) -> frozenset[str]:
     """The classes that have an image."""
     import numpy as np
 
-    counts = np.bincount(index.table["label"].to_numpy())
+    counts = np.bincount(numbers_in(index.table["label"]))
     return frozenset(classes_of(config).wnids[label] for label in np.flatnonzero(counts))
 
 

@@ -11,6 +11,7 @@ from imagenet_builders.datasets.tiny_imagenet.boxes import SIDE
 from imagenet_builders.formats.tfrecord.example import FlatExample, float_value_sizes
 from imagenet_builders.images import InspectedImage
 from imagenet_builders.plan.recipe import ImagePolicy, Note
+from imagenet_builders.sources.columns import numbers_in
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.write.bad_images import good_images
 
@@ -38,7 +39,7 @@ def make_examples(
         BadImageError: An image is bad and the policy is to fail.
         SourceError: A source changed.
     """
-    boxes = rows["bbox"].combine_chunks().flatten().to_numpy().reshape(-1, 4)
+    boxes = numbers_in(rows["bbox"].combine_chunks().flatten()).reshape(-1, 4)
     images = good_images(rows, reader, policy, notes, wrong=_wrong_size)
     for (row, image), box in zip(images, boxes, strict=True):
         if image is not None:

@@ -37,6 +37,7 @@ from imagenet_builders.plan.index import Index, IndexCache
 from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.scratch.means import ScratchMeans
 from imagenet_builders.sources import kinds
+from imagenet_builders.sources.columns import numbers_in
 from imagenet_builders.sources.rows import SourceFile, row_schema
 from imagenet_builders.sources.unpacking import packed_tar
 from imagenet_builders.words import counted, logger
@@ -254,8 +255,8 @@ def _counts(index: Index, *, has_boxes: bool) -> dict[str, int]:
     """Counts of boxes, for `provenance.json`."""
     if not has_boxes:
         return {"boxes": 0, "boxes_without_area": 0}
-    boxes = index.table["bbox"].combine_chunks().flatten().to_numpy().reshape(-1, 4)
-    is_box = index.table["label"].to_numpy() != NO_LABEL
+    boxes = numbers_in(index.table["bbox"].combine_chunks().flatten()).reshape(-1, 4)
+    is_box = numbers_in(index.table["label"]) != NO_LABEL
     flat = ((boxes[:, 0] == boxes[:, 2]) | (boxes[:, 1] == boxes[:, 3])) & is_box
     return {"boxes": int(is_box.sum()), "boxes_without_area": int(flat.sum())}
 

@@ -1,0 +1,54 @@
+"""Numbers that Arrow and NumPy share."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from support.processes import run_python
+
+from imagenet_builders.sources.columns import number_array, numbers_in
+
+KINDS = [pa.int8(), pa.uint8(), pa.int32(), pa.int64(), pa.uint64(), pa.float32(), pa.float64()]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_numbers_of_every_kind_come_back(kind: pa.DataType) -> None:
+    for column in (
+        pa.array([1, 2, 3, 100], kind),
+        pa.array([9, 9, 1, 2, 3, 100, 9], kind)[2:6],
+        pa.chunked_array([pa.array([9, 1, 2], kind)[1:], pa.array([3, 100], kind)]),
+        pa.chunked_array([pa.array([1, 2, 3, 100], kind)]),
+    ):
+        found = numbers_in(column)
+        assert found.tolist() == [1, 2, 3, 100]
+        assert found.dtype == column.to_numpy().dtype
+        assert number_array(found, kind).equals(pa.array([1, 2, 3, 100], kind))
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_there_may_be_none(kind: pa.DataType) -> None:
+    columns = (pa.array([], kind), pa.chunked_array([], kind), pa.chunked_array([[], []], kind))
+    for column in columns:
+        found = numbers_in(column)
+        assert found.shape == (0,)
+        assert number_array(found, kind).equals(pa.array([], kind))
+
+
+def test_memory_is_shared() -> None:
+    numbers = np.arange(1000)
+    array = number_array(numbers, pa.int64())
+    numbers[5] = 77
+    assert array[5].as_py() == 77
+    assert np.shares_memory(numbers_in(array), numbers)
+
+
+def test_pandas_is_not_imported() -> None:
+    """It is of no use here, and takes longer than all else that a worker imports."""
+    said = run_python(
+        "import sys, numpy as np, pyarrow as pa\n"
+        "from imagenet_builders.sources.columns import number_array, numbers_in\n"
+        "column = pa.chunked_array([number_array(np.arange(3), pa.int64())])\n"
+        "print(numbers_in(column).tolist(), 'pandas' in sys.modules)"
+    )
+    assert said.split("\n")[0] == "[0, 1, 2] False"

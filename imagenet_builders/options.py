@@ -145,6 +145,10 @@ def _scratch_dir_problem(value: Any) -> str | None:
     return _place_problem("scratch_dir", value)
 
 
+def _array_record_dir_problem(value: Any) -> str | None:
+    return _place_problem("data_dir", value)
+
+
 def _mode_problem(value: Any) -> str | None:
     if type(value) is int and 0 <= value <= 0o7777 and value & 0o700 == 0o700:
         return None
@@ -188,6 +192,14 @@ class BuildOptions:
         "(default: $SLURM_TMPDIR, then $TMPDIR, then .imagenet_builders-<your user number> beside "
         "the datasets)",
         problem=_scratch_dir_problem,
+    )
+    array_record_dir: str | None = _option(
+        None,
+        section="where",
+        metavar="DIR",
+        help="directory for the datasets as ArrayRecord, where both file formats are built in one "
+        "pass; those as TFRecord go to --data-dir",
+        problem=_array_record_dir_problem,
     )
     bad_images: str = _choice(
         "fail",

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import imagenet_builders
 from imagenet_builders.build import adding
-from imagenet_builders.build.finished import Shard, finished_before
-from imagenet_builders.build.index_files import INDEX_BYTES_A_RECORD, write_indexes
+from imagenet_builders.build.destination import NEEDS, Destination, Shards, check_room
+from imagenet_builders.build.finished import Shard
 from imagenet_builders.build.kept_shards import keep
 from imagenet_builders.build.running import Built, Running
 from imagenet_builders.errors import BadImageError, SourceError
@@ -25,13 +24,20 @@ from imagenet_builders.publish.incomplete import IncompleteDir
 from imagenet_builders.publish.published import Task
 from imagenet_builders.run.jobs import Workers
 from imagenet_builders.run.progress import Progress, phase
-from imagenet_builders.words import counted, logger
+from imagenet_builders.words import logger
 from imagenet_builders.write import marks
-from imagenet_builders.write.marks import BYTES_A_RECORD
 from imagenet_builders.write.outputs.output import Output
 from imagenet_builders.write.results import ShardResult, SplitResult
-from imagenet_builders.write.shard import ShardJob, prefetch, write_shard
-from imagenet_builders.write.space import Needs, check_space
+from imagenet_builders.write.shard import (
+    AlsoWritten,
+    ShardJob,
+    ShardsJob,
+    prefetch,
+    prefetch_shards,
+    write_shard,
+    write_shards,
+)
+from imagenet_builders.write.space import Needs
 
 _LOG = logger(__name__)
 
@@ -41,36 +47,47 @@ _SMALL_BYTES = 32 << 20
 _MANY_SHARDS = 900
 _FILES = 4096
 
-# A shard, its mark and its index.
-_FILES_A_SHARD = 3
 
-_NEEDS = Needs(BYTES_A_RECORD + INDEX_BYTES_A_RECORD)
+@dataclasses.dataclass(frozen=True)
+class Begun:
+    """A dataset whose build has begun.
+
+    Attributes:
+        running: The build.
+        name: Full name of the dataset, for messages.
+        output: How shards become files.
+        shard_path: From split, shard and number of shards to the file.
+    """
+
+    running: Running
+    name: str
+    output: Output
+    shard_path: Callable[[str, int, int], Path]
+
+    @property
+    def destination(self) -> Destination:
+        """Where its shards are written."""
+        return Destination(self.name, self.running.session.incomplete, self.output, self.shard_path)
 
 
 def build_splits(
     recipes: Sequence[SplitRecipe],
     context: BuildContext,
-    running: Running,
-    *,
-    name: str,
-    shard_path: Callable[[str, int, int], Path],
-    output: Output,
+    begun: Sequence[Begun],
     plan_config: PlanConfig,
-) -> Built | None:
-    """Plans the splits and writes them into the incomplete directory.
+) -> list[Built | None]:
+    """Plans the splits and writes them into the incomplete directories.
 
     Args:
         recipes: The splits.
         context: How to build.
-        running: The build.
-        name: Full name of the dataset.
-        shard_path: From split, shard and number of shards to the file.
-        output: How shards become files.
+        begun: What is built of them: a dataset, or the same in several outputs, of which then none
+            is one that splits are added to.
         plan_config: How to plan.
 
     Returns:
-        What was written; None if another process has published the same meanwhile, or if nothing
-        can be added.
+        What was written of each; None if another process has published the same meanwhile, or if
+        nothing can be added.
 
     Raises:
         ImagenetBuildersError: A source is damaged, or an image is and the policy is to fail; or a
@@ -78,54 +95,39 @@ def build_splits(
             to be kept is damaged.
         OSError: A file cannot be read.
     """
-    if running.task is Task.REPLACE:
-        running.request.check_splits(recipe.split for recipe in recipes)
-    with phase(f"planning {name}"):
+    for each in begun:
+        if each.running.task is Task.REPLACE:
+            each.running.request.check_splits(recipe.split for recipe in recipes)
+    with phase(f"planning {begun[0].name}"):
         plans = recipe_lib.plan_splits(recipes, plan_config)
-    added = running.added
-    _warn_of_open_files(name, output, [plan.shard_count for plan in plans])
+    for each in begun:
+        _warn_of_open_files(each.name, each.output, [plan.shard_count for plan in plans])
+    added = begun[0].running.added
     if added is not None:
         new = adding.new_ones(added, recipes, plans)
         if not new:
-            return None
+            return [None]
         recipes, plans = [recipes[each] for each in new], [plans[each] for each in new]
-        adding.announce(added, name, [recipe.split for recipe in recipes])
-    description = describe(
-        plans,
-        [recipe.also_read for recipe in recipes],
-        dataset=name,
-        file_format=output.name,
-        mark_format=marks.FORMAT,
-        version=imagenet_builders.__version__,
-    )
-    running.session.check_lock()
+        adding.announce(added, begun[0].name, [recipe.split for recipe in recipes])
+    digests: dict[int, dict[str, str]] = {}
+    for number, each in enumerate(begun):
+        found = _opened(each, recipes, plans)
+        if found is not None:
+            digests[number] = found
     if added is not None:
-        description["kept"] = added.kept.identity()
-    elif running.request.is_met_meanwhile(description):
-        _LOG.info(
-            f"{name} was built meanwhile by another process, from the same sources and with the "
-            "same options; it is not built again"
-        )
-        return None
-    running.session.open(description)
-    if added is not None:
+        [only] = begun
+        incomplete = only.running.session.incomplete
         kept = keep(
-            added.kept,
-            name,
-            output,
-            running.session.incomplete,
-            context.workers,
-            small=_SMALL_BYTES,
+            added.kept, only.name, only.output, incomplete, context.workers, small=_SMALL_BYTES
         )
         added = dataclasses.replace(added, kept=kept)
+    if not digests:
+        return [None for _ in begun]
     try:
-        results = write_splits(
+        results = write_everywhere(
             recipes,
             plans,
-            name=name,
-            shard_path=shard_path,
-            output=output,
-            incomplete=running.session.incomplete,
+            [begun[number].destination for number in digests],
             options=context.options,
             workers=context.workers,
         )
@@ -135,8 +137,37 @@ def build_splits(
         # A file in a folder can change without its folder showing it.
         context.cache.forget()
         raise
-    digests = {split: each["plan"] for split, each in description["splits"].items()}
-    return Built(results, digests, added)
+    built = dict(zip(digests, results, strict=True))
+    return [
+        Built(built[number], digests[number], added) if number in digests else None
+        for number in range(len(begun))
+    ]
+
+
+def _opened(
+    begun: Begun, recipes: Sequence[SplitRecipe], plans: Sequence[SplitPlan]
+) -> dict[str, str] | None:
+    """Makes the incomplete directory ready; the digest of each plan, or None if it is built."""
+    running, added = begun.running, begun.running.added
+    description = describe(
+        plans,
+        [recipe.also_read for recipe in recipes],
+        dataset=begun.name,
+        file_format=begun.output.name,
+        mark_format=marks.FORMAT,
+        version=imagenet_builders.__version__,
+    )
+    running.session.check_lock()
+    if added is not None:
+        description["kept"] = added.kept.identity()
+    elif running.request.is_met_meanwhile(description):
+        _LOG.info(
+            f"{begun.name} was built meanwhile by another process, from the same sources and with "
+            "the same options; it is not built again"
+        )
+        return None
+    running.session.open(description)
+    return {split: each["plan"] for split, each in description["splits"].items()}
 
 
 def _warn_of_open_files(name: str, output: Output, shards: Sequence[int]) -> None:
@@ -161,7 +192,7 @@ def write_splits(
     incomplete: IncompleteDir,
     options: BuildOptions,
     workers: Workers,
-    needs: Needs = _NEEDS,
+    needs: Needs = NEEDS,
 ) -> list[SplitResult]:
     """Writes all shards of the splits that are not finished.
 
@@ -184,77 +215,104 @@ def write_splits(
             shard cannot be written.
         OSError: A file cannot be read.
     """
-    todo = [
-        Shard(which, number, path, incomplete.mark_of(path))
-        for which, plan in enumerate(plans)
-        for number in range(plan.shard_count)
-        for path in [shard_path(plan.split, number, plan.shard_count)]
-    ]
-    total = counted(len(todo), "shard")
+    [results] = write_everywhere(
+        recipes,
+        plans,
+        [Destination(name, incomplete, output, shard_path, needs)],
+        options=options,
+        workers=workers,
+    )
+    return results
+
+
+def write_everywhere(
+    recipes: Sequence[SplitRecipe],
+    plans: Sequence[SplitPlan],
+    destinations: Sequence[Destination],
+    *,
+    options: BuildOptions,
+    workers: Workers,
+) -> list[list[SplitResult]]:
+    """Writes the same splits to several destinations, for which images are read once.
+
+    Args:
+        recipes: The splits.
+        plans: Their plans.
+        destinations: Where, and how.
+        options: How to write.
+        workers: The processes that write.
+
+    Returns:
+        What was built in each, in the order of `recipes`; see `write_splits`.
+    """
     images = sum(plan.rows.num_rows for plan in plans)
     sizes = [plan.shard_sizes() for plan in plans]
     size = sum(map(sum, sizes))
     # To start a process takes as long as to write this much.
     in_process = size < _SMALL_BYTES
-    results = finished_before(
-        todo,
-        incomplete.marked(),
-        plans,
-        sizes,
-        name,
-        ImagePolicy.of(options),
-        workers,
-        small=_SMALL_BYTES,
-    )
-    if results:
-        _LOG.info(f"{name}: already finished: {len(results):,} of {total}")
-    before = {(result.split, result.number) for result in results}
-    left = sum(sizes[shard.which][shard.number] for shard in todo)
-    left = left * needs.copies + needs.bytes_a_record * images
-    files = _FILES_A_SHARD * len(todo) + needs.files_a_record * images
-    check_space(incomplete.shards, left, files, needs.flag)
+    policy = ImagePolicy.of(options)
+    everywhere = [Shards(destination, plans) for destination in destinations]
+    for shards in everywhere:
+        shards.find_finished(sizes, policy, workers, small=_SMALL_BYTES)
+    check_room(everywhere, sizes, images)
+    todo: dict[tuple[int, int], list[tuple[Shards, Shard]]] = {}
+    for shards in everywhere:
+        for shard in shards.todo:
+            todo.setdefault((shard.which, shard.number), []).append((shards, shard))
+    order = sorted(todo)
     # Made one by one: together, the jobs hold all rows once more.
-    jobs = (_shard_job(plans[s.which], recipes[s.which], s, output, options) for s in todo)
-    progress = Progress(name, images=images, size=size)
+    jobs = (_shards_job(plans[w], recipes[w], todo[w, n], policy) for w, n in order)
+    progress = Progress(destinations[0].name, images=images, size=size)
+    unwritten = {(plans[which].split, number) for which, number in order}
     progress.was_done(
-        sum(result.examples for result in results),
-        size - sum(sizes[shard.which][shard.number] for shard in todo),
+        sum(
+            result.examples
+            for result in everywhere[0].results
+            if (result.split, result.number) not in unwritten
+        ),
+        size - sum(sizes[which][number] for which, number in order),
     )
     with progress:
-        written: Iterator[tuple[int, ShardResult]] = workers.run(
-            write_shard, jobs, report=progress.update, prefetch=prefetch, in_process=in_process
-        )
-        for _, result in written:
-            results.append(result)
+        written: Iterator[tuple[int, tuple[ShardResult, ...]]]
+        if len(everywhere) > 1:
+            written = workers.run(
+                write_shards,
+                jobs,
+                report=progress.update,
+                prefetch=prefetch_shards,
+                in_process=in_process,
+            )
+        else:
+            one_by_one: Iterator[tuple[int, ShardResult]] = workers.run(
+                write_shard,
+                (job.shard for job in jobs),
+                report=progress.update,
+                prefetch=prefetch,
+                in_process=in_process,
+            )
+            written = ((position, (result,)) for position, result in one_by_one)
+        for position, results in written:
+            for (shards, _), result in zip(todo[order[position]], results, strict=True):
+                shards.results.append(result)
     for plan in plans:
         for file in plan.files:
             file.check_still_there()
-    crcs = None
-    if isinstance(output, Output) and output.index is not None:
-        counts = {plan.split: plan.shard_count for plan in plans}
-        offsets = {
-            shard_path(each.split, each.number, counts[each.split]).name: each.offsets
-            for each in results
-            if each.offsets is not None
-        }
-        crcs = write_indexes(output.index, offsets, incomplete)
-    return [
-        _collect(plan, recipe, results, before, shard_path, crcs)
-        for plan, recipe in zip(plans, recipes, strict=True)
-    ]
+    return [shards.collected(recipes) for shards in everywhere]
 
 
-def _shard_job(
+def _shards_job(
     plan: SplitPlan,
     recipe: SplitRecipe,
-    shard: Shard,
-    output: Output | Callable[[str, int, int], Output],
-    options: BuildOptions,
-) -> ShardJob:
+    places: Sequence[tuple[Shards, Shard]],
+    policy: ImagePolicy,
+) -> ShardsJob:
+    first, *others = [
+        (shards.destination.output_of(plan.split, shard.number, plan.shard_count), shard)
+        for shards, shard in places
+    ]
+    output, shard = first
     rows, files = plan.shard(shard.number)
-    if not isinstance(output, Output):
-        output = output(plan.split, shard.number, plan.shard_count)
-    return ShardJob(
+    job = ShardJob(
         split=plan.split,
         number=shard.number,
         path=str(shard.path),
@@ -263,52 +321,10 @@ def _shard_job(
         rows=index_lib.to_bytes(rows),
         files=files,
         access=plan.access,
-        policy=ImagePolicy.of(options),
+        policy=policy,
         mark=str(shard.mark),
     )
-
-
-def _collect(
-    plan: SplitPlan,
-    recipe: SplitRecipe,
-    results: Sequence[ShardResult],
-    before: Set[tuple[str, int]],
-    shard_path: Callable[[str, int, int], Path],
-    index_crcs: Mapping[str, str] | None,
-) -> SplitResult:
-    """Puts the shards of a split together, in order; some were finished before this build."""
-    shards = sorted((r for r in results if r.split == plan.split), key=lambda r: r.number)
-    # An earlier build may have made a shard from the same file in another directory.
-    paths = {os.path.basename(file.path): file.path for file in plan.files}
-    result = SplitResult(
-        split=plan.split,
-        shard_lengths=tuple(shard.examples for shard in shards),
-        record_bytes=sum(shard.record_bytes for shard in shards),
-        shard_bytes=tuple(shard.file_bytes for shard in shards),
-        shard_crc32c=tuple(shard.crc32c for shard in shards),
-        index_crc32c=None
-        if index_crcs is None
-        else tuple(
-            index_crcs[shard_path(plan.split, shard.number, plan.shard_count).name]
-            for shard in shards
-        ),
-        notes=tuple(
-            dataclasses.replace(note, path=paths.get(os.path.basename(note.path), note.path))
-            for shard in shards
-            for note in shard.notes
-        ),
-        files=plan.files + recipe.also_read,
-        counts=recipe.counts,
-        layout=recipe.layout,
-        part=recipe.part,
-        bytes_before=sum(r.file_bytes for r in shards if (r.split, r.number) in before),
-    )
-    if result.examples == 0:
-        raise SourceError(
-            f"split {plan.split!r}: every one of its {plan.rows.num_rows} images is bad, so there "
-            f"is nothing to build; the first: {result.notes[0].path}: {result.notes[0].reason}"
-        )
-    return result
+    return ShardsJob(job, tuple(AlsoWritten(str(each.path), other) for other, each in others))
 
 
 def of_archives(results: Iterable[SplitResult], unpacked: Mapping[str, str]) -> list[SplitResult]:

@@ -207,9 +207,9 @@ def with_dashes(argv: Sequence[str]) -> list[str]:
 
 
 def file_format(text: str) -> str:
-    """A file format that shards can be written in (a `type` of argparse)."""
+    """File formats that shards can be written in, as they were given (a `type` of argparse)."""
     try:
-        return outputs.file_format(text)
+        return ",".join(outputs.file_format_names(text))
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imagenet_builders import datasets
+from imagenet_builders.build import roots
 from imagenet_builders.cli import arguments as arguments_lib
 from imagenet_builders.cli.streams import tell
 from imagenet_builders.errors import OtherDatasetError, StagingError
-from imagenet_builders.options import OPTIONS, BuildOptions
+from imagenet_builders.options import OPTIONS, BuildOptions, default_data_dir
 from imagenet_builders.words import logger
 from imagenet_builders.write import outputs
 
@@ -61,7 +62,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         metavar="FORMAT",
         type=arguments_lib.file_format,
         help=f"format of the shards: {' or '.join(outputs.file_formats())} (default: "
-        f"{outputs.DEFAULT.name})",
+        f"{outputs.DEFAULT.name}); `{','.join(outputs.file_formats())}` builds both in one pass, "
+        f"the second into {OPTIONS['array_record_dir'].flag}",
     )
     what.add_argument(
         "--num-shards",
@@ -124,6 +126,8 @@ def run(arguments: argparse.Namespace) -> None:
     arguments_lib.check_configs(arguments.datasets)
     arguments_lib.at_least(1, arguments.num_shards, "--num-shards")
     arguments_lib.at_least(1, arguments.max_examples_per_split, "--max-examples-per-split")
+    formats = roots.formats_of(arguments.file_format)
+    roots.other_root(formats, arguments.data_dir or default_data_dir(), options)
     # Everything heavy is imported from here on.
     beam_options = None
     if arguments.beam_options is not None:
@@ -234,7 +238,8 @@ def _shared_copies(
 
 def _build_one(builder: Any, config: Any, file_format: str | None) -> None:
     builder.download_and_prepare(download_config=config, file_format=file_format)
-    if not builder.results:
-        tell(f"{builder.info.full_name} is there already: {builder.data_dir}")
-    else:
-        tell(str(builder.data_dir))
+    for each in filter(None, (builder, builder.beside)):
+        if not each.results:
+            tell(f"{each.info.full_name} is there already: {each.data_dir}")
+        else:
+            tell(str(each.data_dir))

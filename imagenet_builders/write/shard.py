@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import functools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,6 +27,7 @@ from imagenet_builders.write import build_dir, durable
 from imagenet_builders.write.marks import mark_content
 from imagenet_builders.write.outputs.output import Output
 from imagenet_builders.write.results import ShardResult
+from imagenet_builders.write.together import write_together
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -75,6 +76,32 @@ class ShardJob:
     access: Access = RANGES
 
 
+@dataclasses.dataclass(frozen=True)
+class AlsoWritten:
+    """What a shard is written as, too.
+
+    Attributes:
+        path: The file that it will be, in a directory as `build_dir` has it.
+        output: How the shard becomes a file.
+    """
+
+    path: str
+    output: Output
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardsJob:
+    """One shard to write into several files, of which each has an output of its own.
+
+    Attributes:
+        shard: The shard, and the first of its files.
+        also: The others.
+    """
+
+    shard: ShardJob
+    also: tuple[AlsoWritten, ...]
+
+
 def write_shard(job: ShardJob, report: Report) -> Future[ShardResult]:
     """Writes one shard under a temporary name.
 
@@ -92,26 +119,64 @@ def write_shard(job: ShardJob, report: Report) -> Future[ShardResult]:
         SourceError: A source is damaged or has changed.
         TargetError: The shard cannot be written; the future may hold one too.
     """
+    finish = _written(job, (), report)
+    return _finishers().submit(lambda: finish()[0])
+
+
+def write_shards(job: ShardsJob, report: Report) -> Future[tuple[ShardResult, ...]]:
+    """Writes one shard into several files, for which its images are read once; see `write_shard`.
+
+    Args:
+        job: What to write.
+        report: Told of progress.
+
+    Returns:
+        What was written, file by file, once all are finished.
+
+    Raises:
+        SourceError: A source is damaged or has changed.
+        TargetError: A file cannot be written; the future may hold one too.
+    """
+    return _finishers().submit(_written(job.shard, job.also, report))
+
+
+def _written(
+    job: ShardJob, also: tuple[AlsoWritten, ...], report: Report
+) -> Callable[[], tuple[ShardResult, ...]]:
+    """Writes a shard under temporary names; returns what finishes it."""
     rows = index_lib.from_bytes(job.rows)
     notes: list[Note] = []
+    outputs = [job.output, *(each.output for each in also)]
+    paths = [Path(job.path), *(Path(each.path) for each in also)]
+    files: list[tuple[PrivateDir, str]] = []
     with contextlib.ExitStack() as stack:
-        directory = stack.enter_context(build_dir.entered(job.path))
-        new = build_dir.new_tree if job.output.is_tree else build_dir.new_file
-        partial = new(directory, Path(job.path).name)
-        stack.push(functools.partial(_remove_partial, directory, partial))
+        for path, output in zip(paths, outputs, strict=True):
+            directory = stack.enter_context(build_dir.entered(path))
+            new = build_dir.new_tree if output.is_tree else build_dir.new_file
+            partial = new(directory, path.name)
+            stack.push(functools.partial(_remove_partial, directory, partial))
+            files.append((directory, partial))
         with Reader(job.files, job.access) as reader:
             examples = job.examples(rows, reader, job.policy, notes)
             counted = _reporting(examples, reader, report, sum(rows["size"].to_pylist()))
-            written = job.output.write(directory.place_of(partial), counted)
-        result = ShardResult(
-            **vars(written),
-            split=job.split,
-            number=job.number,
-            decoded=job.policy.decode,
-            notes=tuple(notes),
-        )
+            places = [directory.place_of(partial) for directory, partial in files]
+            written = write_together(list(zip(outputs, places, strict=True)), counted)
+        results = [
+            ShardResult(
+                **vars(each),
+                split=job.split,
+                number=job.number,
+                decoded=job.policy.decode,
+                notes=tuple(notes),
+            )
+            for each in written
+        ]
         at_end = stack.pop_all()
-    return _finishers().submit(_finish, job, directory, partial, result, at_end)
+    finishing = [
+        functools.partial(_finish, *each)
+        for each in zip(paths, outputs, *zip(*files, strict=True), results, strict=True)
+    ]
+    return functools.partial(_finish_all, finishing, at_end)
 
 
 def _remove_partial(directory: PrivateDir, partial: str, kind: object, *_: object) -> None:
@@ -121,30 +186,31 @@ def _remove_partial(directory: PrivateDir, partial: str, kind: object, *_: objec
             directory.discard(partial)
 
 
+def _finish_all(
+    finishing: Sequence[Callable[[], ShardResult]], at_end: contextlib.ExitStack
+) -> tuple[ShardResult, ...]:
+    with at_end:
+        return tuple(finish() for finish in finishing)
+
+
 def _finish(
-    job: ShardJob,
-    directory: PrivateDir,
-    partial: str,
-    result: ShardResult,
-    at_end: contextlib.ExitStack,
+    path: Path, output: Output, directory: PrivateDir, partial: str, result: ShardResult
 ) -> ShardResult:
     """Flushes a shard that was written, marks it as finished, and renames it."""
-    path = Path(job.path)
-    with at_end:
-        names = [partial]
-        if job.output.is_tree:
-            names = [f"{partial}/{file.name}" for file in result.files]
-        size = _flushed(directory, names)
-        if size != result.file_bytes:
-            raise TargetError(
-                f"{path}: {result.file_bytes:,} bytes were written but the file has {size:,}; "
-                "the target's file system lost some, look at its quota and its log"
-            )
-        with durable.writing(path):
-            directory.write(build_dir.mark_name(path.name), mark_content(result), flush=True)
-            if job.output.is_tree and directory.has(build_dir.shard_name(path.name)):
-                directory.discard(build_dir.shard_name(path.name))
-            directory.replace(partial, build_dir.shard_name(path.name))
+    names = [partial]
+    if output.is_tree:
+        names = [f"{partial}/{file.name}" for file in result.files]
+    size = _flushed(directory, names)
+    if size != result.file_bytes:
+        raise TargetError(
+            f"{path}: {result.file_bytes:,} bytes were written but the file has {size:,}; "
+            "the target's file system lost some, look at its quota and its log"
+        )
+    with durable.writing(path):
+        directory.write(build_dir.mark_name(path.name), mark_content(result), flush=True)
+        if output.is_tree and directory.has(build_dir.shard_name(path.name)):
+            directory.discard(build_dir.shard_name(path.name))
+        directory.replace(partial, build_dir.shard_name(path.name))
     return result
 
 
@@ -162,6 +228,11 @@ def _flushed(directory: PrivateDir, names: Sequence[str]) -> int:
 @functools.cache
 def _finishers() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_FINISHED_AT_ONCE, thread_name_prefix="finish-shards")
+
+
+def prefetch_shards(job: ShardsJob) -> None:
+    """As `prefetch`, for a shard that is written into several files."""
+    prefetch(job.shard)
 
 
 def prefetch(job: ShardJob) -> None:

@@ -75,7 +75,7 @@ def then(code: str, function: str = "check_space") -> str:
     """Code for a build that does something right after the space was found to suffice."""
     return (
         "import os, pathlib\n"
-        "from imagenet_builders.build import steps as engine\n"
+        "from imagenet_builders.build import destination as engine\n"
         f"check = engine.{function}\n"
         "def check_then(*arguments):\n"
         "    check(*arguments)\n"
@@ -237,7 +237,7 @@ def test_too_few_inodes_are_reported_before_anything_is_written(
     data_dir = path / "built"
     ended = forks.run(build_arguments(small, data_dir, *SHARDS), data_dir, log=True)
     assert re.fullmatch(
-        rf"{data_dir}/imagenet2012/\S+ has room for \d\d more files \(inodes\), but 44 are needed; "
+        rf"{data_dir}/imagenet2012/\S+ has room for \d\d more files \(inodes\), but 50 are needed; "
         "remove files that nobody needs, of whatever size, or choose another --data-dir, then run "
         "the same command again",
         refused(ended, data_dir),
@@ -265,9 +265,9 @@ def test_finished_shards_need_no_space_again(
     remount(path, f"size={22 << 20}")
     stop = (
         "import os\nfrom imagenet_builders.write import shard as shards\nfinish = shards._finish\n"
-        "def finish_and_stop(job, *others):\n"
-        "    result = finish(job, *others)\n"
-        "    if job.split == 'train' and job.number == 3: os.kill(os.getpid(), 15)\n"
+        "def finish_and_stop(*job):\n"
+        "    result = finish(*job)\n"
+        "    if result.split == 'train' and result.number == 3: os.kill(os.getpid(), 15)\n"
         "    return result\n"
         "shards._finish = finish_and_stop\n"
     )

@@ -400,7 +400,7 @@ def test_a_slow_build_keeps_its_lock(
 # --- asleep ----------------------------------------------------------------------------------
 
 
-BEFORE = ["plan.recipe:plan_splits", "build.steps:check_space", "publish.exchange:flush_all"]
+BEFORE = ["plan.recipe:plan_splits", "build.destination:check_space", "publish.exchange:flush_all"]
 
 
 @pytest.mark.parametrize("options", [(), ("--max-examples-per-split", "4")], ids=["same", "other"])

@@ -26,7 +26,7 @@ TOKEN = "0123456789abcdef"
 MODE = ("--mode", "2775", "--group", str(GROUP))
 IN_PROCESSES = "from imagenet_builders.build import steps; steps._SMALL_BYTES = 0"
 BEFORE_PUBLISHING = "publish.exchange:flush_all"
-BEFORE_WRITING = "build.steps:check_space"
+BEFORE_WRITING = "build.destination:check_space"
 
 
 @pytest.fixture(params=STEWARDS, ids=["user", "root"])

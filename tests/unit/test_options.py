@@ -83,6 +83,7 @@ def test_options_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
 VARIABLES = [
     ("WORKERS", "5", {"workers": 5}),
     ("SCRATCH_DIR", "/scratch", {"scratch_dir": "/scratch"}),
+    ("ARRAY_RECORD_DIR", "/array_record", {"array_record_dir": "/array_record"}),
     ("BAD_IMAGES", "skip", {"bad_images": "skip"}),
     ("DECODE", "1", {"decode": True}),
     ("STRICT", "1", {"strict": True}),

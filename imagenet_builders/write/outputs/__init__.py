@@ -54,6 +54,18 @@ def file_format(text: str) -> str:
     raise ValueError(f"must be one of {', '.join(file_formats())}, not {text!r}{reason}")
 
 
+def file_format_names(text: str) -> list[str]:
+    """The names in a text that has one or, with commas between, several; see `file_format`.
+
+    Raises:
+        ValueError: One is none, or is there twice.
+    """
+    names = [file_format(name.strip()) for name in text.split(",")]
+    if len(set(names)) < len(names):
+        raise ValueError(f"must name each file format once, not {text!r}")
+    return names
+
+
 def for_tfds(name: str) -> Output:
     """The output that writes a file format of TensorFlow Datasets.
 

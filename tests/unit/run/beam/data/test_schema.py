@@ -40,8 +40,15 @@ from imagenet_builders.write import outputs
 from imagenet_builders.write.kept import KeptShard, check_kept
 from imagenet_builders.write.marks import MarkedShard, finished_shard
 from imagenet_builders.write.offsets import RecordOffsets
+from imagenet_builders.write.outputs import array_record
 from imagenet_builders.write.results import ShardResult
-from imagenet_builders.write.shard import ShardJob, write_shard
+from imagenet_builders.write.shard import (
+    AlsoWritten,
+    ShardJob,
+    ShardsJob,
+    write_shard,
+    write_shards,
+)
 
 if TYPE_CHECKING:
     from imagenet_builders.errors import ArchiveError
@@ -65,20 +72,23 @@ FILE = SourceFile("/data/a\udcff.tar", 1 << 40, 1_700_000_000_123_456_789, "/scr
 NAMING = Naming("train", {"n01440764": 0})
 STREAM = to_bytes(Rows().table())
 
+SHARD_JOB = ShardJob(
+    split="train",
+    number=3,
+    path="/d/x-00003-of-00004",
+    output=outputs.DEFAULT,
+    examples=imagenet12k.make_examples,
+    rows=STREAM,
+    files=(FILE, SourceFile("/b", 0, -1)),
+    policy=ImagePolicy("skip", decode=True),
+    mark="/d/mark",
+)
+
 JOBS: dict[str, tuple[Callable[..., Any], Any]] = {
-    "shard": (
-        write_shard,
-        ShardJob(
-            split="train",
-            number=3,
-            path="/d/x-00003-of-00004",
-            output=outputs.DEFAULT,
-            examples=imagenet12k.make_examples,
-            rows=STREAM,
-            files=(FILE, SourceFile("/b", 0, -1)),
-            policy=ImagePolicy("skip", decode=True),
-            mark="/d/mark",
-        ),
+    "shard": (write_shard, SHARD_JOB),
+    "shards": (
+        write_shards,
+        ShardsJob(SHARD_JOB, (AlsoWritten("/e/x-00003-of-00004", array_record.OUTPUT),)),
     ),
     "marked shard": (finished_shard, MarkedShard("train", 0, "/a", "/b", ImagePolicy())),
     "kept shard": (check_kept, KeptShard("/a", "/b", 5, 6, "0123abcd", outputs.DEFAULT)),
@@ -100,7 +110,7 @@ JOBS: dict[str, tuple[Callable[..., Any], Any]] = {
         parse_files,
         FilesJob("/a", (("a.xml", Annotated("k", 1, "n01440764")),), NAMING.ids),
     ),
-    "shards": (functools.partial(webdataset.shards_table, webdataset.IMAGENET_1K),
+    "shards of a source": (functools.partial(webdataset.shards_table, webdataset.IMAGENET_1K),
         shard_sets.ShardsJob("train", ((0, FILE), (1, FILE)))),
     "facts": (worker_facts_job, ("/a", "/b")),
 }  # fmt: skip
@@ -149,21 +159,21 @@ def test_a_rule_of_another_dataset_travels() -> None:
     assert arrived.rule("train")("n01440764_1.JPEG") == IMAGENET_12K.rule("")("n01440764_1.JPEG")
 
 
+SHARD_RESULT = ShardResult(
+    examples=2,
+    record_bytes=5,
+    file_bytes=9,
+    crc32c="00000000",
+    offsets=RecordOffsets(bytes(24)),
+    split="train",
+    number=1,
+    decoded=False,
+    notes=(Note("k", "repaired", "CMYK", "/a", 5),) * 3,
+)
+
 RESULTS: dict[str, tuple[Callable[..., Any], Any]] = {
-    "shard": (
-        write_shard,
-        ShardResult(
-            examples=2,
-            record_bytes=5,
-            file_bytes=9,
-            crc32c="00000000",
-            offsets=RecordOffsets(bytes(24)),
-            split="train",
-            number=1,
-            decoded=False,
-            notes=(Note("k", "repaired", "CMYK", "/a", 5),) * 3,
-        ),
-    ),
+    "shard": (write_shard, SHARD_RESULT),
+    "shards": (write_shards, (SHARD_RESULT, SHARD_RESULT)),
     "no finished shard": (finished_shard, None),
     "rows": (tar_images.class_images, PassedOver(1, ("._a",)).noted_in(Rows().table())),
     "facts": (worker_facts_job, WorkerFacts({"Python": "3.11"}, ("/a",))),

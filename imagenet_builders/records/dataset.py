@@ -58,9 +58,9 @@ class BuiltDataset:
             }
             return cls(
                 directory=directory,
-                name=info["name"],
+                name=_text(info, "name"),
                 config=info.get("configName") or None,
-                version=info["version"],
+                version=_text(info, "version"),
                 output=_output(info),
                 features=tuple(leaves(features)),
                 lengths=lengths,
@@ -108,6 +108,13 @@ def _document(directory: Path, name: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise SourceError(f"{directory / name} is damaged: it is no JSON object")
     return document
+
+
+def _text(info: Mapping[str, Any], key: str) -> str:
+    text = info[key]
+    if not isinstance(text, str):
+        raise TypeError(f"its {key} is no text")
+    return text
 
 
 def _output(info: Mapping[str, Any]) -> Output:

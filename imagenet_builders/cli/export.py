@@ -95,12 +95,11 @@ def run(arguments: argparse.Namespace) -> None:
     arguments_lib.check_places(arguments)
     require_local("data_dir", arguments.out, called="--out")
     arguments_lib.at_least(1, arguments.num_shards, "--num-shards")
-    from imagenet_builders.export.run import check_free, export
+    from imagenet_builders.export.run import export
     from imagenet_builders.export.source import BuiltSource, Source, StagedSource
 
     form, out = _chosen(arguments), Path(arguments.out).absolute()
     form.check_installed()
-    check_free(out)
     source: Source
     if arguments.manual_dir is not None:
         if ":" in arguments.dataset:
@@ -111,8 +110,10 @@ def run(arguments: argparse.Namespace) -> None:
         source = BuiltSource(
             arguments.dataset, default_data_dir() if data_dir is None else Path(data_dir)
         )
-    export(source, form, out, options, num_shards=arguments.num_shards)
-    tell(str(out))
+    if export(source, form, out, options, num_shards=arguments.num_shards):
+        tell(str(out))
+    else:
+        tell(f"{source.name} as {form.name} is there already: {out}")
 
 
 def _chosen(arguments: argparse.Namespace) -> Form:

@@ -19,7 +19,8 @@ from imagenet_builders.options import BuildOptions
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.identity import describe
 from imagenet_builders.publish.incomplete import IncompleteDir
-from imagenet_builders.publish.session import BuildSession
+from imagenet_builders.publish.provenance import read_provenance
+from imagenet_builders.publish.session import BuildSession, tidy
 from imagenet_builders.publish.spread import files_of, spread
 from imagenet_builders.publish.target import Target
 from imagenet_builders.run.cpus import worker_count
@@ -47,17 +48,20 @@ def export(
     options: BuildOptions,
     *,
     num_shards: int | None = None,
-) -> None:
-    """Exports a dataset.
+) -> bool:
+    """Exports a dataset, unless that is there already.
 
     An interrupted export is continued by the same call. The directory appears when it is whole.
 
     Args:
         source: What is exported.
         form: The form of the export.
-        out: Its directory, which is empty or not there.
+        out: Its directory, which is empty or not there, or has such an export.
         options: How to build.
         num_shards: Number of parts of each split; None leaves it to the form.
+
+    Returns:
+        Whether it was exported; otherwise it was there.
 
     Raises:
         OptionError: What the form needs is not installed, or an option cannot be used.
@@ -69,14 +73,17 @@ def export(
     form.check_installed()
     source.check(form, num_shards)
     out = out.absolute()
-    check_free(out)
     name = f"{source.name} as {form.name}"
+    if _is_there(out, source, form):
+        tidy(Target(out), name)
+        return False
     with BuildSession(Target(out), options, name) as session, contextlib.ExitStack() as at_end:
-        check_free(out)  # Another process may have just made it.
+        if _is_there(out, source, form):  # Another process may have just made it.
+            return False
         scratch = options.scratch_for(out.parent)
         if source.is_staged:  # Its index is kept there.
             scratch = make_scratch(scratch, options)
-        when_built = at_end.enter_context(contextlib.ExitStack())
+        when_built = contextlib.ExitStack()  # Not closed otherwise, for another attempt.
         workers = at_end.enter_context(
             LocalWorkers(worker_count(options), on_start=keep_files_open)
         )
@@ -117,9 +124,24 @@ def export(
             names = (file.name for each in files.values() for file in each)
             session.incomplete.expect([*names, *others, provenance.FILE_NAME])
             session.publish(replace=False)
+        when_built.close()
         seconds = session.seconds
     for line in summary(name, results, seconds):
         _LOG.info(line)
+    return True
+
+
+def _is_there(out: Path, source: Source, form: Form) -> bool:
+    """Whether there is such an export; as for builds, whatever it was made from.
+
+    Raises:
+        TargetError: Something else is there.
+    """
+    said = read_provenance(out) or {}
+    if (said.get("dataset"), said.get("form")) == (source.name, form.name):
+        return True
+    check_free(out)
+    return False
 
 
 def check_free(out: Path) -> None:

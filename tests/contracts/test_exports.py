@@ -236,6 +236,17 @@ def test_what_is_there_stays(data_dir: Path, form: Form, tmp_path: Path, kind: s
     assert beside(out) == []
 
 
+def test_what_was_exported_is_not_exported_again(
+    data_dir: Path, form: Form, exported: Path
+) -> None:
+    before = exported.stat().st_ino, content(exported)
+    assert export(BuiltSource(NAME, data_dir), form, exported, ONE_WORKER) is False
+    assert (exported.stat().st_ino, content(exported)) == before
+    other = dataclasses.replace(form, name="another")
+    with pytest.raises(TargetError, match="is no empty directory; an export replaces nothing"):
+        export(BuiltSource(NAME, data_dir), other, exported, ONE_WORKER)
+
+
 def test_an_empty_directory_may_be_there(data_dir: Path, form: Form, exported: Path) -> None:
     out = exported.parent / "empty"
     out.mkdir()
@@ -314,4 +325,9 @@ def test_the_path_is_printed(data_dir: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{tmp_path}/new/out\n"
+    again = run_cli(
+        "export", NAME, "--to=webdataset", f"--data_dir={data_dir}", f"--out={tmp_path}/new/out"
+    )
+    there = f"imagenet2012/5.1.0 as webdataset is there already: {tmp_path}/new/out\n"
+    assert again.stdout == there
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["out"]

@@ -15,6 +15,7 @@ from imagenet_builders.datasets.imagenet2012_localization import (
     imagenet2012_localization_dataset_builder as localization,
 )
 from imagenet_builders.errors import ArchiveError, SourceError
+from imagenet_builders.plan.index import Index
 from imagenet_builders.plan.recipe import ImagePolicy
 from imagenet_builders.records import rows
 from imagenet_builders.records.dataset import BuiltDataset
@@ -29,7 +30,7 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return build(Builder, DUMMY_ARCHIVES, root, file_format=request.param, num_shards=3)
 
 
-def index(directory: Path, split: str = "train") -> rows.Index:
+def index(directory: Path, split: str = "train") -> Index:
     with LocalWorkers(1) as workers:
         return rows.index_split(BuiltDataset.at(directory), split, workers)
 

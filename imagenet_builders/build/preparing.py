@@ -75,6 +75,8 @@ class PreparingBuilder(ReadingBuilder, skip_registration=True):  # type: ignore[
         """What the last build of this object wrote, split by split; empty if it was there."""
         self.beside: PreparingBuilder | None = None
         """The builder of the same dataset in another file format, if the last build was of both."""
+        self.is_made = False
+        """Whether all of its shards are written, while it builds."""
         self._plans: dict[str, str] = {}
         self._copies = copies
         self._done_with_copy = copies.pass_on if copies else ScratchCopy.remove

@@ -64,10 +64,14 @@ class Begun:
     output: Output
     shard_path: Callable[[str, int, int], Path]
 
-    @property
-    def destination(self) -> Destination:
-        """Where its shards are written."""
-        return Destination(self.name, self.running.session.incomplete, self.output, self.shard_path)
+    def destination(self, *, together: bool) -> Destination:
+        """Where its shards are written.
+
+        Args:
+            together: Whether those of another output are, too.
+        """
+        name = f"{self.name} as {self.output.name}" if together else self.name
+        return Destination(name, self.running.session.incomplete, self.output, self.shard_path)
 
 
 def build_splits(
@@ -127,7 +131,8 @@ def build_splits(
         results = write_everywhere(
             recipes,
             plans,
-            [begun[number].destination for number in digests],
+            [begun[number].destination(together=len(digests) > 1) for number in digests],
+            name=begun[0].name,
             options=context.options,
             workers=context.workers,
         )
@@ -219,6 +224,7 @@ def write_splits(
         recipes,
         plans,
         [Destination(name, incomplete, output, shard_path, needs)],
+        name=name,
         options=options,
         workers=workers,
     )
@@ -230,6 +236,7 @@ def write_everywhere(
     plans: Sequence[SplitPlan],
     destinations: Sequence[Destination],
     *,
+    name: str,
     options: BuildOptions,
     workers: Workers,
 ) -> list[list[SplitResult]]:
@@ -239,6 +246,7 @@ def write_everywhere(
         recipes: The splits.
         plans: Their plans.
         destinations: Where, and how.
+        name: What is built, for the progress bar.
         options: How to write.
         workers: The processes that write.
 
@@ -262,7 +270,7 @@ def write_everywhere(
     order = sorted(todo)
     # Made one by one: together, the jobs hold all rows once more.
     jobs = (_shards_job(plans[w], recipes[w], todo[w, n], policy) for w, n in order)
-    progress = Progress(destinations[0].name, images=images, size=size)
+    progress = Progress(name, images=images, size=size)
     unwritten = {(plans[which].split, number) for which, number in order}
     progress.was_done(
         sum(

@@ -29,6 +29,8 @@ _BOXES_GROWTH = 40
 _MEAN_IMAGE_BYTES = 110_000
 # dataset_info.json, features.json, label names, provenance.json.
 _METADATA_FILES = 8
+# A shard, its index, and its mark while the dataset is built.
+_FILES_A_SHARD = 3
 
 # TFDS 4.9.10's rule. Source: tensorflow_datasets/core/utils/shard_utils.py.
 _MIN_SHARD, _MAX_SHARD, _OVERHEAD = 64 << 20, 1 << 30, 16
@@ -75,7 +77,8 @@ def needs_of(checked: Sequence[Checked], data_dir: Path, options: BuildOptions) 
         if any(split.size is None for split in splits):
             unknown.append(name)
         output += sum(split.size or 0 for split in splits)
-        files += sum(_shards(split.size or 0, split.images) for split in splits) + _METADATA_FILES
+        shards = sum(_shards(split.size or 0, split.images) for split in splits)
+        files += _FILES_A_SHARD * shards + _METADATA_FILES
         index += sum(split.images for split in splits) * _ROW_BYTES
         # Datasets are built in turn, and what was unpacked for one is removed before the next.
         # An archive of several splits is unpacked once.

@@ -132,7 +132,7 @@ def test_images_are_read_once(tmp_path: Path) -> None:
         ]
         with LocalWorkers(1) as workers:
             results = steps.write_everywhere(
-                [recipe], [plan], places, options=BuildOptions(), workers=workers
+                [recipe], [plan], places, name="x", options=BuildOptions(), workers=workers
             )
         assert [result.examples for [result] in results] == [30, 30]
         return [place.incomplete for place in places]
@@ -225,7 +225,7 @@ def test_killed_between_the_two_publications(
     before = (tmp_path / "a" / DATASET).stat().st_ino
     ended = forks.run(argv, tmp_path / "a")
     assert ended.status == 0, ended
-    assert "already finished: 6 of 6 shards" in ended.err
+    assert f"{DATASET}: already finished: 6 of 6 shards" in ended.err
     assert (tmp_path / "a" / DATASET).stat().st_ino == before
     assert_whole(tmp_path, alone)
 

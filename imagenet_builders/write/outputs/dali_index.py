@@ -11,6 +11,7 @@ from imagenet_builders.write.offsets import RecordOffsets
 from imagenet_builders.write.outputs.output import RecordIndex
 
 _MAX_OFFSET = 1 << 62
+_AT_ONCE = 1 << 14
 
 
 def _make(offsets: RecordOffsets) -> bytes:
@@ -21,8 +22,9 @@ def _make(offsets: RecordOffsets) -> bytes:
     table[:, 0] -= HEAD_BYTES
     table[:, 1] = offsets.sizes
     table[:, 1] += FRAME_BYTES
-    # One format for all lines takes less time than one for each.
-    return b"%d %d\n" * len(offsets) % tuple(table.ravel().tolist())
+    # One format for many lines takes less time than one for each; for all, it may take gigabytes.
+    parts = (table[start : start + _AT_ONCE] for start in range(0, len(table), _AT_ONCE))
+    return b"".join(b"%d %d\n" * len(part) % tuple(part.ravel().tolist()) for part in parts)
 
 
 def _parse(content: bytes) -> RecordOffsets | None:

@@ -50,6 +50,17 @@ def test_offsets_beyond_32_bits_are_kept():
     assert INDEX.parse(INDEX.make(offsets)) == offsets
 
 
+def test_the_index_of_many_records_is_made_in_parts():
+    sizes = np.random.default_rng(1).integers(0, 1000, 40_000)
+    ends = np.cumsum(sizes + 16)
+    index = INDEX.make(RecordOffsets.of(ends - 4 - sizes, sizes))
+    starts = [0, *ends.tolist()]
+    assert index.decode().splitlines() == [
+        f"{start} {size + 16}" for start, size in zip(starts, sizes.tolist(), strict=False)
+    ]
+    assert INDEX.parse(index) == RecordOffsets.of(ends - 4 - sizes, sizes)
+
+
 def test_an_index_lies_in_its_folder():
     assert INDEX.name_of("x-train.tfrecord-00000-of-00002") == (
         "dali_index/x-train.tfrecord-00000-of-00002.idx"

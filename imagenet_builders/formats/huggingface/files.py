@@ -7,7 +7,7 @@ on the version of Arrow's library, on nothing else.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from imagenet_builders.formats.huggingface.features import Row
 
@@ -20,6 +20,9 @@ MAX_FILE_BYTES = 500_000_000
 BATCH_ROWS = 100
 """Rows of a batch in Arrow, of a row group in Parquet; whoever reads one image reads no more."""
 
+# The end of a stream: a message of no bytes.
+_END = b"\xff\xff\xff\xff\0\0\0\0"
+
 # Nor does a batch of larger images have more bytes, where it has more than one.
 _BATCH_BYTES = 100_000_000
 
@@ -27,8 +30,8 @@ _BATCH_BYTES = 100_000_000
 class Sink(Protocol):
     """A file that is being written."""
 
-    def write(self, buffers: Sequence[bytes], size: int) -> None:
-        """Appends buffers, whose bytes are `size` in all."""
+    def write(self, buffers: Sequence[Any], size: int) -> None:
+        """Appends buffers, such as bytes or those of Arrow, whose bytes are `size` in all."""
 
 
 def batches(rows: Iterable[Row], columns: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -42,8 +45,10 @@ def batches(rows: Iterable[Row], columns: pa.Schema) -> Iterator[pa.RecordBatch]
     size = 0
     for row in rows:
         if batch and (len(batch) == BATCH_ROWS or size + len(row.image) > _BATCH_BYTES):
-            yield _batch(batch, columns)
-            batch, size = [], 0
+            # What is in the batch is not kept here once more.
+            full, batch, size = _batch(batch, columns), [], 0
+            yield full
+            del full
         batch.append(row)
         size += len(row.image)
     if batch:
@@ -51,11 +56,15 @@ def batches(rows: Iterable[Row], columns: pa.Schema) -> Iterator[pa.RecordBatch]
 
 
 def _batch(rows: Sequence[Row], columns: pa.Schema) -> pa.RecordBatch:
+    import numpy as np
     import pyarrow as pa
 
     images, names, labels = zip(*rows, strict=True)
+    ends = np.cumsum([0, *map(len, images)], dtype=np.int64).astype(np.int32)
+    data = pa.py_buffer(b"".join(images))  # Arrow's own way takes several times as much memory.
+    binary = pa.Array.from_buffers(pa.binary(), len(rows), [None, pa.py_buffer(ends), data])
     image = pa.StructArray.from_arrays(
-        [pa.array(images, pa.binary()), pa.array(names, pa.string())],
+        [binary, pa.array(names, pa.string())],
         fields=list(columns.field("image").type),
     )
     return pa.RecordBatch.from_arrays([image, pa.array(labels, pa.int64())], schema=columns)
@@ -70,20 +79,22 @@ class ArrowFile:
     """
 
     def __init__(self, sink: Sink, columns: pa.Schema):
-        import pyarrow as pa
-
-        self._writer = pa.ipc.new_stream(pa.PythonFile(_Stream(sink), "w"), columns)
+        self._sink = sink
+        self._append(columns.serialize())
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Appends a batch."""
-        self._writer.write_batch(batch)
+        self._append(batch.serialize())
+
+    def _append(self, message: pa.Buffer) -> None:
+        self._sink.write([message], message.size)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is None:
-            self._writer.close()
+            self._sink.write([_END], len(_END))
 
 
 class ParquetFile:

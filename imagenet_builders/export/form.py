@@ -2,19 +2,20 @@
 
 The engine hands out *parts*. A part is a run of consecutive examples of a split, in the order of
 the dataset; as many as the form or the user wants are written at the same time, by processes that
-know nothing of each other. A part becomes any number of files, at any depth, in a directory of its
-own that is empty when `Form.write` is given it. When all parts are there, their files are moved out
-of these directories into that of the export, where files of several parts may share directories;
-then `Form.finish` adds what tells of all of them, and the whole is published in one rename.
+know nothing of each other. A part becomes any number of files, at any depth of the export, and
+first lies in a directory of its own that is empty when `Form.write` is given it: `place_in` says
+where in it a path is. When all parts are there, their files are moved to their paths, where files
+of several parts may share directories; then `Form.finish` adds what tells of all of them, and the
+whole is published in one rename.
 
 So a form may write:
 
 * a file for each part, such as a shard, and perhaps an index beside it (`webdataset`, `slim`);
-* a file for each image: `write` then makes `train/n01440764/n01440764_18.JPEG` and the like, the
-  same directories in every part, and `needs` says that each image is a file (inodes are checked
-  before the work begins);
-* one file for a whole split, by a program that takes a stream: `parts` returns 1, and `write` feeds
-  the program. A part is what an interrupted export writes again, so such a form begins anew.
+* a file for each image (`imagefolder`): `write` then makes `train/n01440764/n01440764_18.JPEG` and
+  the like, and `files_a_record` says that each image is a file (inodes are checked before the work
+  begins);
+* one file of all splits, by a program that takes a stream (`squashfs`): it is `joined`, and `write`
+  feeds the program. A part is what an interrupted export writes again, so such a form begins anew.
 
 A part that was finished is known by its mark, which names its files with their sizes and CRC-32C.
 An export that goes on compares all of them; what it does not know is removed. So `write` returns
@@ -83,7 +84,7 @@ class Subject:
             SourceError: It has none, or one that cannot be the name of a file.
         """
         name = text_of(example.get(self.key, b""))
-        if name in ("", ".", "..") or "/" in name or not name.isprintable():
+        if name in ("", ".", "..") or {*"/:"} & {*name} or not name.isprintable():
             raise SourceError(f"expected the name of an image in {self.key}, found {name!r}")
         return name
 

@@ -20,9 +20,8 @@ from imagenet_builders.export.form import Exported, Form, Part, Subject, image_o
 from imagenet_builders.formats.huggingface import documents, files
 from imagenet_builders.formats.huggingface.features import Row, schema
 from imagenet_builders.formats.tfrecord.example import FlatExample
-from imagenet_builders.write import durable
 from imagenet_builders.write.new_file import NewFile
-from imagenet_builders.write.outputs.output import Written, WrittenFile
+from imagenet_builders.write.outputs.output import Written, WrittenFile, place_in
 
 # So many images of ILSVRC2012 have some 450 MB, of any split; a file has at most 500 MB by Hugging
 # Face's advice. A number of images, not of bytes, makes the same files of any source.
@@ -66,10 +65,7 @@ def write(
     with contextlib.ExitStack() as stack:
         new, writers = [], list[files.ArrowFile | files.ParquetFile]()
         for kind, name in zip(kinds, names, strict=True):
-            path = directory / name
-            with durable.writing(path.parent):
-                path.parent.mkdir()
-            new.append(stack.enter_context(NewFile(path)))
+            new.append(stack.enter_context(NewFile(place_in(directory, name))))
             file = (files.ArrowFile if kind == _ARROW else files.ParquetFile)(new[-1], columns)
             stack.enter_context(file)
             writers.append(file)

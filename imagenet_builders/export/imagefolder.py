@@ -6,16 +6,14 @@ directory of their split itself.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from imagenet_builders.export import tree
 from imagenet_builders.export.form import Exported, Form, Part, Subject, image_of
 from imagenet_builders.formats.tfrecord.example import FlatExample
-from imagenet_builders.write import durable
 from imagenet_builders.write.new_file import NewFile
-from imagenet_builders.write.outputs.output import Written, WrittenFile
+from imagenet_builders.write.outputs.output import Written, WrittenFile, place_in
 
 # What a file takes besides its bytes: half a block, its inode, its entry, a line in a list.
 _BYTES_A_FILE = 2048 + 256 + 64 + 48
@@ -30,16 +28,11 @@ def write(
         SourceError: An example has no name, no image, or a label of no class.
         TargetError: A file cannot be written.
     """
-    files, made = list[WrittenFile](), set[str]()
+    files: list[WrittenFile] = []
     for example in examples:
         path = tree.path_of(subject, part.split, example)
-        above = os.path.dirname(path)
-        if above not in made:
-            with durable.writing(directory / above):
-                os.makedirs(directory / above, exist_ok=True)
-            made.add(above)
         image = image_of(example)
-        with NewFile(directory / path) as file:
+        with NewFile(place_in(directory, path)) as file:
             file.write([image], len(image))
         files.append(WrittenFile(path, file.size, file.crc32c))
     return Written.of_files(len(files), sum(file.size for file in files), files)

@@ -25,7 +25,7 @@ from imagenet_builders.export.form import Form, Part, Subject, image_of
 from imagenet_builders.export.pictures import facts_of
 from imagenet_builders.write.new_file import NewFile
 from imagenet_builders.write.outputs import tfrecord
-from imagenet_builders.write.outputs.output import Written, WrittenFile
+from imagenet_builders.write.outputs.output import Written, WrittenFile, place_in
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,8 +61,7 @@ def write(
     assert written.offsets is not None
     files = [WrittenFile(shard, written.file_bytes, written.crc32c)]
     content = index.make(written.offsets)
-    (directory / index.folder).mkdir()
-    with NewFile(directory / index.name_of(shard)) as file:
+    with NewFile(place_in(directory, index.name_of(shard))) as file:
         file.write([content], len(content))
     files.append(WrittenFile(index.name_of(shard), file.size, file.crc32c))
     return Written.of_files(written.examples, written.record_bytes, files)

@@ -56,7 +56,7 @@ def path_of(subject: Subject, split: str, example: FlatExample) -> str:
     if label < 0:
         return f"{folder_of(split)}/{name}"
     wnid = subject.classes[label]
-    if wnid in ("", ".", "..") or "/" in wnid or "\0" in wnid:
+    if wnid in ("", ".", "..") or {*"/:"} & {*wnid} or not wnid.isprintable():
         raise SourceError(
             f"{subject.full_name}: expected a name that a directory can have for the class "
             f"{label:,}, found {wnid!r}"

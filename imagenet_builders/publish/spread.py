@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from imagenet_builders.errors import TargetError
 from imagenet_builders.publish.incomplete import IncompleteDir
 from imagenet_builders.write import build_dir, durable, marks
 from imagenet_builders.write.outputs.output import WrittenFile
+
+# Files that are moved at the same time: over a network, each waits for a few answers.
+_MOVED_AT_ONCE = 16
 
 
 def spread(incomplete: IncompleteDir, shards: Iterable[Path]) -> Iterator[WrittenFile]:
@@ -30,20 +34,15 @@ def spread(incomplete: IncompleteDir, shards: Iterable[Path]) -> Iterator[Writte
         TargetError: A file is missing or not as it was written, or two have one name.
     """
     made: set[str] = set()
-    for shard in shards:
-        for file in files_of(incomplete, shard):
-            found = incomplete.size_of(f"{shard.name}/{file.name}")
-            path = incomplete.shards / file.name
-            if found != file.size:
-                raise TargetError(
-                    f"{path} had {file.size:,} bytes when it was written and has {found:,} now; "
-                    "find out what changed it, then run the same command again"
-                )
-            with durable.writing(path):
-                _move(incomplete, f"{shard.name}/{file.name}", file.name, made)
-            yield file
-        with durable.writing(shard):
-            incomplete.directory.discard(build_dir.shard_name(shard.name))
+    with ThreadPoolExecutor(_MOVED_AT_ONCE, thread_name_prefix="move-files") as threads:
+        for shard in shards:
+            files = files_of(incomplete, shard)
+            for file in files:
+                with durable.writing(incomplete.shards / file.name):
+                    _make_above(incomplete, file.name, made)
+            yield from threads.map(functools.partial(_move, incomplete, shard), files)
+            with durable.writing(shard):
+                incomplete.directory.discard(build_dir.shard_name(shard.name))
 
 
 def files_of(incomplete: IncompleteDir, shard: Path) -> tuple[WrittenFile, ...]:
@@ -53,19 +52,34 @@ def files_of(incomplete: IncompleteDir, shard: Path) -> tuple[WrittenFile, ...]:
     return result.files if result is not None else ()
 
 
-def _move(incomplete: IncompleteDir, name: str, to: str, made: set[str]) -> None:
-    """Moves a file, in a directory that is made if need be."""
+def _make_above(incomplete: IncompleteDir, name: str, made: set[str]) -> None:
+    """Makes the directories that a file will lie in, where they are not there."""
     directory = incomplete.directory
-    above = to.rpartition("/")[0]
-    if above not in made:
-        for at in (at for at, each in enumerate(f"{above}/") if each == "/" and at):
-            if above[:at] not in made:
-                with contextlib.suppress(FileExistsError):  # Of another call.
-                    os.mkdir(build_dir.shard_name(above[:at]), dir_fd=directory.fd)
-                made.add(above[:at])
-    if directory.has(build_dir.shard_name(to)):
-        raise TargetError(
-            f"{incomplete.shards / to} would have to be two files; two examples have the same "
-            "name, see what is in the source"
-        )
-    directory.replace(build_dir.shard_name(name), build_dir.shard_name(to))
+    above = name.rpartition("/")[0]
+    if above in made:
+        return
+    for at in (at for at, each in enumerate(f"{above}/") if each == "/" and at):
+        inner = build_dir.shard_name(above[:at])
+        # Those of one split may be there for another.
+        if above[:at] not in made and not directory.has(inner):
+            os.mkdir(inner, dir_fd=directory.fd)
+        made.add(above[:at])
+
+
+def _move(incomplete: IncompleteDir, shard: Path, file: WrittenFile) -> WrittenFile:
+    """Moves a file out of its shard."""
+    path, place = incomplete.shards / file.name, f"{shard.name}/{file.place}"
+    with durable.writing(path):
+        if incomplete.directory.has(build_dir.shard_name(file.name)):
+            raise TargetError(
+                f"{path} would have to be two files; two examples have the same name, see what is "
+                "in the source"
+            )
+        found = incomplete.size_of(place)
+        if found != file.size:
+            raise TargetError(
+                f"{path} had {file.size:,} bytes when it was written and has {found:,} now; find "
+                "out what changed it, then run the same command again"
+            )
+        incomplete.directory.replace(build_dir.shard_name(place), build_dir.shard_name(file.name))
+    return file

@@ -84,7 +84,7 @@ def _finished(
     if (skipped and job.policy.bad_images == "fail") or (job.policy.decode and not result.decoded):
         return None
     shard = build_dir.shard_name(name)
-    expected = [(f"{shard}/{each.name}", each.size, each.crc32c) for each in result.files]
+    expected = [(f"{shard}/{each.place}", each.size, each.crc32c) for each in result.files]
     try:
         for path, size, crc32c in expected or [(shard, result.file_bytes, result.crc32c)]:
             if _size_and_checksum(directory, path) != (size, crc32c):

@@ -199,7 +199,7 @@ def _finish(
     """Flushes a shard that was written, marks it as finished, and renames it."""
     names = [partial]
     if output.is_tree:
-        names = [f"{partial}/{file.name}" for file in result.files]
+        names = [f"{partial}/{file.place}" for file in result.files]
     size = _flushed(directory, names)
     if size != result.file_bytes:
         raise TargetError(

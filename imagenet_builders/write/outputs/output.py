@@ -22,7 +22,7 @@ class WrittenFile(NamedTuple):
     """A file of a shard that is several.
 
     Attributes:
-        name: Its path in the directory of the shard.
+        name: Its path in the directory of all shards' files.
         size: Bytes that it must have.
         crc32c: CRC-32C that it must have, 8 hexadecimal digits.
     """
@@ -30,6 +30,28 @@ class WrittenFile(NamedTuple):
     name: str
     size: int
     crc32c: str
+
+    @property
+    def place(self) -> str:
+        """Its name in the directory of its shard; see `place_in`."""
+        return _place(self.name)
+
+
+def place_in(directory: Path, name: str) -> Path:
+    """Where the directory of a shard has a file that will have a path.
+
+    All files of a shard lie side by side in it: with directories of classes in each shard, as many
+    directories would be made and removed as there are images.
+
+    Args:
+        directory: The directory of the shard.
+        name: The path, in which there is no colon.
+    """
+    return directory / _place(name)
+
+
+def _place(name: str) -> str:
+    return name.replace("/", ":")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

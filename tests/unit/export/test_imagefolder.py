@@ -90,7 +90,7 @@ def example(**changes: object) -> dict:
 def test_a_name_without_an_ending_gets_one(tmp_path: Path) -> None:
     written = write(SUBJECT, Part("train", 0, 1), tmp_path, [example()])
     assert [file.name for file in written.files] == ["train/n00000001/train_1.png"]
-    assert (tmp_path / written.files[0].name).read_bytes() == example()["image"]
+    assert (tmp_path / written.files[0].place).read_bytes() == example()["image"]
 
 
 @pytest.mark.parametrize(

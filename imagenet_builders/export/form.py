@@ -80,13 +80,16 @@ class Subject:
     def file_name(self, example: FlatExample) -> str:
         """The name of the image of an example, such as `n01440764_18.JPEG`.
 
+        A key that is a path, such as `train_data_batch_1/000000`, becomes one name.
+
         Raises:
             SourceError: It has none, or one that cannot be the name of a file.
         """
         name = text_of(example.get(self.key, b""))
-        if name in ("", ".", "..") or {*"/:"} & {*name} or not name.isprintable():
+        parts = name.split("/")
+        if not name.isprintable() or ":" in name or not {"", ".", ".."}.isdisjoint(parts):
             raise SourceError(f"expected the name of an image in {self.key}, found {name!r}")
-        return name
+        return "_".join(parts)
 
     def label(self, example: FlatExample) -> int:
         """The label of an example, from 0; -1 for one without a label.

@@ -271,6 +271,15 @@ def test_modes_are_those_asked_for(data_dir: Path, form: Form, tmp_path: Path) -
     assert modes <= {(True, 0o750), (False, 0o640)}
 
 
+def test_keys_that_are_paths_become_names(of_images: Form, tmp_path: Path) -> None:
+    manual_dir = DUMMY_ARCHIVES.parent / "imagenet2012_downsampled"
+    source = StagedSource("imagenet2012_downsampled/8x8", manual_dir)
+    export(source, of_images, tmp_path / "out", ONE_WORKER)
+    said = json.loads((tmp_path / "out" / "provenance.json").read_text())
+    assert said["dataset"] == "imagenet2012_downsampled/8x8/1.0.0"
+    assert all(split["examples"] > 0 for split in said["splits"].values())
+
+
 # --- from the command line --------------------------------------------------------------------
 
 

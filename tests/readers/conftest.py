@@ -6,16 +6,15 @@ has imported or forked cannot be undone, so each reader runs in a process of its
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.building import DUMMY_ARCHIVES, built_by_cli
-from support.processes import run_python
-
-Run = Callable[..., Any]
+from support.processes import run_cli, run_python
+from support.readers import SHOWN, Examples, Exported, Run
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -41,17 +40,20 @@ def array_record_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-SHOWN = """
-import hashlib, json, sys
+@pytest.fixture(scope="session")
+def exported(tfrecord_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """The directory of an export in some form, in three shards where it has any, made once."""
 
-def shown(example):
-    image = example["image"]
-    if getattr(image, "ndim", 3) == 2:  # So has TFDS's own data source a grey image.
-        image = image[..., None].repeat(3, axis=2)
-    data = image if isinstance(image, bytes) else image.tobytes()
-    return [example["file_name"].decode(), int(example["label"]), hashlib.md5(data).hexdigest()]
-"""
-"""For a reader: an example as a JSON value, with all that there is in it."""
+    @functools.cache
+    def exported(form: str) -> Path:
+        out = tmp_path_factory.mktemp("exports") / form
+        options = [f"--to={form}", f"--data-dir={tfrecord_dir}", f"--out={out}"]
+        if form == "slim":
+            options.append("--num-shards=3")
+        run_cli("export", "imagenet2012", *options)
+        return out
+
+    return exported
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +76,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture(scope="session")
-def expected(run: Run, tfrecord_dir: Path) -> dict[str, list[Any]]:
+def expected(run: Run, tfrecord_dir: Path) -> Examples:
     """The examples of each split, in order, as stock TensorFlow Datasets loads them."""
     code = """
 sys.modules["imagenet_builders"] = None
@@ -89,7 +91,7 @@ in_order = tfds.ReadConfig(interleave_cycle_length=1)
 sets = builder.as_dataset(read_config=in_order, decoders={"image": decoded()})
 print(json.dumps({split: list(map(shown, sets[split].as_numpy_iterator())) for split in sets}))
 """
-    found: dict[str, list[Any]] = run(code, tfrecord_dir)
+    found: Examples = run(code, tfrecord_dir)
     assert {split: len(examples) for split, examples in found.items()} == {
         "train": 24,
         "validation": 12,

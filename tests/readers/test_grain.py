@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support.building import DUMMY_ARCHIVES
+from support.readers import Examples, Run
 
 pytest.importorskip("grain", reason="needs the extra `readers`")
 
@@ -23,9 +22,11 @@ SOURCES = {
 }
 
 CODE = """
+import absl.flags
 import grain
 from imagenet_builders import reading
 
+absl.flags.FLAGS.mark_as_parsed()  # As `absl.app.run` does; where JAX is, workers want it.
 tfrecord, array_record, archives = sys.argv[1:]
 source = {source}
 seen = {{"plain": list(map(shown, source))}}  # The process has read; workers are begun after that.
@@ -54,10 +55,10 @@ print(json.dumps(seen))
 @pytest.mark.parametrize("name", SOURCES)
 def test_grain_gives_the_examples_in_order(
     name: str,
-    run: Callable[..., Any],
+    run: Run,
     tfrecord_dir: Path,
     array_record_dir: Path,
-    expected: dict[str, list[Any]],
+    expected: Examples,
 ) -> None:
     prelude = """
 import imagenet_builders, tensorflow_datasets as tfds

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support.building import DUMMY_ARCHIVES
+from support.readers import Examples, Run
 
 # Not `datasets` alone, which a folder of these tests could be taken for.
 pytest.importorskip("datasets.arrow_dataset", reason="needs the extra `readers`")
@@ -51,7 +50,7 @@ def sources(where):
 
 
 def test_a_dataset_made_of_examples_is_the_same(
-    run: Callable[..., Any], tfrecord_dir: Path, tmp_path: Path, expected: dict[str, list[Any]]
+    run: Run, tfrecord_dir: Path, tmp_path: Path, expected: Examples
 ) -> None:
     code = """
 seen = {}
@@ -74,7 +73,7 @@ print(json.dumps(seen))
 
 
 def test_workers_of_pytorch_share_a_lazy_dataset(
-    run: Callable[..., Any], tfrecord_dir: Path, tmp_path: Path, expected: dict[str, list[Any]]
+    run: Run, tfrecord_dir: Path, tmp_path: Path, expected: Examples
 ) -> None:
     pytest.importorskip("torch", reason="needs the extra `readers`")
     code = """

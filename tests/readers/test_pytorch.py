@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from support.building import DUMMY_ARCHIVES
+from support.readers import Examples, Run
 
 for _module in ("torch", "torchvision"):
     pytest.importorskip(_module, reason="needs the extra `readers`")
@@ -57,9 +58,7 @@ WAYS = ["0", "4 by fork", "4 by fork after reading", "4 by forkserver", "4 by sp
 
 
 @pytest.fixture(scope="module")
-def seen(
-    run: Callable[..., Any], tfrecord_dir: Path, array_record_dir: Path
-) -> Callable[[str], dict[str, Any]]:
+def seen(run: Run, tfrecord_dir: Path, array_record_dir: Path) -> Callable[[str], dict[str, Any]]:
     """What each way of loading gives, by the name of a source."""
 
     @functools.cache
@@ -78,7 +77,7 @@ def test_a_loader_gives_the_examples_in_order(
     name: str,
     way: str,
     seen: Callable[[str], dict[str, Any]],
-    expected: dict[str, list[Any]],
+    expected: Examples,
 ) -> None:
     found = seen(name)[way]
     if way == "4 by fork after reading" and name in NOT_AFTER_READING:
@@ -89,7 +88,7 @@ def test_a_loader_gives_the_examples_in_order(
 
 
 def test_workers_that_stay_read_each_epoch_in_its_own_order(
-    run: Callable[..., Any], tfrecord_dir: Path, expected: dict[str, list[Any]]
+    run: Run, tfrecord_dir: Path, expected: Examples
 ) -> None:
     code = """
 import torch
@@ -119,9 +118,7 @@ print(json.dumps(epochs))
         assert sorted(part + rest) == sorted(expected["train"])
 
 
-def test_torchvision_takes_the_pixels_and_the_bytes(
-    run: Callable[..., Any], tfrecord_dir: Path
-) -> None:
+def test_torchvision_takes_the_pixels_and_the_bytes(run: Run, tfrecord_dir: Path) -> None:
     code = """
 import torch, torchvision
 from torchvision.io import ImageReadMode, decode_jpeg

@@ -107,7 +107,7 @@ def card(
         text: The text, in Markdown.
         classes: The names of the classes, in the order of their numbers.
         splits: The splits.
-        data_files: The pattern of each split's Parquet files.
+        data_files: The pattern of each split's Parquet files, if there are any.
     """
     lines = _head(classes, splits, data_files)
     return ("\n".join(["---", *lines, "---", "", f"# {title}", "", text.strip()]) + "\n").encode()
@@ -129,7 +129,8 @@ def _head(
         yield f"    num_bytes: {split.size}"
         yield f"    num_examples: {split.examples}"
     yield from (f"  download_size: {size}", f"  dataset_size: {size}")
-    yield from ("configs:", "- config_name: default", "  data_files:")
+    if data_files:
+        yield from ("configs:", "- config_name: default", "  data_files:")
     for name, pattern in data_files.items():
         yield f"  - split: {_scalar(name)}"
         yield f"    path: {json.dumps(pattern)}"

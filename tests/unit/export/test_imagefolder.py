@@ -84,25 +84,26 @@ SUBJECT = Subject("x", None, "1.0.0", "x", "id", ("n00000001", "../x"), ("train"
 def example(**changes: object) -> dict:
     buffer = io.BytesIO()
     Image.new("RGB", (3, 2)).save(buffer, "png")
-    return {"image": buffer.getvalue(), "label": 0, "id": "train_1"} | changes
+    return {"image": buffer.getvalue(), "label": 0, "id": b"train_data_1/7"} | changes
 
 
 def test_a_name_without_an_ending_gets_one(tmp_path: Path) -> None:
     written = write(SUBJECT, Part("train", 0, 1), tmp_path, [example()])
-    assert [file.name for file in written.files] == ["train/n00000001/train_1.png"]
+    assert [file.name for file in written.files] == ["train/n00000001/train_data_1_7.png"]
     assert (tmp_path / written.files[0].place).read_bytes() == example()["image"]
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"id": "../../x.png"}, r"expected the name of an image in id, found '\.\./\.\./x.png'"),
+        ({"id": ".."}, r"expected the name of an image in id, found '\.\.'"),
+        ({"id": "a:b.png"}, "expected the name of an image in id, found 'a:b.png'"),
         ({"id": "x\ny.png"}, r"expected the name of an image in id, found 'x\\ny.png'"),
         ({"label": 1}, r"expected a name that a directory can have for the class 1, found '../x'"),
         ({"label": 7}, "expected labels from -1 to 1, found 7"),
         ({"image": 7}, "expected the feature 'image' with the bytes of an image, found none"),
     ],
-    ids=["path", "line", "class", "label", "no image"],
+    ids=["path", "colon", "line", "class", "label", "no image"],
 )
 def test_nothing_is_written_elsewhere(tmp_path: Path, changes: dict, said: str) -> None:
     (tmp_path / "part").mkdir()

@@ -80,3 +80,4 @@ def test_the_card_is_yaml_and_a_text() -> None:
 def test_the_size_is_in_the_words_of_the_hub(examples: int, words: str) -> None:
     card = documents.card("x", "", CLASSES, [SplitFacts("train", examples, 0)], {}).decode()
     assert f"\n- {words}\n" in card
+    assert "configs" not in card  # There are no files to name.

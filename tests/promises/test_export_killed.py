@@ -13,22 +13,26 @@ from support.killing.trials import SHARDS, Trials
 IN_PIECES = "from imagenet_builders.write import new_file; new_file._MAX_BYTES = 4096"
 
 
-def arguments(source: Path, out: Path) -> list[str]:
+# With the number of its files: shards and indexes, or images, and what tells of all of them.
+FORMS = {"webdataset": 3 * 2 * 2 + 3, "imagefolder": 18 + 5}
+
+
+def arguments(form: str, source: Path, out: Path) -> list[str]:
     """An export into the place of a dataset, where the trials look."""
     where = ["--manual-dir", str(source), "--scratch-dir", str(source.parent)]
-    return ["export", "imagenet2012", "--to", "webdataset", *where, "--out", str(out), *SHARDS]
+    return ["export", "imagenet2012", "--to", form, *where, "--out", str(out), *SHARDS]
 
 
-@pytest.fixture
-def trials(forks: Server, small: Path, quick_path: Path) -> Trials:
-    whole = quick_path / "whole"
-    ended = forks.run(arguments(small, whole / DATASET), whole)
+@pytest.fixture(params=FORMS)
+def trials(request: pytest.FixtureRequest, forks: Server, small: Path, quick_path: Path) -> Trials:
+    form, whole = request.param, quick_path / "whole"
+    ended = forks.run(arguments(form, small, whole / DATASET), whole)
     assert ended.status == 0, ended
     expected = content(whole / DATASET)
-    assert len(expected) == 3 * 2 * 2 + 3  # Shards and indexes, and what tells of all.
+    assert len(expected) == FORMS[form]
     return Trials(
         forks,
-        lambda directory: arguments(small, directory / DATASET),
+        lambda directory: arguments(form, small, directory / DATASET),
         quick_path / "trials",
         expected,
         first=IN_PIECES,

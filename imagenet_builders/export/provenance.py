@@ -12,6 +12,7 @@ from typing import Any
 
 import imagenet_builders
 from imagenet_builders.export.form import Form, Subject
+from imagenet_builders.export.source import Source
 from imagenet_builders.files.regular import read_regular
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.publish.provenance import FILE_NAME, digest_of, split_entry
@@ -29,6 +30,7 @@ def write(
     others: Sequence[str],
     subject: Subject,
     form: Form,
+    source: Source,
     results: Sequence[SplitResult],
     *,
     options: BuildOptions,
@@ -46,6 +48,7 @@ def write(
         others: Those of them that tell of all of it.
         subject: The dataset.
         form: The form of the export.
+        source: What it was made from.
         results: What was written of each split.
         options: How.
         plans: Split to the digest of its plan.
@@ -73,7 +76,9 @@ def write(
         "built": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seconds": round(seconds, 1),
         "bad_images": options.bad_images,
-        "decode": options.decode,
+        # Of what was built, images are not looked at again.
+        "decode": options.decode and source.is_staged,
+        "exported_from": source.provenance,
         "versions": {
             "imagenet-builders": imagenet_builders.__version__,
             "python": platform.python_version(),

@@ -115,6 +115,7 @@ def export(
                 others,
                 planned.subject,
                 form,
+                source,
                 steps.of_archives(splits, context.unpacked),
                 options=options,
                 plans={split: each["plan"] for split, each in description["splits"].items()},

@@ -21,12 +21,17 @@ from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.index import Index
 from imagenet_builders.plan.plan import SplitPlan, plan_split
 from imagenet_builders.plan.recipe import MakeExamples, SplitRecipe
+from imagenet_builders.publish.provenance import read_provenance
+from imagenet_builders.publish.published import part_warning
 from imagenet_builders.records import rows
 from imagenet_builders.records.dataset import BuiltDataset
 from imagenet_builders.sources.columns import numbers_in
+from imagenet_builders.words import logger
 
 if TYPE_CHECKING:
     import numpy as np
+
+_LOG = logger(__name__)
 
 # A line of an index of records.
 _LINE_BYTES = 24
@@ -57,6 +62,10 @@ class Source(Protocol):
     @property
     def is_staged(self) -> bool:
         """Whether it is archives, of which an index is kept."""
+
+    @property
+    def provenance(self) -> str | None:
+        """The digest of the provenance of what was built; None without one."""
 
     def check(self, form: Form, parts: int | None) -> None:
         """Makes sure that it can be exported so; see `planned`.
@@ -101,6 +110,8 @@ class BuiltSource:
     def __init__(self, name: str, data_dir: Path):
         self._dataset = BuiltDataset.at(built.one(name, data_dir))
         self.name = self._dataset.full_name
+        said = read_provenance(self._dataset.directory) or {}
+        self.provenance: str | None = said.get("self")
 
     def check(self, form: Form, parts: int | None) -> None:
         """See `Source`."""
@@ -114,6 +125,9 @@ class BuiltSource:
                 f"{dataset.directory} has shards in the format {dataset.output.name}, whose "
                 f"records have no place of their own in a file; --to {form.name} is of TFRecords"
             )
+        sentence = part_warning(dataset.directory)
+        if sentence is not None:
+            _LOG.warning(sentence)
 
     def planned(self, form: Form, parts: int | None, context: BuildContext) -> Planned:
         """See `Source`."""
@@ -176,6 +190,7 @@ class StagedSource:
     """
 
     is_staged = True
+    provenance: str | None = None
 
     def __init__(self, name: str, manual_dir: Path):
         short, _, config = name.partition("/")

@@ -116,6 +116,24 @@ def test_either_format_and_the_archives_give_the_same_bytes(
     assert content(staged) == content(exported)
 
 
+def test_the_provenance_names_that_of_the_dataset(data_dir: Path, exported: Path) -> None:
+    said = json.loads((exported / "provenance.json").read_text())
+    [built] = data_dir.glob("*/*/provenance.json")
+    assert said["exported_from"] == json.loads(built.read_text())["self"]
+
+
+def test_it_is_said_that_a_dataset_is_a_part(
+    of_images: Form, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    build(Builder, DUMMY_ARCHIVES, tmp_path / "tfds", max_examples_per_split=2)
+    source = BuiltSource(NAME, tmp_path / "tfds")
+    export(source, of_images, tmp_path / "out", ONE_WORKER.replace(decode=True))
+    assert "is incomplete: it was built with max_examples_per_split=2" in caplog.text
+    said = json.loads((tmp_path / "out" / "provenance.json").read_text())
+    assert [split["examples"] for split in said["splits"].values()] == [2, 2, 2]
+    assert said["decode"] is False
+
+
 def test_the_provenance_has_all_checksums(exported: Path, form: Form) -> None:
     from google_crc32c import value
 

@@ -15,6 +15,7 @@ open_clip, `open_clip_train/data.py`.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import tarfile
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 _MODE, _OWNER = 0o444, "bigdata"  # Those of WebDataset.
 _EXTENSIONS = {"jpeg": "jpg", "png": "png"}
 _INDEX_VERSION = "v1.2"
+
+# Where a header has the name, the size and the checksum; the size has eleven octal digits.
+_NAME_BYTES, _SIZE_AT, _CHECKSUM_AT, _MAX_BYTES = 100, 124, 148, 8**11
 
 # Three headers, a label and a description in a block each, and what fills the image's last one.
 _BYTES_A_SAMPLE = 6 * tarfile.BLOCKSIZE
@@ -116,6 +120,37 @@ def _sample(subject: Subject, example: FlatExample) -> tuple[str, Sequence[tuple
 
 
 def _header(name: str, size: int) -> bytes:
+    """The header of a member.
+
+    Those of all members differ in name, size and checksum only, so these are put into one that
+    `tarfile` has made: that takes 2 µs and not 14, three times for each image.
+    """
+    encoded = name.encode("utf-8", "surrogateescape")
+    if len(encoded) > _NAME_BYTES or size >= _MAX_BYTES:
+        return _made_header(name, size)
+    template, total = _template()
+    digits = b"%011o" % size
+    checksum = b"%06o" % (total + sum(encoded) + sum(digits))
+    return b"".join(
+        (
+            encoded.ljust(_NAME_BYTES, b"\0"),
+            template[_NAME_BYTES:_SIZE_AT],
+            digits,
+            template[_SIZE_AT + len(digits) : _CHECKSUM_AT],
+            checksum,
+            template[_CHECKSUM_AT + len(checksum) :],
+        )
+    )
+
+
+@functools.cache
+def _template() -> tuple[bytes, int]:
+    """The header of a member without name and bytes, and its checksum without those of its size."""
+    header = _made_header("", 0)
+    return header, int(header[_CHECKSUM_AT : _CHECKSUM_AT + 6], 8) - sum(b"0" * 11)
+
+
+def _made_header(name: str, size: int) -> bytes:
     member = tarfile.TarInfo(name)
     member.size, member.mode, member.uname, member.gname = size, _MODE, _OWNER, _OWNER
     try:

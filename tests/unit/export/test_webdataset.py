@@ -19,7 +19,7 @@ from imagenet_builders.errors import SourceError
 from imagenet_builders.export.form import Part, Subject
 from imagenet_builders.export.run import export
 from imagenet_builders.export.source import BuiltSource
-from imagenet_builders.export.webdataset import FORM, write
+from imagenet_builders.export.webdataset import FORM, _header, write
 from imagenet_builders.options import BuildOptions
 
 SPLITS = ("train", "validation", "test")
@@ -144,6 +144,20 @@ def test_png_images_and_any_number_of_shards(tmp_path: Path) -> None:
         assert file is not None
         said = json.load(file)
     assert said == {"label": 1, "width": 3, "height": 2, "filename": "a.JPEG"}
+
+
+@pytest.mark.parametrize("size", [0, 1, 511, 8**7, 8**11 - 1])
+@pytest.mark.parametrize("name", ["", "a.jpg", "n01440764_10026.json", "é" * 50, "a/" + "b" * 120])
+def test_headers_are_those_of_tarfile(name: str, size: int) -> None:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode, member.uname, member.gname = size, 0o444, "bigdata", "bigdata"
+    try:
+        expected = member.tobuf(tarfile.USTAR_FORMAT)
+    except ValueError:
+        with pytest.raises(SourceError, match="cannot be the name of a member"):
+            _header(name, size)
+    else:
+        assert _header(name, size) == expected
 
 
 @pytest.mark.parametrize(

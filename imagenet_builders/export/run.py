@@ -104,7 +104,7 @@ def export(
         written = joined.join(planned) if form.joined else planned
         results = _write(written, source, form, context, session.incomplete, name)
         with phase(f"publishing {name}"):
-            files = _spread(session.incomplete, results)
+            names, files = _spread(session.incomplete, form, results)
             others = _finish(planned.subject, form, results, session.incomplete)
             splits = results
             if form.joined:
@@ -122,7 +122,6 @@ def export(
                 files=files,
                 seconds=session.seconds,
             )
-            names = (file.name for each in files.values() for file in each)
             session.incomplete.expect([*names, *others, provenance.FILE_NAME])
             session.publish(replace=False)
         when_built.close()
@@ -213,9 +212,17 @@ def _paths(incomplete: IncompleteDir, result: SplitResult) -> list[Path]:
 
 
 def _spread(
-    incomplete: IncompleteDir, results: Sequence[SplitResult]
-) -> dict[str, list[WrittenFile]]:
-    return {each.split: list(spread(incomplete, _paths(incomplete, each))) for each in results}
+    incomplete: IncompleteDir, form: Form, results: Sequence[SplitResult]
+) -> tuple[list[str], dict[str, list[WrittenFile]]]:
+    """Moves all files to their paths; returns these, and what a provenance lists of each split."""
+    names, files = list[str](), dict[str, list[WrittenFile]]()
+    for result in results:
+        listed = files[result.split] = []
+        for file in spread(incomplete, _paths(incomplete, result)):
+            names.append(file.name)
+            if not form.files_a_record:  # Of a file for each image, there are millions.
+                listed.append(file)
+    return names, files
 
 
 def _finish(

@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 from makers import ilsvrc2012_large
 from support.building import built_by_cli
+from support.built_datasets import files_of
 from support.clusters import slurm as slurm_cluster
 from support.paths import ROOT
 from support.processes import environment, found_during
@@ -112,13 +113,7 @@ def manual_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def local(manual_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    return content(built_by_cli(manual_dir, tmp_path_factory.mktemp("local"), "--num-shards=4"))
-
-
-def content(directory: Path) -> dict[str, bytes]:
-    """All files of a built dataset but the one that says when it was built."""
-    names = {path.name for path in directory.iterdir()} - {"provenance.json"}
-    return {name: (directory / name).read_bytes() for name in names}
+    return files_of(built_by_cli(manual_dir, tmp_path_factory.mktemp("local"), "--num-shards=4"))
 
 
 def start(script: Path, job: dict[str, str], manual_dir: Path, data_dir: Path) -> subprocess.Popen:
@@ -175,7 +170,7 @@ def test_a_job_builds_the_same_bytes_and_continues_after_the_time_limit(
 
 
 def assert_same(data_dir: Path, local: dict[str, bytes]) -> None:
-    found = content(data_dir / "imagenet2012/5.1.0")
+    found = files_of(data_dir / "imagenet2012/5.1.0")
     assert sorted(found) == sorted(local)
     assert [name for name in sorted(local) if found[name] != local[name]] == []
 

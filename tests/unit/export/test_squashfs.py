@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,25 @@ def test_a_build_from_it_has_the_same_shards(
     assert len(shards) == 9
     for shard in shards:
         assert shard.read_bytes() == (built / shard.name).read_bytes()
+
+
+@needs_sqfstar
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts: run it as root")
+def test_the_kernel_mounts_it(exported: Path, tmp_path: Path) -> None:
+    image = exported / "imagenet2012.squashfs"
+    command = ["mount", "-t", "squashfs", "-o", "loop,ro", str(image), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode:
+        pytest.skip(f"nothing can be mounted here: {done.stderr}")
+    try:
+        found = {
+            str(path.relative_to(tmp_path)): path.read_bytes()
+            for path in tmp_path.rglob("*")
+            if path.is_file()
+        }
+    finally:
+        subprocess.run(["umount", str(tmp_path)], timeout=60, check=True)
+    assert found == content(image)
 
 
 @needs_sqfstar

@@ -27,6 +27,8 @@ from imagenet_builders.run.cpus import usable_cpus
 from imagenet_builders.write import durable
 from imagenet_builders.write.outputs.output import Written, WrittenFile
 
+_DEFAULT: Compression = "none"
+
 # An inode, an entry of a directory and a line of a list.
 _BYTES_A_FILE = 128
 
@@ -95,6 +97,8 @@ def _written(path: Path) -> WrittenFile:
 
 def _with_compression(form: Form, value: str) -> Form:
     compression = next(each for each in writing.COMPRESSIONS if each == value)
+    if compression == _DEFAULT:
+        return form
     return dataclasses.replace(
         form,
         name=f"{form.name} --compression {value}",
@@ -104,7 +108,7 @@ def _with_compression(form: Form, value: str) -> Form:
 
 FORM = Form(
     name="squashfs",
-    write=functools.partial(write, "none"),
+    write=functools.partial(write, _DEFAULT),
     check=writing.check_program,
     bytes_a_record=_BYTES_A_FILE,
     joined=True,

@@ -17,9 +17,14 @@ from support.processes import run_cli
 
 from imagenet_builders import labels
 from imagenet_builders.datasets.imagenet2012.imagenet2012_dataset_builder import Builder
-from imagenet_builders.errors import SourceError
+from imagenet_builders.errors import SourceError, TargetError
 from imagenet_builders.export.form import Part, Subject
 from imagenet_builders.export.huggingface import FORM, write
+from imagenet_builders.export.run import export
+from imagenet_builders.export.source import BuiltSource
+from imagenet_builders.options import BuildOptions
+from imagenet_builders.write import space
+from imagenet_builders.write.space import Room
 
 SPLITS = ("train", "validation", "test")
 
@@ -109,6 +114,22 @@ def test_a_file_has_less_than_500_mb_of_any_split() -> None:
     official = {1_281_167: 147_897_477_120, 50_000: 6_744_924_160, 100_000: 13_685_432_320}
     for examples, size in official.items():
         assert size / FORM.parts("", examples) < 475_000_000
+
+
+def test_parquet_takes_as_much_room_again(
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = sum(
+        len(image) for split in SPLITS for _, _, image in built_datasets.split_content(built, split)
+    )
+    room = Room(space._MORE_BYTES + images * 3 // 2, None)
+    monkeypatch.setattr(space, "room_in", lambda directory: room)
+    source, options = BuiltSource(str(built), built.parents[1]), BuildOptions(workers=1)
+    both = FORM.switches["--parquet"](FORM, "")
+    with pytest.raises(TargetError, match="are still to be written"):
+        export(source, both, tmp_path / "both", options)
+    export(source, FORM, tmp_path / "arrow", options)
+    assert [path.name for path in tmp_path.iterdir()] == ["arrow"]
 
 
 SUBJECT = Subject("x", None, "1.0.0", "x", "id", ("n00000001",), ("train",))

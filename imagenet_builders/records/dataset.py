@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +16,8 @@ from imagenet_builders.write import outputs
 from imagenet_builders.write.outputs.output import Output
 
 _MAX_INFO_BYTES = 64 << 20
+
+_NAME = re.compile(r"\w[\w.+-]*")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,14 +56,14 @@ class BuiltDataset:
         features = _document(directory, "features.json")
         try:
             lengths = {
-                split["name"]: tuple(map(int, split.get("shardLengths", ())))
+                _name(split, "name"): tuple(map(int, split.get("shardLengths", ())))
                 for split in info.get("splits", ())
             }
             return cls(
                 directory=directory,
-                name=_text(info, "name"),
-                config=info.get("configName") or None,
-                version=_text(info, "version"),
+                name=_name(info, "name"),
+                config=_name(info, "configName") if info.get("configName") else None,
+                version=_name(info, "version"),
                 output=_output(info),
                 features=tuple(leaves(features)),
                 lengths=lengths,
@@ -110,10 +113,11 @@ def _document(directory: Path, name: str) -> dict[str, Any]:
     return document
 
 
-def _text(info: Mapping[str, Any], key: str) -> str:
+def _name(info: Mapping[str, Any], key: str) -> str:
+    """A name that becomes a part of paths."""
     text = info[key]
-    if not isinstance(text, str):
-        raise TypeError(f"its {key} is no text")
+    if not isinstance(text, str) or not _NAME.fullmatch(text):
+        raise ValueError(f"its {key} is {text!r}, which is no name")
     return text
 
 

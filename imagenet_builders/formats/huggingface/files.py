@@ -14,9 +14,6 @@ from imagenet_builders.formats.huggingface.features import Row
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MAX_FILE_BYTES = 500_000_000
-"""The images of a file have no more bytes than this, as Hugging Face advises."""
-
 BATCH_ROWS = 100
 """Rows of a batch in Arrow, of a row group in Parquet; whoever reads one image reads no more."""
 

@@ -54,6 +54,9 @@ def test_what_is_no_dataset_is_said(built: Path) -> None:
         ({"fileFormat": "riegeli"}, "its shards are riegeli, which cannot be read in any order"),
         ({"splits": 3}, "cannot be read without TensorFlow Datasets"),
         ({"version": None, "name": None}, "cannot be read without TensorFlow Datasets"),
+        ({"name": "../x"}, r"its name is '\.\./x', which is no name"),
+        ({"configName": "/tmp/x"}, "its configName is '/tmp/x', which is no name"),
+        ({"splits": [{"name": "../train", "shardLengths": ["1"]}]}, r"'\.\./train', which is no"),
     ):
         info.write_text(json.dumps(said | change))
         with pytest.raises(SourceError, match=words):

@@ -17,6 +17,7 @@ Datasets' own builds use `incomplete.XXXXXX_5.1.0`.
 from __future__ import annotations
 
 import dataclasses
+import glob
 import re
 from pathlib import Path
 
@@ -106,13 +107,18 @@ class Target:
     def stock_incompletes(self) -> list[Path]:
         """The incomplete datasets of TensorFlow Datasets' own builds."""
         # Source: `_get_incomplete_dir` in TensorFlow Datasets' core/utils/file_utils.py.
-        return sorted(self.path.parent.glob(f"incomplete.{'[A-Z0-9]' * 6}_{self.path.name}"))
+        return sorted(self.path.parent.glob(f"incomplete.{'[A-Z0-9]' * 6}_{self._pattern}"))
 
     def _named(self, what: str) -> Path:
         return self.path.with_name(f".{self.path.name}.{what}")
 
     def _found(self, pattern: str) -> list[Path]:
-        return sorted(self.path.parent.glob(f".{self.path.name}.{pattern}"))
+        return sorted(self.path.parent.glob(f".{self._pattern}.{pattern}"))
+
+    @property
+    def _pattern(self) -> str:
+        """The name, which may be any where it is that of an export, as a pattern has it."""
+        return glob.escape(self.path.name)
 
 
 def owner_of(lock_file: Path) -> tuple[str, int] | None:

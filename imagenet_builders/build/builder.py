@@ -178,6 +178,7 @@ class PlannedBuilder(PreparingBuilder, skip_registration=True):  # type: ignore[
             builders: dict[PreparingBuilder, str | None] = {self: formats[0]}
         else:
             self.beside = self._made_beside(other)
+            roots.check_apart(self.data_dir, self.beside.data_dir)
             builders = dict(zip((self, self.beside), formats, strict=True))
         build_all(builders, download_dir, config)
 

@@ -68,3 +68,22 @@ def other_root(
             "needs its own; choose another for one of them"
         )
     return other
+
+
+def check_apart(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> None:
+    """Makes sure that the builds of a dataset in two file formats have directories of their own.
+
+    Two roots do not suffice: in one, the directory of a dataset may be a link into the other.
+
+    Args:
+        first: The directory of the version in the first format.
+        second: That in the second.
+
+    Raises:
+        OptionError: They lie in the same directory.
+    """
+    if Path(first).parent.resolve() == Path(second).parent.resolve():
+        raise OptionError(
+            f"{second} is the same directory as {first}, by a link, but each file format needs its "
+            "own; choose another --array-record-dir"
+        )

@@ -44,6 +44,7 @@ _REASONS = {
     errno.EREMOTEIO: _FAILED,
     errno.ENOENT: "it or its directory was removed meanwhile; find out what did that",
     errno.EMFILE: "too many files are open; raise `ulimit -n`",
+    errno.ENAMETOOLONG: "names there may not be so long; choose a shorter one",
     errno.ENOTDIR: "something else has its name, or that of a directory above it; look at it",
     errno.ELOOP: "a link is in its place; look at it, and find out who made it",
 }

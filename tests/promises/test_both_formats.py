@@ -350,6 +350,18 @@ def test_what_cannot_be_is_said(
     assert everything(tmp_path / "a") == []
 
 
+def test_a_dataset_may_not_be_a_link_to_that_in_the_other_format(
+    small: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "a" / "imagenet2012").mkdir(parents=True)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "imagenet2012").symlink_to(tmp_path / "a" / "imagenet2012")
+    outcome = build(small, tmp_path)
+    assert outcome.status == 2
+    assert f"{tmp_path / 'b' / DATASET} is the same directory as" in " ".join(outcome.err.split())
+    assert not list((tmp_path / "a" / "imagenet2012").iterdir())
+
+
 @pytest.mark.parametrize(
     ("formats", "words"),
     [

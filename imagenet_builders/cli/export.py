@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from imagenet_builders.export.form import Form
 
 # Options of a build that mean nothing here.
-_NOT_HERE = ("allow_fewer_splits", "stage")
+_NOT_HERE = ("allow_fewer_splits", "array_record_dir", "stage")
 
 
 def add_parser(commands: Any) -> None:

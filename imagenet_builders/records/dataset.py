@@ -69,8 +69,9 @@ class BuiltDataset:
                 lengths=lengths,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
+            what = f"it has no {error.args[0]}" if isinstance(error, KeyError) else error
             raise SourceError(
-                f"{directory} cannot be read without TensorFlow Datasets: {error}; see what "
+                f"{directory} cannot be read without TensorFlow Datasets: {what}; see what "
                 "`imagenet-builders verify` says of it"
             ) from None
 

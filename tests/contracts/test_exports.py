@@ -318,6 +318,7 @@ def out(tmp_path: Path) -> Iterator[Path]:
         ([NAME, "--to", "webdataset", "--num-shards", "0"], "--num-shards must be at least 1"),
         ([NAME, "--to", "webdataset", "--num-shards", "25"], "there are only 24 examples"),
         ([NAME, "--to", "webdataset", "--parquet"], "--parquet is an option of --to huggingface"),
+        ([NAME, "--to", "slim", "--array-record-dir=b"], "arguments: --array-record-dir=b"),
     ],
     ids=[
         "unknown",
@@ -327,6 +328,7 @@ def out(tmp_path: Path) -> Iterator[Path]:
         "no shards",
         "too many shards",
         "another form",
+        "an option of builds",
     ],
 )
 def test_a_sentence_says_what_cannot_be(

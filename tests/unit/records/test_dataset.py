@@ -61,6 +61,9 @@ def test_what_is_no_dataset_is_said(built: Path) -> None:
         info.write_text(json.dumps(said | change))
         with pytest.raises(SourceError, match=words):
             BuiltDataset.at(built)
+    info.write_text("{}")
+    with pytest.raises(SourceError, match="without TensorFlow Datasets: it has no name; see"):
+        BuiltDataset.at(built)
     info.write_text("[]")
     with pytest.raises(SourceError, match=r"is damaged: it is no JSON object"):
         BuiltDataset.at(built)

@@ -9,23 +9,16 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from imagenet_builders.errors import OptionError
+from imagenet_builders.files.addresses import place_problem
 from imagenet_builders.sources import kinds
 
 _MAX_WORKERS = 1024
 _MAX_GROUP = 2**32 - 2
-# Of two slashes, pathlib leaves one.
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
-_INSTEAD = {
-    "manual_dir": "copy the archives to a file system, or mount them",
-    "data_dir": "build into a directory, then copy the finished dataset there",
-    "scratch_dir": "choose one on a local disk",
-}
 _TRUTHS = {"0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
 
 
@@ -41,6 +34,7 @@ class Option:
         help: What it does; `{choices}` stands for these.
         metavar: What stands for its value in `--help`; None for a switch.
         choices: Gives the values it may have, where these are a few words.
+        of_some: Whether only datasets that name it take it (`Dataset.options`).
         from_text: Makes its value from a text; raises ValueError for a text that it cannot read.
         problem: Says what is wrong with a value other than the default (`must be ..., not ...`),
             or returns None.
@@ -52,6 +46,7 @@ class Option:
     help: str
     metavar: str | None = None
     choices: Callable[[], tuple[str, ...]] | None = None
+    of_some: bool = False
     from_text: Callable[[str], Any] = str
     problem: Callable[[Any], str | None]
 
@@ -135,18 +130,21 @@ def _choice(default: str | None, choices: Callable[[], tuple[str, ...]], **facts
     return _option(default, choices=choices, problem=problem, **facts)
 
 
-def _workers_problem(value: Any) -> str | None:
-    if type(value) is int and 1 <= value <= _MAX_WORKERS:
-        return None
-    return f"must be a whole number from 1 to {_MAX_WORKERS}, not {value!r}"
+def _number(largest: int, **facts: Any) -> Any:
+    def problem(value: Any) -> str | None:
+        if type(value) is int and 1 <= value <= largest:
+            return None
+        return f"must be a whole number from 1 to {largest}, not {value!r}"
+
+    return _option(None, from_text=int, problem=problem, **facts)
 
 
 def _scratch_dir_problem(value: Any) -> str | None:
-    return _place_problem("scratch_dir", value)
+    return place_problem("scratch_dir", value)
 
 
 def _array_record_dir_problem(value: Any) -> str | None:
-    return _place_problem("data_dir", value)
+    return place_problem("data_dir", value)
 
 
 def _mode_problem(value: Any) -> str | None:
@@ -175,14 +173,12 @@ class BuildOptions:
             values that can be used.
     """
 
-    workers: int | None = _option(
-        None,
+    workers: int | None = _number(
+        _MAX_WORKERS,
         section="how",
         metavar="N",
         help="write shards with this many processes (default: as many as CPUs you may use, by "
         "affinity and cgroup)",
-        from_text=int,
-        problem=_workers_problem,
     )
     scratch_dir: str | None = _option(
         None,
@@ -229,6 +225,21 @@ class BuildOptions:
         metavar="LIST",
         help="class list of the dogs of ILSVRC2012: `known`, the list in this package, or "
         "`archive`, whatever classes the archive holds (default: known)",
+    )
+    jpeg_quality: int | None = _number(
+        100,
+        section="what",
+        metavar="N",
+        of_some=True,
+        help="quality of JPEGs that are encoded anew, for resized images (default: 95)",
+    )
+    jpeg_subsampling: str | None = _choice(
+        None,
+        lambda: ("4:2:0", "4:4:4"),
+        section="what",
+        metavar="RATIO",
+        of_some=True,
+        help="resolution of their colours, half of it or all: {choices} (default: 4:2:0)",
     )
     wait: bool = _switch(
         True,
@@ -364,22 +375,9 @@ def require_local(
     Raises:
         OptionError: It is an address, or empty.
     """
-    problem = None if path is None else _place_problem(name, path)
+    problem = None if path is None else place_problem(name, path)
     if problem is not None:
         raise OptionError(f"{called or name} {problem}")
-
-
-def _place_problem(name: str, path: Any) -> str | None:
-    if not isinstance(path, str | os.PathLike):
-        return f"must be the path of a directory, not {path!r}"
-    text = os.fspath(path)
-    if not text:
-        return "must name a directory, not be empty"
-    if not _ADDRESS.match(text):
-        return None
-    scheme, _, rest = text.partition(":/")
-    instead = f"write /{rest.lstrip('/')}" if scheme.lower() == "file" else _INSTEAD[name]
-    return f"must be a directory in a file system, not {text}; {instead}"
 
 
 def _group_id(group: str) -> int:

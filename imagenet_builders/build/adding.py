@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -125,12 +126,17 @@ def new_ones(
         OptionError: What is kept would differ now, and `strict` is set.
     """
     new = []
+    for kept, recipe in itertools.product(added.kept.splits.values(), recipes):
+        reason = kept.made_otherwise(recipe.made_with)
+        if reason is not None:
+            added.refuse(reason)
+            return []
     for number, (recipe, plan) in enumerate(zip(recipes, plans, strict=True)):
-        kept = added.kept.splits.get(recipe.split)
-        if kept is None:
+        of_same = added.kept.splits.get(recipe.split)
+        if of_same is None:
             new.append(number)
             continue
-        reason = kept.difference(plan, recipe.also_read)
+        reason = of_same.difference(plan, recipe.also_read)
         if reason is not None:
             added.refuse(
                 f"{reason}; to add what is new all the same, stage it alone, in another "

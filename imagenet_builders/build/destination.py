@@ -157,6 +157,7 @@ class Shards:
             counts=recipe.counts,
             layout=recipe.layout,
             part=recipe.part,
+            made_with=recipe.made_with,
             bytes_before=sum(shard.file_bytes for shard in before),
         )
         if result.examples == 0:

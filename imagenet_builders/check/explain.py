@@ -149,7 +149,7 @@ def _of_one(each: Surveyed, unusual: Sequence[Unusual], explained: set[Path]) ->
         near = [
             one
             for one in unusual
-            if target.dataset.name in datasets.made_of(one.official)
+            if one.official in target.dataset.archives
             and (not lacking or any(one.official in text for text in lacking))
         ]
         explained.update(one.path for one in near)

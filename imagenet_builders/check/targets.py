@@ -82,7 +82,7 @@ def all_targets(
     Args:
         manual_dir: The directory with the archives.
         asked: Datasets asked for, each with a configuration or None for any. `all` adds the others,
-            which need not be there; so does an empty list.
+            which need not be there, without those that are derived; so does an empty list.
         add_name: Look for each dataset in the directory of its name below `manual_dir`.
     """
     named = [each for each in asked if each[0] != "all"]
@@ -100,7 +100,8 @@ def all_targets(
             # A configuration that was named is required itself.
             if (name, target.config.name) not in targets or not target.one_of:
                 targets[name, target.config.name] = target
-    for name in datasets.names() if len(named) < len(asked) or not asked else ():
+    for each in datasets.original() if len(named) < len(asked) or not asked else ():
+        name = each.name
         for target in targets_of(name, None, required=False):
             targets.setdefault((name, target.config.name), target)
     return list(targets.values())

@@ -188,11 +188,25 @@ def check_configs(asked: Iterable[tuple[str, str | None]]) -> None:
 
 
 def asked_for(datasets: Sequence[tuple[str, str | None]]) -> list[tuple[str, str | None]]:
-    """The datasets asked for; `all` stands for each of them."""
+    """The datasets asked for; `all` stands for each of them that is not derived from another."""
     asked: list[tuple[str, str | None]] = []
     for name, config in datasets:
-        asked += [(each, None) for each in names()] if name == "all" else [(name, config)]
+        everything = [(each.name, None) for each in datasets_lib.original()]
+        asked += everything if name == "all" else [(name, config)]
     return asked
+
+
+def check_own_options(arguments: argparse.Namespace) -> None:
+    """Makes sure that some dataset takes the options that only some take.
+
+    Raises:
+        OptionError: One was given, and no dataset that is asked for takes it.
+    """
+    asked = (datasets_lib.get(name) for name, _ in asked_for(arguments.datasets))
+    taken = {name for each in asked for name in each.options}
+    for option in (each for each in OPTIONS.values() if each.of_some):
+        if getattr(arguments, option.name, None) is not None and option.name not in taken:
+            raise datasets_lib.only_of_some(option)
 
 
 def with_dashes(argv: Sequence[str]) -> list[str]:

@@ -55,7 +55,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         metavar="DATASET",
         type=arguments_lib.dataset,
         help=f"{', '.join(datasets.names())}; NAME/CONFIG for one configuration (NAME "
-        "alone: all configurations that are staged); `all` for everything that is staged",
+        "alone: all configurations that are staged); `all` for everything that is staged, but for "
+        "what is made anew from another dataset's images",
     )
     what.add_argument(
         "--file-format",
@@ -124,6 +125,7 @@ def run(arguments: argparse.Namespace) -> None:
     options = arguments_lib.options_of(arguments)
     arguments_lib.check_places(arguments)
     arguments_lib.check_configs(arguments.datasets)
+    arguments_lib.check_own_options(arguments)
     arguments_lib.at_least(1, arguments.num_shards, "--num-shards")
     arguments_lib.at_least(1, arguments.max_examples_per_split, "--max-examples-per-split")
     formats = roots.formats_of(arguments.file_format)
@@ -172,7 +174,7 @@ def run(arguments: argparse.Namespace) -> None:
             builder = cls(
                 data_dir=arguments.data_dir,
                 config=each,
-                options=options,
+                options=datasets.get(name).own_options(options),
                 copies=copies,
             )
             copies.next_turn()

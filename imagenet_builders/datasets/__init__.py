@@ -12,8 +12,11 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imagenet_builders.errors import OptionError
+
 if TYPE_CHECKING:
     from imagenet_builders.datasets.description import Dataset
+    from imagenet_builders.options import Option
 
 _registered: dict[str, Dataset] = {}
 
@@ -64,9 +67,22 @@ def every() -> list[Dataset]:
     return [get(name) for name in names()]
 
 
+def original() -> list[Dataset]:
+    """The values of the datasets that are not derived from another, in the order of their names."""
+    return [dataset for dataset in every() if not dataset.is_derived]
+
+
 def made_of(archive: str) -> tuple[str, ...]:
-    """The names of the datasets that use an official archive."""
-    return tuple(dataset.name for dataset in every() if archive in dataset.archives)
+    """The names of the datasets that use an official archive, without derived ones."""
+    return tuple(dataset.name for dataset in original() if archive in dataset.archives)
+
+
+def only_of_some(option: Option) -> OptionError:
+    """The error of an option that was given for datasets that do not take it."""
+    takers = " and ".join(dataset.name for dataset in every() if option.name in dataset.options)
+    return OptionError(
+        f"{option.flag} is an option of {takers} only; leave it out, or build {takers} with it"
+    )
 
 
 def register(dataset: Dataset) -> None:

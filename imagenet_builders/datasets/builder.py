@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from imagenet_builders import datasets
 from imagenet_builders.build.builder import PlannedBuilder
 from imagenet_builders.datasets.description import Dataset
 from imagenet_builders.locate.found import Survey
+from imagenet_builders.options import OPTIONS, BuildOptions
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.recipe import SplitRecipe
 
@@ -16,6 +18,12 @@ class DatasetBuilder(PlannedBuilder, skip_registration=True):  # type: ignore[ca
     """A builder that surveys and indexes with the functions of its dataset's value."""
 
     dataset: ClassVar[Dataset]
+
+    def __init__(self, *, options: BuildOptions | None = None, **kwargs: Any):
+        if options is not None and options != (own := self.dataset.own_options(options)):
+            different = (each for each in OPTIONS if getattr(own, each) != getattr(options, each))
+            raise datasets.only_of_some(OPTIONS[next(different)])
+        super().__init__(options=options, **kwargs)
 
     def survey(self, manual_dir: Path) -> Survey:
         """All that is staged of it."""

@@ -17,6 +17,7 @@ from imagenet_builders.errors import SourceError
 from imagenet_builders.locate.found import Survey
 from imagenet_builders.locate.glimpse import Glimpse
 from imagenet_builders.locate.packaging import Packaging
+from imagenet_builders.options import OPTIONS, BuildOptions
 
 if TYPE_CHECKING:
     from imagenet_builders.labels.image_names import Naming
@@ -191,6 +192,11 @@ class Dataset:
         packagings: Known packagings of it that are not read, which `check` names.
         files: Names of files that may lie in a source of it besides images.
         signs: How its images are known, and those of its relatives that nothing here builds.
+        is_derived: Whether it is made anew of the images of another dataset, which has the same
+            archives. Only who names it gets it: `all` leaves it out, and messages about archives
+            name the other one.
+        options: Names of the options of a build that it takes and most datasets do not
+            (`Option.of_some`).
     """
 
     name: str
@@ -210,11 +216,20 @@ class Dataset:
     packagings: tuple[Packaging, ...] = ()
     files: tuple[str, ...] = ()
     signs: tuple[Signs, ...] = ()
+    is_derived: bool = False
+    options: tuple[str, ...] = ()
 
     @property
     def config_names(self) -> list[str]:
         """Names of the configurations; empty for a dataset without any."""
         return [config.name for config in self.configs if config.name is not None]
+
+    def own_options(self, options: BuildOptions) -> BuildOptions:
+        """Options of a build without those that only other datasets take (`Option.of_some`)."""
+        others = (each for each in OPTIONS.values() if each.of_some)
+        return options.replace(
+            **{each.name: each.default for each in others if each.name not in self.options}
+        )
 
     @property
     def archives(self) -> frozenset[str]:

@@ -195,7 +195,7 @@ def _other_classes(dataset: Dataset, config: Config, seen: Glimpse) -> Mismatch 
     )
     theirs = [
         (each, one)
-        for each in datasets.every()
+        for each in datasets.original()
         for one in each.configs
         if any(signs.is_built for signs in each.signs) and seen.classes <= frozenset(one.classes())
     ]
@@ -216,7 +216,7 @@ def _what_to_do(signs: Signs) -> str:
     """What to do with the images of a dataset that was not asked for."""
     if not signs.is_built:
         return "no dataset of this package is built from it, so stage the original"
-    owners = " or ".join(each.name for each in datasets.every() if signs in each.signs)
+    owners = " or ".join(each.name for each in datasets.original() if signs in each.signs)
     return f"build {owners} from it (the documentation says how to stage it, under layouts)"
 
 

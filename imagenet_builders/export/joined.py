@@ -74,7 +74,8 @@ def join(planned: Planned) -> Planned:
         lambda index: numbers_in(index.table["size"]),
         also_read=also_read,
     )
-    plan = SplitPlan(NAME, rows, files, (rows.num_rows,), _NOTHING)
+    made_with = plans[0].made_with
+    plan = SplitPlan(NAME, rows, files, (rows.num_rows,), _NOTHING, made_with)
     return Planned(planned.subject, [recipe], [plan])
 
 
@@ -103,6 +104,7 @@ def part(joined: SplitResult, planned: Planned) -> list[SplitResult]:
                 counts=recipe.counts,
                 layout=recipe.layout,
                 part=recipe.part,
+                made_with=recipe.made_with,
             )
         )
     return results

@@ -232,6 +232,7 @@ class StagedSource:
                     recipe.index,
                     count_shards=_as_tfds if count is None else functools.partial(_given, count),
                     example_sizes=recipe.example_sizes(recipe.index),
+                    made_with=recipe.made_with,
                 )
             )
         subject = Subject(

@@ -110,7 +110,7 @@ def to_rgb_jpeg(data: bytes, facts: ImageFacts) -> bytes:
         except MemoryError:
             raise
         except Exception as theirs:
-            raise ImageProblemError(f"{name} cannot be decoded{_detail(ours)}") from theirs
+            raise ImageProblemError(f"{name} cannot be decoded{detail(ours)}") from theirs
 
 
 def too_many_scans(scans: int) -> str:
@@ -131,7 +131,8 @@ def strict_pillow() -> Iterator[None]:
         ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
-def _detail(error: Exception) -> str:
+def detail(error: Exception) -> str:
+    """What an error says, as the end of a sentence; empty if that tells nothing."""
     words = " ".join(str(error).split())
     # Pillow names the file object that it could not identify, with its address in memory.
     return f": {words}" if words and "<_io." not in words else ""

@@ -37,7 +37,7 @@ def describe(
     Returns:
         A JSON document.
     """
-    splits = {}
+    splits: dict[str, dict[str, Any]] = {}
     for plan, files in zip(plans, also_read, strict=True):
         digest, sources = plan_digest(plan, files)
         splits[plan.split] = {
@@ -46,6 +46,8 @@ def describe(
             "sources": sources,
             "plan": digest,
         }
+        if plan.made_with:
+            splits[plan.split]["made with"] = dict(plan.made_with)
     return {
         "dataset": dataset,
         "imagenet-builders": version,
@@ -76,6 +78,8 @@ def plan_digest(plan: SplitPlan, also_read: Sequence[SourceFile]) -> tuple[str, 
     sources = hashlib.blake2b(json.dumps(files).encode(), digest_size=16)
     digest = sources.copy()
     digest.update(json.dumps([plan.split, plan.ends, str(plan.rows.schema)]).encode())
+    if plan.made_with:
+        digest.update(json.dumps(dict(plan.made_with), sort_keys=True).encode())
     # An Arrow stream, because the layout of the same rows in memory can differ.
     for start in range(0, plan.rows.num_rows, _DIGEST_ROWS):
         digest.update(index_lib.to_bytes(plan.rows.slice(start, _DIGEST_ROWS)))
@@ -104,8 +108,22 @@ def difference(before: Any, now: Mapping[str, Any]) -> str:
         for name in ("examples", "shards"):
             if was.get(name) != of_split[name]:
                 return f"split {split} had {was.get(name)} {name} and has {of_split[name]}"
+        if was.get("made with") != of_split.get("made with"):
+            then, now_with = (made_with_text(each.get("made with")) for each in (was, of_split))
+            return f"split {split} was made with {then} and is made with {now_with}"
         if was.get("sources") != of_split["sources"]:
             return f"the files that split {split} is built from have changed"
         if was.get("plan") != of_split["plan"]:
             return f"what is in the files that split {split} is built from has changed"
     return unknown
+
+
+def made_with_text(made_with: Any) -> str:
+    """What decides the bytes of images that are made anew, in words; see `SplitRecipe.made_with`.
+
+    >>> made_with_text({"jpeg_quality": 95, "jpeg_subsampling": "4:2:0"})
+    'jpeg_quality 95, jpeg_subsampling 4:2:0'
+    """
+    if not isinstance(made_with, Mapping) or not made_with:
+        return "nothing of that kind"
+    return ", ".join(f"{name} {value}" for name, value in made_with.items())

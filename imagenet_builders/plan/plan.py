@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,6 +42,7 @@ class SplitPlan:
         files: The files that the rows point into.
         ends: For each shard, the number of rows up to its end.
         access: How the rows are read.
+        made_with: As in the split's recipe.
     """
 
     split: str
@@ -49,6 +50,7 @@ class SplitPlan:
     files: tuple[SourceFile, ...]
     ends: tuple[int, ...]
     access: Access
+    made_with: Mapping[str, str | int] = dataclasses.field(default_factory=dict)
 
     @property
     def shard_count(self) -> int:
@@ -90,6 +92,7 @@ def plan_split(
     example_sizes: np.ndarray,
     max_examples: int | None = None,
     ignore_duplicates: bool = False,
+    made_with: Mapping[str, str | int] | None = None,
 ) -> SplitPlan:
     """Puts the rows of an index in order and cuts them into shards.
 
@@ -100,6 +103,7 @@ def plan_split(
         example_sizes: Bytes of each serialized example, by row of the index, shape (rows,).
         max_examples: Number of rows to take from the front of the index; None takes all.
         ignore_duplicates: Keep the first of rows with the same key; otherwise they are an error.
+        made_with: As in the split's recipe.
 
     Returns:
         The plan.
@@ -124,7 +128,8 @@ def plan_split(
         order = order[np.concatenate(([True], ~same))]
     count = count_shards(int(example_sizes[order].sum()), len(order))
     rows = table.take(number_array(order, pa.int64()))
-    return SplitPlan(split, rows, index.files, shard_ends(len(order), count), index.access)
+    ends = shard_ends(len(order), count)
+    return SplitPlan(split, rows, index.files, ends, index.access, made_with or {})
 
 
 def check_once(split: str, index: Index) -> None:

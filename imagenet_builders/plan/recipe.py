@@ -113,6 +113,9 @@ class SplitRecipe:
         classes: The wnids in the order of their labels, as an archive has them; empty where they
             are known without it.
         part: How much of the official split it is; None if it is all of it.
+        made_with: What decides the bytes of images that are made anew, by names with underscores:
+            options, and the versions of libraries. Another build goes on with the shards of this
+            one, or adds to them, only if it is the same; kept in `provenance.json`.
     """
 
     split: str
@@ -124,6 +127,7 @@ class SplitRecipe:
     layout: str = ""
     classes: tuple[str, ...] = ()
     part: Part | None = None
+    made_with: Mapping[str, str | int] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -162,6 +166,7 @@ def plan_splits(recipes: Sequence[SplitRecipe], config: PlanConfig) -> list[Spli
             example_sizes=recipe.example_sizes(recipe.index),
             max_examples=config.max_examples_per_split,
             ignore_duplicates=config.ignore_duplicates,
+            made_with=recipe.made_with,
         )
         for recipe in recipes
     ]

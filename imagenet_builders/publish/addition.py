@@ -17,7 +17,7 @@ from typing import Any
 
 from imagenet_builders.files.ours import is_ours, owner_and_mode
 from imagenet_builders.locate.found import Survey
-from imagenet_builders.plan.identity import plan_digest
+from imagenet_builders.plan.identity import made_with_text, plan_digest
 from imagenet_builders.plan.plan import SplitPlan
 from imagenet_builders.publish import provenance
 from imagenet_builders.sources.rows import SourceFile
@@ -80,6 +80,9 @@ class KeptSplit:
         digest, _ = plan_digest(plan, list(map(as_recorded, also_read)))
         if digest == self.record["plan"]:
             return None
+        reason = self.made_otherwise(plan.made_with)
+        if reason is not None:
+            return reason
         if plan.shard_count != len(self.shards):
             return f"it has {len(self.shards)} shards of {self.split}, not {plan.shard_count}"
         now = [
@@ -90,6 +93,14 @@ class KeptSplit:
         if set(then) != set(now):
             return self._from_others()
         return f"what is in the files that its {self.split} was built from has changed"
+
+    def made_otherwise(self, made_with: Mapping[str, str | int]) -> str | None:
+        """Why its images are not of those that are made anew with what is given, or None."""
+        then = self.record.get("made_with") or {}
+        if then == made_with:
+            return None
+        before, now = made_with_text(then), made_with_text(made_with)
+        return f"its {self.split} was made with {before}, not with {now}"
 
     def _from_others(self) -> str:
         return f"its {self.split} was built from other files than those that are staged now"

@@ -108,6 +108,7 @@ def split_entry(result: SplitResult, plan: str) -> dict[str, Any]:
         "repaired": [_note(note) for note in result.notes if note.action == "repaired"],
         "skipped": [_note(note) for note in result.notes if note.action == "skipped"],
         "counts": dict(result.counts),
+        "made_with": dict(result.made_with),
     }
 
 
@@ -169,6 +170,15 @@ def part_of(document: Mapping[str, Any], split: str) -> Part | None:
         return Part(**document["splits"][split]["part"])
     except (KeyError, TypeError):  # As it was before parts were recorded, or damaged.
         return None
+
+
+def made_with_of(document: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What decided the bytes of images that were made anew (`SplitRecipe.made_with`), if any."""
+    try:
+        splits = [split.get("made_with") for split in (document or {})["splits"].values()]
+    except (KeyError, AttributeError):  # As somebody else wrote it.
+        return {}
+    return next((dict(each) for each in splits if isinstance(each, dict) and each), {})
 
 
 def read_info(directory: Path) -> dict[str, Any]:

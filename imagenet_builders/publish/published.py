@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from imagenet_builders.errors import OptionError, TargetError
-from imagenet_builders.options import BuildOptions
+from imagenet_builders.options import OPTIONS, BuildOptions
 from imagenet_builders.publish import exchange, provenance, readable
 from imagenet_builders.publish.access import Access
 from imagenet_builders.words import logger, printable
@@ -104,7 +104,8 @@ class Request:
             file_format: The format that was asked for; None for any.
 
         Raises:
-            OptionError: It is there in another format.
+            OptionError: It is there in another format, or made with other values of options that
+                only some datasets have.
         """
         if file_format and file_format != there:
             raise OptionError(
@@ -112,6 +113,14 @@ class Request:
                 "--overwrite, or into another --data-dir"
             )
         document = provenance.read_provenance(self.path)
+        made_with = provenance.made_with_of(document)
+        for option in (each for each in OPTIONS.values() if each.of_some):
+            wanted = getattr(self.options, option.name)
+            if wanted is not None and made_with.get(option.name, wanted) != wanted:
+                raise OptionError(
+                    f"{self.path} is there already, with {option.flag} {made_with[option.name]}; "
+                    f"build it with {wanted} with --overwrite, or into another --data-dir"
+                )
         if self.options.decode and not (document and document.get("decode") is True):
             _LOG.warning(
                 f"{self.path} is there already, from a build without --decode; "

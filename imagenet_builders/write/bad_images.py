@@ -21,6 +21,7 @@ def good_images(
     notes: list[Note],
     also_repair: frozenset[str] = frozenset(),
     wrong: Callable[[images.InspectedImage], str | None] = lambda image: None,
+    remake: Callable[[images.InspectedImage], bytes] = lambda image: image.data,
 ) -> Iterator[tuple[ImageRow, bytes | None]]:
     """Reads the images of rows, inspects them, and repairs those that may be repaired.
 
@@ -32,6 +33,8 @@ def good_images(
         also_repair: Formats to repair besides those that always are; see
             `images.inspect_and_repair`.
         wrong: Says what else is wrong with an image of this dataset, or None.
+        remake: Makes the bytes to store of an image that is not wrong; raises `ImageProblemError`
+            if that cannot be done.
 
     Yields:
         Each row, and the bytes to store, or None for an image to leave out.
@@ -46,6 +49,11 @@ def good_images(
             image = images.inspect_and_repair(row.data, also_repair, decode_all=policy.decode)
             data, repair = image.data, image.repair
             problem = wrong(image) if image.problem is None else image.problem
+            if problem is None:
+                try:
+                    data = remake(image)
+                except images.ImageProblemError as error:
+                    problem = error.reason
         if problem is None:
             if repair is not None:
                 notes.append(Note(row.key, "repaired", repair, row.path, row.offset))

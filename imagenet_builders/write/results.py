@@ -26,6 +26,7 @@ class SplitResult:
         counts: As in the split's recipe.
         layout: As in the split's recipe.
         part: As in the split's recipe.
+        made_with: As in the split's recipe.
         bytes_before: Bytes of the shards that an interrupted build had finished.
     """
 
@@ -39,6 +40,7 @@ class SplitResult:
     counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
     layout: str = ""
     part: Part | None = None
+    made_with: Mapping[str, str | int] = dataclasses.field(default_factory=dict)
     index_crc32c: tuple[str, ...] | None = None
     bytes_before: int = 0
 

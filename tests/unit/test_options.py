@@ -43,6 +43,8 @@ def test_the_defaults_are_those_documented() -> None:
         ({"mode": "2775"}, "mode must be an octal mode .* not '2775'"),
         ({"group": "²"}, "group must be the name or number of a group here, not '²'"),
         ({"group": 100}, "group must be the name or number of a group here, not 100"),
+        ({"jpeg_quality": 101}, "jpeg_quality must be a whole number from 1 to 100, not 101"),
+        ({"jpeg_subsampling": "4:1:1"}, "jpeg_subsampling must be one of 4:2:0, 4:4:4, not"),
         ({"source": "rar"}, "source must be one of tar, .*, not 'rar'"),
     ],
 )
@@ -89,6 +91,8 @@ VARIABLES = [
     ("STRICT", "1", {"strict": True}),
     ("STRICT", "no", {}),
     ("CLASSES", "archive", {"classes": "archive"}),
+    ("JPEG_QUALITY", "90", {"jpeg_quality": 90}),
+    ("JPEG_SUBSAMPLING", "4:4:4", {"jpeg_subsampling": "4:4:4"}),
     ("NO_WAIT", " Yes", {"wait": False}),
     ("NO_WAIT", "0", {}),
     ("ALLOW_FEWER_SPLITS", "true", {"allow_fewer_splits": True}),

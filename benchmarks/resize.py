@@ -11,12 +11,14 @@ where they are installed (`opencv-python-headless`; `pyvips`, `pyvips-binary`).
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import io
 import os
 import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from harness.photographs import jpeg, pictures
@@ -95,20 +97,11 @@ def _ways() -> dict[str, Way]:
     ways["Pillow, Lanczos, DCT scaling"] = _pillow(filters.LANCZOS, scaled=True)
     ways["simplejpeg, Pillow's Lanczos, DCT scaling"] = _simplejpeg
     ways["what a build does with it"] = _as_a_build
-    try:
-        import cv2
-    except ImportError:
-        pass
-    else:
-        cv2.setNumThreads(1)
+    if importlib.util.find_spec("cv2") is not None:
         ways["OpenCV, area"] = _opencv
     os.environ["VIPS_CONCURRENCY"] = "1"
-    try:
-        import pyvips
-    except ImportError:
-        pass
-    else:
-        ways[f"{pyvips.__name__}, thumbnail"] = _vips
+    if importlib.util.find_spec("pyvips") is not None:
+        ways["pyvips, thumbnail"] = _vips
     return ways
 
 
@@ -147,8 +140,8 @@ def _as_a_build(data: bytes, short_side: int) -> bytes:
 
 
 def _opencv(data: bytes, short_side: int) -> bytes:
-    import cv2
-
+    cv2: Any = importlib.import_module("cv2")
+    cv2.setNumThreads(1)
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     size = resized_size(image.shape[1], image.shape[0], short_side)
@@ -157,8 +150,7 @@ def _opencv(data: bytes, short_side: int) -> bytes:
 
 
 def _vips(data: bytes, short_side: int) -> bytes:
-    import pyvips
-
+    pyvips: Any = importlib.import_module("pyvips")
     image = pyvips.Image.new_from_buffer(data, "")
     width, height = resized_size(image.width, image.height, short_side)
     small = pyvips.Image.thumbnail_buffer(data, width, height=height, size="force", no_rotate=True)

@@ -112,8 +112,8 @@ def by_hand(data: bytes, short_side: int = 256) -> bytes:
         short = min(image.size)
         if short <= short_side:
             return data
-        size = tuple(int(side * short_side / short + 0.5) for side in image.size)
-        small = image.resize(size, Image.Resampling.LANCZOS)
+        width, height = (int(side * short_side / short + 0.5) for side in image.size)
+        small = image.resize((width, height), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=95, subsampling=2, comment=b"")
     return buffer.getvalue()
@@ -242,7 +242,7 @@ def test_quality_and_subsampling_can_be_chosen(staged: Path, built: Path, tmp_pa
 
 
 def test_replaced_it_says_what_the_new_one_was_made_with(staged: Path, tmp_path: Path) -> None:
-    small = {"max_examples_per_split": 2}
+    small: dict[str, Any] = {"max_examples_per_split": 2}
     build_here(staged, tmp_path, options=OTHER, **small)
     replace = tfds.GenerateMode.REUSE_CACHE_IF_EXISTS
     directory = build_here(staged, tmp_path, download_mode=replace, **small)

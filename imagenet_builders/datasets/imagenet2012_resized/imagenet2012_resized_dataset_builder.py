@@ -42,9 +42,9 @@ class Builder(DatasetBuilder):
         for config, short_side in zip(DATASET.configs, WRITTEN_BYTES, strict=True)
     ]
     MANUAL_DOWNLOAD_INSTRUCTIONS = """\
-    manual_dir should be that of imagenet2012: the directory of a site's copy of ILSVRC2012, in any
-    of the layouts in the documentation of imagenet_builders, or contain any of
-    ILSVRC2012_img_train.tar, ILSVRC2012_img_val.tar and ILSVRC2012_img_test_v10102019.tar.
+    manual_dir should be the directory of a site's copy of ILSVRC2012, in any of the layouts in
+    the documentation of imagenet_builders, or contain any of ILSVRC2012_img_train.tar,
+    ILSVRC2012_img_val.tar and ILSVRC2012_img_test_v10102019.tar.
     You need to register on https://image-net.org/download-images to get them.
     """
 

@@ -119,7 +119,8 @@ class Request:
             if wanted is not None and made_with.get(option.name, wanted) != wanted:
                 raise OptionError(
                     f"{self.path} is there already, with {option.flag} {made_with[option.name]}; "
-                    f"build it with {wanted} with --overwrite, or into another --data-dir"
+                    f"build it with {option.flag} {wanted} and --overwrite, or into another "
+                    "--data-dir"
                 )
         if self.options.decode and not (document and document.get("decode") is True):
             _LOG.warning(

@@ -12,6 +12,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 from makers import archives, ilsvrc2012, pictures
 from PIL import Image
+from support.as_documents import WorkersAsDocuments
 from support.building import build
 from support.built_datasets import (
     example,
@@ -38,6 +39,7 @@ from imagenet_builders.errors import BadImageError, OptionError, WorkerError
 from imagenet_builders.images import inspect, resizing
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.plan.recipe import ImagePolicy
+from imagenet_builders.publish.session import BuildSession
 
 SPLITS = ("train", "validation", "test")
 SIZES = [(500, 375), (375, 500), (300, 220), (400, 400), (640, 480), (256, 256), (530, 300)]
@@ -222,6 +224,9 @@ def test_any_number_of_workers_gives_the_same_bytes(
     two = build_here(staged, tmp_path / "two", num_shards=3, options={"workers": 2})
     assert len(shards(two)) == 9
     assert files_of(two) == files_of(one)
+    apart = WorkersAsDocuments(tmp_path / "documents")  # As workers of Beam.
+    monkeypatch.setattr("imagenet_builders.build.builder.make_workers", lambda *args: apart)
+    assert files_of(build_here(staged, tmp_path / "apart", num_shards=3)) == files_of(one)
 
 
 OTHER = {"jpeg_quality": 60, "jpeg_subsampling": "4:4:4"}
@@ -262,7 +267,7 @@ def test_shards_of_another_quality_are_not_taken_over(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("imagenet_builders.build.builder.finished.seal", stop)
+        patched.setattr(BuildSession, "publish", stop)
         with pytest.raises(KeyboardInterrupt):
             build_here(staged, tmp_path, options=OTHER)
     directory = build_here(staged, tmp_path)

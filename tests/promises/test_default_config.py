@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from etils import epath
-from support.paths import DUMMY_DATA
+from support.paths import DUMMY_DATA, dummy_archives
 from support.processes import blocking, environment, run_cli, run_python
 from support.verifying import said, verified
 from tensorflow_datasets.core import dataset_builder
@@ -28,7 +28,7 @@ SMALL = "imagenet2012_downsampled"
 
 def build(name: str, data_dir: Path, *arguments: str, config: str = "") -> Any:
     asked = f"{name}/{config}" if config else name
-    where = [f"--manual-dir={DUMMY_DATA / name}", f"--data-dir={data_dir}"]
+    where = [f"--manual-dir={dummy_archives(name)}", f"--data-dir={data_dir}"]
     return run_cli("build", asked, *where, "--workers=1", *arguments)
 
 

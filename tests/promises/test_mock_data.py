@@ -10,7 +10,7 @@ from unittest import mock
 import pytest
 import tensorflow_datasets as tfds
 from support.building import DUMMY_ARCHIVES
-from support.paths import DUMMY_DATA
+from support.paths import dummy_archives
 from support.processes import run_python
 
 import imagenet_builders  # noqa: F401  # Offers the builders.
@@ -22,7 +22,7 @@ NAMES = datasets.names()
 
 def prepare(builder: Any, name: str = "imagenet2012") -> None:
     """What training code calls before it reads; here, archives are staged."""
-    config = tfds.download.DownloadConfig(manual_dir=DUMMY_DATA / name)
+    config = tfds.download.DownloadConfig(manual_dir=dummy_archives(name))
     assert builder.download_and_prepare(download_config=config) is None
 
 

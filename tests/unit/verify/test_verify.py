@@ -16,6 +16,7 @@ import pytest
 from makers import ilsvrc2012
 from support.building import DUMMY_ARCHIVES, build
 from support.built_datasets import files_in, shards
+from support.paths import dummy_archives
 from support.processes import run_cli, run_python
 from support.verifying import (
     changed,
@@ -47,7 +48,7 @@ def run_here(*arguments: str | Path) -> tuple[int, str, str]:
 def build_all(data_dir: Path, file_format: str) -> Path:
     for name in datasets.names():
         options = ["--file-format", file_format, "--workers", "1", "--num-shards", "3"]
-        options += ["--manual-dir", str(DUMMY_DATA / name), "--data-dir", str(data_dir)]
+        options += ["--manual-dir", str(dummy_archives(name)), "--data-dir", str(data_dir)]
         status, _, err = run_here("build", name, *options, "--scratch-dir", data_dir / "scratch")
         assert status == 0, err
     return data_dir
@@ -88,6 +89,7 @@ def test_every_built_dataset_passes(any_data_dir: Path):
         "imagenet2012_dogs",
         "imagenet2012_localization",
         *(f"imagenet2012_downsampled/{size}x{size}" for size in (8, 16, 32, 64)),
+        *(f"imagenet2012_resized/{side}" for side in (256, 320, 384, 512)),
         "imagenet21k_winter21/whole",
         "imagenet21k_winter21/p",
         "tiny_imagenet",

@@ -88,7 +88,9 @@ class Subject:
         name = text_of(example.get(self.key, b""))
         parts = name.split("/")
         if not name.isprintable() or ":" in name or not {"", ".", ".."}.isdisjoint(parts):
-            raise SourceError(f"expected the name of an image in {self.key}, found {name!r}")
+            raise SourceError(
+                f"{self.full_name}: expected the name of an image in {self.key}, found {name!r}"
+            )
         return "_".join(parts)
 
     def label(self, example: FlatExample) -> int:

@@ -125,6 +125,7 @@ class BuiltSource:
                 f"{dataset.directory} has shards in the format {dataset.output.name}, whose "
                 f"records have no place of their own in a file; --to {form.name} is of TFRecords"
             )
+        self._classes()
         sentence = part_warning(dataset.directory)
         if sentence is not None:
             _LOG.warning(sentence)
@@ -153,6 +154,22 @@ class BuiltSource:
         count = len(self._dataset.lengths[split])
         return tuple(self._dataset.shard(split, number).name for number in range(count))
 
+    def _classes(self) -> tuple[str, ...]:
+        """The wnids in the order of their labels."""
+        dataset, names = self._dataset, self._dataset.label_names()
+        known = datasets.find(dataset.name)
+        config = known.config(dataset.config) if known is not None else None
+        if known is None or config is None:
+            return names
+        classes = config.classes()
+        if names and names != (classes if known.fixed_classes else tuple(sorted(set(names)))):
+            raise SourceError(
+                f"{dataset.directory}/label.labels.txt does not have the classes of "
+                f"{known.name} in the order of their labels; see what `imagenet-builders verify` "
+                "says of it"
+            )
+        return names or classes
+
     def _subject(self) -> Subject:
         dataset = self._dataset
         known = datasets.find(dataset.name)
@@ -164,7 +181,7 @@ class BuiltSource:
             version=dataset.version,
             stem=_stem(dataset.name, dataset.config, config.stem if config else ""),
             key=known.key if known else (texts or [""])[0],
-            classes=dataset.label_names() or (config.classes() if config else ()),
+            classes=self._classes(),
             splits=tuple(dataset.lengths),
         )
 

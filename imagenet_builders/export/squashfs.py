@@ -58,12 +58,19 @@ def write(
     del part
     path = directory / f"{subject.file_stem}.squashfs"
     lists: dict[str, bytearray] = {split: bytearray() for split in subject.splits}
+    seen = set[int]()  # Numbers take a third of the memory of names.
     count = size = 0
     with durable.writing(path):
         with SquashFSFile(path, compression, usable_cpus()) as file:
             for example in examples:
                 split, image = text_of(example[SPLIT]), image_of(example)
                 name = _checked(tree.path_of(subject, split, example))
+                seen.add(hash(name))
+                if len(seen) == count:
+                    raise SourceError(
+                        f"{subject.full_name}: two examples have the name {name!r}, of which the "
+                        "image would have one; see what is in the source"
+                    )
                 file.add(name, image)
                 lists[split] += tree.list_content([name])
                 count += 1

@@ -57,10 +57,17 @@ def write(
     shard = _shard_name(subject, part.split, part.number, part.count)
     count = size = 0
     lines: list[str] = []
+    stems = set[str]()
     with NewFile(directory / shard) as file:
         at = 0
         for example in examples:
             stem, members = _sample(subject, example)
+            if stem in stems:
+                raise SourceError(
+                    f"{subject.full_name}: two examples of a shard have the name {stem!r}, which "
+                    "readers of WebDataset would take for one; see what is in the source"
+                )
+            stems.add(stem)
             line = []
             for extension, body in members:
                 name = f"{stem}.{extension}"

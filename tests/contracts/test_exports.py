@@ -239,6 +239,19 @@ def test_nothing_is_published_where_a_shard_has_lost_its_end(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tfds"]
 
 
+def test_nothing_is_exported_where_the_list_of_classes_is_another(
+    data_dir: Path, form: Form, tmp_path: Path
+) -> None:
+    shutil.copytree(data_dir, tmp_path / "tfds")
+    labels = tmp_path / "tfds" / NAME / "5.1.0" / "label.labels.txt"
+    first, second, *others = labels.read_text().splitlines(keepends=True)
+    labels.write_text("".join([second, first, *others]))
+    source = BuiltSource(NAME, tmp_path / "tfds")
+    with pytest.raises(SourceError, match="does not have the classes of imagenet2012 in the order"):
+        export(source, form, tmp_path / "out", ONE_WORKER)
+    assert [path.name for path in tmp_path.iterdir()] == ["tfds"]
+
+
 @pytest.mark.parametrize("kind", ["file", "directory", "link"])
 def test_what_is_there_stays(data_dir: Path, form: Form, tmp_path: Path, kind: str) -> None:
     out = tmp_path / "out"

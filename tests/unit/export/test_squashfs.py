@@ -130,6 +130,13 @@ def test_what_no_path_in_a_tar_can_be(tmp_path: Path, name: str) -> None:
 
 
 @needs_sqfstar
+def test_two_images_have_two_paths(tmp_path: Path) -> None:
+    given = [example(name) for name in ("a.JPEG", "b.JPEG", "a.JPEG")]
+    with pytest.raises(SourceError, match=r"two examples have the name 'train/n00000001/a\.JPEG'"):
+        write("none", SUBJECT, Part("all", 0, 1), tmp_path, given)
+
+
+@needs_sqfstar
 def test_what_the_program_says_is_in_the_sentence(tmp_path: Path) -> None:
     (tmp_path / "x_y.squashfs").mkdir()
     said = r"x_y\.squashfs cannot be written: sqfstar: .*not block device or regular file"

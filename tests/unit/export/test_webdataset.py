@@ -160,6 +160,12 @@ def test_headers_are_those_of_tarfile(name: str, size: int) -> None:
         assert _header(name, size) == expected
 
 
+def test_two_samples_of_a_shard_have_two_names(tmp_path: Path) -> None:
+    given = [example(file_name=name) for name in ("a.JPEG", "b.JPEG", "a.png")]
+    with pytest.raises(SourceError, match="two examples of a shard have the name 'a', which"):
+        write(SUBJECT, Part("train", 0, 1), tmp_path, given)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

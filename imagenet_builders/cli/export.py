@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 # Options of a build that mean nothing here.
 _NOT_HERE = ("allow_fewer_splits", "array_record_dir", "stage")
 
+# Those that say what to do with archives and their images.
+_OF_ARCHIVES = ("bad_images", "decode", "strict", "classes", "source")
+
 
 def add_parser(commands: Any) -> None:
     """Adds the command to the parser."""
@@ -106,6 +109,12 @@ def run(arguments: argparse.Namespace) -> None:
             raise OptionError(f"{arguments.dataset}: archives have no version; leave it out")
         source = StagedSource(arguments.dataset, Path(arguments.manual_dir))
     else:
+        for name in _OF_ARCHIVES:
+            if getattr(arguments, name) is not None:
+                raise OptionError(
+                    f"{OPTIONS[name].flag} is an option of exports with --manual-dir: a dataset "
+                    "that was built is exported as it is; leave it out"
+                )
         data_dir = arguments.data_dir
         source = BuiltSource(
             arguments.dataset, default_data_dir() if data_dir is None else Path(data_dir)

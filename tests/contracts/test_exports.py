@@ -331,6 +331,7 @@ def out(tmp_path: Path) -> Iterator[Path]:
         ([NAME, "--to", "webdataset", "--num-shards", "0"], "--num-shards must be at least 1"),
         ([NAME, "--to", "webdataset", "--num-shards", "25"], "there are only 24 examples"),
         ([NAME, "--to", "webdataset", "--parquet"], "--parquet is an option of --to huggingface"),
+        ([NAME, "--to", "slim", "--decode"], "--decode is an option of exports with --manual-dir"),
         ([NAME, "--to", "slim", "--array-record-dir=b"], "arguments: --array-record-dir=b"),
     ],
     ids=[
@@ -341,6 +342,7 @@ def out(tmp_path: Path) -> Iterator[Path]:
         "no shards",
         "too many shards",
         "another form",
+        "an option of archives",
         "an option of builds",
     ],
 )

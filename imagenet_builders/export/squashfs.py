@@ -8,6 +8,7 @@ JPEG and PNG images do not become smaller, so by default their bytes are kept as
 
 from __future__ import annotations
 
+import array
 import dataclasses
 import functools
 import os
@@ -58,23 +59,19 @@ def write(
     del part
     path = directory / f"{subject.file_stem}.squashfs"
     lists: dict[str, bytearray] = {split: bytearray() for split in subject.splits}
-    seen = set[int]()  # Numbers take a third of the memory of names.
+    hashes = array.array("q")
     count = size = 0
     with durable.writing(path):
         with SquashFSFile(path, compression, usable_cpus()) as file:
             for example in examples:
                 split, image = text_of(example[SPLIT]), image_of(example)
                 name = _checked(tree.path_of(subject, split, example))
-                seen.add(hash(name))
-                if len(seen) == count:
-                    raise SourceError(
-                        f"{subject.full_name}: two examples have the name {name!r}, of which the "
-                        "image would have one; see what is in the source"
-                    )
+                hashes.append(hash(name))
                 file.add(name, image)
                 lists[split] += tree.list_content([name])
                 count += 1
                 size += len(image)
+            _check_all_differ(subject, hashes, lists.values())
             for split, content in lists.items():
                 file.add(tree.list_of(split), bytes(content))
             validation = lists.get("validation", b"").decode().splitlines()
@@ -90,6 +87,29 @@ def _checked(name: str) -> str:
             f"{writing.MAX_NAME} ASCII characters"
         )
     return name
+
+
+def _check_all_differ(
+    subject: Subject, hashes: array.array[int], lists: Iterable[bytearray]
+) -> None:
+    """Makes sure that no two images have one path, of which the program would keep one.
+
+    The hashes of 1.4 million names take 150 MB as a set, and 11 MB as an array.
+    """
+    import numpy as np
+
+    values, counts = np.unique(np.array(hashes, np.int64), return_counts=True)
+    twice, seen = set(values[counts > 1].tolist()), set[str]()
+    if not twice:
+        return
+    for name in (name for content in lists for name in content.decode().splitlines()):
+        if name in seen:
+            raise SourceError(
+                f"{subject.full_name}: two examples have the name {name!r}, of which the image "
+                "would have one; see what is in the source"
+            )
+        if hash(name) in twice:
+            seen.add(name)
 
 
 def _written(path: Path) -> WrittenFile:

@@ -180,7 +180,12 @@ TABLES = set(PACKAGE.glob("datasets/*/layouts.py"))
 # The names of the rows, each with the module that it is in.
 ROWS = PACKAGE / "sources" / "kinds.py"
 # Formats of what is written; some have the name of a kind.
-OUTPUTS = {"tfrecord": ("write", "verify", "build", "cli", "formats"), "parquet": ("write",)}
+OUTPUTS = {
+    "tfrecord": ("write", "verify", "build", "cli", "formats", "export"),
+    "parquet": ("write", "export"),
+    "webdataset": ("export",),
+    "squashfs": ("export",),
+}
 
 
 def test_no_kind_is_named_outside_its_row():

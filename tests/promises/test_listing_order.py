@@ -151,7 +151,7 @@ def outcome(dataset: str, staged: Path, data_dir: Path) -> tuple[object, ...]:
     """The bytes of all shards, or what was said."""
     arguments = ["--manual-dir", str(staged), "--data-dir", str(data_dir), "--workers", "1"]
     built = run("build", dataset, *arguments)
-    shards = {path.name: path.read_bytes() for path in data_dir.rglob("*.tfrecord-*")}
+    shards = {path.name: path.read_bytes() for path in data_dir.rglob("*.tfrecord-*-of-?????")}
     return built.status, shards if built.status == 0 else built.err
 
 

@@ -46,7 +46,7 @@ def squashed(root: Path) -> None:
 
 
 def shards(data_dir: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in data_dir.rglob("*.tfrecord-*")}
+    return {path.name: path.read_bytes() for path in data_dir.rglob("*.tfrecord-*-of-?????")}
 
 
 def build(dataset: str, manual_dir: Path, data_dir: Path) -> dict[str, bytes]:

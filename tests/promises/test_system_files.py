@@ -85,7 +85,7 @@ def build(manual_dir: Path, data_dir: Path, *more: str) -> Outcome:
 
 
 def shards(data_dir: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in data_dir.rglob("*.tfrecord-*")}
+    return {path.name: path.read_bytes() for path in data_dir.rglob("*.tfrecord-*-of-?????")}
 
 
 @pytest.mark.parametrize("name", [".DS_Store", "Thumbs.db"])

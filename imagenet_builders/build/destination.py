@@ -15,10 +15,9 @@ from imagenet_builders.plan.recipe import ImagePolicy, SplitRecipe
 from imagenet_builders.publish.incomplete import IncompleteDir
 from imagenet_builders.run.jobs import Workers
 from imagenet_builders.words import counted, logger
-from imagenet_builders.write.marks import BYTES_A_RECORD
 from imagenet_builders.write.outputs.output import Output, RecordIndex
 from imagenet_builders.write.results import ShardResult, SplitResult
-from imagenet_builders.write.space import Needs, check_space
+from imagenet_builders.write.space import BYTES_A_RECORD, Needs, check_space
 
 _LOG = logger(__name__)
 

@@ -32,7 +32,7 @@ from imagenet_builders.words import logger
 from imagenet_builders.write import durable, marks
 from imagenet_builders.write.outputs.output import Checksum, Output, Record, WrittenFile
 from imagenet_builders.write.results import SplitResult
-from imagenet_builders.write.space import Needs
+from imagenet_builders.write.space import BYTES_A_RECORD, Needs
 
 _LOG = logger(__name__)
 
@@ -186,7 +186,7 @@ def _write(
             options=context.options,
             workers=context.workers,
             needs=Needs(
-                form.bytes_a_record + marks.BYTES_A_RECORD, form.files_a_record, form.copies, FLAG
+                form.bytes_a_record + BYTES_A_RECORD, form.files_a_record, form.copies, FLAG
             ),
         )
     except BadImageError:

@@ -27,9 +27,6 @@ from imagenet_builders.write.results import ShardResult
 FORMAT = 4
 """The version of what a mark says; shards whose marks have another one are written again."""
 
-BYTES_A_RECORD = 16
-"""Bytes of a mark for each record of its shard."""
-
 _READ_BYTES = 1 << 20
 
 # A longer mark is not read. 13 million records in a single shard would need 210 MB.

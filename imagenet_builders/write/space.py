@@ -9,10 +9,12 @@ from pathlib import Path
 from imagenet_builders.errors import TargetError
 from imagenet_builders.words import sizes_apart
 from imagenet_builders.write import durable
-from imagenet_builders.write.marks import BYTES_A_RECORD
 from imagenet_builders.write.quota import quotas_of
 
 # Metadata, marks, and what a file system needs for directories.
+BYTES_A_RECORD = 16
+"""Bytes of a mark for each record of its shard."""
+
 _MORE_BYTES = 16 << 20
 _MORE_FILES = 32
 

@@ -127,13 +127,13 @@ def _run(argv: Sequence[str], swap: Sequence[str] | None) -> int:
     from imagenet_builders.build import steps
 
     if swap is not None:
-        write = steps.write_splits
+        write = steps.write_everywhere
 
-        def write_splits(*args: Any, **more: Any) -> Any:
+        def write_everywhere(*args: Any, **more: Any) -> Any:
             plant(Path(swap[0]), swap[1])
             return write(*args, **more)
 
-        steps.write_splits = write_splits
+        steps.write_everywhere = write_everywhere
     return cli.main(argv)
 
 

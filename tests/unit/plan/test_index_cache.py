@@ -150,13 +150,13 @@ def test_a_build_needs_no_kept_index(manual_dir: Path, tmp_path: Path) -> None:
 
 def change_before_writing(monkeypatch: pytest.MonkeyPatch, change) -> None:
     """Lets something happen between the indexing of the sources and the writing of shards."""
-    write_splits = steps.write_splits
+    write_everywhere = steps.write_everywhere
 
     def changed_first(*arguments, **options):
         change()
-        return write_splits(*arguments, **options)
+        return write_everywhere(*arguments, **options)
 
-    monkeypatch.setattr(steps, "write_splits", changed_first)
+    monkeypatch.setattr(steps, "write_everywhere", changed_first)
 
 
 def test_an_archive_that_changes_after_it_was_indexed_is_an_error(

@@ -35,6 +35,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagenet_builders.errors import OptionError, SourceError
+from imagenet_builders.words import printable
 from imagenet_builders.write.outputs.output import Written, WrittenFile
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class Subject:
         """
         name = text_of(example.get(self.key, b""))
         parts = name.split("/")
-        if not name.isprintable() or ":" in name or not {"", ".", ".."}.isdisjoint(parts):
+        if printable(name) != name or ":" in name or not {"", ".", ".."}.isdisjoint(parts):
             raise SourceError(
                 f"{self.full_name}: expected the name of an image in {self.key}, found {name!r}"
             )

@@ -17,6 +17,7 @@ from imagenet_builders.errors import LabelError, SourceError
 from imagenet_builders.export.form import Subject, image_of
 from imagenet_builders.formats.tfrecord.example import FlatExample
 from imagenet_builders.formats.torch_file import torch_file
+from imagenet_builders.words import printable
 
 META_FILE = "meta.bin"
 """What `torchvision.datasets.ImageNet` reads beside the images."""
@@ -56,7 +57,7 @@ def path_of(subject: Subject, split: str, example: FlatExample) -> str:
     if label < 0:
         return f"{folder_of(split)}/{name}"
     wnid = subject.classes[label]
-    if wnid in ("", ".", "..") or {*"/:"} & {*wnid} or not wnid.isprintable():
+    if wnid in ("", ".", "..") or {*"/:"} & {*wnid} or printable(wnid) != wnid:
         raise SourceError(
             f"{subject.full_name}: expected a name that a directory can have for the class "
             f"{label:,}, found {wnid!r}"

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
+import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imagenet_builders.cli import arguments as arguments_lib
 from imagenet_builders.cli.streams import tell
 from imagenet_builders.options import default_data_dir
+
+if TYPE_CHECKING:
+    from imagenet_builders.verify.verdict import Verdict
 
 
 def add_parser(commands: Any) -> None:
@@ -21,8 +25,9 @@ def add_parser(commands: Any) -> None:
         usage="DATASET... [--data-dir DIR] [options]",
         description="Reads built datasets from end to end and reports what is wrong with them: "
         "checksums, examples, labels, order, counts, images. Also verifies datasets that stock "
-        "TensorFlow Datasets built. Exit status: 0 if all is right, 1 if not, 2 for arguments that "
-        "cannot be used.",
+        "TensorFlow Datasets built. Of an export, given by its directory, it compares all files "
+        "with the checksums that were noted. Exit status: 0 if all is right, 1 if not, 2 for "
+        "arguments that cannot be used.",
         example="all --data-dir /shared/tfds",
     )
     parser.set_defaults(run=run)
@@ -31,7 +36,7 @@ def add_parser(commands: Any) -> None:
         nargs="+",
         metavar="DATASET",
         help="NAME, NAME/CONFIG, either with :VERSION (default: the newest); the directory of a "
-        "dataset; or `all` for every dataset of this package that is there",
+        "dataset or of an export; or `all` for every dataset of this package that is there",
     )
     parser.add_argument(
         "--data-dir",
@@ -54,19 +59,65 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Verifies what was asked for. Returns the exit status."""
     from imagenet_builders.datasets import built
+    from imagenet_builders.export import compare
     from imagenet_builders.run.cpus import worker_count
     from imagenet_builders.verify import report
     from imagenet_builders.verify.dataset import verify_dataset
 
     options = arguments_lib.options_of(arguments)
     data_dir = arguments.data_dir or default_data_dir()
-    found = [path for asked in arguments.datasets for path in built.find(asked, data_dir)]
+    workers = worker_count(options)
+    exports = {asked: compare.document_in(Path(asked)) for asked in arguments.datasets}
+    found = [
+        path
+        for asked in arguments.datasets
+        for path in ([Path(asked)] if exports[asked] else built.find(asked, data_dir))
+    ]
     verdicts = []
     for directory in dict.fromkeys(found):
-        verdict = verify_dataset(directory, workers=worker_count(options), decode=arguments.decode)
+        document = exports.get(str(directory))
+        if document is not None:
+            verdict = _of_export(directory, document, workers)
+        else:
+            verdict = verify_dataset(directory, workers=workers, decode=arguments.decode)
         verdicts.append(verdict)
         if not arguments.json:
             tell(*report.lines(verdict), flush=True)
     if arguments.json:
         tell(*report.as_json(verdicts).splitlines(), fold=False)
     return int(any(verdict.problem_count for verdict in verdicts))
+
+
+def _of_export(directory: Path, document: dict[str, Any], workers: int) -> Verdict:
+    """The verdict on an export, which is compared with what was noted of it."""
+    from imagenet_builders.export.compare import compare
+    from imagenet_builders.verify.problems import Problem, Problems
+    from imagenet_builders.verify.verdict import Verdict
+    from imagenet_builders.words import counted, size_text
+
+    started = time.monotonic()
+    compared = compare(directory, document, workers)
+    problems = Problems()
+    for each in compared.differences:
+        problems.add(
+            Problem(
+                each.path,
+                each.what,
+                expected=each.expected,
+                found=each.found,
+                advice="export the dataset anew, to another directory",
+            )
+        )
+    for split, examples in compared.examples.items():
+        problems.note(f"{split} has {counted(examples, 'image')}")
+    problems.note(f"{counted(compared.files, 'file')}, {size_text(compared.size)}, were compared")
+    return Verdict(
+        dataset=f"{compared.dataset} as {compared.form}",
+        directory=str(directory),
+        file_format=compared.form,
+        problems=tuple(problems.kept),
+        problem_count=problems.count,
+        notes=tuple(problems.notes),
+        sealed=True,
+        seconds=time.monotonic() - started,
+    )

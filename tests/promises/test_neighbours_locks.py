@@ -315,10 +315,11 @@ def with_metadata(request: pytest.FixtureRequest) -> Iterator[dict[str, Called]]
         for file, kind in CASES:
             data_dir = space.data_dir / f"{file}, {kind}"
             directory = group_dir(data_dir / DATASET, space)
-            for path in sound.iterdir():
-                if path.name != FILES[file]:
-                    shutil.copy2(path, directory)
-                    os.chown(directory / path.name, space.steward, -1)
+            # Without the file in question.
+            without = shutil.ignore_patterns(FILES[file])
+            shutil.copytree(sound, directory, ignore=without, dirs_exist_ok=True)
+            for path in directory.rglob("*"):
+                os.chown(path, space.steward, -1)
             path = directory / FILES[file]
             if kind in PLACED:
                 space.member(partial(PLACED[kind][0], path, space))

@@ -148,13 +148,12 @@ PLACED: dict[str, tuple[Callable[[Path, World], object], str]] = {
 
 
 def bind(path: Path) -> None:
-    """Makes a socket, whose path may be longer than sockets' may."""
-    place = os.getcwd()
+    """Makes a socket, whose path may be longer than sockets' may; in the member's own process.
+
+    It does not go back to where it was: the member may not be allowed to go there.
+    """
     os.chdir(path.parent)
-    try:
-        socket.socket(socket.AF_UNIX).bind(path.name)
-    finally:
-        os.chdir(place)
+    socket.socket(socket.AF_UNIX).bind(path.name)
 
 
 def file_of_the_member(path: Path, content: bytes, age: float = 0) -> None:

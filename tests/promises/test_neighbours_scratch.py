@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import gzip
 import hashlib
 import json
@@ -227,6 +228,7 @@ def test_siblings_of_the_members_are_not_used(space: ForkedWorld) -> None:
 # --- forged content --------------------------------------------------------------------------
 
 
+@functools.cache
 def forged_unpacked() -> tuple[str, dict[str, bytes]]:
     """The directory of an unpacked archive with another picture in it, and its files."""
     content = bytearray(gzip.decompress(ARCHIVE.read_bytes()))
@@ -243,6 +245,12 @@ def forged_unpacked() -> tuple[str, dict[str, bytes]]:
         "winter21_whole.tar.partial": bytes(content),
         "winter21_whole.tar.json": json.dumps(state).encode(),
     }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forged_beforehand() -> None:
+    """The member may not be allowed to read the archive, wherever this checkout is."""
+    forged_unpacked()
 
 
 def write_forged(scratch: Path, mode: int = 0o755) -> None:

@@ -67,17 +67,19 @@ def run(arguments: argparse.Namespace) -> int:
     options = arguments_lib.options_of(arguments)
     data_dir = arguments.data_dir or default_data_dir()
     workers = worker_count(options)
-    exports = {asked: compare.document_in(Path(asked)) for asked in arguments.datasets}
-    found = [
-        path
-        for asked in arguments.datasets
-        for path in ([Path(asked)] if exports[asked] else built.find(asked, data_dir))
-    ]
+    exports: dict[Path, dict[str, Any]] = {}
+    found: list[Path] = []
+    for asked in arguments.datasets:
+        document = compare.document_in(Path(asked))
+        if document is None:
+            found += built.find(asked, data_dir)
+        else:
+            found.append(Path(asked).absolute())
+            exports[found[-1]] = document
     verdicts = []
     for directory in dict.fromkeys(found):
-        document = exports.get(str(directory))
-        if document is not None:
-            verdict = _of_export(directory, document, workers)
+        if directory in exports:
+            verdict = _of_export(directory, exports[directory], workers)
         else:
             verdict = verify_dataset(directory, workers=workers, decode=arguments.decode)
         verdicts.append(verdict)

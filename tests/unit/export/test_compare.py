@@ -82,6 +82,14 @@ def test_what_was_exported_is_right(export: Path) -> None:
     assert "note: train has 24 images" in done.out
 
 
+def test_its_directory_may_be_relative(export: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(export.parent)
+    for path in (export.name, f"./{export.name}", f"{export.name}/"):
+        done = command_line.run("verify", path)
+        assert done.status == 0, done.out
+        assert f"imagenet2012/5.1.0 as {export.name} in {export}: right" in done.out
+
+
 @pytest.mark.parametrize(
     "damage", [changed, cut_off, longer, Path.unlink, replaced_by_a_link, replaced_by_a_fifo]
 )

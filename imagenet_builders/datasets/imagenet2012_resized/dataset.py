@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imagenet_builders.datasets.description import Config, Dataset
-from imagenet_builders.datasets.ilsvrc2012 import layouts, packagings, signs, splits, subsets
+from imagenet_builders.datasets.ilsvrc2012 import packagings, signs, splits, staged, subsets
 from imagenet_builders.locate.found import Survey
 
 if TYPE_CHECKING:
@@ -35,20 +35,15 @@ def _builder() -> type[Any]:
 
 def _find(manual_dir: Path, config: str | None) -> Survey:
     del config
-    parts = {split: split for split in ("train", "validation", "test")}
-    return layouts.survey(DATASET.name, manual_dir, parts, boxes=False)
+    return staged.find(DATASET.name, manual_dir)
 
 
 def _recipes(
     manual_dir: Path, config: str | None, context: BuildContext, only: Collection[str] | None
 ) -> list[SplitRecipe]:
-    from imagenet_builders.datasets.ilsvrc2012.images import index_splits
     from imagenet_builders.datasets.imagenet2012_resized import examples
-    from imagenet_builders.locate.choose import choose, layout_of
     from imagenet_builders.plan.recipe import SplitRecipe
 
-    staged = DATASET.survey(manual_dir, config).of_splits(only).reading(context.copies)
-    chosen = choose(staged, context.options.source)
     how = how_to_resize(config, context.options)
     return [
         SplitRecipe(
@@ -56,10 +51,10 @@ def _recipes(
             index,
             functools.partial(examples.make_examples, how=how),
             functools.partial(examples.example_sizes, how=how),
-            layout=layout_of(chosen[split]),
+            layout=layout,
             made_with=how.described(),
         )
-        for split, index in index_splits(chosen, context).items()
+        for split, index, layout in staged.indexed(DATASET, manual_dir, config, context, only)
     ]
 
 

@@ -107,7 +107,7 @@ def _of_export(directory: Path, document: dict[str, Any], workers: int) -> Verdi
                 each.what,
                 expected=each.expected,
                 found=each.found,
-                advice="export the dataset anew, to another directory",
+                advice=each.advice,
             )
         )
     for split, examples in compared.examples.items():

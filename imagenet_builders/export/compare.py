@@ -16,13 +16,17 @@ from typing import Any
 import google_crc32c
 
 from imagenet_builders.export import tree
-from imagenet_builders.files.regular import kind_of, open_regular, read_regular
+from imagenet_builders.files.regular import NotAFileError, kind_of, open_regular, read_regular
 from imagenet_builders.publish.provenance import FILE_NAME, digest_of
 from imagenet_builders.run.progress import Progress
 from imagenet_builders.write.outputs.output import Written, WrittenFile
 
 _MAX_BYTES = 1 << 31
 _READ_BYTES = 1 << 20
+
+_ANEW = "export the dataset anew, to another directory"
+_MOVE = "find out who put it there, and move it elsewhere"
+_READ = "see that its file system is healthy and that you may read it"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,12 +38,14 @@ class Difference:
         what: What is wrong, in words.
         expected: What should be there, or None.
         found: What is there, or None.
+        advice: What to do.
     """
 
     path: str
     what: str
     expected: str | None = None
     found: str | None = None
+    advice: str = _ANEW
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,7 +191,7 @@ def _read_all(directory: Path, group: _Group) -> list[Difference]:
             differences.append(Difference(str(path), "it is missing"))
             continue
         except OSError as error:
-            differences.append(Difference(str(path), f"it cannot be read: {error.strerror}"))
+            differences.append(_unreadable(path, error))
             continue
         found.append(WrittenFile(file.name, size, crc32c))
         if group.crc32c is None and (size, crc32c) != (file.size, file.crc32c):
@@ -226,8 +232,7 @@ def _check_digest(directory: Path, name: str, digest: str) -> list[Difference]:
         found = hashlib.sha256(read_regular(path, _MAX_BYTES)).hexdigest()
     except OSError as error:
         gone = error.errno == errno.ENOENT
-        said = "it is missing" if gone else f"it cannot be read: {error.strerror}"
-        return [Difference(str(path), said)]
+        return [Difference(str(path), "it is missing") if gone else _unreadable(path, error)]
     if found == digest:
         return []
     return [Difference(str(path), "it was changed after the export")]
@@ -245,6 +250,13 @@ def _strangers(directory: Path, known: set[str]) -> Iterator[Difference]:
                         waiting.append(Path(entry.path))
                     elif str(Path(entry.path).relative_to(directory)) not in known:
                         kind = kind_of(stat.S_IFMT(entry.stat(follow_symlinks=False).st_mode))
-                        yield Difference(entry.path, f"{kind} that the export did not put there")
+                        what = f"{kind} that the export did not put there"
+                        yield Difference(entry.path, what, advice=_MOVE)
         except OSError as error:
-            yield Difference(str(here), f"it cannot be listed: {error.strerror}")
+            what = f"it cannot be listed: {error.strerror}"
+            yield Difference(str(here), what, advice=_READ)
+
+
+def _unreadable(path: Path, error: OSError) -> Difference:
+    advice = _ANEW if isinstance(error, NotAFileError) else _READ
+    return Difference(str(path), f"it cannot be read: {error.strerror}", advice=advice)

@@ -1,0 +1,198 @@
+"""Measures the CPU time that a build spends on each image, in seconds.
+
+    python benchmarks/cpu_per_image.py --rows tar winter21 --python ../old/.venv/bin/python
+
+A process with one worker builds a small corpus and a large one of the same kind, and the difference
+of the two, divided by that of their images, is what an image takes: start-up is in neither, because
+the process has built the small one before. Each is built once more with the index that was kept,
+which tells what the index takes. `--python` names the interpreter of another checkout, which is
+measured in turns with this one, on the same files. README.md says how to read the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from harness import contestants
+from harness.errors import BenchmarkError
+from harness.machine import busy_share, describe_machine
+from harness.rounds import in_turn
+from harness.sources import SOURCES, stage
+from harness.storage import need_space
+
+_SMALL = 1 / 16
+_ADVICE = "name another --work-dir, or fewer --images"
+
+
+class Cost(NamedTuple):
+    """CPU time of an image, in µs.
+
+    Attributes:
+        user: In user mode.
+        system: In the kernel.
+        indexing: What of both together goes to the index.
+    """
+
+    user: float
+    system: float
+    indexing: float
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the benchmark; the exit status says whether all was built."""
+    arguments = _parse(argv)
+    if arguments.work_dir is not None:
+        arguments.work_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=arguments.work_dir, prefix="cpu_per_image-") as place:
+        work = Path(place).resolve()
+        size = arguments.images * arguments.mean_kb * 1000
+        need_space(work, (3 + len(arguments.rows)) * size, advice=_ADVICE)
+        print(*describe_machine(work, ["numpy", "pyarrow"]).values(), sep="\n")
+        print(f"{arguments.images:,} images of {arguments.mean_kb:g} kB; one worker", flush=True)
+        costs: dict[tuple[str, str], list[Cost]] = {}
+        for row in arguments.rows:
+            staged = [
+                stage(row, work / f"{row}-{name}", images, arguments.mean_kb)
+                for name, images in (
+                    ("small", round(arguments.images * _SMALL)),
+                    ("large", arguments.images),
+                )
+            ]
+            for number in range(arguments.rounds):
+                for python in in_turn(arguments.pythons, number):
+                    busy = busy_share()
+                    cost = _cost(row, python, staged, work, arguments.out)
+                    costs.setdefault((row, python), []).append(cost)
+                    _say(row, python, cost, busy)
+            for each in staged:
+                shutil.rmtree(each.directory)
+    print("", *_table(costs), sep="\n")
+    if arguments.json:
+        document = [{"row": row, "python": p, "costs": c} for (row, p), c in costs.items()]
+        arguments.json.write_text(json.dumps(document, indent=1) + "\n")
+    return 0
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        choices=list(SOURCES),
+        default=["tar"],
+        metavar="ROW",
+        help=f"what is built, of {', '.join(SOURCES)} (default: tar)",
+    )
+    parser.add_argument(
+        "--python",
+        nargs="+",
+        default=[],
+        dest="pythons",
+        metavar="FILE",
+        help="interpreters of other checkouts",
+    )
+    parser.add_argument("--images", type=int, default=16_000, help="default: %(default)s")
+    parser.add_argument("--mean-kb", type=float, default=40, help="default: %(default)s")
+    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
+    parser.add_argument("--work-dir", type=Path, metavar="DIR", help="for the corpora")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="for what is built (default: beside the corpora)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="all that was measured")
+    arguments = parser.parse_args(argv)
+    if arguments.images < 1600 or arguments.rounds < 1:
+        parser.error("--images must be at least 1600, and --rounds 1")
+    # Not resolved: that an interpreter is a link is what makes it that of its environment.
+    arguments.pythons = [sys.executable, *map(os.path.abspath, arguments.pythons)]
+    return arguments
+
+
+def _cost(row: str, python: str, staged: Sequence, work: Path, out: Path | None) -> Cost:
+    """What an image takes, by one process."""
+    environment = contestants.environment()
+    if python != sys.executable:
+        del environment["PYTHONPATH"]
+    with tempfile.TemporaryDirectory(dir=out or work, prefix="cpu_per_image-") as place:
+        builds = [
+            [
+                *("build", SOURCES[row].dataset, "--manual-dir", str(each.directory)),
+                *("--data-dir", f"{place}/out", "--scratch-dir", f"{place}/scratch{number}"),
+                *("--workers", "1"),
+            ]
+            for number, each in enumerate(staged)
+        ]
+        log = work / "log"
+        with open(log, "w") as said:
+            done = subprocess.run(
+                [python, __file__, "--builds", json.dumps([builds[0], *builds, *builds]), place],
+                env=environment,
+                cwd=work,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                text=True,
+                check=False,
+            )
+        if done.returncode:
+            words = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
+            raise BenchmarkError(f"{row} cannot be built; it said:\n{words}")
+    small, large, small_again, large_again = json.loads(done.stdout.splitlines()[-1])[1:]
+    images = staged[1].images - staged[0].images
+    user, system = ((b - a) / images * 1e6 for a, b in zip(small, large, strict=True))
+    again = (sum(large_again) - sum(small_again)) / images * 1e6
+    return Cost(user, system, user + system - again)
+
+
+def _build(builds: Sequence[Sequence[str]], place: str) -> None:
+    """Builds one after the other in this process; prints user and system time of each."""
+    from imagenet_builders.cli import main as build
+
+    times = []
+    for arguments in builds:
+        before = os.times()
+        # What it prints is for people, and the last line of the output is not.
+        if build(arguments):
+            sys.exit(1)
+        after = os.times()
+        times.append((after.user - before.user, after.system - before.system))
+        shutil.rmtree(f"{place}/out")
+    print(json.dumps(times))
+
+
+def _say(row: str, python: str, cost: Cost, busy: float) -> None:
+    print(
+        f"{row:<13} {python}: user {cost.user:.1f} µs, system {cost.system:.1f}, of both the index "
+        f"{cost.indexing:.1f}; others used {busy:.0%} of the CPUs before",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def _table(costs: dict[tuple[str, str], list[Cost]]) -> Iterator[str]:
+    yield "| row | interpreter | user µs | system µs | of both, the index |"
+    yield "|---|---|---|---|---|"
+    for (row, python), mine in costs.items():
+        columns = [
+            f"{statistics.median(column):.1f} ({min(column):.1f} to {max(column):.1f})"
+            for column in zip(*mine, strict=True)
+        ]
+        yield f"| {' | '.join([row, python, *columns])} |"
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--builds"]:
+        _build(json.loads(sys.argv[2]), sys.argv[3])
+        sys.exit()
+    try:
+        sys.exit(main())
+    except BenchmarkError as error:
+        sys.exit(f"cpu_per_image: {error}")

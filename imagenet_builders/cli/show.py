@@ -115,6 +115,8 @@ def _described(builder: Any, count: int, pictures: list[Picture]) -> Iterator[st
     yield f"{info.full_name} in {builder.data_dir}"
     yield f"  read it with {reading_call(info, Path(builder.data_dir))}"
     yield f"  splits: {', '.join(info.splits)}"
+    if _tfds_call(info) == "load":
+        yield f"  {_readers(info)}"
     document = provenance.read_provenance(Path(builder.data_dir)) or {}
     for split, split_info in info.splits.items():
         examples = counted(split_info.num_examples, "example")
@@ -133,6 +135,19 @@ def _described(builder: Any, count: int, pictures: list[Picture]) -> Iterator[st
             name = info.full_name.rpartition("/")[0]
             caption = "\n".join(map(printable, (name, f"{split} {label}", first_words)))
             pictures.append(Picture(example["image"], caption, _boxes(example)))
+
+
+def _readers(info: Any) -> str:
+    """How many readers of TFRecord can have files of their own.
+
+    A job with more readers than shards has each file opened by several, each of which passes over
+    what it does not want (timm, `tfds.even_splits`).
+    """
+    shards = ", ".join(f"{name} {split.num_shards:,}" for name, split in info.splits.items())
+    return (
+        f"readers (GPUs x workers) that get whole shards: {shards}; for more, build with "
+        "--num-shards"
+    )
 
 
 def _name_of(builder: Any, label: int) -> str:

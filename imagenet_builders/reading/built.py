@@ -51,23 +51,19 @@ class BuiltExamples:
         Raises:
             SourceError: A record is damaged, or a shard is missing.
         """
-        return [
-            flat_of_record(each, self._dataset.features) for each in self.records(split, numbers)
-        ]
-
-    def records(self, split: str, numbers: Sequence[int]) -> list[bytes]:
-        """Serialized examples of a split; see `flat`."""
+        features = self._dataset.features
         by_shard: dict[int, list[int]] = {}
         for place, number in enumerate(numbers):
             by_shard.setdefault(bisect_right(self._starts[split], number) - 1, []).append(place)
-        found: list[bytes] = [b""] * len(numbers)
+        found: list[dict[str, Any]] = [{} for _ in numbers]
         for shard, places in by_shard.items():
             first = self._starts[split][shard]
-            within = [numbers[place] - first for place in places]
-            for place, record in zip(places, self._read(split, shard, within), strict=True):
-                found[place] = record
+            examples = self._files.read_as(
+                os.fspath(self._dataset.shard(split, shard)),
+                [numbers[place] - first for place in places],
+                self.lengths[split][shard],
+                lambda record: flat_of_record(record, features),
+            )
+            for place, example in zip(places, examples, strict=True):
+                found[place] = example
         return found
-
-    def _read(self, split: str, shard: int, numbers: Sequence[int]) -> list[bytes]:
-        path = os.fspath(self._dataset.shard(split, shard))
-        return self._files.read(path, numbers, self.lengths[split][shard])

@@ -421,6 +421,33 @@ print(len(os.listdir("/proc/self/fd")) - before)
     assert int(run_python(code, tmp_path)) <= 2
 
 
+def test_a_thousand_shards_are_read_with_few_descriptors(data_dir: Path, tmp_path: Path) -> None:
+    """In an order that opens another shard each time, several times each."""
+    built = data_dir / "imagenet2012/5.1.0"
+    many = tmp_path / "imagenet2012/5.1.0"
+    many.mkdir(parents=True)
+    shutil.copy(built / "features.json", many)
+    info = json.loads((built / "dataset_info.json").read_text())
+    [train] = [split for split in info["splits"] if split["name"] == "train"]
+    info["splits"] = [{**train, "shardLengths": ["1"] * 1024}]
+    (many / "dataset_info.json").write_text(json.dumps(info))
+    content = shard_of(data_dir).read_bytes()
+    record = content[: int.from_bytes(content[:8], "little") + 16]
+    for number in range(1024):
+        (many / f"imagenet2012-train.tfrecord-{number:05}-of-01024").write_bytes(record)
+    code = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+from imagenet_builders import reading
+source = reading.data_source("imagenet2012", "train", data_dir=sys.argv[1], decode=False)
+names = {source[number * 389 % 1024]["file_name"] for number in range(3 * 1024)}
+print(len(names), len(os.listdir("/proc/self/fd")))
+"""
+    names, descriptors = run_python(code, tmp_path, XDG_CACHE_HOME=str(tmp_path / "c")).split()
+    assert names == "1"
+    assert 100 < int(descriptors) <= 150
+
+
 def damaged(data_dir: Path, tmp_path: Path) -> Path:
     shutil.copytree(data_dir, tmp_path / "copy")
     return tmp_path / "copy"

@@ -151,8 +151,8 @@ class RecordFile(Protocol):
     def __len__(self) -> int:
         """Number of its records."""
 
-    def read(self, numbers: Sequence[int]) -> list[bytes]:
-        """The records of these numbers, counted from 0.
+    def read(self, numbers: Sequence[int]) -> Iterable[bytes]:
+        """The records of these numbers, counted from 0, each to be used as it comes.
 
         Raises:
             RecordFileError: One is damaged, or not there.

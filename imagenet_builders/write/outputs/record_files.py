@@ -11,8 +11,9 @@ import json
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from imagenet_builders.errors import SourceError, TargetError
 from imagenet_builders.files.regular import read_regular
@@ -20,6 +21,8 @@ from imagenet_builders.locate.hash_cache import cache_directory
 from imagenet_builders.write import durable
 from imagenet_builders.write.offsets import RecordOffsets
 from imagenet_builders.write.outputs.output import Output, RecordFile, RecordFileError
+
+T = TypeVar("T")
 
 # So many files stay open at a time, or half of what the process may have.
 _OPEN = 512
@@ -56,12 +59,19 @@ class RecordFiles:
         RecordFiles.__init__(self, output)
 
     def read(self, path: str, numbers: Sequence[int], expected: int) -> list[bytes]:
+        """Reads records of a file; see `read_as`."""
+        return self.read_as(path, numbers, expected, bytes)
+
+    def read_as(
+        self, path: str, numbers: Sequence[int], expected: int, made: Callable[[bytes], T]
+    ) -> list[T]:
         """Reads records of a file.
 
         Args:
             path: The file.
             numbers: Numbers of the records, counted from 0.
             expected: How many records the file must have.
+            made: What is made of each record as soon as it is read.
 
         Raises:
             SourceError: The file is missing, another or damaged.
@@ -70,7 +80,7 @@ class RecordFiles:
             file = self._get(path, expected)
             if len(file) != expected:
                 raise RecordFileError(f"it has {len(file):,} records and not {expected:,}")
-            return file.read(numbers)
+            return [made(record) for record in file.read(numbers)]
         except (OSError, RecordFileError) as error:
             raise SourceError(
                 f"{path} cannot be read: {getattr(error, 'strerror', None) or error}; "

@@ -143,10 +143,15 @@ class _RecordFile:
         if self._fd >= 0:
             close(self._fd)
 
-    def read(self, numbers: Sequence[int]) -> list[bytes]:
+    def read(self, numbers: Sequence[int]) -> Iterator[bytes]:
+        # One after another, for its caller to let go of each: a batch of images is megabytes, which
+        # cost more to be given by the system and taken back than to be read.
+        return map(self._record, numbers)
+
+    def _record(self, number: int) -> bytes:
         places = self._places
         try:
-            return self._records(places, numbers)
+            return self._record_at(places, number)
         except RecordFileError:
             # What was known of the file may be what is wrong.
             if not self.has_looked:
@@ -157,20 +162,16 @@ class _RecordFile:
                 self.has_looked = True
             elif self._places is places:  # Else another thread has looked.
                 raise
-        return self._records(self._places, numbers)
+        return self._record_at(self._places, number)
 
-    def _records(
-        self, places: tuple[np.ndarray, np.ndarray], numbers: Sequence[int]
-    ) -> list[bytes]:
-        offsets, sizes = places
-        return [self._record(int(offsets[n]), int(sizes[n])) for n in numbers]
-
-    def _record(self, offset: int, size: int) -> bytes:
-        data = os.pread(self._fd, size + frame.TAIL_BYTES, offset)
-        if len(data) != size + frame.TAIL_BYTES:
+    def _record_at(self, places: tuple[np.ndarray, np.ndarray], number: int) -> bytes:
+        offset, size = (int(each[number]) for each in places)
+        # The checksum by itself, for the record not to be copied out of both.
+        record = os.pread(self._fd, size, offset)
+        tail = os.pread(self._fd, frame.TAIL_BYTES, offset + size)
+        if len(record) != size or len(tail) != frame.TAIL_BYTES:
             raise RecordFileError("the file is shorter than it was", offset)
-        record = data[:size]
-        damage = frame.data_damage(record, data[size:])
+        damage = frame.data_damage(record, tail)
         if damage is not None:
             raise RecordFileError(damage.what, offset, damage.expected, damage.found)
         return record

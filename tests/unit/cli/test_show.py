@@ -53,6 +53,11 @@ def test_the_call_that_it_shows_reads_the_dataset(
     call = lines[1].removeprefix("  read it with ")
     assert call == f'tfds.{function}("tiny_imagenet", split="train", data_dir="{data_dir}")'
     assert lines[2] == "  splits: train, validation, test"
+    readers = [line for line in lines if "readers" in line]
+    # ArrayRecord is read in any order, by any number.
+    assert readers == lines[3:4] * (file_format == "tfrecord")
+    for line in readers:
+        assert "whole shards: train 1, validation 1, test 1; for more, build with --num" in line
     counts = [line for line in lines if not line.startswith(" ")]
     assert re.fullmatch(r"train: (\d+) examples in 1 shard", counts[1])
     assert lines[-1] == f"contact sheet: {sheet}"

@@ -14,7 +14,6 @@ import dataclasses
 import json
 import statistics
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -45,7 +44,7 @@ class Run:
     """What one process took.
 
     Attributes:
-        start: Seconds from its start to the first batch, imports included.
+        start: Seconds to the first batch, imports included; Python itself had been started.
         start_cpu: CPU seconds of the same.
         rate: Images a second, after the first batches.
         cpu_rate: Images a CPU second, of all its processes.
@@ -127,10 +126,9 @@ def _run(corpus: Path, name: str, images: str, temperature: str) -> Run:
 
 def _measured(corpus: Path, name: str, images: str) -> Run:
     log = corpus.parent / "reader.log"
-    started = str(time.time())
     found = measure(
         name,
-        [sys.executable, __file__, "--reader", name, str(corpus), images, started],
+        [sys.executable, __file__, "--reader", name, str(corpus), images],
         log=log,
         cwd=corpus,
         environment={

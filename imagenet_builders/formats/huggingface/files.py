@@ -6,6 +6,7 @@ on the version of Arrow's library, on nothing else.
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 100
 """Rows of a batch in Arrow, of a row group in Parquet; whoever reads one image reads no more."""
-
-# The end of a stream: a message of no bytes.
-_END = b"\xff\xff\xff\xff\0\0\0\0"
 
 # Nor does a batch of larger images have more bytes, where it has more than one.
 _BATCH_BYTES = 100_000_000
@@ -31,7 +29,56 @@ class Sink(Protocol):
         """Appends buffers, such as bytes or those of Arrow, whose bytes are `size` in all."""
 
 
-def batches(rows: Iterable[Row], columns: pa.Schema) -> Iterator[pa.RecordBatch]:
+class Batch:
+    """Rows that are written together.
+
+    Args:
+        rows: The rows.
+        columns: The schema that `features.schema` makes.
+
+    Attributes:
+        images: The images.
+        outline: The rows as Arrow has them, with room for the images and not the images themselves.
+    """
+
+    def __init__(self, rows: Sequence[Row], columns: pa.Schema):
+        self._rows, self._columns = rows, columns
+        self.images: Sequence[bytes] = [row.image for row in rows]
+        size = sum(map(len, self.images))
+        # Pages that nobody touches are addresses and no memory.
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        self.outline = self._of(mmap.mmap(-1, max(1, size), flags), size)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its columns."""
+        size: int = self.outline.nbytes
+        return size
+
+    def filled(self) -> pa.RecordBatch:
+        """The rows as Arrow has them, with a copy of the images."""
+        data = b"".join(self.images)
+        return self._of(data, len(data))
+
+    def _of(self, data: mmap.mmap | bytes, size: int) -> pa.RecordBatch:
+        import numpy as np
+        import pyarrow as pa
+
+        ends = np.cumsum([0, *map(len, self.images)], dtype=np.int64).astype(np.int32)
+        buffers = [None, pa.py_buffer(ends), pa.py_buffer(data).slice(0, size)]
+        binary = pa.Array.from_buffers(pa.binary(), len(self), buffers)
+        names = pa.array([row.name for row in self._rows], pa.string())
+        image = pa.StructArray.from_arrays(
+            [binary, names], fields=list(self._columns.field("image").type)
+        )
+        labels = pa.array([row.label for row in self._rows], pa.int64())
+        return pa.RecordBatch.from_arrays([image, labels], schema=self._columns)
+
+
+def batches(rows: Iterable[Row], columns: pa.Schema) -> Iterator[Batch]:
     """Puts rows into batches, in order.
 
     Args:
@@ -43,32 +90,20 @@ def batches(rows: Iterable[Row], columns: pa.Schema) -> Iterator[pa.RecordBatch]
     for row in rows:
         if batch and (len(batch) == BATCH_ROWS or size + len(row.image) > _BATCH_BYTES):
             # What is in the batch is not kept here once more.
-            full, batch, size = _batch(batch, columns), [], 0
+            full, batch, size = Batch(batch, columns), [], 0
             yield full
             del full
         batch.append(row)
         size += len(row.image)
     if batch:
-        yield _batch(batch, columns)
-
-
-def _batch(rows: Sequence[Row], columns: pa.Schema) -> pa.RecordBatch:
-    import numpy as np
-    import pyarrow as pa
-
-    images, names, labels = zip(*rows, strict=True)
-    ends = np.cumsum([0, *map(len, images)], dtype=np.int64).astype(np.int32)
-    data = pa.py_buffer(b"".join(images))  # Arrow's own way takes several times as much memory.
-    binary = pa.Array.from_buffers(pa.binary(), len(rows), [None, pa.py_buffer(ends), data])
-    image = pa.StructArray.from_arrays(
-        [binary, pa.array(names, pa.string())],
-        fields=list(columns.field("image").type),
-    )
-    return pa.RecordBatch.from_arrays([image, pa.array(labels, pa.int64())], schema=columns)
+        yield Batch(batch, columns)
 
 
 class ArrowFile:
     """A file in Arrow's stream format, as `Dataset.save_to_disk` writes it.
+
+    Images are not copied on their way: Arrow writes the outline of a batch, and in the place of the
+    buffer that is room for images, these are handed to the sink one by one.
 
     Args:
         sink: Where its bytes go.
@@ -76,22 +111,34 @@ class ArrowFile:
     """
 
     def __init__(self, sink: Sink, columns: pa.Schema):
+        import pyarrow as pa
+
         self._sink = sink
-        self._append(columns.serialize())
+        self._pieces = _Pieces()
+        self._writer = pa.ipc.new_stream(pa.PythonFile(self._pieces, "w"), columns)
 
-    def write(self, batch: pa.RecordBatch) -> None:
+    def write(self, batch: Batch) -> None:
         """Appends a batch."""
-        self._append(batch.serialize())
+        room = batch.outline["image"].field("bytes").buffers()[2]
+        self._writer.write_batch(batch.outline)
+        if room.size and not self._pieces.put(room.address, room.size, batch.images):
+            # Another version of Arrow may copy what it writes. First of all is the schema.
+            message = batch.filled().serialize()
+            before = b"".join(self._pieces.take())[: -message.size]
+            self._sink.write([before, message], len(before) + message.size)
+        self._append()
 
-    def _append(self, message: pa.Buffer) -> None:
-        self._sink.write([message], message.size)
+    def _append(self) -> None:
+        pieces = self._pieces.take()
+        self._sink.write(pieces, sum(map(len, pieces)))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is None:
-            self._sink.write([_END], len(_END))
+            self._writer.close()
+            self._append()
 
 
 class ParquetFile:
@@ -117,9 +164,9 @@ class ParquetFile:
             write_page_checksum=True,
         )
 
-    def write(self, batch: pa.RecordBatch) -> None:
+    def write(self, batch: Batch) -> None:
         """Appends a batch."""
-        self._writer.write_batch(batch)
+        self._writer.write_batch(batch.filled())
 
     def __enter__(self) -> Self:
         return self
@@ -143,6 +190,43 @@ class _Stream:
         self._sink.write([bytes(data)], size)
         self._size += size
         return size
+
+    def tell(self) -> int:
+        return self._size
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class _Pieces:
+    """What Arrow's library writes, in pieces, until it is taken."""
+
+    def __init__(self) -> None:
+        self._pieces: list[Any] = []
+        self._size = 0
+        self.closed = False
+
+    def write(self, data: Any) -> int:
+        # A buffer of a batch comes as it is; what is small, as bytes of its own.
+        self._pieces.append(data)
+        self._size += len(data)
+        return len(data)
+
+    def put(self, address: int, size: int, instead: Sequence[bytes]) -> bool:
+        """Puts others in the place of the piece with an address; whether it is there."""
+        for at, piece in enumerate(self._pieces):
+            if getattr(piece, "address", None) == address and len(piece) == size:
+                self._pieces[at : at + 1] = instead
+                return True
+        return False
+
+    def take(self) -> list[Any]:
+        """The pieces since the last time."""
+        pieces, self._pieces = self._pieces, []
+        return pieces
 
     def tell(self) -> int:
         return self._size

@@ -59,6 +59,45 @@ def test_arrow_is_a_stream_of_batches_with_the_features() -> None:
     assert said == {"info": {"features": {"image": {"_type": "Image"}, "label": label}}}
 
 
+@pytest.mark.parametrize("copies", [False, True], ids=["no-copy", "arrow-copies"])
+def test_arrow_has_the_bytes_of_its_own_writer(
+    copies: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if copies:  # As a version of Arrow may that does not hand over the very buffers of a batch.
+        write = files._Pieces.write
+        monkeypatch.setattr(files._Pieces, "write", lambda self, data: write(self, bytes(data)))
+    expected = io.BytesIO()
+    with pa.ipc.new_stream(expected, COLUMNS) as stream:
+        for start in (0, 100, 200):
+            some = ROWS[start : start + 100]
+            images = [{"bytes": row.image, "path": row.name} for row in some]
+            stream.write_batch(
+                pa.RecordBatch.from_arrays(
+                    [
+                        pa.array(images, COLUMNS.field("image").type),
+                        pa.array([row.label for row in some], pa.int64()),
+                    ],
+                    schema=COLUMNS,
+                )
+            )
+    assert written(files.ArrowFile) == expected.getvalue()
+
+
+def test_images_go_to_the_file_without_a_copy() -> None:
+    class Counting(Bytes):
+        seen = 0
+
+        def write(self, buffers: Sequence[bytes], size: int) -> None:
+            images = {id(row.image) for row in ROWS}
+            self.seen += sum(id(buffer) in images for buffer in buffers)
+
+    sink = Counting()
+    with files.ArrowFile(sink, COLUMNS) as file:
+        for batch in files.batches(ROWS, COLUMNS):
+            file.write(batch)
+    assert sink.seen == len(ROWS)
+
+
 def test_parquet_has_the_features_and_a_row_group_for_each_batch(tmp_path: Path) -> None:
     data = written(files.ParquetFile)
     file = pq.ParquetFile(io.BytesIO(data), page_checksum_verification=True)

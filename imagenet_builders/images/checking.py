@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from imagenet_builders.images.decoding import decode
 from imagenet_builders.images.facts import ImageFacts
+from imagenet_builders.images.plain_jpeg import plain_size
 from imagenet_builders.images.recognition import inspect
 from imagenet_builders.images.repairs import (
     MAX_REPAIRED_PIXELS,
@@ -51,6 +52,16 @@ def inspect_and_repair(
     Returns:
         The image to store, or the problem. Never raises for what is in `data`.
     """
+    size = None if decode_all else plain_size(data)
+    if size is not None:
+        return InspectedImage(data, None, None, *size)
+    return inspect_with_care(data, also_repair, decode_all)
+
+
+def inspect_with_care(
+    data: bytes, also_repair: frozenset[str], decode_all: bool = False
+) -> InspectedImage:
+    """As `inspect_and_repair`, without the short cut for the JPEG that most images are."""
     facts = inspect(data)
     if facts.format == "jpeg" and facts.problem is None and facts.components != 4:
         problem = _decoding_problem(data, facts, decode_all)

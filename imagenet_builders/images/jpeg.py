@@ -45,10 +45,13 @@ _MARKER = re.compile(rb"\xff[^\x00\xff]")
 _MARKER_BUT_RESTART = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _CUT_OFF = "JPEG cut off: it ends before its image data begins"
 
-_MAX_SIDE = 65_500  # libjpeg's JPEG_MAX_DIMENSION
+MAX_SIDE = 65_500
+"""libjpeg's JPEG_MAX_DIMENSION."""
+TENSORFLOW_SAMPLES = 1 << 29
+"""`tf.io.decode_jpeg` refuses this many and more."""
+
 _MAX_BLOCKS = 10  # of all components of a scan together; libjpeg's D_MAX_BLOCKS_IN_MCU
 _MAX_SEGMENTS = 100_000  # far above any real file; bounds the time for hostile bytes
-_TENSORFLOW_SAMPLES = 1 << 29  # tf.io.decode_jpeg refuses this many and more
 
 
 class _UnreadableError(Exception):
@@ -95,14 +98,19 @@ def inspect_jpeg(data: bytes) -> ImageFacts:
         not (header.more_scans or header.restarts)
         and data.endswith(_END)
         and len(data) >= scan + 2
-        and not _holds_marker(data, scan, len(data) - 2)
+        and not holds_marker(data, scan, len(data) - 2)
     ):
         return facts
     return _follow_scans(data, scan, header, facts)
 
 
-def _holds_marker(data: bytes, start: int, stop: int) -> bool:
+def holds_marker(data: bytes | memoryview, start: int, stop: int) -> bool:
     """Whether an FF stands between two offsets that another byte than 00 follows.
+
+    Args:
+        data: A JPEG.
+        start: Where its compressed data begin.
+        stop: Where they end.
 
     It reads each byte of the image, so it is NumPy's work: 6 µs for 100 kB.
     """
@@ -308,9 +316,9 @@ def _check_frame(data: bytes, position: int, length: int) -> None:
         raise _UnreadableError(f"a JPEG of {bits} bits per channel, which TensorFlow cannot decode")
     if not width or not height:
         raise _UnreadableError(f"damaged JPEG: its size is {width} x {height}")
-    if width > _MAX_SIDE or height > _MAX_SIDE:
+    if width > MAX_SIDE or height > MAX_SIDE:
         raise _UnreadableError(
-            f"a JPEG of {width} x {height} pixels; no side may be more than {_MAX_SIDE:,}"
+            f"a JPEG of {width} x {height} pixels; no side may be more than {MAX_SIDE:,}"
         )
     if components not in (1, 3, 4):
         raise _UnreadableError(f"a JPEG of {components} channels, which TensorFlow cannot decode")
@@ -375,7 +383,7 @@ def _facts(data: bytes, header: _Header) -> ImageFacts:
     bits, height, width, components = _FRAME.unpack_from(data, header.frame_at + 4)
     problem = None
     # One of four channels is decoded here, with a lower bound.
-    if width * height * components >= _TENSORFLOW_SAMPLES and components != 4:
+    if width * height * components >= TENSORFLOW_SAMPLES and components != 4:
         problem = f"a JPEG of {width} x {height} pixels, more than TensorFlow decodes"
     progressive = header.frame in _PROGRESSIVE_FRAMES
     return ImageFacts(

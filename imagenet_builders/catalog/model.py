@@ -43,6 +43,8 @@ class Density:
 class SplitStatistics:
     """What the headers of the images of a split say.
 
+    The intervals are the same for all splits of a dataset, so that they can be compared.
+
     Attributes:
         split: Name of the split.
         examples: Number of its examples.

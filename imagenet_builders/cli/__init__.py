@@ -16,7 +16,7 @@ from types import FrameType
 from typing import NoReturn
 
 import imagenet_builders
-from imagenet_builders.cli import build, check, export, show, verify
+from imagenet_builders.cli import build, catalog, check, export, show, verify
 from imagenet_builders.cli.arguments import HelpFormatter, Parser, with_dashes
 from imagenet_builders.cli.streams import safe_streams, tell_error
 from imagenet_builders.errors import ImagenetBuildersError, OptionError
@@ -25,7 +25,7 @@ from imagenet_builders.run import console
 # How a batch system ends a job at its time limit, and a terminal that is closed.
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
-_COMMANDS = (check, build, verify, show, export)
+_COMMANDS = (check, build, verify, show, export, catalog)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

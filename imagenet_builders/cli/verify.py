@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from imagenet_builders.cli import arguments as arguments_lib
 from imagenet_builders.cli.streams import tell
 from imagenet_builders.options import default_data_dir
-
-if TYPE_CHECKING:
-    from imagenet_builders.verify.verdict import Verdict
 
 
 def add_parser(commands: Any) -> None:
@@ -58,6 +54,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Verifies what was asked for. Returns the exit status."""
+    from imagenet_builders.catalog.health import verdict_on_export
     from imagenet_builders.datasets import built
     from imagenet_builders.export import compare
     from imagenet_builders.run.cpus import worker_count
@@ -79,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     verdicts = []
     for directory in dict.fromkeys(found):
         if directory in exports:
-            verdict = _of_export(directory, exports[directory], workers)
+            verdict = verdict_on_export(directory, exports[directory], workers)
         else:
             verdict = verify_dataset(directory, workers=workers, decode=arguments.decode)
         verdicts.append(verdict)
@@ -88,38 +85,3 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         tell(*report.as_json(verdicts).splitlines(), fold=False)
     return int(any(verdict.problem_count for verdict in verdicts))
-
-
-def _of_export(directory: Path, document: dict[str, Any], workers: int) -> Verdict:
-    """The verdict on an export, which is compared with what was noted of it."""
-    from imagenet_builders.export.compare import compare
-    from imagenet_builders.verify.problems import Problem, Problems
-    from imagenet_builders.verify.verdict import Verdict
-    from imagenet_builders.words import counted, size_text
-
-    started = time.monotonic()
-    compared = compare(directory, document, workers)
-    problems = Problems()
-    for each in compared.differences:
-        problems.add(
-            Problem(
-                each.path,
-                each.what,
-                expected=each.expected,
-                found=each.found,
-                advice=each.advice,
-            )
-        )
-    for split, examples in compared.examples.items():
-        problems.note(f"{split} has {counted(examples, 'image')}")
-    problems.note(f"{counted(compared.files, 'file')}, {size_text(compared.size)}, were compared")
-    return Verdict(
-        dataset=f"{compared.dataset} as {compared.form}",
-        directory=str(directory),
-        file_format=compared.form,
-        problems=tuple(problems.kept),
-        problem_count=problems.count,
-        notes=tuple(problems.notes),
-        sealed=True,
-        seconds=time.monotonic() - started,
-    )

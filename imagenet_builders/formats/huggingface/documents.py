@@ -118,35 +118,35 @@ def _head(
 ) -> Iterator[str]:
     examples, size = sum(each.examples for each in splits), sum(each.size for each in splits)
     yield from ("license: other", "task_categories:", "- image-classification")
-    yield from ("size_categories:", f"- {_size_category(examples)}")
+    yield from ("size_categories:", f"- {size_category(examples)}")
     yield from ("dataset_info:", "  features:", "  - name: image", "    dtype: image")
     yield from ("  - name: label", "    dtype:", "      class_label:", "        names:")
     for number, name in enumerate(classes):
-        yield f"          '{number}': {_scalar(name)}"
+        yield f"          '{number}': {scalar(name)}"
     yield "  splits:"
     for split in splits:
-        yield f"  - name: {_scalar(split.name)}"
+        yield f"  - name: {scalar(split.name)}"
         yield f"    num_bytes: {split.size}"
         yield f"    num_examples: {split.examples}"
     yield from (f"  download_size: {size}", f"  dataset_size: {size}")
     if data_files:
         yield from ("configs:", "- config_name: default", "  data_files:")
     for name, pattern in data_files.items():
-        yield f"  - split: {_scalar(name)}"
+        yield f"  - split: {scalar(name)}"
         yield f"    path: {json.dumps(pattern)}"
 
 
-def _scalar(text: str) -> str:
+def scalar(text: str) -> str:
     """Text in YAML, in quotes where it would be read as something else."""
     if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
         return text
     return json.dumps(text)
 
 
-def _size_category(examples: int) -> str:
+def size_category(examples: int) -> str:
     """The Hub's word for a number of examples.
 
-    >>> _size_category(999), _size_category(1_431_167)
+    >>> size_category(999), size_category(1_431_167)
     ('n<1K', '1M<n<10M')
     """
     words = ["1K", "10K", "100K", "1M", "10M", "100M"]

@@ -22,7 +22,7 @@ import enum
 import os
 import struct
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from imagenet_builders.formats.tfrecord.wire import DamageError, decode_varint, signed
 
@@ -86,6 +86,13 @@ class Window:
         self._size = size
         self._start = 0
         self._data = b""
+
+    @classmethod
+    def over(cls, data: bytes) -> Self:
+        """A window over bytes that were read already."""
+        window = cls(-1, len(data))
+        window._data = data
+        return window
 
     def get(self, at: int, size: int) -> bytes:
         """The `size` bytes at `at`, which must be there, or DamageError is raised."""

@@ -1,0 +1,148 @@
+"""The directory of a catalog: put together beside it, and exchanged with it in one step."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from imagenet_builders.catalog.kept import FOLDER
+from imagenet_builders.errors import OptionError, TargetError
+from imagenet_builders.files.private_dir import NotOursError, PrivateDir
+from imagenet_builders.files.regular import read_regular
+from imagenet_builders.publish import exchange
+from imagenet_builders.publish.provenance import FILE_NAME
+from imagenet_builders.publish.readable import INFO
+from imagenet_builders.publish.target import Target
+from imagenet_builders.write import durable
+
+_MARK = f"{FOLDER}/catalog.json"
+_MARKED = {"made_by": "imagenet-builders catalog"}
+_MAX_BYTES = 1 << 16
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_SITE = "site"
+
+
+def check(out: Path, data_dir: Path) -> None:
+    """Makes sure that a catalog can be put in a directory.
+
+    Args:
+        out: The directory, absolute.
+        data_dir: Where the datasets are, absolute.
+
+    Raises:
+        OptionError: It would take the place of something else, or there is no directory for it.
+        TargetError: It cannot be looked at.
+    """
+    inside = {os.path.realpath(each) for each in (data_dir, *data_dir.parents)}
+    if os.path.realpath(out) in inside:
+        raise OptionError(
+            f"--out {out}: the datasets are in it, and a catalog takes the place of all that is "
+            "there; choose another directory"
+        )
+    if not out.parent.is_dir():
+        raise OptionError(
+            f"--out {out}: there is no directory {out.parent}; make it, or choose another"
+        )
+    for each in (out, *out.parents):
+        if any(os.path.lexists(each / name) for name in (INFO, FILE_NAME)):
+            raise OptionError(
+                f"--out {out}: there is a dataset or an export in {each}; choose a directory that "
+                "is in none"
+            )
+    with durable.reading(out):
+        if not os.path.lexists(out):
+            return
+        if out.is_dir() and not out.is_symlink() and (is_catalog(out) or not any(out.iterdir())):
+            return
+    raise OptionError(
+        f"--out {out} is there and is no catalog of this program; choose a directory that is not "
+        "there, is empty or has one"
+    )
+
+
+def is_catalog(directory: Path) -> bool:
+    """Whether there is a catalog in a directory, which another may replace."""
+    try:
+        return bool(json.loads(read_regular(directory / _MARK, _MAX_BYTES)) == _MARKED)
+    except (OSError, ValueError, RecursionError):
+        return False
+
+
+@contextlib.contextmanager
+def new_site(out: Path) -> Iterator[Path]:
+    """A directory to put a catalog together in, which takes the place of `out` in the end.
+
+    Args:
+        out: The directory of the catalog, as `check` lets it pass.
+
+    Yields:
+        A path of the directory that is good in this process.
+
+    Raises:
+        TargetError: It cannot be written, or something else has the name in the end; then what was
+            there is there still.
+    """
+    _tidy(out)
+    path = out.with_name(f".{out.name}.catalog-{secrets.token_hex(8)}")
+    with durable.writing(path):
+        private = PrivateDir.make(path)
+    try:
+        with durable.writing(path):
+            fcntl.flock(private.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # With the mode that readers will see. Nobody else comes as far as here.
+            os.mkdir(_SITE, dir_fd=private.fd)
+            site = private.place_of(_SITE)
+        write(site / _MARK, json.dumps(_MARKED).encode())
+        yield site
+        exchange.publish(site, Target(out), replace=True, last_check=lambda: _check_still(out))
+    finally:
+        private.remove()
+
+
+def write(path: Path, content: bytes) -> None:
+    """Writes a file of a site that is being put together; all are flushed in the end.
+
+    Args:
+        path: The file, which is not there; directories above it are made.
+        content: Its content.
+
+    Raises:
+        TargetError: It cannot be written.
+    """
+    with durable.writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd = os.open(path, _NEW, 0o666)
+        with os.fdopen(fd, "wb") as file:
+            file.write(content)
+
+
+def _check_still(out: Path) -> None:
+    """Makes sure that nobody has put something else there meanwhile."""
+    if os.path.lexists(out) and not (
+        out.is_dir() and not out.is_symlink() and (is_catalog(out) or not any(out.iterdir()))
+    ):
+        raise TargetError(
+            f"{durable.shown(out)} became something else than a catalog while this one was made; "
+            "look at it, then choose another --out"
+        )
+
+
+def _tidy(out: Path) -> None:
+    """Removes what runs that were killed have left beside a catalog."""
+    name = re.compile(rf"\.{re.escape(out.name)}\.catalog-[0-9a-f]{{16}}")
+    with contextlib.suppress(OSError):
+        for each in os.listdir(out.parent):
+            if name.fullmatch(each):
+                with (
+                    contextlib.suppress(OSError, NotOursError),
+                    PrivateDir.enter(out.parent / each) as left,
+                ):
+                    # Another process that makes a catalog now has it locked.
+                    fcntl.flock(left.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    left.remove()

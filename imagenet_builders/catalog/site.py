@@ -1,0 +1,262 @@
+"""Makes a catalog: finds what there is, looks at it, and puts the site in its place."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import imagenet_builders
+from imagenet_builders.catalog import (
+    card,
+    croissant,
+    entry,
+    export_entry,
+    health,
+    kept,
+    listing,
+    place,
+)
+from imagenet_builders.catalog.entry import Dataset
+from imagenet_builders.catalog.export_entry import Export
+from imagenet_builders.catalog.find import Found, find
+from imagenet_builders.catalog.kept import Kept
+from imagenet_builders.catalog.model import Entry, Fault, Picture, Site, Verified
+from imagenet_builders.catalog.survey import Surveyed
+from imagenet_builders.errors import DatasetError, ImagenetBuildersError, TargetError
+from imagenet_builders.words import logger, printable
+
+_LOG = logger(__name__)
+
+_TRIES = 3
+_PAUSE_SECONDS = 0.2
+_MAX_SLUG = 100
+
+_Item = Dataset | Export
+
+
+@dataclasses.dataclass(frozen=True)
+class Wishes:
+    """What a catalog is asked to have.
+
+    Attributes:
+        images: Thumbnails of each split; 0 for none.
+        notice: The site's own words, or empty.
+        contact: Whom to ask, or empty.
+        verify: Whether everything is verified, which reads all of it.
+        workers: Number of processes.
+    """
+
+    images: int = 0
+    notice: str = ""
+    contact: str = ""
+    verify: bool = False
+    workers: int = 1
+
+
+def make(data_dir: Path, out: Path, wishes: Wishes) -> Site:
+    """Makes the catalog of a data directory, which takes the place of the last one in one step.
+
+    Nothing is written into the data directory, unless `out` lies in it.
+
+    Args:
+        data_dir: Where datasets and exports are.
+        out: The directory of the catalog.
+        wishes: What it is asked to have.
+
+    Returns:
+        What its pages show.
+
+    Raises:
+        OptionError: `out` is or has something else.
+        StagingError: There is no data directory.
+        TargetError: The catalog cannot be written.
+        WorkerError: A worker was killed.
+    """
+    from imagenet_builders.catalog.pages.render import pages
+
+    data_dir, out = data_dir.absolute(), out.absolute()
+    place.check(out, data_dir)
+    found, faults = find(data_dir, skip=[out])
+    items, unread = _read_all(found)
+    faults += unread
+    named = list(zip(_slugs([item.name for item in items]), items, strict=True))
+    remembered = _remembered(named, out, wishes)
+    with place.new_site(out) as site:
+        entries = []
+        for slug, item in named:
+            entries.append(_write_entry(site, slug, item, remembered[slug], wishes))
+        made = Site(
+            data_dir=printable(str(data_dir)),
+            made_at=health.now(),
+            entries=tuple(entries),
+            faults=tuple(sorted(faults, key=lambda each: each.path)),
+            contact=wishes.contact,
+            notice=wishes.notice,
+            package_version=imagenet_builders.__version__,
+        )
+        for name, content in pages(made):
+            place.write(site / name, content)
+    return made
+
+
+def _read_all(found: Sequence[Found]) -> tuple[list[_Item], list[Fault]]:
+    items: list[_Item] = []
+    faults = []
+    for each in found:
+        try:
+            items.append(_read(each))
+        except (ImagenetBuildersError, OSError) as error:
+            path = printable(str(each.directory))
+            faults.append(Fault(path, printable(_words(error))))
+    return items, faults
+
+
+def _read(found: Found) -> _Item:
+    """Reads a dataset or an export, again if it was replaced meanwhile."""
+    directory = found.directory
+    for left in reversed(range(_TRIES)):
+        before = _identity(directory)
+        try:
+            item: _Item = (
+                export_entry.read(directory)
+                if found.is_export
+                else entry.read(directory, found.being_built)
+            )
+        except (ImagenetBuildersError, OSError):
+            if before == _identity(directory) or not left:
+                raise
+        else:
+            if before == _identity(directory):
+                return item
+        time.sleep(_PAUSE_SECONDS)
+    raise DatasetError(
+        f"{directory} was replaced again and again while it was read; make the catalog again when "
+        "its build is done"
+    )
+
+
+def _identity(directory: Path) -> tuple[int, int] | None:
+    try:
+        status = os.stat(directory)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _slugs(names: Sequence[str]) -> Iterator[str]:
+    """A name for the directory of each page, which no other one has."""
+    taken = set(_RESERVED)
+    for name in names:
+        plain = re.sub("[^A-Za-z0-9_.-]+", "_", name).strip(".-")[:_MAX_SLUG] or "dataset"
+        slug, number = plain, 1
+        while slug.lower() in taken:  # Some file systems do not tell cases apart.
+            number += 1
+            slug = f"{plain}-{number}"
+        taken.add(slug.lower())
+        yield slug
+
+
+_RESERVED = ("assets", "index.html")
+
+
+def _remembered(named: Sequence[tuple[str, _Item]], out: Path, wishes: Wishes) -> dict[str, Kept]:
+    """What is known of each item: kept of an earlier catalog, or looked at now."""
+    earlier = {slug: kept.read(out, slug) for slug, _ in named}
+    known: dict[str, Kept] = {}
+    unknown: list[tuple[str, Dataset]] = []
+    for slug, item in named:
+        before = earlier[slug]
+        surveyed = None
+        if isinstance(item, Dataset):
+            if before is not None and before.identity == item.identity and before.surveyed:
+                surveyed = before.surveyed
+            else:
+                unknown.append((slug, item))
+        known[slug] = Kept(
+            identity=item.identity,
+            surveyed=surveyed,
+            verified=before.verified if before is not None else None,
+            verified_identity=before.verified_identity if before is not None else "",
+        )
+    if unknown:
+        from imagenet_builders.catalog.survey import survey
+
+        surveys = survey([item.described for _, item in unknown], wishes.workers)
+        for (slug, _), of_item in zip(unknown, surveys, strict=True):
+            known[slug] = dataclasses.replace(known[slug], surveyed=of_item)
+    if wishes.verify:
+        for slug, item in named:
+            known[slug] = dataclasses.replace(
+                known[slug],
+                verified=_verified(item, wishes.workers),
+                verified_identity=item.identity,
+            )
+    return known
+
+
+def _verified(item: _Item, workers: int) -> Verified | None:
+    directory = item.directory if isinstance(item, Export) else item.described.directory
+    document = item.document if isinstance(item, Export) else None
+    try:
+        return health.verified(directory, document, workers)
+    except (ImagenetBuildersError, OSError) as error:
+        _LOG.warning(f"{directory} could not be verified: {_words(error)}")
+        return None
+
+
+def _write_entry(site: Path, slug: str, item: _Item, known: Kept, wishes: Wishes) -> Entry:
+    """Writes all of a page but the page itself, and gives what that shows."""
+    verified = known.verified
+    if verified is not None:
+        is_current = known.verified_identity == item.identity
+        verified = dataclasses.replace(verified, current=is_current)
+    if isinstance(item, Export):
+        made, files = export_entry.entry_of(item, slug, verified)
+    else:
+        made, files = entry.entry_of(item, slug, known.surveyed or Surveyed(), verified)
+    directory = site / slug
+    classes_sha256 = None
+    if made.classes:
+        place.write(directory / croissant.CLASSES, croissant.classes_csv(made))
+        classes_sha256 = listing.sha256_of(directory / croissant.CLASSES)
+    document = croissant.document(made, files, classes_sha256)
+    place.write(directory / croissant.DOCUMENT, croissant.text_of(document))
+    place.write(directory / card.CARD, card.card(made, wishes.notice, wishes.contact))
+    place.write(site / kept.FOLDER / f"{slug}.json", kept.text_of(known))
+    return dataclasses.replace(
+        made,
+        json_ld=croissant.embedded(document),
+        pictures=_pictures(directory, item, made, wishes.images),
+    )
+
+
+def _pictures(directory: Path, item: _Item, made: Entry, count: int) -> tuple[Picture, ...]:
+    """Writes thumbnails; those up to an example that cannot be read."""
+    if not count or isinstance(item, Export) or item.described.images is None:
+        return ()
+    from imagenet_builders.catalog import pictures
+
+    found = []
+    try:
+        for each in pictures.thumbnails(item.described, made.classes, count):
+            place.write(directory / each.picture.file, each.content)
+            found.append(each.picture)
+    except (ImagenetBuildersError, OSError) as error:
+        if isinstance(error, TargetError):
+            raise
+        _LOG.warning(f"{item.described.directory}: not all pictures are shown: {_words(error)}")
+    return tuple(found)
+
+
+def _words(error: Exception) -> str:
+    if (
+        isinstance(error, OSError)
+        and error.strerror
+        and not isinstance(error, ImagenetBuildersError)
+    ):
+        return f"it cannot be read: {error.strerror}"
+    return str(error)

@@ -20,7 +20,9 @@ _OURS = "`pip install imagenet-builders`; TensorFlow is not imported"
 _LOAD = """\
 import tensorflow_datasets as tfds
 
-<<variable>>, info = tfds.load(<<asked>>, split=<<split>>, data_dir=<<root>>, with_info=True)
+<<variable>>, info = tfds.load(
+    <<asked>>, split=<<split>>, data_dir=<<root>>, with_info=True
+)
 print(info.splits)
 for example in <<variable>>.take(1):
     print(<<values>>)
@@ -66,7 +68,9 @@ def collate(examples):
 
 
 if __name__ == "__main__":
-    <<variable>> = reading.data_source(<<asked>>, <<split>>, data_dir=<<root>>)
+    <<variable>> = reading.data_source(
+        <<asked>>, <<split>>, data_dir=<<root>>
+    )
     loader = torch.utils.data.DataLoader(
         <<variable>>,
         batch_size=8,

@@ -107,7 +107,7 @@ def survey(datasets: Sequence[Described], workers: int) -> list[Surveyed]:
         else:
             for split in described.splits:
                 shards = split.shards(described.name, output.suffix)
-                for index in _sampled(split):
+                for index in sampled(split):
                     path = str(described.directory / shards[index])
                     jobs.append(
                         HeadersJob(
@@ -135,8 +135,12 @@ def survey(datasets: Sequence[Described], workers: int) -> list[Surveyed]:
     ]
 
 
-def _sampled(split: DescribedSplit) -> Sequence[int]:
-    """The shards of a split to look at."""
+def sampled(split: DescribedSplit) -> Sequence[int]:
+    """The numbers of the shards of a split to look at: all, or evenly spaced ones.
+
+    Args:
+        split: The split.
+    """
     count = len(split.lengths)
     if split.examples <= MOST_EXAMPLES:
         return range(count)
@@ -197,9 +201,9 @@ def _of_split(
 ) -> SplitStatistics:
     assert described.images is not None
     looked_at = sum(each.records for each in headers)
-    sampled = None
+    of_all = None
     if looked_at < split.examples:
-        sampled = (
+        of_all = (
             f"{looked_at:,} of {split.examples:,} examples were looked at, those of "
             f"{len(headers):,} of {counted(len(split.lengths), 'shard')}, evenly spaced"
         )
@@ -209,7 +213,7 @@ def _of_split(
         split=split.name,
         examples=split.examples,
         looked_at=looked_at,
-        sampled=sampled,
+        sampled=of_all,
         density=density(widths, heights, edges.widths, edges.heights),
         sizes=histogram(_joined(headers, "sizes"), edges.sizes),
         aspects=histogram(widths / heights, edges.aspects),

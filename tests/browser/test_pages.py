@@ -85,7 +85,7 @@ def test_without_scripts_every_snippet_and_every_dataset_is_there(
             assert found.page.get_by_role("heading", name=tab, exact=True).is_visible()
         assert found.page.get_by_text("import dali").is_visible()
         assert found.page.get_by_role("button").count() == 0
-        assert "classes.js" in found.page.locator("noscript").inner_text()
+        assert "classes.csv" in found.page.locator("noscript").inner_text()
     with opened(browser, catalog / INDEX, java_script_enabled=False) as found:
         assert found.page.locator(".datasets tbody tr").count() == 202
         assert not found.page.locator("#filter").is_visible()

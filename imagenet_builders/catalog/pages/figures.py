@@ -72,22 +72,28 @@ def by_class(entry: Entry) -> tuple[Figure, ...]:
 
 def _by_class(classes: Sequence[ClassRow], statistics: SplitStatistics) -> Figure:
     split = statistics.split
-    rows = sorted(classes, key=lambda row: (-row.counts.get(split, 0), row.label))
-    counts = [row.counts.get(split, 0) for row in rows]
-    official = [None if statistics.sampled else row.official.get(split) for row in rows]
-    known = [each for each in official if each is not None]
-    differ = sum(a not in (None, b) for a, b in zip(official, counts, strict=True))
+    rows = sorted(
+        (row for row in classes if row.counts.get(split)),
+        key=lambda row: (-row.counts[split], row.label),
+    )
+    counts = [row.counts[split] for row in rows]
+    known = [] if statistics.sampled else [row for row in classes if split in row.official]
+    differ = sum(row.official[split] != row.counts.get(split, 0) for row in known)
     title = f"Images of each class: {split}"
     plot, with_official = Markup(), False
     if differ or counts[0] != counts[-1]:
-        plot, with_official = plots.by_class(counts, official if differ else [], title)
+        official = [row.official.get(split) for row in rows] if differ else []
+        plot, with_official = plots.by_class(counts, official, title)
     caption = f"{_range(counts)} images a class."
+    if empty := len(classes) - len(rows):
+        caption += f" {counted(empty, 'class has', 'classes have')} none."
     if known and not differ:
         caption += " Every class has its official number."
     elif known:
         caption += f" {differ:,} of {counted(len(known), 'class', 'classes')}"
         caption += f" {'has' if differ == 1 else 'have'} another number than the official one"
-        caption += "." if with_official else f", which is {_range(known)}."
+        wanted = _range([row.official[split] for row in known])
+        caption += "." if with_official else f", which is {wanted}."
     elif statistics.sampled:
         caption += " These are the images of a sample, so the official numbers are not beside them."
     legend = (("series-0", split), ("official", "official")) if with_official else ()
@@ -108,7 +114,7 @@ def _ends(rows: Sequence[ClassRow], split: str) -> Table:
             (
                 row.wnid,
                 row.words or "-",
-                f"{row.counts.get(split, 0):,}",
+                f"{row.counts[split]:,}",
                 f"{row.official[split]:,}" if split in row.official else "-",
             )
             for row in shown

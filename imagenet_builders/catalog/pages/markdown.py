@@ -21,8 +21,8 @@ def _parser() -> MarkdownIt:
 def html(text: str) -> Markup:
     """Markdown as HTML.
 
-    HTML in it shows as text, links lead to web pages only, and no picture is loaded. Its headings
-    are below those of the page.
+    HTML in it shows as text, only addresses of web pages are links, and no picture is loaded. Its
+    headings are below those of the page.
 
     Args:
         text: Markdown, or plain text.
@@ -32,9 +32,13 @@ def html(text: str) -> Markup:
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(int(token.tag[1]) + _FIRST_HEADING - 1, 6)}"
+        inside = 0
         for child in token.children or ():
+            inside += child.nesting if child.type.startswith("link_") else 0
             if child.type == "link_open" and not web_address(str(child.attrs.get("href", ""))):
                 child.attrs = {}
+            elif child.type == "text" and not inside:
+                child.type, child.content = "html_inline", str(links(child.content))
     return Markup(parser.renderer.render(tokens, parser.options, {}))
 
 

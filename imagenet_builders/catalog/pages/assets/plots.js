@@ -77,7 +77,7 @@
     const counts = classes.counts[split];
     if (!counts) continue;
     const at = (label) => Math.max(counts[label], 0);
-    const order = counts.map((_, row) => row).sort((a, b) => at(b) - at(a) || a - b);
+    const order = counts.map((_, row) => row).filter((row) => at(row) > 0).sort((a, b) => at(b) - at(a) || a - b);
     const official = classes.sampled ? undefined : classes.official[split];
     const room = figure.querySelector(".room");
     const plot = room.querySelector(".plot");

@@ -24,6 +24,20 @@ def test_differences_from_the_official_numbers_are_counted() -> None:
     assert not validation.plot  # It would be one block.
 
 
+def test_classes_without_images_are_counted_and_not_drawn() -> None:
+    entry = catalog_sites.entry()
+    classes = tuple(
+        dataclasses.replace(row, counts={"train": 3 - row.label % 3} if row.label < 6 else {})
+        for row in entry.classes
+    )
+    (train,) = figures.by_class(dataclasses.replace(entry, classes=classes))
+    assert train.caption == (
+        "1 to 3 images a class. 994 classes have none. 1,000 of 1,000 classes have another number "
+        "than the official one, which is 732 to 1,300."
+    )
+    assert len(train.table.rows) == 6
+
+
 def test_the_table_has_the_classes_with_most_and_fewest_images() -> None:
     train = figures.by_class(catalog_sites.entry())[0]
     assert len(train.table.rows) == 10

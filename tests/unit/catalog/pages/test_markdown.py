@@ -39,6 +39,14 @@ def test_nothing_in_them_acts_or_is_loaded(text: str) -> None:
     assert "<a onclick" not in found
 
 
+def test_an_address_in_a_description_is_a_link_as_it_stands() -> None:
+    found = markdown.html("Terms <b>: https://a.org/x?y=1&z. [https://b.org](https://b.org)")
+    assert found == (
+        '<p>Terms &lt;b&gt;: <a href="https://a.org/x?y=1&amp;z">https://a.org/x?y=1&amp;z</a>. '
+        '<a href="https://b.org">https://b.org</a></p>\n'
+    )
+
+
 def test_only_addresses_of_web_pages_are_links() -> None:
     assert markdown.web_address("https://image-net.org/") == "https://image-net.org/"
     for other in (None, "", "javascript:x", "ftp://a", 'https://a" onclick="x', "https://a b"):

@@ -71,7 +71,7 @@ def read(site: Path, slug: str) -> Kept | None:
         document = json.loads(read_regular(site / FOLDER / f"{slug}.json", _MAX_BYTES))
         if document["version"] != _VERSION:
             return None
-        return all_printable(value_of(Kept, document["kept"]))
+        return value_of(Kept, all_printable(document["kept"]))
     except (OSError, ValueError, TypeError, KeyError, RecursionError, AttributeError):
         return None
 

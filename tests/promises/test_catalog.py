@@ -125,6 +125,7 @@ def test_a_second_run_reads_no_shard(data_dir: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
     catalog(data_dir, site)
     kept = json.loads((site / ".kept" / f"{DATASET}.json").read_text())["kept"]["surveyed"]
+    counts = (site / DATASET / "classes.js").read_bytes()
     shard = shards(data_dir / command_line.DATASET, "train")[0]
     times = os.stat(shard)
     shard.write_bytes(bytes(times.st_size))
@@ -132,6 +133,7 @@ def test_a_second_run_reads_no_shard(data_dir: Path, tmp_path: Path) -> None:
     catalog(data_dir, site)
     document = site / ".kept" / f"{DATASET}.json"
     assert json.loads(document.read_text())["kept"]["surveyed"] == kept
+    assert (site / DATASET / "classes.js").read_bytes() == counts
     os.utime(shard, ns=(times.st_atime_ns, times.st_mtime_ns + 1))
     catalog(data_dir, site)
     again = json.loads(document.read_text())["kept"]["surveyed"]

@@ -36,6 +36,9 @@ OUTSIDE = {
     "checksums/archives.json": "files/archives.json",
     "examples/slurm/build_on_dask.sbatch": "files/build_on_dask.sbatch",
     "examples/slurm/build_from_local_disk.sbatch": "files/build_from_local_disk.sbatch",
+    "examples/train/tensorflow_keras.py": "files/tensorflow_keras.py",
+    "examples/train/pytorch.py": "files/pytorch.py",
+    "examples/train/jax_grain.py": "files/jax_grain.py",
 }
 """Files outside `docs/` that are pages or downloads of the site: path to path in the site."""
 

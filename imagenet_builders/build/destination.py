@@ -140,12 +140,13 @@ class Shards:
             for shard in shards
         ]
         before = [shard for shard in shards if (shard.split, shard.number) in self._before]
+        written = [each for shard in shards for each in shard.apart()]
         result = SplitResult(
             split=plan.split,
-            shard_lengths=tuple(shard.examples for shard in shards),
-            record_bytes=sum(shard.record_bytes for shard in shards),
-            shard_bytes=tuple(shard.file_bytes for shard in shards),
-            shard_crc32c=tuple(shard.crc32c for shard in shards),
+            shard_lengths=tuple(each.examples for each in written),
+            record_bytes=sum(each.record_bytes for each in written),
+            shard_bytes=tuple(each.file_bytes for each in written),
+            shard_crc32c=tuple(each.crc32c for each in written),
             index_crc32c=None if index_crcs is None else tuple(index_crcs[name] for name in names),
             notes=tuple(
                 dataclasses.replace(note, path=paths.get(os.path.basename(note.path), note.path))
@@ -184,7 +185,7 @@ def check_room(shards: Iterable[Shards], sizes: Sequence[Sequence[int]], images:
         where, needs = each.destination.incomplete, each.destination.needs
         left = sum(sizes[shard.which][shard.number] for shard in each.todo)
         size = left * needs.copies + needs.bytes_a_record * images
-        files = _FILES_A_SHARD * len(each.todo) + needs.files_a_record * images
+        files = _FILES_A_SHARD * len(each.todo) + needs.files_a_record * images + needs.files
         device = os.fstat(where.directory.fd).st_dev
         _, size_before, files_before, _ = needed.get(device, (where.shards, 0, 0, ""))
         needed[device] = where.shards, size + size_before, files + files_before, needs.flag

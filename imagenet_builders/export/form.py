@@ -164,6 +164,8 @@ class Form:
             `--parquet`, to a function that makes of the form and the option's value, which may be
             empty, the one that was asked for. That has another name: what was written of one is
             not taken for the other.
+        grouped: Whether small shards may be written as one part (see `grouped`). Then `write` is
+            given a directory in which others may be, and each shard is a file and its index.
         follows: Whether it makes something for the very shards of a dataset that was built, and
             reads only where their records are. Then a part is a split, and `write` is given for
             each record the name of its `shard`, and `offset` and `size` in that.
@@ -181,6 +183,7 @@ class Form:
     copies: int = 1
     joined: bool = False
     switches: Mapping[str, Callable[[Form, str], Form]] = dataclasses.field(default_factory=dict)
+    grouped: bool = False
     follows: bool = False
     library: str | None = None
     package: str | None = None

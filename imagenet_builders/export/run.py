@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import imagenet_builders
 from imagenet_builders.build import steps
 from imagenet_builders.build.summary import summary
 from imagenet_builders.errors import BadImageError, SourceError, TargetError
-from imagenet_builders.export import joined, provenance
+from imagenet_builders.export import grouped, joined, provenance
 from imagenet_builders.export.form import Exported, Form, Part, Subject
 from imagenet_builders.export.source import Planned, Source
 from imagenet_builders.options import BuildOptions
@@ -39,6 +40,9 @@ _LOG = logger(__name__)
 FLAG = "--out"
 
 _PART = ".part"
+
+# Of a shard that may be one of several in a part.
+_FILES_A_SHARD = 2
 
 
 def export(
@@ -91,6 +95,9 @@ def export(
         with phase(f"indexing {source.name}") as shown:
             counting = context.with_workers(shown.counting(workers))
             planned = source.planned(form, num_shards, counting)
+        shards = dict[str, list[range]]()
+        if form.grouped:
+            planned, shards = grouped.group(planned)
         description = describe(
             planned.plans,
             [recipe.also_read for recipe in planned.recipes],
@@ -102,10 +109,14 @@ def export(
         session.check_lock()
         session.open(description)
         written = joined.join(planned) if form.joined else planned
-        results = _write(written, source, form, context, session.incomplete, name)
+        results = _write(written, shards, source, form, context, session.incomplete, name)
+        parts = {
+            plan.split: _paths(session.incomplete, plan.split, plan.shard_count)
+            for plan in written.plans
+        }
         with phase(f"publishing {name}"):
-            names, files = _spread(session.incomplete, form, results)
-            others = _finish(planned.subject, form, results, session.incomplete)
+            names, files = _spread(session.incomplete, form, parts)
+            others = _finish(planned.subject, form, results, parts, session.incomplete)
             splits = results
             if form.joined:
                 splits = joined.part(results[0], planned)
@@ -163,6 +174,7 @@ def check_free(out: Path) -> None:
 
 def _write(
     planned: Planned,
+    grouped_shards: Mapping[str, Sequence[range]],
     source: Source,
     form: Form,
     context: BuildContext,
@@ -170,9 +182,14 @@ def _write(
     name: str,
 ) -> list[SplitResult]:
     def output(split: str, number: int, count: int) -> Output:
-        shards = source.shards(split) if form.follows else ()
-        part = Part(split, number, count, shards)
-        write = functools.partial(form.write, planned.subject, part)
+        if form.grouped:
+            of_split = grouped_shards[split]
+            parts = [Part(split, each, of_split[-1].stop) for each in of_split[number]]
+            write = functools.partial(grouped.write, form.write, planned.subject, parts)
+        else:
+            shards = source.shards(split) if form.follows else ()
+            part = Part(split, number, count, shards)
+            write = functools.partial(form.write, planned.subject, part)
         return Output(form.name, _PART, write, _no_records, is_tree=True)
 
     try:
@@ -186,7 +203,11 @@ def _write(
             options=context.options,
             workers=context.workers,
             needs=Needs(
-                form.bytes_a_record + BYTES_A_RECORD, form.files_a_record, form.copies, FLAG
+                bytes_a_record=form.bytes_a_record + BYTES_A_RECORD,
+                files_a_record=form.files_a_record,
+                files=_FILES_A_SHARD * sum(map(len, itertools.chain(*grouped_shards.values()))),
+                copies=form.copies,
+                flag=FLAG,
             ),
         )
     except BadImageError:
@@ -206,19 +227,18 @@ def _no_records(path: str, checksum: Checksum | None) -> Iterator[Record]:
     return iter(())
 
 
-def _paths(incomplete: IncompleteDir, result: SplitResult) -> list[Path]:
-    count = len(result.shard_lengths)
-    return [_part_path(incomplete, result.split, number, count) for number in range(count)]
+def _paths(incomplete: IncompleteDir, split: str, count: int) -> list[Path]:
+    return [_part_path(incomplete, split, number, count) for number in range(count)]
 
 
 def _spread(
-    incomplete: IncompleteDir, form: Form, results: Sequence[SplitResult]
+    incomplete: IncompleteDir, form: Form, parts: Mapping[str, Sequence[Path]]
 ) -> tuple[list[str], dict[str, list[WrittenFile]]]:
     """Moves all files to their paths; returns these, and what a provenance lists of each split."""
     names, files = list[str](), dict[str, list[WrittenFile]]()
-    for result in results:
-        listed = files[result.split] = []
-        for file in spread(incomplete, _paths(incomplete, result)):
+    for split, paths in parts.items():
+        listed = files[split] = []
+        for file in spread(incomplete, paths):
             names.append(file.name)
             if not form.files_a_record:  # Of a file for each image, there are millions.
                 listed.append(file)
@@ -226,13 +246,16 @@ def _spread(
 
 
 def _finish(
-    subject: Subject, form: Form, results: Sequence[SplitResult], incomplete: IncompleteDir
+    subject: Subject,
+    form: Form,
+    results: Sequence[SplitResult],
+    parts: Mapping[str, Sequence[Path]],
+    incomplete: IncompleteDir,
 ) -> list[str]:
     """Writes the files that tell of all of it, and returns their paths."""
-    paths = {each.split: _paths(incomplete, each) for each in results}
 
     def files(split: str) -> Iterator[WrittenFile]:
-        for path in paths[split]:
+        for path in parts[split]:
             yield from files_of(incomplete, path)
 
     contents = form.finish(Exported(subject, results, files))

@@ -119,5 +119,6 @@ FORM = Form(
     write=write,
     parts=parts,
     bytes_a_record=_BYTES_A_RECORD,
+    grouped=True,
 )
 """TFRecords of slim."""

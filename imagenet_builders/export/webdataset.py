@@ -179,5 +179,6 @@ FORM = Form(
     write=write,
     finish=finish,
     bytes_a_record=_BYTES_A_SAMPLE + _BYTES_A_LINE,
+    grouped=True,
 )
 """WebDataset, as timm publishes it."""

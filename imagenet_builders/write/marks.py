@@ -21,7 +21,7 @@ from imagenet_builders.files.regular import read_regular
 from imagenet_builders.plan.recipe import ImagePolicy, Note
 from imagenet_builders.write import build_dir
 from imagenet_builders.write.offsets import RecordOffsets
-from imagenet_builders.write.outputs.output import WrittenFile
+from imagenet_builders.write.outputs.output import Piece, WrittenFile
 from imagenet_builders.write.results import ShardResult
 
 FORMAT = 4
@@ -112,6 +112,8 @@ def mark_content(result: ShardResult) -> bytes:
     content = dataclasses.asdict(result)
     if result.offsets is not None:
         content["offsets"] = base64.b64encode(result.offsets.packed).decode()
+    if not result.pieces:  # Only exports have them.
+        del content["pieces"]
     text = json.dumps(content).encode()
     return hashlib.sha256(text).hexdigest().encode() + b"\n" + text
 
@@ -133,7 +135,10 @@ def read_mark(path: Path, *, dir_fd: int | None = None) -> ShardResult | None:
         if offsets is not None:
             offsets = RecordOffsets(base64.b64decode(offsets, validate=True))
         files = tuple(WrittenFile(*each) for each in content.pop("files"))
-        result = ShardResult(**content, notes=notes, offsets=offsets, files=files)
+        pieces = tuple(Piece(*each) for each in content.pop("pieces", ()))
+        if pieces and sum(piece.files for piece in pieces) != len(files):
+            return None
+        result = ShardResult(**content, notes=notes, offsets=offsets, files=files, pieces=pieces)
         if offsets is not None and not offsets.fit(result.examples, result.file_bytes):
             return None
         return result

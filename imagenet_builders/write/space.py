@@ -64,12 +64,14 @@ class Needs:
     Attributes:
         bytes_a_record: Bytes for each image.
         files_a_record: Files for each image.
+        files: Files in all, besides those of shards.
         copies: How often each image is written.
         flag: The option by which another place is chosen.
     """
 
     bytes_a_record: int = BYTES_A_RECORD
     files_a_record: int = 0
+    files: int = 0
     copies: int = 1
     flag: str = "--data-dir"
 

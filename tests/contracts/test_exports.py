@@ -19,7 +19,7 @@ from support.processes import run_cli
 from imagenet_builders.build import steps
 from imagenet_builders.datasets.imagenet2012.imagenet2012_dataset_builder import Builder
 from imagenet_builders.errors import ImagenetBuildersError, OptionError, SourceError, TargetError
-from imagenet_builders.export import forms
+from imagenet_builders.export import forms, grouped
 from imagenet_builders.export.form import Form
 from imagenet_builders.export.run import export
 from imagenet_builders.export.source import BuiltSource, StagedSource
@@ -60,9 +60,10 @@ def form(request: pytest.FixtureRequest) -> Form:
 
 
 @pytest.fixture
-def in_parts(form: Form) -> Form:
+def in_parts(form: Form, monkeypatch: pytest.MonkeyPatch) -> Form:
     if form.joined:
         pytest.skip("it is one part, which begins anew")
+    monkeypatch.setattr(grouped, "PART_BYTES", 1)  # Each shard is a part.
     return form
 
 

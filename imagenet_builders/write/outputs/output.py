@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Self
@@ -37,6 +38,18 @@ class WrittenFile(NamedTuple):
         return _place(self.name)
 
 
+class Piece(NamedTuple):
+    """A shard of several that were written together.
+
+    Attributes:
+        examples: Number of its examples.
+        files: Number of its files.
+    """
+
+    examples: int
+    files: int
+
+
 def place_in(directory: Path, name: str) -> Path:
     """Where the directory of a shard has a file that will have a path.
 
@@ -66,6 +79,7 @@ class Written:
         crc32c: CRC-32C that the file must have, 8 hexadecimal digits.
         offsets: Where each record's bytes lie in the file; None for a format that transforms them.
         files: The files of a shard that is several; `of_files` gives the attributes of those.
+        pieces: The shards of an export that were written as one, in the order of the files.
     """
 
     examples: int
@@ -74,6 +88,7 @@ class Written:
     crc32c: str
     offsets: RecordOffsets | None
     files: tuple[WrittenFile, ...] = ()
+    pieces: tuple[Piece, ...] = ()
 
     @classmethod
     def of_files(cls, examples: int, record_bytes: int, files: Sequence[WrittenFile]) -> Self:
@@ -96,6 +111,20 @@ class Written:
             offsets=None,
             files=tuple(files),
         )
+
+    def apart(self) -> list[Written]:
+        """What went into each shard, where several were written as one; else this.
+
+        The bytes of the records are those of all of them in the first.
+        """
+        if not self.pieces:
+            return [self]
+        files, found = iter(self.files), list[Written]()
+        for piece in self.pieces:
+            size = 0 if found else self.record_bytes
+            own = list(itertools.islice(files, piece.files))
+            found.append(Written.of_files(piece.examples, size, own))
+        return found
 
 
 class Record(NamedTuple):

@@ -30,7 +30,7 @@ from support import browsing, catalog_sites  # noqa: E402
 
 from imagenet_builders.catalog.model import Entry  # noqa: E402
 from imagenet_builders.catalog.pages import figures  # noqa: E402
-from imagenet_builders.catalog.pages.render import pages, render  # noqa: E402
+from imagenet_builders.catalog.pages.render import pages  # noqa: E402
 
 _TYPED = ("tench", "great white shark", "n02110341", "254", "e", "dog no such class")
 
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         found[name] = _made(entries)
     found["plots"] = _plots(large)
     with tempfile.TemporaryDirectory() as directory:
-        render(catalog_sites.site(large), Path(directory))
+        catalog_sites.write(catalog_sites.site(large), Path(directory))
         found["search ms"] = _search(Path(directory) / "large" / "index.html")
     print(json.dumps(found, indent=2))
     if arguments.json:

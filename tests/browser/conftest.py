@@ -14,7 +14,6 @@ from PIL import Image
 from support import browsing, catalog_sites
 
 from imagenet_builders.catalog.model import Fault, Picture
-from imagenet_builders.catalog.pages.render import render
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -66,7 +65,7 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
         contact="data@example.org",
         notice="Users must **opt in**.",
     )
-    render(site, out)
+    catalog_sites.write(site, out)
     for picture in pictures:
         Image.new("RGB", (90, 60), "teal").save(out / SMALL / picture.file)
     return out
@@ -76,5 +75,5 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Pages in which every text is hostile."""
     out = tmp_path_factory.mktemp("hostile")
-    render(catalog_sites.hostile(), out)
+    catalog_sites.write(catalog_sites.hostile(), out)
     return out

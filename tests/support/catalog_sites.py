@@ -7,6 +7,7 @@ import functools
 import json
 import math
 import random
+from pathlib import Path
 
 from imagenet_builders import labels
 from imagenet_builders.catalog.model import (
@@ -25,6 +26,7 @@ from imagenet_builders.catalog.model import (
     Terms,
     Verified,
 )
+from imagenet_builders.catalog.pages.render import pages
 
 HOSTILE = (
     "<script>window.hit=1</script>",
@@ -39,6 +41,19 @@ HOSTILE = (
 
 TABS = ("TensorFlow", "PyTorch", "JAX", "DALI", "timm", "shell")
 _SPACES = ("imagenet2012", "imagenet21k_winter21", "imagenet21k_p", "imagenet2012_devkit")
+
+
+def write(catalog: Site, out: Path) -> None:
+    """Writes the pages of a catalog into a directory.
+
+    Args:
+        catalog: What they show.
+        out: The directory, which is there.
+    """
+    for name, content in pages(catalog):
+        path = out / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
 
 
 def site(*entries: Entry, **changed: object) -> Site:
@@ -234,10 +249,11 @@ def hostile() -> Site:
     script, picture, closing, template, attribute, address, link = HOSTILE
     every = " ".join(HOSTILE)
     rows = tuple(
-        dataclasses.replace(row, wnid=text, words=text, gloss=text)
+        dataclasses.replace(
+            row, wnid=text, words=text, gloss=text, counts={script: 9 - row.label}, official={}
+        )
         for row, text in zip(class_rows("imagenet2012"), HOSTILE, strict=False)
     )
-    of_class = dataclasses.replace(rows[0], counts={script: 3, picture: 2}, official={script: 4})
     bad = entry(
         slug="hostile",
         name=script,
@@ -266,7 +282,7 @@ def hostile() -> Site:
             dataclasses.replace(statistics(picture, 5), kinds=((closing, 5),)),
         ),
         no_statistics=script,
-        classes=(of_class, *rows[1:]),
+        classes=rows,
         snippets=tuple(
             Snippet(text, text, attribute, text, f"{text} {address}") for text in HOSTILE
         ),

@@ -143,7 +143,7 @@ def spread(entry: Entry) -> tuple[Figure, ...]:
 def _spread(splits: Sequence[SplitStatistics]) -> Iterator[Figure]:
     size = plots.Axis("size of a file, logarithmic", _size)
     aspect = plots.Axis("width : height, logarithmic", _ratio, ticks=tuple(_ASPECTS))
-    number = plots.Axis("boxes in an image", lambda value: f"{value:,.0f}", is_counting=True)
+    number = plots.Axis("boxes in an image", lambda value: f"{value:,.0f}", is_whole=True)
     area = plots.Axis("area of a box in its image", lambda value: plots.share(value, 1))
     wanted = (
         ("Bytes of an image", size, [(each.split, each.sizes) for each in splits]),
@@ -177,43 +177,35 @@ def _histogram(
     title: str, axis: plots.Axis, series: Sequence[tuple[str, Histogram]], what: str
 ) -> Figure:
     first, last = svg.filled_range([each.counts for _, each in series])
-    edges = series[0][1].edges
+    intervals = axis.intervals(series[0][1].edges)[first:last]
     rows = tuple(
-        (
-            axis.interval(edges[place], edges[place + 1]),
-            *(f"{each.counts[place]:,}" for _, each in series),
-        )
-        for place in range(first, last)
+        (interval, *(f"{each.counts[first + place]:,}" for _, each in series))
+        for place, interval in enumerate(intervals)
     )
-    legend = tuple((plots.series_class(number), name) for number, (name, _) in enumerate(series))
+    table = Table((axis.title.partition(", ")[0], *(name for name, _ in series)), rows)
+    if len(intervals) == 1:
+        return Figure(title, f"All {what}: {intervals[0]}.", Markup(), table)
     names = ", ".join(name for name, _ in series)
-    return Figure(
-        title,
-        "",
-        plots.histogram(series, axis, f"{title}: {names}", what),
-        Table((axis.title.partition(", ")[0], *(name for name, _ in series)), rows),
-        legend if len(series) > 1 else (),
-    )
+    plot = plots.histogram(series, axis, f"{title}: {names}", what)
+    legend = tuple((plots.series_class(number), name) for number, (name, _) in enumerate(series))
+    return Figure(title, "", plot, table, legend if len(series) > 1 else ())
 
 
 def _density(statistics: SplitStatistics) -> Figure:
     title = f"Width and height: {statistics.split}"
     what = statistics.density
+    widths, heights = map(plots.PIXELS.intervals, (what.width_edges, what.height_edges))
     cells = [
-        (
-            count,
-            (what.width_edges[x], what.width_edges[x + 1]),
-            (what.height_edges[y], what.height_edges[y + 1]),
-        )
+        (count, widths[x], heights[y])
         for y, row in enumerate(what.counts)
         for x, count in enumerate(row)
         if count
     ]
     cells.sort(key=lambda cell: -cell[0])
-    rows = tuple(
-        (f"{w[0]:,.0f} to {w[1]:,.0f}", f"{h[0]:,.0f} to {h[1]:,.0f}", f"{count:,}")
-        for count, w, h in cells[: 2 * _ENDS]
-    )
+    rows = tuple((width, height, f"{count:,}") for count, width, height in cells[: 2 * _ENDS])
     table = Table(("width", "height", "images"), rows)
+    if len(cells) == 1:
+        _, width, height = cells[0]
+        return Figure(title, f"All images: {width} pixels wide, {height} high.", Markup(), table)
     caption = "Darker is more, by the logarithm. The table has the most frequent."
     return Figure(title, caption, plots.density(what, title), table)

@@ -29,35 +29,51 @@ class Axis:
         title: What it means, with its unit.
         words: A value in words.
         ticks: The values that are named, if they are not the round ones.
-        is_counting: Whether an interval is one whole number, which is named in its middle.
+        is_whole: Whether values are whole numbers, so that an interval may be one of them.
     """
 
     title: str
     words: Callable[[float], str]
     ticks: tuple[float, ...] = ()
-    is_counting: bool = False
+    is_whole: bool = False
 
-    def places(self, scale: svg.Scale, count: int = 5) -> list[tuple[float, str]]:
+    def places(self, scale: svg.Scale, edges: Sequence[float]) -> list[tuple[float, str]]:
         """Where which values are named.
 
         Args:
             scale: The scale of the axis.
-            count: About how many.
+            edges: Bounds of the intervals on it.
         """
         values = [each for each in self.ticks if scale.low <= each <= scale.high]
         if len(values) < 2:
-            values = svg.ticks(scale, count)
-        if not self.is_counting:
-            return [(scale.place(value), self.words(value)) for value in values]
-        return [
-            (scale.place(value + 0.5), self.words(value))
-            for value in values
-            if value == int(value) and value < scale.high
-        ]
+            values = svg.ticks(scale)
+        if self.is_whole:
+            values = [value for value in values if value == int(value)]
+            if edges[1] - edges[0] == 1:  # A number has its name in the middle of its interval.
+                return [(scale.place(v + 0.5), self.words(v)) for v in values if v < scale.high]
+        return [(scale.place(value), self.words(value)) for value in values]
 
-    def interval(self, low: float, high: float) -> str:
-        """An interval in words."""
-        return self.words(low) if self.is_counting else f"{self.words(low)} to {self.words(high)}"
+    def intervals(self, edges: Sequence[float]) -> list[str]:
+        """All intervals in words; the outer ones have what is beyond.
+
+        Args:
+            edges: Their bounds.
+        """
+        found = [self._interval(low, high) for low, high in itertools.pairwise(edges)]
+        if len(found) > 1:
+            found[-1] = f"{self.words(edges[-2])} or more"
+            if not (self.is_whole and edges[0] == 0 and edges[1] == 1):
+                found[0] = f"below {self.words(edges[1])}"
+        return found
+
+    def _interval(self, low: float, high: float) -> str:
+        if self.is_whole and high - low == 1:
+            return self.words(low)
+        return f"{self.words(low)} to {self.words(high - 1 if self.is_whole else high)}"
+
+
+PIXELS = Axis("pixels", lambda value: f"{value:,.0f}", is_whole=True)
+"""Widths and heights."""
 
 
 def series_class(number: int) -> str:
@@ -98,7 +114,7 @@ def histogram(series: Sequence[tuple[str, Histogram]], axis: Axis, label: str, w
 
     plot = svg.root("histogram", label)
     levels = [(y.place(each), share(each, 1)) for each in svg.ticks(y, 4)]
-    svg.add_axes(plot, axis.places(x), levels, (axis.title, f"of {what}"))
+    svg.add_axes(plot, axis.places(x, edges), levels, (axis.title, f"of {what}"))
     drawing = svg.inner(plot)
     places = [round(svg.INNER * x.place(edge)) for edge in edges]
     for number, (each, total) in enumerate(zip(counts, totals, strict=True)):
@@ -107,8 +123,9 @@ def histogram(series: Sequence[tuple[str, Histogram]], axis: Axis, label: str, w
             path = svg.steps(places, heights, close=close)
             svg.add(drawing, "path", d=path, class_=f"{kind} {series_class(number)}")
     hits = svg.add(plot, "g", class_="hits")
-    for place, (low, high) in enumerate(itertools.pairwise(edges)):
-        left, right = x.place(low), x.place(high)
+    intervals = axis.intervals(series[0][1].edges)[first:last]
+    for place, interval in enumerate(intervals):
+        left, right = x.place(edges[place]), x.place(edges[place + 1])
         hit = svg.add(
             hits,
             "rect",
@@ -121,7 +138,7 @@ def histogram(series: Sequence[tuple[str, Histogram]], axis: Axis, label: str, w
             f"{name}: {each[place]:,} ({share(each[place], total)})"
             for (name, _), each, total in zip(series, counts, totals, strict=True)
         ]
-        svg.add(hit, "title", "\n".join([axis.interval(low, high), *texts]))
+        svg.add(hit, "title", "\n".join([interval, *texts]))
     return svg.markup(plot)
 
 
@@ -145,16 +162,20 @@ def density(what: Density, label: str) -> Markup:
     y = svg.Scale(heights[0], heights[-1], svg.scale_of(what.height_edges).is_log)
 
     plot = svg.root("density", label)
-    axis = Axis("width, pixels", lambda value: f"{value:,.0f}")
-    svg.add_axes(plot, axis.places(x), axis.places(y), ("width, pixels", "height, pixels"))
+    svg.add_axes(
+        plot,
+        PIXELS.places(x, widths),
+        PIXELS.places(y, heights),
+        ("width, pixels", "height, pixels"),
+    )
     drawing = svg.inner(plot)
     across = [round(svg.INNER * x.place(each)) for each in widths]
     down = [svg.INNER - round(svg.INNER * y.place(each)) for each in heights]
     for shade, path in sorted(_shaded(counts, across, down).items()):
         svg.add(drawing, "path", d=path, class_=f"shade shade-{shade}")
     data = {
-        "widths": [round(each) for each in widths],
-        "heights": [round(each) for each in heights],
+        "widths": PIXELS.intervals(what.width_edges)[left:right],
+        "heights": PIXELS.intervals(what.height_edges)[low:high],
         "across": across,
         "down": down,
         "counts": counts,

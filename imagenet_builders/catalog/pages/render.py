@@ -13,7 +13,6 @@ from markupsafe import Markup
 from imagenet_builders.catalog.model import Entry, Site, Verified
 from imagenet_builders.catalog.pages import class_data, figures, markdown, plots
 from imagenet_builders.words import counted, size_text
-from imagenet_builders.write.durable import write_file, writing
 
 _HERE = Path(__file__).parent
 _MOST_NAMED = 500
@@ -25,23 +24,6 @@ MAKERS = {
     "export": "export",
 }
 """`Entry.made_by` to what a page calls it."""
-
-
-def render(site: Site, out: Path) -> None:
-    """Writes the pages of a catalog, and what they load.
-
-    Args:
-        site: What they show.
-        out: The directory for them, which exists and may have other files.
-
-    Raises:
-        TargetError: They cannot be written.
-    """
-    for name, content in pages(site):
-        path = out / name
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(path, content)
 
 
 def pages(site: Site) -> Iterator[tuple[str, bytes]]:

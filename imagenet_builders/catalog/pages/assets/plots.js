@@ -60,10 +60,8 @@
         return;
       }
       const count = data.counts[row][column];
-      const w = `${number(data.widths[column])} to ${number(data.widths[column + 1])}`;
-      const h = `${number(data.heights[row])} to ${number(data.heights[row + 1])}`;
       const part = ((100 * count) / data.total).toFixed(1);
-      showAt(room, left, top, `${w} wide, ${h} high\n${number(count)} images (${part}%)`);
+      showAt(room, left, top, `${data.widths[column]} wide, ${data.heights[row]} high\n${number(count)} images (${part}%)`);
     });
     plot.addEventListener("pointerleave", hide);
   }

@@ -6,6 +6,7 @@ import dataclasses
 
 from support import catalog_sites
 
+from imagenet_builders.catalog.model import Density, Histogram
 from imagenet_builders.catalog.pages import figures
 
 
@@ -74,6 +75,19 @@ def test_what_a_plot_shows_is_in_its_table() -> None:
     density = figures.densities(catalog_sites.entry())[0]
     assert density.table.head == ("width", "height", "images")
     assert len(density.table.rows) == 10
+
+
+def test_images_that_are_all_alike_are_told_in_words() -> None:
+    like = dataclasses.replace(
+        catalog_sites.statistics("train", 30),
+        density=Density((8, 9), (8, 9), ((30,),)),
+        aspects=Histogram((1, 1.25), (30,)),
+    )
+    entry = dataclasses.replace(catalog_sites.entry(), statistics=(like,))
+    (density,) = figures.densities(entry)
+    assert (density.caption, density.plot) == ("All images: 8 pixels wide, 8 high.", "")
+    aspect = figures.spread(entry)[1]
+    assert (aspect.caption, aspect.plot) == ("All images: 1:1 to 1.25:1.", "")
 
 
 def test_a_dataset_without_statistics_has_no_figures() -> None:

@@ -12,7 +12,7 @@ from imagenet_builders.catalog.model import Density, Histogram
 from imagenet_builders.catalog.pages import plots
 
 AXIS = plots.Axis("width", lambda value: f"{value:g}")
-COUNTING = plots.Axis("boxes", lambda value: f"{value:g}", is_counting=True)
+COUNTING = plots.Axis("boxes", lambda value: f"{value:g}", is_whole=True)
 
 
 def texts(plot: str) -> list[str]:
@@ -30,7 +30,7 @@ def test_an_interval_has_the_numbers_and_parts_of_all_series() -> None:
     ]
     found = titles(plots.histogram(series, AXIS, "Widths", "images"))
     assert found == [
-        "0 to 1\ntrain: 30 (75%)\ntest: 0 (0%)",
+        "below 1\ntrain: 30 (75%)\ntest: 0 (0%)",
         "1 to 2\ntrain: 10 (25%)\ntest: 5 (100%)",
     ]
 
@@ -38,11 +38,22 @@ def test_an_interval_has_the_numbers_and_parts_of_all_series() -> None:
 def test_numbers_of_things_are_named_in_the_middle_of_their_bars() -> None:
     series = [("train", Histogram((0.0, 1.0, 2.0, 3.0), (1, 1, 1)))]
     plot = plots.histogram(series, COUNTING, "Boxes", "images")
-    assert titles(plot)[2] == "2\ntrain: 1 (33.3%)"
+    assert titles(plot)[2] == "2 or more\ntrain: 1 (33.3%)"
     named = {
         element.text: element.get("x") for element in ElementTree.fromstring(plot).iter("text")
     }
     assert named["2"] == "83.33%"
+
+
+def test_intervals_are_named_by_what_they_have() -> None:
+    assert COUNTING.intervals([0, 1, 2, 3]) == ["0", "1", "2 or more"]
+    assert plots.PIXELS.intervals([8, 9]) == ["8"]
+    assert plots.PIXELS.intervals([100, 120, 140, 160]) == [
+        "below 120",
+        "120 to 139",
+        "140 or more",
+    ]
+    assert AXIS.intervals([0, 0.5, 1]) == ["below 0.5", "0.5 or more"]
 
 
 def test_one_image_of_a_million_is_seen() -> None:
@@ -61,7 +72,8 @@ def test_a_density_has_its_numbers_for_the_pointer_without_the_empty_edges() -> 
     plot = ElementTree.fromstring(plots.density(what, "Sizes"))
     data = json.loads(plot.get("data-density") or "")
     assert data["counts"] == [[9, 1]]
-    assert (data["widths"], data["heights"], data["total"]) == ([10, 20, 30], [10, 20], 10)
+    assert (data["widths"], data["heights"]) == (["10 to 19", "20 or more"], ["10 or more"])
+    assert data["total"] == 10
     assert {path.get("class") for path in plot.iter("path")} == {"shade shade-8", "shade shade-1"}
 
 

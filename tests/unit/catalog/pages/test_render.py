@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from pathlib import Path
 
-import pytest
 from support import catalog_sites
 
-from imagenet_builders.catalog.pages.render import pages, render, verdict
-from imagenet_builders.errors import TargetError
+from imagenet_builders.catalog.pages.render import pages, verdict
 
 _LOADED = re.compile(r'<(?:script|link|img)\b[^>]*?\b(?:src|href)="([^"]*)"')
 
@@ -113,19 +110,3 @@ def test_every_text_is_escaped() -> None:
         assert "<script" not in page
         assert "<img src=x" not in page
         assert 'href="javascript:' not in page
-
-
-def test_pages_are_written_beside_what_is_there(tmp_path: Path) -> None:
-    (tmp_path / "imagenet2012-5.1.0").mkdir()
-    kept = tmp_path / "imagenet2012-5.1.0" / "croissant.json"
-    kept.write_text("{}")
-    render(catalog_sites.site(catalog_sites.entry()), tmp_path)
-    assert (tmp_path / "index.html").is_file()
-    assert (tmp_path / "assets" / "catalog.css").is_file()
-    assert kept.read_text() == "{}"
-
-
-def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "assets").write_text("")
-    with pytest.raises(TargetError, match="assets"):
-        render(catalog_sites.site(), tmp_path)

@@ -57,6 +57,10 @@ _SIZE = struct.Struct(">HH").unpack  # Height and width.
 _APPLICATIONS, _COMMENT = 0xFFE0, 0xFFFE
 
 
+# The image that was looked at last: an export asks once more for one that was just inspected.
+_last: tuple[bytes, tuple[int, int] | None] = (b"", None)
+
+
 def plain_size(data: bytes | memoryview) -> tuple[int, int] | None:
     """The size of a JPEG of the common shape.
 
@@ -66,6 +70,17 @@ def plain_size(data: bytes | memoryview) -> tuple[int, int] | None:
     Returns:
         Width and height in pixels; None for all that the careful way must look at.
     """
+    global _last
+    last = _last  # Another thread may replace it meanwhile.
+    if last[0] is data:
+        return last[1]
+    size = _plain_size(data)
+    if type(data) is bytes:  # What else there is may change.
+        _last = (data, size)
+    return size
+
+
+def _plain_size(data: bytes | memoryview) -> tuple[int, int] | None:
     if data[:2] != b"\xff\xd8" or data[-2:] != b"\xff\xd9":
         return None
     position = 2

@@ -88,41 +88,45 @@ def test_mlperfs_reader_finds_images_and_labels_in_order(
     assert found == [each[1:] for each in built_datasets.split_content(built, split)]
 
 
+def text(value: str | bytes) -> tf.train.Feature:
+    value = value.encode() if isinstance(value, str) else value
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+
+def ints(*values: int) -> tf.train.Feature:
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+
+
+def floats() -> tf.train.Feature:
+    return tf.train.Feature(float_list=tf.train.FloatList(value=[]))
+
+
 def test_records_are_what_tensorflow_makes_of_slims_features(built: Path, slim: Path) -> None:
-    name, label, image = built_datasets.split_content(built, "train")[0]
-    with Image.open(io.BytesIO(image)) as picture:
-        width, height = picture.size
-
-    def text(value: str | bytes) -> tf.train.Feature:
-        value = value.encode() if isinstance(value, str) else value
-        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-
-    def ints(*values: int) -> tf.train.Feature:
-        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
-
-    def floats() -> tf.train.Feature:
-        return tf.train.Feature(float_list=tf.train.FloatList(value=[]))
-
-    expected = tf.train.Example(
-        features=tf.train.Features(
-            feature={
-                "image/height": ints(height),
-                "image/width": ints(width),
-                "image/colorspace": text("RGB"),
-                "image/channels": ints(3),
-                "image/class/label": ints(label + 1),
-                "image/class/synset": text(WNIDS[label]),
-                "image/class/text": text(labels.words(WNIDS[label])),
-                **{f"image/object/bbox/{side}": floats() for side in SIDES},
-                "image/object/bbox/label": ints(),
-                "image/format": text("JPEG"),
-                "image/filename": text(name),
-                "image/encoded": text(image),
-            }
+    examples = built_datasets.split_content(built, "train")
+    found = records(slim, "train")
+    for (name, label, image), record in zip(examples, found, strict=True):
+        with Image.open(io.BytesIO(image)) as picture:
+            width, height = picture.size
+        expected = tf.train.Example(
+            features=tf.train.Features(
+                feature={
+                    "image/height": ints(height),
+                    "image/width": ints(width),
+                    "image/colorspace": text("RGB"),
+                    "image/channels": ints(3),
+                    "image/class/label": ints(label + 1),
+                    "image/class/synset": text(WNIDS[label]),
+                    "image/class/text": text(labels.words(WNIDS[label])),
+                    **{f"image/object/bbox/{side}": floats() for side in SIDES},
+                    "image/object/bbox/label": ints(),
+                    "image/format": text("JPEG"),
+                    "image/filename": text(name),
+                    "image/encoded": text(image),
+                }
+            )
         )
-    )
-    assert records(slim, "train")[0] == expected.SerializeToString(deterministic=True)
-    assert len(expected.features.feature) == 15
+        assert record == expected.SerializeToString(deterministic=True)
+        assert len(expected.features.feature) == 15
 
 
 def test_images_without_a_label_are_background(slim: Path) -> None:
@@ -172,10 +176,12 @@ def test_boxes_are_those_of_the_dataset_and_are_built_from(tmp_path: Path) -> No
             said = built_datasets.example(theirs).features.feature["image/object/bbox/label"]
             expected = [each + 1 for each in features["objects/label"].int64_list.value]
             assert list(said.int64_list.value) == expected
+            again = built_datasets.example(theirs).SerializeToString(deterministic=True)
+            assert theirs == again
             boxes += len(expected)
     assert boxes > 10
-    again = build(localization.Builder, slim, tmp_path / "again")
-    [path] = built_datasets.shards(again, "train")
+    built_again = build(localization.Builder, slim, tmp_path / "again")
+    [path] = built_datasets.shards(built_again, "train")
     assert path.read_bytes() == (built / path.name).read_bytes()
 
 

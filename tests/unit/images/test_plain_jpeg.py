@@ -174,3 +174,13 @@ def test_both_ways_agree_on_damaged_headers() -> None:
             assert inspect_with_care(data, frozenset()) == InspectedImage(data, None, None, *size)
     assert all(seen[f"{damage.__name__}: plain"] > 500 for damage in (*DAMAGE, changed)), seen
     assert all(seen[f"{damage.__name__}: other"] > 500 for damage in DAMAGE), seen
+
+
+def test_what_has_changed_since_the_last_time_is_looked_at_again() -> None:
+    buffer = bytearray(PLAIN)
+    view = memoryview(buffer)
+    assert plain_size(view) == (WIDTH, HEIGHT)
+    buffer[-1] = 0
+    assert plain_size(view) is None
+    assert plain_size(PLAIN) == plain_size(PLAIN) == (WIDTH, HEIGHT)
+    assert plain_size(bytes(buffer)) is None

@@ -7,15 +7,21 @@ readers of the repository, who see nothing of what is generated; the site does w
 
 Documents that must lie elsewhere (README.md, CHANGELOG.md, ...) are pages of the site all the same.
 Links are written as they are right in the repository, and led to the site's pages here.
+
+The site also has a catalog, as `imagenet-builders catalog` makes it, of the dummy data, which are
+built for it (in some seconds).
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import posixpath
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,6 +48,9 @@ OUTSIDE = {
 }
 """Files outside `docs/` that are pages or downloads of the site: path to path in the site."""
 
+CATALOG = "catalog"
+"""The directory of the catalog of the dummy data in the site."""
+
 _GENERATED = re.compile(r"^(?:\*.+\*\n)?<!-- generated: (.+) -->$", re.MULTILINE)
 _LINK = re.compile(r'(\]\(|<img src=")(?![a-z]+:|#|/)([^)"#\s]+)')
 
@@ -62,14 +71,25 @@ def generated(name: str) -> str:
 def _help(command: str) -> str:
     """The text of `--help`, of the program itself or of one of its commands."""
     words = [command] if command else []
+    return f"```text\n{_program(*words, '--help').rstrip()}\n```"
+
+
+def _program(*arguments: str) -> str:
+    """What the program prints.
+
+    Raises:
+        RuntimeError: It failed.
+    """
     done = subprocess.run(
-        [sys.executable, "-m", "imagenet_builders.cli", *words, "--help"],
+        [sys.executable, "-m", "imagenet_builders.cli", *arguments],
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
         env={**os.environ, "COLUMNS": "88", "PYTHONPATH": str(ROOT), "NO_COLOR": "1"},
     )
-    return f"```text\n{done.stdout.rstrip()}\n```"
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return done.stdout
 
 
 def _label_spaces(_: str) -> str:
@@ -139,6 +159,11 @@ def _features(dataset: str) -> str:
     return f"```python\n{features!r}\n```"
 
 
+def _catalog(_: str) -> str:
+    """A link to the catalog of the dummy data."""
+    return f"[The catalog of the dummy data](../{CATALOG}/index.html) is part of this site."
+
+
 _GENERATORS: dict[str, Callable[[str], str]] = {
     "help": _help,
     "label-spaces": _label_spaces,
@@ -147,19 +172,74 @@ _GENERATORS: dict[str, Callable[[str], str]] = {
     "datasets": _datasets,
     "features": _features,
     "packagings": _packagings,
+    "catalog": _catalog,
 }
+
+
+# --- the catalog of the dummy data ----------------------------------------------------------------
+
+
+@functools.cache
+def catalog() -> Path:
+    """Makes the catalog of the dummy data, once for each process, which removes it at its end."""
+    dummy_data = ROOT / "dummy_data"
+    work = Path(_temporary().name)
+    data_dir, out = work / "tfds", work / "catalog"
+    names = [path.name for path in sorted(dummy_data.iterdir()) if _is_dataset(path.name)]
+    options = ("--manual-dir", str(dummy_data), "--add-name-to-manual-dir", "--workers", "1")
+    at = ("--data-dir", str(data_dir))
+    _program("build", *names, *options, *at)
+    export = data_dir / "exports" / "imagenet2012-webdataset"
+    _program("export", "imagenet2012", *at, "--to", "webdataset", "--out", str(export))
+    notice = work / "notice.md"
+    notice.write_text("This catalog is of the dummy data, whose pictures are drawn.\n")
+    wishes = ("--images", "6", "--verify", "--notice", str(notice))
+    _program("catalog", *at, "--out", str(out), *wishes)
+    for name, told in ((str(data_dir), "/shared/tfds"), (str(dummy_data), "/datashare/imagenet")):
+        _tell(out, name, told)
+    return out
+
+
+@functools.cache
+def _temporary() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="catalog-")
+
+
+def _is_dataset(name: str) -> bool:
+    from imagenet_builders import datasets
+
+    return name in {each.name for each in datasets.every()}
+
+
+def _tell(catalog: Path, name: str, told: str) -> None:
+    """Has a catalog tell the directory of a cluster instead of this machine's."""
+    breakable = name.replace("/", "/<wbr>"), told.replace("/", "/<wbr>")
+    for path in catalog.rglob("*"):
+        if path.suffix in (".html", ".json", ".md"):
+            text = path.read_text()
+            path.write_text(text.replace(name, told).replace(*breakable))
 
 
 # --- MkDocs' hooks --------------------------------------------------------------------------------
 
 
 def on_files(files: Any, config: Any, **_: Any) -> Any:
-    """Adds the files from outside `docs/`."""
+    """Adds the files from outside `docs/`, and the first page of the catalog."""
     from mkdocs.structure.files import File
 
     for path, page in OUTSIDE.items():
         files.append(File.generated(config, page, abs_src_path=str(ROOT / path)))
+    # Pages lead to its first page; MkDocs must not make a page of each `README.md` in it.
+    first = f"{CATALOG}/index.html"
+    files.append(File.generated(config, first, abs_src_path=str(catalog() / "index.html")))
     return files
+
+
+def on_post_build(config: Any, **_: Any) -> None:
+    """Adds the catalog of the dummy data."""
+    hidden = shutil.ignore_patterns(".*")
+    target = Path(config.site_dir) / CATALOG
+    shutil.copytree(catalog(), target, ignore=hidden, dirs_exist_ok=True)
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:

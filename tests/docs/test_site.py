@@ -77,3 +77,17 @@ def test_pages_fetch_nothing_from_another_server(site: Path) -> None:
 def test_search_works_without_a_server(site: Path) -> None:
     assert (site / "search" / "search_index.js").stat().st_size > 10_000
     assert 'src="javascripts/iframe-worker.js"' in (site / "index.html").read_text()
+
+
+def test_the_catalog_of_the_dummy_data_is_part_of_the_site(site: Path) -> None:
+    catalog = site / "catalog"
+    index = (catalog / "index.html").read_text()
+    pages = re.findall(r'href="([^"]+/index.html)"', index)
+    assert len(pages) >= 10
+    for page in pages:
+        text = (catalog / page).read_text()
+        assert "/shared/tfds" in text
+        assert str(ROOT) not in text
+    assert any((catalog / "imagenet2012-5.1.0" / "pictures").iterdir())
+    assert "imagenet2012-webdataset" in index
+    assert 'href="../catalog/index.html"' in (site / "steward" / "catalog.html").read_text()

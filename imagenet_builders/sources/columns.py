@@ -46,6 +46,29 @@ def numbers_in(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
     return np.concatenate([*parts, np.empty(0, _dtype(column.type))], dtype=_dtype(column.type))
 
 
+def texts_in(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    """The texts of a column in which none is missing.
+
+    Args:
+        column: Strings.
+
+    Returns:
+        The UTF-8 of all of them, one after the other, uint8; and how many bytes each has, int64.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    array = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+    assert array.null_count == 0
+    assert array.type == pa.string()
+    _, ends, data = array.buffers()
+    if not len(array) or data is None:
+        return np.empty(0, np.uint8), np.zeros(len(array), np.int64)
+    places = np.frombuffer(ends, np.int32, len(array) + 1, 4 * array.offset).astype(np.int64)
+    texts = np.frombuffer(data, np.uint8, places[-1] - places[0], places[0])
+    return texts, np.diff(places)
+
+
 def _numbers(array: pa.Array) -> np.ndarray:
     import numpy as np
 

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeVar
 
 from imagenet_builders.errors import SourceError
 from imagenet_builders.files.own_dir import open_ours
-from imagenet_builders.sources.rows import SourceFile, check_image_size
+from imagenet_builders.sources.columns import numbers_in
+from imagenet_builders.sources.rows import MAX_IMAGE_BYTES, SourceFile, check_image_size
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,6 +50,14 @@ class ImageRow(NamedTuple):
     problem: str | None = None
 
 
+Fill = Callable[[memoryview], bool]
+"""Reads the image of the next row into a buffer of the size that the row says.
+
+It returns whether what is there now is the image, and not one of another size, or a problem, about
+which `Access.read` knows more. It raises what that raises.
+"""
+
+
 @dataclasses.dataclass(frozen=True)
 class Access:
     """How the rows of an index are read: functions of a module, so that a job takes them along.
@@ -58,10 +67,13 @@ class Access:
         ranges: What storage is to be asked for before rows are read, given the same: position of
             the file, offset and bytes, in any order. Nothing for files of their own: to open each
             is most of the wait.
+        fill: Reads the images of rows into the buffers of whoever asks, given the same; None has
+            them copied from what `read` yields.
     """
 
     read: Callable[[Reader, pa.Table], Iterator[ImageRow]]
     ranges: Callable[[Reader, pa.Table], Iterable[tuple[int, int, int]]]
+    fill: Callable[[Reader, pa.Table], Fill] | None = None
 
 
 def columns(rows: pa.Table, *names: str) -> Iterator[tuple[Any, ...]]:
@@ -84,7 +96,33 @@ def ranges_of(reader: Reader, rows: pa.Table) -> Iterable[tuple[int, int, int]]:
     return columns(rows, "file", "offset", "size")
 
 
-RANGES = Access(read_ranges, ranges_of)
+def fill_ranges(reader: Reader, rows: pa.Table) -> Fill:
+    """Reads images that lie in files as they are into buffers; see `Access.fill`."""
+    places = zip(
+        numbers_in(rows["file"]).tolist(), numbers_in(rows["offset"]).tolist(), strict=True
+    )
+
+    def fill(buffer: memoryview) -> bool:
+        reader.read_into(*next(places), buffer)
+        return True
+
+    return fill
+
+
+def fill_by_copying(images: Iterator[ImageRow]) -> Fill:
+    """Copies images that are read in some other way; see `Access.fill`."""
+
+    def fill(buffer: memoryview) -> bool:
+        image = next(images)
+        if image.problem is not None or len(image.data) != len(buffer):
+            return False
+        buffer[:] = image.data
+        return True
+
+    return fill
+
+
+RANGES = Access(read_ranges, ranges_of, fill_ranges)
 """How rows are read that point to the very bytes of an image."""
 
 
@@ -210,9 +248,21 @@ class Reader:
             SourceError: A file is not what it was when it was indexed, is damaged, or cannot be
                 read.
         """
+        self._check_sizes(rows)
+        yield from self._access.read(self, rows)
+
+    def filling(self, rows: pa.Table) -> Fill:
+        """As `images`, into buffers."""
+        self._check_sizes(rows)
+        if self._access.fill is not None:
+            return self._access.fill(self, rows)
+        return fill_by_copying(self._access.read(self, rows))
+
+    def _check_sizes(self, rows: pa.Table) -> None:
+        if int(numbers_in(rows["size"]).max(initial=0)) <= MAX_IMAGE_BYTES:
+            return
         for key, file, size in columns(rows, "key", "file", "size"):
             check_image_size(self.files[file].path, key, size)
-        yield from self._access.read(self, rows)
 
     def ranges(self, rows: pa.Table) -> list[tuple[int, int, int]]:
         """What storage is to be asked for before rows are read: file, offset and bytes, sorted."""
@@ -267,10 +317,25 @@ class Reader:
         while len(data) < size:
             more = os.pread(self.open(file), size - len(data), offset + len(data))
             if not more:
-                raise SourceError(
-                    f"{self.files[file].path}: {size:,} bytes were indexed at byte {offset:,}, but "
-                    f"only {len(data):,} are there; the file changed during the build"
-                )
+                raise self._shorter(file, offset, size, len(data))
             data += more
         self.bytes_read += size
         return data
+
+    def read_into(self, file: int, offset: int, buffer: memoryview) -> None:
+        """Fills a buffer with the bytes of a file from `offset` on; raises as `read`."""
+        size = len(buffer)
+        fd = self.open(file)
+        done = os.preadv(fd, (buffer,), offset)
+        while done < size:
+            more = os.preadv(fd, (buffer[done:],), offset + done)
+            if not more:
+                raise self._shorter(file, offset, size, done)
+            done += more
+        self.bytes_read += size
+
+    def _shorter(self, file: int, offset: int, size: int, found: int) -> SourceError:
+        return SourceError(
+            f"{self.files[file].path}: {size:,} bytes were indexed at byte {offset:,}, but "
+            f"only {found:,} are there; the file changed during the build"
+        )

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import google_crc32c
 
 from imagenet_builders.write import durable
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # A vectored write takes at most so many buffers (IOV_MAX is 1024 on Linux), and waits for so many
 # bytes: enough that system calls do not matter, little enough to stay in the processor's cache.
@@ -66,6 +69,20 @@ class NewFile:
         if self._waiting >= _MAX_BYTES or len(self._buffers) >= _MAX_BUFFERS:
             self._flush()
 
+    def write_through(self, data: np.ndarray) -> None:
+        """Appends bytes at once, so that their memory can be used again.
+
+        Args:
+            data: The next bytes of the file, uint8 of shape (bytes,).
+        """
+        self._flush()
+        if not len(data):
+            return
+        self._crc = google_crc32c.extend(self._crc, data)
+        with durable.writing(self._path):
+            _write_all(self._fd, [data.data])
+        self.size += len(data)
+
     def _flush(self) -> None:
         """Writes all buffers, however little the kernel takes at a time."""
         buffers, self._buffers = self._buffers, []
@@ -78,7 +95,7 @@ class NewFile:
         self._waiting = 0
 
 
-def _write_all(fd: int, buffers: list[bytes]) -> None:
+def _write_all(fd: int, buffers: Sequence[bytes | memoryview]) -> None:
     left: list[bytes | memoryview] = list(buffers)
     while left:
         written = os.writev(fd, left)

@@ -21,11 +21,13 @@ from imagenet_builders.locate.access import unreadable
 from imagenet_builders.plan import index as index_lib
 from imagenet_builders.plan.recipe import ImagePolicy, MakeExamples, Note
 from imagenet_builders.run.jobs import Report
+from imagenet_builders.sources.columns import numbers_in
 from imagenet_builders.sources.reader import RANGES, Access, Reader
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.write import build_dir, durable
+from imagenet_builders.write.image_rows import ImageExamples, ImageRows
 from imagenet_builders.write.marks import mark_content
-from imagenet_builders.write.outputs.output import Output
+from imagenet_builders.write.outputs.output import Output, Written
 from imagenet_builders.write.results import ShardResult
 from imagenet_builders.write.together import write_together
 
@@ -157,10 +159,15 @@ def _written(
             stack.push(functools.partial(_remove_partial, directory, partial))
             files.append((directory, partial))
         with Reader(job.files, job.access) as reader:
-            examples = job.examples(rows, reader, job.policy, notes)
-            counted = _reporting(examples, reader, report, sum(rows["size"].to_pylist()))
             places = [directory.place_of(partial) for directory, partial in files]
-            written = write_together(list(zip(outputs, places, strict=True)), counted)
+            progress = _Progress(reader, report, int(numbers_in(rows["size"]).sum()))
+            if (write_images := _fast_way(job, also)) is not None:
+                written = [write_images(places[0], rows, reader, notes, progress.tell)]
+            else:
+                examples = job.examples(rows, reader, job.policy, notes)
+                counted = _reporting(examples, reader, progress)
+                written = write_together(list(zip(outputs, places, strict=True)), counted)
+            progress.end()
         results = [
             ShardResult(
                 **vars(each),
@@ -267,18 +274,61 @@ def _merged(ranges: Iterable[tuple[int, int, int]]) -> Iterator[tuple[int, int, 
         yield current
 
 
-def _reporting(examples: Iterator[Any], reader: Reader, report: Report, size: int) -> Iterator[Any]:
-    """Passes examples on and reports progress every few megabytes, of so many bytes in all."""
-    images = told = 0
+def _fast_way(
+    job: ShardJob, also: tuple[AlsoWritten, ...]
+) -> Callable[[Path, pa.Table, Reader, list[Note], Callable[[], None]], Written] | None:
+    """Writes a shard whose images are read to where they lie in it; None where it cannot be so.
+
+    The result is that of the careful way, which makes examples and hands them over to outputs.
+    """
+    write, examples = job.output.write_images, ImageExamples.of(job.examples)
+    if write is None or examples is None or also or job.policy.decode:
+        return None
+
+    def write_rows(
+        path: Path, rows: pa.Table, reader: Reader, notes: list[Note], tell: Callable[[], None]
+    ) -> Written:
+        try:
+            return write(path, ImageRows(examples, rows, reader, job.policy, notes, tell))
+        except OSError as error:
+            # What cannot be written is a `TargetError` by now.
+            raise _source_error(error, reader) from error
+
+    return write_rows
+
+
+class _Progress:
+    """Reports every few megabytes what was read of a shard.
+
+    Args:
+        reader: What it is read with.
+        report: Told of images and bytes.
+        size: Bytes of the shard's images.
+    """
+
+    def __init__(self, reader: Reader, report: Report, size: int):
+        self._reader, self._report, self._size = reader, report, size
+        self._images = self._told = 0
+
+    def tell(self) -> None:
+        """Counts an image."""
+        self._images += 1
+        # What is read of a member that is compressed is less than its image.
+        done = min(self._reader.bytes_read, self._size)
+        if done - self._told >= _REPORT_EVERY:
+            self._report(self._images, done - self._told)
+            self._images, self._told = 0, done
+
+    def end(self) -> None:
+        """Reports the rest."""
+        self._report(self._images, self._size - self._told)
+
+
+def _reporting(examples: Iterator[Any], reader: Reader, progress: _Progress) -> Iterator[Any]:
+    """Passes examples on and reports progress."""
     for _, example in reading_errors(examples, reader):
         yield example
-        images += 1
-        # What is read of a member that is compressed is less than its image.
-        done = min(reader.bytes_read, size)
-        if done - told >= _REPORT_EVERY:
-            report(images, done - told)
-            images, told = 0, done
-    report(images, size - told)
+        progress.tell()
 
 
 def reading_errors(examples: Iterator[_T], reader: Reader) -> Iterator[_T]:
@@ -297,11 +347,16 @@ def reading_errors(examples: Iterator[_T], reader: Reader) -> Iterator[_T]:
         except StopIteration:
             return
         except OSError as error:
-            path = error.filename or ", ".join(file.path for file in reader.files[:3])
-            if isinstance(error, PermissionError):
-                raise unreadable(path, error) from error
-            raise SourceError(
-                f"{path}: cannot be read: {error.strerror or error}; check that its file system "
-                "is healthy and that you may read it, then run the same command again"
-            ) from error
+            raise _source_error(error, reader) from error
         yield example
+
+
+def _source_error(error: OSError, reader: Reader) -> SourceError:
+    """What to say of a file that cannot be read."""
+    path = error.filename or ", ".join(file.path for file in reader.files[:3])
+    if isinstance(error, PermissionError):
+        return unreadable(path, error)
+    return SourceError(
+        f"{path}: cannot be read: {error.strerror or error}; check that its file system "
+        "is healthy and that you may read it, then run the same command again"
+    )

@@ -18,6 +18,7 @@ from imagenet_builders.plan.recipe import ImagePolicy, Note
 from imagenet_builders.sources.columns import numbers_in
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.write.bad_images import good_images
+from imagenet_builders.write.image_rows import ImageExamples
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,12 +29,12 @@ if TYPE_CHECKING:
 _ROWS_AT_A_TIME = 1 << 17
 
 
-def make_examples(
+def _examples(
     rows: pa.Table,
     reader: Reader,
     policy: ImagePolicy,
     notes: list[Note],
-    also_repair: frozenset[str] = frozenset(),
+    also_repair: frozenset[str],
 ) -> Iterator[tuple[str, FlatExample]]:
     """Yields the examples of rows, in their order.
 
@@ -57,20 +58,35 @@ def make_examples(
             yield row.key, {"image": image, "label": row.label, "file_name": row.key}
 
 
-def make_boxed_examples(
-    rows: pa.Table, reader: Reader, policy: ImagePolicy, notes: list[Note]
+def _boxed_examples(
+    rows: pa.Table,
+    reader: Reader,
+    policy: ImagePolicy,
+    notes: list[Note],
+    also_repair: frozenset[str],
 ) -> Iterator[tuple[str, FlatExample]]:
-    """As `make_examples`, of rows with the columns of `objects.with_objects`.
+    """As `_examples`, of rows with the columns of `objects.with_objects`.
 
     Yields:
-        Key and features: those of `make_examples`, and `objects/bbox` (float32 of shape (boxes, 4))
+        Key and features: those of `_examples`, and `objects/bbox` (float32 of shape (boxes, 4))
         and `objects/label` (int64 of shape (boxes,)).
     """
-    seen = good_images(rows, reader, policy, notes)
+    seen = good_images(rows, reader, policy, notes, also_repair)
     for (row, image), found in zip(seen, objects.flat_objects(rows), strict=True):
         if image is not None:
             own: FlatExample = {"image": image, "label": row.label, "file_name": row.key}
             yield row.key, {**own, **found}
+
+
+IMAGES = ImageExamples(_examples, (("label", "label"), ("file_name", "key")))
+"""Examples with the features `image` (JPEG), `label` (from 0, or -1 for none) and `file_name`."""
+
+make_examples = IMAGES.make
+"""Makes examples of rows; see `MakeExamples`."""
+
+make_boxed_examples = ImageExamples(_boxed_examples, (*IMAGES.columns, *objects.FLAT_COLUMNS)).make
+"""As `make_examples`, of rows with the columns of `objects.with_objects`, and with the features
+`objects/bbox` (float32 of shape (boxes, 4)) and `objects/label` (int64 of shape (boxes,))."""
 
 
 def example_sizes(

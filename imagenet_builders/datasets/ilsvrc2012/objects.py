@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+FLAT_COLUMNS = (("objects/bbox", "boxes"), ("objects/label", "box_labels"))
+"""The features of `flat_objects`, and the columns of `with_objects` that have their values."""
+
+
 def with_objects(index: Index, boxes: pa.Table) -> tuple[Index, dict[str, int]]:
     """Joins boxes to their images.
 

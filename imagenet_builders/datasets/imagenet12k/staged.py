@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import dataclasses
 from collections.abc import Collection
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from imagenet_builders.words import logger
 
 _LOG = logger(__name__)
 
-make_examples = functools.partial(examples.make_examples, also_repair=OPTIONAL_REPAIRS)
+make_examples = dataclasses.replace(examples.IMAGES, also_repair=OPTIONAL_REPAIRS).make
 """As `examples.make_examples`; every image that can be repaired is."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from pathlib import Path
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
 _LOG = logger(__name__)
 
-make_examples = functools.partial(examples.make_examples, also_repair=OPTIONAL_REPAIRS)
+make_examples = dataclasses.replace(examples.IMAGES, also_repair=OPTIONAL_REPAIRS).make
 """As `examples.make_examples`; every image that can be repaired is."""
 
 _BATCH_FOLDERS = 64

@@ -45,6 +45,8 @@ int an int64 list, an array of floats or integers a float or int64 list of its e
 # Fields 1, 2 and 3 of the proto `Feature`: bytes_list, float_list, int64_list.
 _BYTES, _FLOATS, _INTS = b"\x0a", b"\x12", b"\x1a"
 _KINDS = {_BYTES[0]: "bytes", _FLOATS[0]: "float", _INTS[0]: "int64"}
+TAGS = {kind: tag for tag, kind in _KINDS.items()}
+"""The tag of a feature's list of values, by the kind of these."""
 
 # Far more than any example has; a list of Python numbers takes ten times the bytes of the proto.
 _MAX_FEATURES = 1000
@@ -101,26 +103,26 @@ def serialized_sizes(features: Mapping[str, np.ndarray | int], rows: int) -> np.
     """
     total = np.zeros(rows, dtype=np.int64)
     for name, inside in features.items():
-        feature = _field_sizes(np.asarray(inside, dtype=np.int64))
-        value = _field_sizes(feature)
-        total += _field_sizes(_field_sizes(np.asarray(len(name.encode()))) + value)
-    return _field_sizes(total)
+        feature = field_sizes(np.asarray(inside, dtype=np.int64))
+        value = field_sizes(feature)
+        total += field_sizes(field_sizes(np.asarray(len(name.encode()))) + value)
+    return field_sizes(total)
 
 
 def bytes_value_sizes(lengths: np.ndarray) -> np.ndarray:
     """Bytes inside a bytes list of one value of each of the given lengths."""
-    return _field_sizes(np.asarray(lengths, dtype=np.int64))
+    return field_sizes(np.asarray(lengths, dtype=np.int64))
 
 
 def int_value_sizes(values: np.ndarray) -> np.ndarray:
     """Bytes inside an int64 list of one value each; a negative one takes ten bytes."""
-    return _field_sizes(_varint_sizes(np.asarray(values, dtype=np.int64)))
+    return field_sizes(varint_sizes(np.asarray(values, dtype=np.int64)))
 
 
 def float_value_sizes(counts: np.ndarray) -> np.ndarray:
     """Bytes inside a float list of the given numbers of values."""
     counts = np.asarray(counts, dtype=np.int64)
-    return np.where(counts > 0, _field_sizes(4 * counts), 0)
+    return np.where(counts > 0, field_sizes(4 * counts), 0)
 
 
 def parse(record: bytes) -> dict[str, Feature]:
@@ -192,7 +194,8 @@ def _value_list(value: FlatValue) -> tuple[bytes, bytes, bytes]:
     return kind, b"\x0a" + encode_varint(len(data)) if data else b"", data
 
 
-def _varint_sizes(numbers: np.ndarray) -> np.ndarray:
+def varint_sizes(numbers: np.ndarray) -> np.ndarray:
+    """Bytes of numbers as `encode_varint` writes them."""
     sizes = np.ones_like(numbers)
     largest = int(numbers.max(initial=0))
     for bits in range(7, min(63, largest.bit_length()), 7):
@@ -200,9 +203,9 @@ def _varint_sizes(numbers: np.ndarray) -> np.ndarray:
     return np.where(numbers < 0, 10, sizes)
 
 
-def _field_sizes(contents: np.ndarray) -> np.ndarray:
+def field_sizes(contents: np.ndarray) -> np.ndarray:
     """Bytes of a length-delimited field (tag below 16) with contents of the given sizes."""
-    sizes: np.ndarray = 1 + _varint_sizes(contents) + contents
+    sizes: np.ndarray = 1 + varint_sizes(contents) + contents
     return sizes
 
 

@@ -12,10 +12,16 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import google_crc32c
 
 from imagenet_builders.formats.tfrecord.wire import DamageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_Crc = TypeVar("_Crc", int, "np.ndarray")
 
 MAX_RECORD_BYTES = 256 << 20
 """Bound on one record; images have less than a tenth of it."""
@@ -48,6 +54,17 @@ def frame(buffers: Sequence[bytes]) -> tuple[bytes, bytes, int]:
         crc = google_crc32c.extend(crc, buffer)
     packed = struct.pack("<Q", length)
     return packed + _TAIL.pack(masked(google_crc32c.value(packed))), _TAIL.pack(masked(crc)), length
+
+
+def put_tail(buffer: memoryview, at: int, crc: int) -> None:
+    """Puts what goes after a record into a buffer.
+
+    Args:
+        buffer: The buffer.
+        at: Where the record ends in it.
+        crc: The record's CRC-32C.
+    """
+    _TAIL.pack_into(buffer, at, masked(crc))
 
 
 def data_length(head: bytes, room: int) -> int:
@@ -107,6 +124,6 @@ def data_damage(data: bytes, tail: bytes) -> DamageError | None:
     )
 
 
-def masked(crc: int) -> int:
-    """A checksum as TFRecord stores it."""
+def masked(crc: _Crc) -> _Crc:
+    """A checksum, or an array of uint32, as TFRecord stores it."""
     return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF

@@ -17,6 +17,7 @@ from imagenet_builders.write.offsets import RecordOffsets
 
 if TYPE_CHECKING:
     from imagenet_builders.formats.tfrecord.example import FlatExample
+    from imagenet_builders.write.image_rows import ImageRows
 
 
 class WrittenFile(NamedTuple):
@@ -238,6 +239,8 @@ class Output:
         open: Opens a file for its records to be read in any order, given the offsets that an
             earlier opening has found, or None. Raises as `read` does, and OSError. None for a
             format that cannot be read so.
+        write_images: Writes what `write` would of the examples of rows whose images it has read to
+            where they lie in the file; None for a format that is not so laid out.
         tfds_call: The function of TensorFlow Datasets that reads a dataset of such shards; None
             where none does.
         index: The index that a build writes for each shard, of the offsets of its records; None for
@@ -256,6 +259,7 @@ class Output:
     write: Callable[[Path, Iterable[FlatExample]], Written]
     read: Callable[[str, Checksum | None], Iterator[Record]]
     open: Callable[[str, RecordOffsets | None], RecordFile] | None = None
+    write_images: Callable[[Path, ImageRows], Written] | None = None
     tfds_call: Literal["load", "data_source"] | None = None
     index: RecordIndex | None = None
     is_tree: bool = False

@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import google_crc32c
+
 from imagenet_builders.files.regular import open_regular
 from imagenet_builders.formats.tfrecord import frame
 from imagenet_builders.formats.tfrecord.wire import DamageError
+from imagenet_builders.write.image_rows import IMAGE
 from imagenet_builders.write.new_file import NewFile
 from imagenet_builders.write.offsets import RecordOffsets
 from imagenet_builders.write.outputs import dali_index
@@ -27,8 +30,13 @@ if TYPE_CHECKING:
     import numpy as np
 
     from imagenet_builders.formats.tfrecord.example import FlatExample
+    from imagenet_builders.write.image_rows import ImageRows
 
 _READ_BYTES = 4 << 20
+
+# Bytes of records that are put together before they are written: little enough to stay in the
+# processor's cache. A record that is larger has a buffer of its size.
+_BUFFER_BYTES = 1 << 20
 
 
 def _write(path: Path, examples: Iterable[FlatExample]) -> Written:
@@ -37,10 +45,60 @@ def _write(path: Path, examples: Iterable[FlatExample]) -> Written:
     sizes = array("I")
     with NewFile(path) as file:
         for example in examples:
-            record = serialize(example)
-            before, after, length = frame.frame(record)
-            file.write([before, *record, after], length + frame.FRAME_BYTES)
-            sizes.append(length)
+            sizes.append(_write_one(file, serialize(example)))
+    return _written(file, sizes)
+
+
+def _write_images(path: Path, images: ImageRows) -> Written:
+    """Writes records that are put together in one buffer, where the images are read to."""
+    import numpy as np
+
+    from imagenet_builders.formats.tfrecord.around import around
+    from imagenet_builders.formats.tfrecord.example import serialize
+
+    sizes = array("I")
+    buffer = np.empty(_BUFFER_BYTES, np.uint8)
+    view = buffer.data
+    filled = 0
+    with NewFile(path) as file:
+        surroundings = around(IMAGE, images.sizes, images.features())
+        for row, (size, before, after) in enumerate(
+            zip(images.sizes.tolist(), *surroundings, strict=True)
+        ):
+            begin = filled + len(before)
+            end = begin + size
+            tail = end + len(after)
+            if tail + frame.TAIL_BYTES > len(buffer):
+                file.write_through(buffer[:filled])
+                begin, end, tail = begin - filled, end - filled, tail - filled
+                filled = 0
+                if tail + frame.TAIL_BYTES > len(buffer):
+                    buffer = np.empty(tail + frame.TAIL_BYTES, np.uint8)
+                    view = buffer.data
+            if images.read(view[begin:end]):
+                view[filled:begin] = before
+                view[end:tail] = after
+                start = filled + frame.HEAD_BYTES
+                frame.put_tail(view, tail, google_crc32c.extend(0, buffer[start:tail]))
+                filled = tail + frame.TAIL_BYTES
+                sizes.append(tail - start)
+                continue
+            example = images.example(row)
+            if example is not None:
+                file.write_through(buffer[:filled])
+                filled = 0
+                sizes.append(_write_one(file, serialize(example)))
+        file.write_through(buffer[:filled])
+    return _written(file, sizes)
+
+
+def _write_one(file: NewFile, record: list[bytes]) -> int:
+    before, after, length = frame.frame(record)
+    file.write([before, *record, after], length + frame.FRAME_BYTES)
+    return length
+
+
+def _written(file: NewFile, sizes: array[int]) -> Written:
     return Written(
         examples=len(sizes),
         record_bytes=sum(sizes),
@@ -195,6 +253,13 @@ def _open(path: str, known: RecordOffsets | None) -> RecordFile:
 
 
 OUTPUT = Output(
-    "tfrecord", "tfrecord", _write, _read, open=_open, tfds_call="load", index=dali_index.INDEX
+    "tfrecord",
+    "tfrecord",
+    _write,
+    _read,
+    open=_open,
+    write_images=_write_images,
+    tfds_call="load",
+    index=dali_index.INDEX,
 )
 """TFRecord, written and read without TensorFlow."""

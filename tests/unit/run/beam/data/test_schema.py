@@ -7,6 +7,7 @@ import dataclasses
 import enum
 import functools
 import json
+import types
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -444,7 +445,12 @@ def test_a_damaged_table_is_refused() -> None:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether values are the same, `functools.partial` included."""
+    """Whether values are the same, `functools.partial` and methods of values included."""
+    if isinstance(one, types.MethodType):
+        return same(
+            (one.__func__, one.__self__),
+            (getattr(other, "__func__", None), getattr(other, "__self__", None)),
+        )
     if isinstance(one, functools.partial):
         mine, theirs = ((each.func, each.args, each.keywords) for each in (one, other))
         return same(mine, theirs)

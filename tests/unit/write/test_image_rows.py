@@ -1,0 +1,149 @@
+"""Shards whose images are read to where they lie are those that are made with care."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from makers import pictures
+
+from imagenet_builders.datasets.ilsvrc2012.examples import make_boxed_examples, make_examples
+from imagenet_builders.errors import BadImageError, ImagenetBuildersError, SourceError
+from imagenet_builders.plan.recipe import ImagePolicy, MakeExamples, Note
+from imagenet_builders.sources.reader import RANGES, Access, Reader
+from imagenet_builders.sources.rows import MAX_IMAGE_BYTES, SourceFile, row_schema
+from imagenet_builders.write.image_rows import ImageExamples, ImageRows
+from imagenet_builders.write.outputs import tfrecord
+from imagenet_builders.write.outputs.output import Written
+
+PICTURE = pictures.draw("tench", key="n01440764_1.JPEG")
+PLAIN = pictures.jpeg(PICTURE)
+SOUND = {
+    "plain": PLAIN,
+    "another": pictures.jpeg(PICTURE, quality=97),
+    "grey": pictures.jpeg(PICTURE, grey=True),
+    "progressive": pictures.jpeg(PICTURE, progressive=True),
+    "larger than the buffer": PLAIN[:-2] + bytes(5 << 18) + PLAIN[-2:],
+}
+REPAIRED = {"CMYK": pictures.cmyk_jpeg(PICTURE), "PNG": pictures.png(PICTURE)}
+BAD = {"empty": b"", "cut off": PLAIN[:-100], "zeros": bytes(900), "text": b"not found\n" * 9}
+COPYING = Access(RANGES.read, RANGES.ranges)
+"""How rows are read by a kind that has no way of its own to fill a buffer."""
+
+Outcome = tuple[Written, bytes] | ImagenetBuildersError
+
+
+def table_of(images: Sequence[bytes]) -> pa.Table:
+    rng = random.Random(1)
+    rows = range(len(images))
+    columns = {
+        "key": [f"n01440764_{row}.JPEG" for row in rows],
+        "label": [rng.choice((-1, 0, 127, 128, 999)) for _ in rows],
+        "file": [0 for _ in rows],
+        "offset": [sum(len(each) + 1 for each in images[:row]) for row in rows],
+        "size": [len(each) for each in images],
+        "boxes": [[rng.random() for _ in range(4 * (row % 3))] for row in rows],
+        "box_labels": [[rng.randrange(1000)] * (row % 3) for row in rows],
+    }
+    lists = ("boxes", pa.list_(pa.float32())), ("box_labels", pa.list_(pa.int32()))
+    return pa.table(columns, schema=row_schema(*lists))
+
+
+class Both:
+    """A shard of some images, made in both ways."""
+
+    def __init__(self, directory: Path, images: Sequence[bytes], *, skip: bool = False):
+        self.path = directory / "images"
+        self.path.write_bytes(b"-".join(images))
+        self.table = table_of(images)
+        self.file = SourceFile.of(self.path)
+        self.policy = ImagePolicy("skip" if skip else "fail")
+        self.notes: list[Note] = []
+        self.target = directory / "shard"
+
+    def with_care(self, examples: MakeExamples = make_examples) -> Outcome:
+        self.notes = []
+        with Reader([self.file]) as reader:
+            made = (each for _, each in examples(self.table, reader, self.policy, self.notes))
+            try:
+                written = tfrecord.OUTPUT.write(self.target, made)
+            except ImagenetBuildersError as error:
+                return error
+        return written, self.target.read_bytes()
+
+    def fast(self, examples: MakeExamples = make_examples, *, access: Access = RANGES) -> Outcome:
+        self.notes, self.told = [], 0
+        assert tfrecord.OUTPUT.write_images is not None
+        with Reader([self.file], access) as reader:
+            try:
+                columns = ImageExamples.of(examples)
+                assert columns is not None
+                rows = ImageRows(columns, self.table, reader, self.policy, self.notes, self._tell)
+                written = tfrecord.OUTPUT.write_images(self.target, rows)
+            except ImagenetBuildersError as error:
+                return error
+        return written, self.target.read_bytes()
+
+    def _tell(self) -> None:
+        self.told += 1
+
+
+@pytest.mark.parametrize("access", [RANGES, COPYING], ids=["of its own", "copied"])
+@pytest.mark.parametrize("examples", [make_examples, make_boxed_examples], ids=["plain", "boxed"])
+def test_sound_repaired_and_skipped_images_give_the_same_bytes(
+    tmp_path: Path, access: Access, examples: MakeExamples
+) -> None:
+    images = [*SOUND.values(), *REPAIRED.values(), *BAD.values()] * 3
+    random.Random(2).shuffle(images)
+    both = Both(tmp_path, images, skip=True)
+    expected = both.with_care(examples)
+    notes = both.notes
+    assert not isinstance(expected, ImagenetBuildersError)
+    assert both.fast(examples, access=access) == expected
+    assert both.notes == notes
+    assert len(notes) == 3 * (len(REPAIRED) + len(BAD))
+    assert both.told == len(images)
+
+
+def test_many_small_images_fill_the_buffer_again_and_again(tmp_path: Path) -> None:
+    both = Both(tmp_path, [PLAIN] * (3 * (1 << 20) // len(PLAIN)))
+    assert both.fast() == both.with_care()
+
+
+def test_no_rows_give_an_empty_file(tmp_path: Path) -> None:
+    both = Both(tmp_path, [])
+    assert both.fast() == both.with_care()
+
+
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
+def test_the_first_bad_image_is_the_error(tmp_path: Path, bad: bytes) -> None:
+    both = Both(tmp_path, [PLAIN, *REPAIRED.values(), bad, PLAIN, b""])
+    expected, found = both.with_care(), both.fast()
+    assert isinstance(expected, BadImageError)
+    assert isinstance(found, BadImageError)
+    assert str(found) == str(expected)
+    assert [note.action for note in both.notes] == ["repaired"] * len(REPAIRED)
+
+
+def test_a_file_that_became_shorter_is_an_error(tmp_path: Path) -> None:
+    both = Both(tmp_path, [PLAIN, PLAIN])
+    with open(both.path, "r+b") as file:
+        file.truncate(2 * len(PLAIN) - 100)
+    # As if it happened after the file was opened.
+    both.file = SourceFile.of(both.path)
+    expected, found = both.with_care(), both.fast()
+    assert isinstance(expected, SourceError)
+    assert str(found) == str(expected)
+    assert f"only {len(PLAIN) - 101:,} are there" in str(found)
+
+
+def test_what_claims_to_be_too_large_takes_no_memory(tmp_path: Path) -> None:
+    both = Both(tmp_path, [PLAIN])
+    sizes = pa.array([MAX_IMAGE_BYTES + 1], pa.int64())
+    both.table = both.table.set_column(4, "size", sizes)
+    expected, found = both.with_care(), both.fast()
+    assert isinstance(expected, SourceError)
+    assert str(found) == str(expected)

@@ -78,7 +78,10 @@ ROWS = (
         example="5.1.0/",
         inside=r"dataset_info\.json",
         what="a dataset that TensorFlow Datasets has built",
-        way="it is read by tfds.builder_from_directory, and is nothing to build from",
+        way=(
+            "it is read by tfds.builder_from_directory; only derived datasets are built from one "
+            "(--source built)"
+        ),
     ),
     Packaging(
         names=r".*\.tfrecords?(-[0-9]+-of-[0-9]+)?",

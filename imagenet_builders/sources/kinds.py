@@ -38,6 +38,7 @@ _ROWS = {
     "zip": _Row("zip_archives"),
     "npz": _Row("npz_files"),
     "folders": _Row("folders"),
+    "built": _Row("built"),
 }
 _registered: dict[str, Kind] = {}
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -102,6 +103,44 @@ def numbered_set(
         f"expected {expected:,} shards, found {len(there):,}: {listed}{more} {verb} missing; "
         "copy the missing files",
     )
+
+
+def counted_sets(pattern: re.Pattern[str], names: Iterable[str]) -> dict[str, ShardSet]:
+    """The sets of shards among names that say how many there are.
+
+    Args:
+        pattern: The name of a shard, which ends in `-NUMBER-of-COUNT`; its groups are the split,
+            the number and the count.
+        names: File names; those that are not of shards are passed over.
+
+    Returns:
+        Split to its shards.
+    """
+    found: dict[str, list[tuple[int, str]]] = {}
+    counts: dict[str, set[str]] = {}
+    for name in names:
+        match = pattern.fullmatch(name)
+        if match is not None:
+            found.setdefault(match[1], []).append((int(match[2]), name))
+            counts.setdefault(match[1], set()).add(match[3])
+    result = {}
+    for split, numbers in found.items():
+        first, *others = sorted(counts[split])
+        if others:
+            ordered = tuple(name for _, name in sorted(numbers))
+            problem = (
+                f"some are of {int(first):,} and others of {int(others[0]):,}; give a directory "
+                "with one set"
+            )
+            result[split] = ShardSet(ordered, problem)
+            continue
+        before = numbers[0][1].rsplit("-", 3)[0]
+        result[split] = numbered_set(numbers, _name_of(before, first), int(first))
+    return result
+
+
+def _name_of(before: str, count: str) -> Callable[[int], str]:
+    return lambda number: f"{before}-{number:05}-of-{count}"
 
 
 def recognise_sets(sets_of: SetsOf, place: Place) -> Iterator[Match]:

@@ -203,6 +203,38 @@ def _shard_rows(
     """The rows of one shard, or of its first records."""
     collected = _Collected()
     features = Features(_WANTED, repeating=frozenset((_FORMAT, _SYNSET, _LABEL)))
+
+    def add(found: dict[bytes, Any], at: int, end: int) -> None:
+        _add(collected, position, found, naming)
+        collected.record_offsets.append(at)
+        collected.record_sizes.append(end - at)
+
+    read_records(file, features, add, if_written_so=_AS_WRITTEN, most=most)
+    return collected
+
+
+def read_records(
+    file: SourceFile,
+    features: Features,
+    add: Callable[[dict[bytes, Any], int, int], None],
+    *,
+    if_written_so: str,
+    most: int | None = None,
+) -> None:
+    """Reads the features of the records of a shard, one after another.
+
+    Args:
+        file: The shard.
+        features: Which of them.
+        add: Takes those of a record, and where the record with its frame begins and ends. Raises
+            DamageError where they are not what they should be.
+        if_written_so: What to do about a record that is wrong and has the right checksum.
+        most: So many records are read; None for all.
+
+    Raises:
+        SourceError: The file cannot be opened, or changed.
+        ArchiveError: It is damaged, empty, or another file.
+    """
     at = end = number = 0
     with opened(file) as fd:
         window = Window(fd, file.size)
@@ -212,10 +244,7 @@ def _shard_rows(
                 head = window.get(at, min(frame.HEAD_BYTES, file.size - at))
                 begin = at + frame.HEAD_BYTES
                 end = begin + frame.data_length(head, file.size - at) + frame.TAIL_BYTES
-                found = features.read(window, begin, end - frame.TAIL_BYTES)
-                _add(collected, position, found, naming)
-                collected.record_offsets.append(at)
-                collected.record_sizes.append(end - at)
+                add(features.read(window, begin, end - frame.TAIL_BYTES), at, end)
                 at, number = end, number + 1
                 check_not_too_many(file.path, number)
         except (DamageError, OSError) as error:
@@ -225,13 +254,12 @@ def _shard_rows(
                     file.path, f"expected records of images, found {other.name}; {other.action}"
                 ) from None
             problem = error if isinstance(error, DamageError) else f"it could not be read ({error})"
-            cure = _AS_WRITTEN if _is_whole(fd, at, end) else AGAIN
+            cure = if_written_so if _is_whole(fd, at, end) else AGAIN
             raise ArchiveError(
                 file.path, f"{problem}; {cure}", member=f"record {number}", offset=at
             ) from None
     if not number:
         raise ArchiveError(file.path, f"expected records of images, found an empty file; {AGAIN}")
-    return collected
 
 
 def foreign(block: bytes) -> Signature | None:

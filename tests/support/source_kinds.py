@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import dataclasses
+import functools
 import random
 import shutil
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -28,6 +31,7 @@ from support.corpora import layouts, sites, winter21
 from support.corpora.ilsvrc2012 import CLASSES, picture, test_name, val_name
 from support.corpora.layouts import in_classes, write, write_squashfs
 from support.paths import DUMMY_DATA
+from support.processes import run_cli
 
 TRAIN = {
     name: picture(name) for wnid in CLASSES for name in (f"{wnid}_{n}.JPEG" for n in (7, 2, 11, 40))
@@ -131,6 +135,23 @@ def _tfrecord(root: Path) -> None:
     sites.slim_itself(root, layouts.Pictures(root, TRAIN, VALIDATION))
 
 
+@functools.cache
+def _built_once() -> Path:
+    """A directory of datasets with imagenet2012, in shards of a few images."""
+    kept = tempfile.TemporaryDirectory(prefix="built-")
+    atexit.register(kept.cleanup)
+    where = Path(kept.name)
+    (where / "staged").mkdir()
+    _tar(where / "staged")
+    options = (f"--manual-dir={where / 'staged'}", f"--data-dir={where / 'data'}")
+    run_cli("build", "imagenet2012", *options, "--num-shards=3")
+    return where / "data"
+
+
+def _built(root: Path) -> None:
+    shutil.copytree(_built_once() / "imagenet2012", root / "imagenet2012")
+
+
 def _folders(root: Path) -> None:
     write(root / "train", in_classes(TRAIN))
     write(root / "val", VALIDATION)
@@ -176,6 +197,7 @@ _2012 = ("imagenet2012", None)
 _21K = ("imagenet21k_winter21", "whole")
 _TINY = ("tiny_imagenet", None)
 _SMALL = ("imagenet2012_downsampled", "8x8")
+_RESIZED = ("imagenet2012_resized", "256")
 
 OFFICIAL = {
     "imagenet2012": Case("tar", *_2012, _tar, _ALL),
@@ -198,6 +220,7 @@ CASES = (
     Case("webdataset", *_2012, _webdataset, _TWO),
     Case("tfrecord", *_2012, _tfrecord, _TWO, seen_cut_off=("little",)),
     Case("folders", *_2012, _folders, _ALL, seen_cut_off=()),
+    Case("built", *_RESIZED, _built, _ALL, seen_cut_off=("little",)),
     Case(PILE.name, *_2012, _pile, _ALL),
     Case("tar", *_21K, _winter21("tar"), ("train",)),
     Case("class-tars", *_21K, _winter21("class tars"), ("train",), seen_cut_off=()),
@@ -206,6 +229,9 @@ CASES = (
     Case("npz", *_SMALL, _npz, _TWO, seen_cut_off=()),
 )
 """Every kind of source of every dataset."""
+
+# Its archives are those of imagenet2012, which are among the cases.
+OFFICIAL["imagenet2012_resized"] = Case("tar", *_RESIZED, _tar, _ALL)
 
 
 @contextlib.contextmanager

@@ -231,6 +231,17 @@ IMAGES = (
 )
 """What provides images."""
 
+BUILT = Layout(
+    "imagenet2012 as TFRecord",
+    "built",
+    (".", "imagenet2012/5.1.0", "5.1.0"),
+    {
+        part: (rf"imagenet2012-{part}\.tfrecord-[0-9]+-of-[0-9]+",)
+        for part in ("train", "validation", "test")
+    },
+)
+"""What provides images of datasets that are derived from others."""
+
 BOXES = (
     Layout(
         "official archives",
@@ -273,7 +284,14 @@ BOXES = (
 """What provides boxes."""
 
 
-def survey(dataset: str, manual_dir: Path, parts: dict[str, str], *, boxes: bool) -> Survey:
+def survey(
+    dataset: str,
+    manual_dir: Path,
+    parts: dict[str, str],
+    *,
+    boxes: bool,
+    also: tuple[Layout, ...] = (),
+) -> Survey:
     """Surveys what is staged of a dataset made of ILSVRC2012.
 
     Args:
@@ -281,6 +299,7 @@ def survey(dataset: str, manual_dir: Path, parts: dict[str, str], *, boxes: bool
         manual_dir: The directory with the archives.
         parts: Split to the part of ILSVRC2012 that it is, a key of `OFFICIAL`.
         boxes: Whether to look for boxes, too.
+        also: Layouts of images that are looked for after all others.
 
     Returns:
         The sources of each split, and what was not found.
@@ -297,7 +316,7 @@ def survey(dataset: str, manual_dir: Path, parts: dict[str, str], *, boxes: bool
     wanted += [(split, part, "boxes") for split, part in parts.items() if boxes]
     for split, part, what in wanted:
         of_images = what == "images"
-        table = (*IMAGES, *kinds.layouts()) if of_images else BOXES
+        table = (*IMAGES, *kinds.layouts(), *also) if of_images else BOXES
         found = kinds.find(tree, table, part, split=split, what=what)
         suffix = "" if of_images else " boxes"
         if found:

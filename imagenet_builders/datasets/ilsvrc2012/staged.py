@@ -15,15 +15,17 @@ if TYPE_CHECKING:
     from imagenet_builders.plan.index import Index
 
 
-def find(name: str, manual_dir: Path) -> Survey:
+def find(name: str, manual_dir: Path, *, built: bool = False) -> Survey:
     """What is staged of each split.
 
     Args:
         name: Name of the dataset.
         manual_dir: Where.
+        built: Whether a dataset of these images that was built counts, too.
     """
     parts = {split: split for split in ("train", "validation", "test")}
-    return layouts.survey(name, manual_dir, parts, boxes=False)
+    also = (layouts.BUILT,) if built else ()
+    return layouts.survey(name, manual_dir, parts, boxes=False, also=also)
 
 
 def indexed(

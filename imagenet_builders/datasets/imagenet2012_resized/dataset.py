@@ -35,7 +35,7 @@ def _builder() -> type[Any]:
 
 def _find(manual_dir: Path, config: str | None) -> Survey:
     del config
-    return staged.find(DATASET.name, manual_dir)
+    return staged.find(DATASET.name, manual_dir, built=True)
 
 
 def _recipes(

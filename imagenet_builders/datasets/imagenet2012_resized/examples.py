@@ -106,8 +106,8 @@ def example_sizes(index: Index, how: Resizing) -> np.ndarray:
     """Bytes of each serialized example, estimated.
 
     The plan needs the sum of all sizes, and only encoding an image tells its size. So `SAMPLE_ROWS`
-    images, evenly spaced over the index, are resized, and all others count as their mean; so do
-    images that are bad. The same index gives the same sizes.
+    images, evenly spaced in the order of their keys, are resized, and all others count as their
+    mean; so do images that are bad. The same images give the same sum, whatever they are staged as.
 
     Args:
         index: The index of a split.
@@ -119,7 +119,8 @@ def example_sizes(index: Index, how: Resizing) -> np.ndarray:
     import pyarrow.compute as pc
 
     table = index.table
-    sample = np.unique(np.linspace(0, len(index) - 1, min(SAMPLE_ROWS, len(index)), dtype=np.int64))
+    spaced = np.linspace(0, len(index) - 1, min(SAMPLE_ROWS, len(index)), dtype=np.int64)
+    sample = pc.sort_indices(table["key"]).to_numpy()[np.unique(spaced)]
     rows = table.take(sample)
     with index.reader() as reader:
         seen = good_images(rows, reader, ImagePolicy("skip"), [], remake=how.of)

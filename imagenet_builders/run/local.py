@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import os
 import pickle
 import queue
@@ -34,7 +35,7 @@ _JOBS_AT_A_WORKER = 2
 _UNFINISHED = 2
 
 _STARTUP = (
-    "import sys; sys.path[:] = sys.argv[2:]; "
+    "import gc, sys; gc.disable(); sys.path[:] = sys.argv[2:]; "
     "from imagenet_builders.run.local import worker_main; worker_main(int(sys.argv[1]))"
 )
 
@@ -133,8 +134,7 @@ class LocalWorkers(Workers):
                 pass_fds=[theirs.fileno()],
                 close_fds=True,
                 process_group=0,
-                # What lies in the working directory may be anybody's.
-                env=os.environ | {"PYTHONSAFEPATH": "1"},
+                env=_environment(),
             )
             theirs.close()
             self._processes.append(process)
@@ -167,6 +167,14 @@ class LocalWorkers(Workers):
         return message
 
 
+def _environment() -> dict[str, str]:
+    """The environment of a worker."""
+    # What lies in the working directory may be anybody's.
+    ours = {"PYTHONSAFEPATH": "1"}
+    # NumPy would start a thread for each processor, which spin, for work that nobody has.
+    return {"OPENBLAS_NUM_THREADS": "1"} | os.environ | ours
+
+
 def worker_main(fd: int) -> None:
     """Takes jobs from a pipe, does them and sends the results back: what a worker process does.
 
@@ -182,8 +190,13 @@ def worker_main(fd: int) -> None:
     jobs: queue.SimpleQueue[tuple[int, Function[Any, Any], Any]] = queue.SimpleQueue()
     threading.Thread(target=_take_jobs, args=(connection, jobs), daemon=True).start()
     unfinished: deque[Future[Any]] = deque()
+    collecting = False
     while True:
         number, function, job = jobs.get()
+        if not collecting:  # What was imported until now stays.
+            gc.freeze()
+            gc.enable()
+            collecting = True
         try:
             result = function(job, lambda *done: _send(connection, "progress", done))
         except Exception as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import signal
 import sys
@@ -161,3 +162,8 @@ def unknown_to_workers(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[object
         monkeypatch.setitem(sys.modules, module, sys.modules.get(module, types.ModuleType(module)))
         monkeypatch.setattr(sys.modules[module], "no_such_function", function, raising=False)
     return [of_no_module, in_no_module]
+
+
+def state_of_process(job: int, report: Report) -> tuple[bool, str | None]:
+    """Whether garbage is collected, and how many threads NumPy may start."""
+    return gc.isenabled(), os.environ.get("OPENBLAS_NUM_THREADS")

@@ -70,6 +70,18 @@ def test_jobs_are_made_as_they_are_handed_out() -> None:
         assert len(list(results)) == 99
 
 
+@pytest.mark.parametrize("asked", [None, "3"])
+def test_workers_start_no_threads_for_nothing_and_collect_garbage(
+    asked: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    if asked is not None:
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", asked)
+    with LocalWorkers(2) as workers:
+        results = dict(workers.run(jobs.state_of_process, range(4)))
+    assert set(results.values()) == {(True, asked or "1")}
+
+
 @either
 def test_progress_is_reported_while_a_job_runs(count: int) -> None:
     reports: list[tuple[int, int]] = []

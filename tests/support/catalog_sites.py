@@ -206,6 +206,7 @@ def _ids(name: str) -> range:
     return range(space.first_id, space.last_id + 1)
 
 
+@functools.cache
 def statistics(split: str, examples: int, sampled: str | None = None) -> SplitStatistics:
     """What drawn images look like.
 

@@ -80,10 +80,9 @@ def _by_class(classes: Sequence[ClassRow], statistics: SplitStatistics) -> Figur
     known = [] if statistics.sampled else [row for row in classes if split in row.official]
     differ = sum(row.official[split] != row.counts.get(split, 0) for row in known)
     title = f"Images of each class: {split}"
-    plot, with_official = Markup(), False
-    if differ or counts[0] != counts[-1]:
-        official = [row.official.get(split) for row in rows] if differ else []
-        plot, with_official = plots.by_class(counts, official, title)
+    official = [row.official.get(split) for row in rows] if differ else []
+    drawn, with_official = plots.by_class(counts, official, title)
+    plot = drawn if with_official or counts[0] != counts[-1] else Markup()
     caption = f"{_range(counts)} images a class."
     if empty := len(classes) - len(rows):
         caption += f" {counted(empty, 'class has', 'classes have')} none."

@@ -92,6 +92,7 @@ def _templates() -> Environment:
         "web_address": markdown.web_address,
         "json_ld": _json_ld,
         "breakable": _breakable,
+        "sentence": _sentence,
     }
     made.filters |= filters
     made.globals |= {
@@ -125,6 +126,11 @@ def _moment(text: str | None) -> Markup:
         return Markup("unknown")
     words = text.replace("T", " ").removesuffix("Z")[:16] if text.endswith("Z") else text
     return Markup('<time datetime="{}" title="{} UTC">{}</time>').format(text, words, words)
+
+
+def _sentence(text: str) -> str:
+    """A text with the first letter and the end of a sentence."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
 def _json_ld(text: str) -> Markup:

@@ -138,6 +138,19 @@
     select(Math.max(before, 0));
   }
 
+  // --- what does not scroll is no stop for the keyboard
+
+  if ("ResizeObserver" in window) {
+    const sizes = new ResizeObserver((entries) => {
+      for (const { target } of entries) {
+        const scrolls = target.scrollWidth > target.clientWidth || target.scrollHeight > target.clientHeight;
+        if (scrolls) target.tabIndex = 0;
+        else if (document.activeElement !== target) target.removeAttribute("tabindex");
+      }
+    });
+    for (const each of document.querySelectorAll(".scroll, pre.code")) sizes.observe(each);
+  }
+
   // --- where one is
 
   const links = new Map([...document.querySelectorAll(".contents a")].map((link) => [link.hash.slice(1), link]));

@@ -1,8 +1,8 @@
 """`croissant.json`: a dataset in the words of Croissant 1.1, which search engines and tools read.
 
-`mlcroissant` validates it, and reads its records of classes and splits, and of the images of an
-export whose files it knows: images in directories, Parquet. TFRecord and ArrayRecord it does not
-read, so there the fields of examples are described only.
+`mlcroissant` validates it, and reads its records of classes and splits, and of an export in which
+each image is a file. TFRecord and ArrayRecord it does not read, nor, in version 1.1.1, Parquet in a
+local directory (only in a repository), so there the fields of examples are described only.
 
 A checksum in Croissant is MD5 or SHA-256. Small files have theirs. To compute it of the shards is
 to read all of the dataset; their CRC-32C are in `provenance.json`, whose SHA-256 stands for the
@@ -197,20 +197,7 @@ def embedded(made: Mapping[str, Any]) -> str:
 
 
 def _distribution(entry: Entry, files: Files, classes_sha256: str | None) -> list[dict[str, Any]]:
-    contained = {"@id": _DIRECTORY}
-    found: list[dict[str, Any]] = [
-        {
-            "@type": "cr:FileObject",
-            "@id": _DIRECTORY,
-            "name": _DIRECTORY,
-            "description": "The directory of the dataset. Its SHA-256 is that of provenance.json, "
-            "which has the checksums of all other files; without that, of dataset_info.json.",
-            "contentUrl": entry.path,
-            "contentSize": f"{entry.size} B",
-            "encodingFormat": "inode/directory",
-            "sha256": files.directory_sha256,
-        }
-    ]
+    found = [_directory(_DIRECTORY, entry, files)]
     if classes_sha256 is not None:
         found.append(
             {
@@ -228,8 +215,7 @@ def _distribution(entry: Entry, files: Files, classes_sha256: str | None) -> lis
                 "@type": "cr:FileObject",
                 "@id": file.name,
                 "name": file.name,
-                "containedIn": contained,
-                "contentUrl": file.name,
+                "contentUrl": f"{entry.path}/{file.name}",
                 "contentSize": f"{file.size} B",
                 "encodingFormat": "application/json"
                 if file.name.endswith(".json")
@@ -238,17 +224,34 @@ def _distribution(entry: Entry, files: Files, classes_sha256: str | None) -> lis
             }
         )
     for each in files.sets:
+        # mlcroissant 1.1.1 reads no more than one set of files of a container.
+        container = f"{each.name}_{_DIRECTORY}"
+        found.append(_directory(container, entry, files))
         found.append(
             {
                 "@type": "cr:FileSet",
                 "@id": each.name,
                 "name": each.name,
-                "containedIn": contained,
+                "containedIn": {"@id": container},
                 "encodingFormat": each.encoding,
                 "includes": list(each.includes),
             }
         )
     return found
+
+
+def _directory(name: str, entry: Entry, files: Files) -> dict[str, Any]:
+    return {
+        "@type": "cr:FileObject",
+        "@id": name,
+        "name": name,
+        "description": "The directory of the dataset. Its SHA-256 is that of provenance.json, "
+        "which has the checksums of all other files; without that, of dataset_info.json.",
+        "contentUrl": entry.path,
+        "contentSize": f"{entry.size} B",
+        "encodingFormat": "inode/directory",
+        "sha256": files.directory_sha256,
+    }
 
 
 def _record_sets(entry: Entry, files: Files, classes_sha256: str | None) -> list[dict[str, Any]]:
@@ -300,7 +303,7 @@ def _record_sets(entry: Entry, files: Files, classes_sha256: str | None) -> list
             found.append(
                 {
                     "@type": "cr:RecordSet",
-                    "@id": f"{each.name}/records",
+                    "@id": f"{each.name}_records",
                     "name": f"{each.name}_records",
                     "field": fields,
                 }
@@ -321,7 +324,7 @@ def _columns(files: FileSet, classes_sha256: str | None) -> list[dict[str, Any]]
     source = {"fileSet": {"@id": files.name}}
     fields = []
     for column, kind in files.columns.items():
-        field = _field(f"{files.name}/records", column, _KINDS[kind], source, {"column": column})
+        field = _field(f"{files.name}_records", column, _KINDS[kind], source, {"column": column})
         if kind == "label" and classes_sha256 is not None:
             field["references"] = {"field": {"@id": "classes/label"}}
         if kind == "boxes":
@@ -333,7 +336,7 @@ def _columns(files: FileSet, classes_sha256: str | None) -> list[dict[str, Any]]
 def _image_fields(files: FileSet) -> list[dict[str, Any]]:
     """The fields of images that are files: picture, name, and the class by the directory."""
     source = {"fileSet": {"@id": files.name}}
-    where = f"{files.name}/records"
+    where = f"{files.name}_records"
     fields = [
         _field(where, "image", "sc:ImageObject", source, {"fileProperty": "content"}),
         _field(where, "file_name", "sc:Text", source, {"fileProperty": "filename"}),

@@ -182,7 +182,7 @@ def _sets(export: Export, entry: Entry) -> list[croissant.FileSet]:
     for split in entry.splits:
         said = splits.get(split.name) if isinstance(splits, dict) else None
         listed = said.get("files") if isinstance(said, dict) else None
-        if not listed:  # Each image is a file.
+        if not isinstance(listed, list):  # Each image is a file.
             folder = tree.folder_of(split.name)
             patterns = tuple(f"{folder}/{each}" for each in ("*.JPEG", "*.jpg", "*.png"))
             found.append(
@@ -195,16 +195,15 @@ def _sets(export: Export, entry: Entry) -> list[croissant.FileSet]:
                 )
             )
             continue
-        endings = dict.fromkeys(Path(str(each[0])).suffix for each in listed if each)
-        patterns = tuple(
-            dict.fromkeys(_pattern(printable(str(each[0]))) for each in listed if each)
-        )
+        names = [printable(str(each[0])) for each in listed if isinstance(each, list) and each]
+        endings = {Path(name).suffix for name in names}
+        patterns = tuple(dict.fromkeys(map(_pattern, names)))
         parquet = tuple(each for each in patterns if each.endswith(".parquet"))
         if parquet:
             columns = {"image": "image", "label": "label"}
             found.append(
                 croissant.FileSet(
-                    f"{split.name}_parquet", parquet, "application/vnd.apache.parquet", columns
+                    f"{split.name}_parquet", parquet, "application/x-parquet", columns
                 )
             )
         rest = tuple(each for each in patterns if each not in parquet)

@@ -183,9 +183,11 @@ def of_export(directory: Path, document: Mapping[str, Any]) -> tuple[Snippet, ..
 
 def _values(directory: Path, document: Mapping[str, Any]) -> dict[str, str]:
     splits = document.get("splits")
-    split, entry = next(iter(splits.items())) if isinstance(splits, dict) and splits else ("", {})
-    listed = entry.get("files") if isinstance(entry, dict) else None
-    first = str(listed[0][0]) if isinstance(listed, list) and listed else ""
+    split = next(iter(splits), "") if isinstance(splits, dict) else ""
+    try:
+        first = str(document["splits"][split]["files"][0][0])
+    except (KeyError, TypeError, IndexError):  # Each image is a file; or somebody else wrote it.
+        first = ""
     # Of `train-00000-of-01024` and `imagenet1k-train-0000.tar`, what all shards begin with.
     stem = re.split(r"-?[0-9]+(?:-of-[0-9]+)?(?:\.[a-z.]+)?$", Path(first).name)[0]
     ending = Path(first).suffix if not re.search(r"-of-[0-9]+$", first) else ""

@@ -118,6 +118,9 @@ def _printed(feature: Any, depth: int) -> str:
             else f"{name}({text})"
         )
     facts = _facts(feature)
+    if "video" in feature and facts.get("shape", "").count(",") == 3:
+        frame = facts["shape"].partition(", ")[2]
+        return f"{name}(Image(shape=({frame}, dtype={facts['dtype']}))"
     return f"{name}({', '.join(f'{key}={value}' for key, value in facts.items())})"
 
 

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from imagenet_builders.catalog.model import Verified
 from imagenet_builders.catalog.survey import Surveyed
 from imagenet_builders.files.regular import read_regular
-from imagenet_builders.words import all_printable
+from imagenet_builders.words import printable
 
 FOLDER = ".kept"
 """The directory in a site."""
@@ -71,7 +71,7 @@ def read(site: Path, slug: str) -> Kept | None:
         document = json.loads(read_regular(site / FOLDER / f"{slug}.json", _MAX_BYTES))
         if document["version"] != _VERSION:
             return None
-        return value_of(Kept, all_printable(document["kept"]))
+        return value_of(Kept, document["kept"])
     except (OSError, ValueError, TypeError, KeyError, RecursionError, AttributeError):
         return None
 
@@ -83,7 +83,7 @@ def text_of(kept: Kept) -> bytes:
 
 
 def value_of(kind: type[_Value], value: Any) -> _Value:
-    """A value of a type, from what JSON has of it.
+    """A value of a type, from what JSON has of it; its text is printable.
 
     Args:
         kind: A dataclass, or a type as its fields have it.
@@ -113,13 +113,13 @@ def _value_of(kind: Any, value: Any) -> Any:
         return tuple(_value_of(hint, each) for hint, each in zip(arguments, value, strict=True))
     if origin is collections.abc.Mapping and isinstance(value, dict):
         return {
-            (int(key) if arguments[0] is int else key): _value_of(arguments[1], each)
+            (int(key) if arguments[0] is int else printable(key)): _value_of(arguments[1], each)
             for key, each in value.items()
         }
     if kind is float and type(value) in (int, float):
         return float(value)
-    if kind in (int, str, bool) and type(value) is kind:
-        return value
-    if origin is None and arguments == () and type(value) is kind:
+    if kind is str and type(value) is str:
+        return printable(value)
+    if kind in (int, bool) and type(value) is kind:
         return value
     raise TypeError(kind)

@@ -130,7 +130,12 @@ def test_a_second_run_reads_no_shard(data_dir: Path, tmp_path: Path) -> None:
     times = os.stat(shard)
     shard.write_bytes(bytes(times.st_size))
     os.utime(shard, ns=(times.st_atime_ns, times.st_mtime_ns))
+    before = files(site)
     catalog(data_dir, site)
+    after = files(site)
+    assert {name for name in before if not name.endswith("index.html")} == {
+        name for name in after if before[name] == after[name] and not name.endswith("index.html")
+    }
     document = site / ".kept" / f"{DATASET}.json"
     assert json.loads(document.read_text())["kept"]["surveyed"] == kept
     assert (site / DATASET / "classes.js").read_bytes() == counts

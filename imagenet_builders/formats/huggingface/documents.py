@@ -140,7 +140,8 @@ def scalar(text: str) -> str:
     """Text in YAML, in quotes where it would be read as something else."""
     if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
         return text
-    return json.dumps(text)
+    # YAML does not know JSON's pairs of surrogates.
+    return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
 def size_category(examples: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,6 +91,17 @@ def test_without_scripts_every_snippet_and_every_dataset_is_there(
     with opened(browser, catalog / INDEX, java_script_enabled=False) as found:
         assert found.page.locator(".datasets tbody tr").count() == 202
         assert not found.page.locator("#filter").is_visible()
+
+
+def test_where_a_script_fails_every_snippet_is_there(
+    browser: Browser, catalog: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(catalog / "assets", tmp_path / "assets")
+    shutil.copytree((catalog / DATASET).parent, tmp_path / "dataset")
+    (tmp_path / "assets" / "page.js").write_text("throw 1;")
+    with opened(browser, tmp_path / "dataset" / "index.html") as found:
+        assert found.complaints
+        assert found.page.get_by_text("import dali").is_visible()
 
 
 @pytest.mark.parametrize("has_clipboard", [True, False])

@@ -39,7 +39,7 @@ def script(entry: Entry) -> bytes:
         },
         "counts": _columns(splits, [row.counts for row in rows]),
         "official": _columns(splits, [row.official for row in rows]),
-        "sampled": any(each.sampled for each in entry.statistics),
+        "sampled": [each.split for each in entry.statistics if each.sampled],
     }
     text = json.dumps(data, ensure_ascii=True, separators=(",", ":")).replace("<", "\\u003c")
     return f"window.catalogClasses = {text};\n".encode()

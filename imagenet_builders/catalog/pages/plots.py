@@ -236,11 +236,8 @@ def by_class(
 
     plot = svg.root("by-class", label)
     x = svg.Scale(0, len(counts))
-    across = [
-        (x.place(each - 0.5), f"{each:,.0f}")
-        for each in (1, *svg.ticks(x, 5)[1:])
-        if each == int(each)
-    ]
+    ranks = sorted({1, *svg.ticks(x)[1:]})
+    across = [(x.place(each - 0.5), f"{each:,.0f}") for each in ranks if each == int(each)]
     levels = [(y.place(each), f"{each:,.0f}") for each in svg.ticks(y, 4) if each == int(each)]
     svg.add_axes(plot, across, levels, ("classes, most images first", "images"))
     drawing = svg.inner(plot, width=len(counts))

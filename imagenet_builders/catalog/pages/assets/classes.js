@@ -24,9 +24,10 @@
     { title: "Words", className: "words", value: (row) => data.words[row].toLowerCase(), text: (row) => data.words[row] || "-", found: true },
   ];
   for (const [split, column] of Object.entries(data.counts)) {
-    const official = data.sampled ? undefined : data.official[split];
+    const isSample = data.sampled.includes(split);
+    const official = isSample ? undefined : data.official[split];
     columns.push({
-      title: split,
+      title: isSample ? `${split}, sample` : split,
       className: "number",
       down: true,
       value: (row) => column[row],

@@ -70,14 +70,15 @@
 
   const classes = window.catalogClasses;
   if (!classes) return;
-  for (const figure of document.querySelectorAll("figure[data-split]:has(.room)")) {
+  for (const figure of document.querySelectorAll("figure[data-split]")) {
     const split = figure.dataset.split;
     const counts = classes.counts[split];
     if (!counts) continue;
     const at = (label) => Math.max(counts[label], 0);
     const order = counts.map((_, row) => row).filter((row) => at(row) > 0).sort((a, b) => at(b) - at(a) || a - b);
-    const official = classes.sampled ? undefined : classes.official[split];
+    const official = classes.sampled.includes(split) ? undefined : classes.official[split];
     const room = figure.querySelector(".room");
+    if (!room) continue;
     const plot = room.querySelector(".plot");
     const cursor = document.createElement("div");
     cursor.className = "cursor";

@@ -3,6 +3,10 @@
 (() => {
   const root = document.documentElement;
   root.classList.add("scripted");
+  addEventListener("load", () => {
+    // Where the other scripts fail, all is shown.
+    if (document.querySelector(".tabs:not(.upgraded)")) root.classList.remove("scripted");
+  });
   try {
     const kept = localStorage.getItem("catalog-theme");
     if (kept === "light" || kept === "dark") root.dataset.theme = kept;

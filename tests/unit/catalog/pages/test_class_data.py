@@ -34,6 +34,15 @@ def test_numbers_that_a_class_does_not_have_are_minus_one() -> None:
     assert found["gloss"] is None  # Of so many classes they are more than a megabyte.
 
 
+def test_it_says_which_splits_are_a_sample() -> None:
+    splits = tuple(
+        catalog_sites.statistics(split, 9, sample)
+        for split, sample in (("train", "Every tenth shard."), ("validation", None))
+    )
+    found = data_of(class_data.script(catalog_sites.entry(statistics=splits)))
+    assert found["sampled"] == ["train"]
+
+
 def test_it_has_no_letter_that_could_end_a_script() -> None:
     script = class_data.script(catalog_sites.hostile().entries[0])
     assert b"<" not in script

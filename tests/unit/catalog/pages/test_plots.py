@@ -86,6 +86,11 @@ def test_the_official_numbers_are_drawn_unless_they_would_hide_the_others() -> N
     assert "official" not in plot
 
 
+def test_each_class_of_a_few_is_named_once() -> None:
+    plot, _ = plots.by_class([2, 1], [], "Classes")
+    assert [text for text in texts(plot) if text.isdigit()] == ["0", "1", "2", "1", "2"]
+
+
 def test_the_plot_of_19_167_classes_is_small() -> None:
     rows = catalog_sites.class_rows("imagenet21k_winter21")
     counts = sorted((row.counts["train"] for row in rows), reverse=True)

@@ -26,10 +26,12 @@ from typing import Self
 from imagenet_builders.errors import ArchiveError, OptionError, SourceError
 from imagenet_builders.files.private_dir import PrivateDir
 from imagenet_builders.formats.gzip_stream import StreamError
-from imagenet_builders.scratch import space
+from imagenet_builders.scratch import rapid, space
 from imagenet_builders.sources.rows import opened
 from imagenet_builders.sources.unpacking import Packed, unpacked_bytes
-from imagenet_builders.words import size_text
+from imagenet_builders.words import logger, size_text
+
+_LOG = logger(__name__)
 
 # No archive of images unpacks to more than this; a decompression bomb does, up to a thousandfold.
 _MAX_GROWTH = 3
@@ -41,6 +43,7 @@ def unpack_to(
     packed: Packed,
     directory: PrivateDir,
     report: Callable[[int], None] = lambda size: None,
+    processors: int = 1,
 ) -> None:
     """Unpacks to a plain file `Packed.name` in a directory, unless it was unpacked before.
 
@@ -48,6 +51,7 @@ def unpack_to(
         packed: What to unpack.
         directory: Where the plain file goes.
         report: Told of progress, in bytes of the archive read since the last call.
+        processors: How many may be used.
 
     Raises:
         ArchiveError: The archive is damaged or cut off; the message has the offset in it. What was
@@ -67,7 +71,7 @@ def unpack_to(
     with _opened_alone(directory, partial) as out, opened(source) as fd:
         needed = unpacked_bytes(packed.size) - kept_bytes(packed, directory)
         space.check_room(directory, needed, f"to unpack {source.path}")
-        size = _unpack(packed, fd, out, report)
+        size = _unpack(packed, fd, out, report, processors)
         source.check_unchanged(fd)
         os.ftruncate(out, size)
         os.fsync(out)
@@ -129,14 +133,31 @@ def _opened_alone(directory: PrivateDir, partial: str) -> Iterator[int]:
         os.close(fd)
 
 
-def _unpack(packed: Packed, fd: int, out: int, report: Callable[[int], None]) -> int:
+def _unpack(
+    packed: Packed, fd: int, out: int, report: Callable[[int], None], processors: int
+) -> int:
     """Unpacks all that is in the archive; returns how many bytes it was."""
     with contextlib.suppress(OSError):
         os.posix_fadvise(fd, packed.start, packed.size, os.POSIX_FADV_SEQUENTIAL)
+    several = rapid.processors_for(packed, fd, processors)
+    if several:
+        seen = _Seen(report)
+        closing = contextlib.closing(rapid.pieces(packed, fd, several, seen))
+        with contextlib.suppress(rapid.Doubt), closing as pieces, _Placer(out) as placer:
+            for piece in pieces:
+                if _is_too_much(packed, placer.end):
+                    raise rapid.Doubt
+                placer.place(piece)
+            return placer.end
+        _LOG.info(
+            f"{packed.file.path}: unpacking it again with one processor, because what rapidgzip "
+            "made of it is not what its last bytes say"
+        )
+        report = seen.again()
     with _Placer(out) as placer:
         try:
             for piece in packed.content(packed, fd, report):
-                if placer.end > _ALWAYS_ALLOWED + _MAX_GROWTH * packed.size:
+                if _is_too_much(packed, placer.end):
                     raise StreamError(
                         f"it unpacks to more than {_MAX_GROWTH} times its size, which no archive "
                         "of images does; check that this is the official archive",
@@ -150,6 +171,32 @@ def _unpack(packed: Packed, fd: int, out: int, report: Callable[[int], None]) ->
             )
             raise packed.error(error, kept if placer.end else "") from error.__cause__
     return placer.end
+
+
+def _is_too_much(packed: Packed, size: int) -> bool:
+    return size > _ALWAYS_ALLOWED + _MAX_GROWTH * packed.size
+
+
+class _Seen:
+    """Reports what is read, and of what is read again only what comes after that."""
+
+    def __init__(self, report: Callable[[int], None]):
+        self._report = report
+        self._before = 0
+
+    def __call__(self, size: int) -> None:
+        self._before += size
+        self._report(size)
+
+    def again(self) -> Callable[[int], None]:
+        """For the second time."""
+
+        def report(size: int) -> None:
+            known = min(size, self._before)
+            self._before -= known
+            self._report(size - known)
+
+        return report
 
 
 class _Placer:

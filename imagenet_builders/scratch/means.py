@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from imagenet_builders.files.own_dir import enter_own
 from imagenet_builders.files.private_dir import PrivateDir
 from imagenet_builders.plan.context import BuildContext
+from imagenet_builders.run.cpus import worker_count
 from imagenet_builders.run.jobs import Report
 from imagenet_builders.run.progress import Progress
 from imagenet_builders.scratch import gunzip, space
@@ -37,10 +38,12 @@ class Job:
     Attributes:
         packed: What.
         directory: Path of the directory that it goes to.
+        processors: How many may be used.
     """
 
     packed: Packed
     directory: str
+    processors: int = 1
 
 
 def work(job: Job, report: Report) -> None:
@@ -53,7 +56,8 @@ def work(job: Job, report: Report) -> None:
         OSError: A file cannot be read or written.
     """
     with enter_own(Path(job.directory)) as directory:
-        gunzip.unpack_to(job.packed, directory, report=functools.partial(report, 0))
+        report_bytes = functools.partial(report, 0)
+        gunzip.unpack_to(job.packed, directory, report_bytes, job.processors)
 
 
 class ScratchMeans:
@@ -92,7 +96,9 @@ class ScratchMeans:
         size = sum(part.size for part in left)
         if left:
             self._announce(left, directory)
-        jobs = [Job(part, os.path.abspath(directory.path)) for part in left]
+        path = os.path.abspath(directory.path)
+        each = worker_count(self._context.options) // max(1, len(left))
+        jobs = [Job(part, path, processors=max(1, each)) for part in left]
         with Progress(f"unpacking {self._name}", images=0, size=size) as progress:
             for _ in self._context.workers.run(
                 work, jobs, report=progress.update, in_process=size < _SMALL_BYTES or len(jobs) == 1

@@ -15,13 +15,24 @@ import pytest
 from imagenet_builders.errors import ArchiveError, OptionError, SourceError
 from imagenet_builders.files.private_dir import PrivateDir
 from imagenet_builders.formats import gzip_stream
-from imagenet_builders.scratch import gunzip
+from imagenet_builders.scratch import gunzip, rapid
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.sources.unpacking import packed_tar
 
 # As incompressible as images are, and more than one read.
 CONTENT = random.Random(0).randbytes(3_500_000)
 PACKED = gzip.compress(CONTENT, mtime=0)
+
+
+@pytest.fixture(params=["one processor", "several processors"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Whether rapidgzip has the first try, which changes nothing but the time it takes."""
+    way: str = request.param
+    if way == "several processors":
+        pytest.importorskip("rapidgzip")
+        monkeypatch.setattr(rapid, "_LEAST_BYTES", 0)
+        monkeypatch.setattr(rapid, "usable_cpus", lambda: 2)
+    return way
 
 
 @pytest.fixture
@@ -44,7 +55,7 @@ def gunzipped(
     scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
     with PrivateDir.enter(scratch) as directory:
         packed = packed_tar(SourceFile.of(archive))
-        gunzip.unpack_to(packed, directory, report)
+        gunzip.unpack_to(packed, directory, report, processors=2)
     return scratch / packed.name
 
 
@@ -311,3 +322,69 @@ def test_an_archive_that_changes_while_it_is_read_is_an_error(archive: Path, scr
     with pytest.raises(SourceError, match="changed after it was indexed"):
         gunzipped(archive, scratch, report=touch)
     assert not (scratch / "winter21_whole.tar").exists()
+
+
+# Several processors.
+
+
+def inflated(path: Path, told: list[int] | None = None) -> bytes:
+    """What rapidgzip makes of a file, if it is believed."""
+    packed = packed_tar(SourceFile.of(path))
+    with open(path, "rb") as file:
+        processors = rapid.processors_for(packed, file.fileno(), 2)
+        assert processors == 2
+        told = [] if told is None else told
+        return b"".join(rapid.pieces(packed, file.fileno(), processors, told.append))
+
+
+@pytest.fixture
+def several(way: str) -> None:
+    if way != "several processors":
+        pytest.skip("of rapidgzip")
+
+
+@pytest.mark.usefixtures("several")
+def test_a_sound_archive_is_inflated_once(archive: Path):
+    told: list[int] = []
+    assert inflated(archive, told) == CONTENT
+    assert sum(told) == len(PACKED)
+
+
+@pytest.mark.usefixtures("several")
+@pytest.mark.parametrize(
+    "content",
+    [
+        PACKED[: len(PACKED) // 2],
+        PACKED[:-9],
+        PACKED[:-4],
+        PACKED[:-8] + bytes([PACKED[-8] ^ 1]) + PACKED[-7:],
+        PACKED[:-4] + bytes([PACKED[-4] ^ 1]) + PACKED[-3:],
+        PACKED[:2_000_000] + bytes([PACKED[2_000_000] ^ 1]) + PACKED[2_000_001:],
+        PACKED + PACKED,
+        PACKED + b"appended",
+    ],
+    ids=["half", "9 off", "4 off", "crc", "length", "a bit", "two members", "appended"],
+)
+def test_what_its_last_bytes_do_not_say_is_not_believed(archive: Path, content: bytes):
+    archive.write_bytes(content)
+    with pytest.raises(rapid.Doubt):
+        inflated(archive)
+
+
+@pytest.mark.usefixtures("several")
+def test_no_process_is_left_when_the_caller_stops(archive: Path):
+    packed = packed_tar(SourceFile.of(archive))
+    with open(archive, "rb") as file:
+        pieces = rapid.pieces(packed, file.fileno(), 2, lambda size: None)
+        next(pieces)
+        pieces.close()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+@pytest.mark.usefixtures("several")
+def test_what_is_read_twice_is_reported_once(archive: Path, scratch: Path):
+    archive.write_bytes(PACKED + PACKED)
+    told: list[int] = []
+    assert gunzipped(archive, scratch, told.append).read_bytes() == CONTENT + CONTENT
+    assert sum(told) == 2 * len(PACKED)

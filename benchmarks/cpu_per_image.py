@@ -23,7 +23,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from harness import contestants
+from harness import contestants, several_builds
 from harness.errors import BenchmarkError
 from harness.machine import busy_share, describe_machine
 from harness.rounds import in_turn
@@ -40,11 +40,13 @@ class Cost(NamedTuple):
     Attributes:
         user: In user mode.
         system: In the kernel.
+        both: Together.
         indexing: What of both together goes to the index.
     """
 
     user: float
     system: float
+    both: float
     indexing: float
 
 
@@ -131,10 +133,12 @@ def _cost(row: str, python: str, staged: Sequence, work: Path, out: Path | None)
             ]
             for number, each in enumerate(staged)
         ]
+        # The first is not counted: it imports what all need.
+        builds = [builds[0], *builds, *builds]
         log = work / "log"
         with open(log, "w") as said:
             done = subprocess.run(
-                [python, __file__, "--builds", json.dumps([builds[0], *builds, *builds]), place],
+                [python, several_builds.__file__, json.dumps(builds), f"{place}/out"],
                 env=environment,
                 cwd=work,
                 stdout=subprocess.PIPE,
@@ -149,28 +153,12 @@ def _cost(row: str, python: str, staged: Sequence, work: Path, out: Path | None)
     images = staged[1].images - staged[0].images
     user, system = ((b - a) / images * 1e6 for a, b in zip(small, large, strict=True))
     again = (sum(large_again) - sum(small_again)) / images * 1e6
-    return Cost(user, system, user + system - again)
-
-
-def _build(builds: Sequence[Sequence[str]], place: str) -> None:
-    """Builds one after the other in this process; prints user and system time of each."""
-    from imagenet_builders.cli import main as build
-
-    times = []
-    for arguments in builds:
-        before = os.times()
-        # What it prints is for people, and the last line of the output is not.
-        if build(arguments):
-            sys.exit(1)
-        after = os.times()
-        times.append((after.user - before.user, after.system - before.system))
-        shutil.rmtree(f"{place}/out")
-    print(json.dumps(times))
+    return Cost(user, system, user + system, user + system - again)
 
 
 def _say(row: str, python: str, cost: Cost, busy: float) -> None:
     print(
-        f"{row:<13} {python}: user {cost.user:.1f} µs, system {cost.system:.1f}, of both the index "
+        f"{row:<13} {python}: user {cost.user:.1f} µs, system {cost.system:.1f}, index of both "
         f"{cost.indexing:.1f}; others used {busy:.0%} of the CPUs before",
         file=sys.stderr,
         flush=True,
@@ -178,8 +166,8 @@ def _say(row: str, python: str, cost: Cost, busy: float) -> None:
 
 
 def _table(costs: dict[tuple[str, str], list[Cost]]) -> Iterator[str]:
-    yield "| row | interpreter | user µs | system µs | of both, the index |"
-    yield "|---|---|---|---|---|"
+    yield "| row | interpreter | user µs | system µs | both µs | the index, of both |"
+    yield "|---|---|---|---|---|---|"
     for (row, python), mine in costs.items():
         columns = [
             f"{statistics.median(column):.1f} ({min(column):.1f} to {max(column):.1f})"
@@ -189,9 +177,6 @@ def _table(costs: dict[tuple[str, str], list[Cost]]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--builds"]:
-        _build(json.loads(sys.argv[2]), sys.argv[3])
-        sys.exit()
     try:
         sys.exit(main())
     except BenchmarkError as error:

@@ -119,8 +119,10 @@ def holds_marker(data: bytes | memoryview, start: int, stop: int) -> bool:
     if stop - start < 2:
         return False
     scan = np.frombuffer(data, np.uint8, stop - start, start)
-    is_ff = np.equal(scan[:-1], 0xFF).view(np.uint8)
-    return bool(np.minimum(is_ff, scan[1:], out=is_ff).view(np.bool_).any())
+    found = np.equal(scan[:-1], 0xFF)
+    numbers = found.view(np.uint8)
+    np.minimum(numbers, scan[1:], out=numbers)
+    return bool(np.logical_or.reduce(found))
 
 
 def _follow_scans(data: bytes, position: int, header: _Header, facts: ImageFacts) -> ImageFacts:

@@ -71,12 +71,13 @@ def plain_size(data: bytes | memoryview) -> tuple[int, int] | None:
         Width and height in pixels; None for all that the careful way must look at.
     """
     global _last
+    if type(data) is not bytes:  # What else there is may change.
+        return _plain_size(data)
     last = _last  # Another thread may replace it meanwhile.
     if last[0] is data:
         return last[1]
     size = _plain_size(data)
-    if type(data) is bytes:  # What else there is may change.
-        _last = (data, size)
+    _last = (data, size)
     return size
 
 

@@ -93,17 +93,18 @@ def read_ranges(reader: Reader, rows: pa.Table) -> Iterator[ImageRow]:
 
 def ranges_of(reader: Reader, rows: pa.Table) -> Iterable[tuple[int, int, int]]:
     """Where images that lie in files as they are lie; see `Access.ranges`."""
-    return columns(rows, "file", "offset", "size")
+    names = ("file", "offset", "size")
+    return zip(*(numbers_in(rows[name]).tolist() for name in names), strict=True)
 
 
 def fill_ranges(reader: Reader, rows: pa.Table) -> Fill:
     """Reads images that lie in files as they are into buffers; see `Access.fill`."""
-    places = zip(
-        numbers_in(rows["file"]).tolist(), numbers_in(rows["offset"]).tolist(), strict=True
-    )
+    names = ("file", "offset")
+    places = zip(*(numbers_in(rows[name]).tolist() for name in names), strict=True)
 
     def fill(buffer: memoryview) -> bool:
-        reader.read_into(*next(places), buffer)
+        file, offset = next(places)
+        reader.read_into(file, offset, buffer)
         return True
 
     return fill

@@ -33,7 +33,7 @@ _SECTIONS = (
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Adds the command to the parser, and returns its own."""
-    some = datasets.names()[0]
+    some = datasets.best_known()
     parser = arguments_lib.add_command(
         commands,
         "build",

@@ -16,7 +16,7 @@ from imagenet_builders.run.terminal import width_of
 
 def add_parser(commands: Any) -> None:
     """Adds the command to the parser."""
-    some = datasets.names()[0]
+    some = datasets.best_known()
     parser = arguments_lib.add_command(
         commands,
         "check",

@@ -27,7 +27,7 @@ def add_parser(commands: Any) -> None:
     """Adds the command to the parser."""
     from imagenet_builders.export import forms
 
-    some = datasets.names()[0]
+    some = datasets.best_known()
     parser = arguments_lib.add_command(
         commands,
         "export",

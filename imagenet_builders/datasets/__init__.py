@@ -31,6 +31,15 @@ def names() -> list[str]:
     return sorted(_own_names() | _registered.keys())
 
 
+def best_known() -> str:
+    """The name for examples in help: the one that most others begin with.
+
+    >>> best_known()
+    'imagenet2012'
+    """
+    return max(names(), key=lambda name: sum(other.startswith(name) for other in names()))
+
+
 def get(name: str) -> Dataset:
     """The value of a dataset.
 

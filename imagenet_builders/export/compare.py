@@ -164,9 +164,16 @@ def _parts(directory: Path, split: str, entry: dict[str, Any]) -> Iterator[_Grou
     except OSError as error:
         raise _DamagedError(f"{listed} cannot be read: {error.strerror}") from None
     names = iter(text.splitlines())
-    for size, crc32c in zip(entry["shard_bytes"], entry["shard_crc32c"], strict=True):
+    # An export of before has no lengths; there, a part ends where its bytes do.
+    lengths = entry.get("shard_lengths") or [None] * len(entry["shard_bytes"])
+    parts = zip(lengths, entry["shard_bytes"], entry["shard_crc32c"], strict=True)
+    for length, size, crc32c in parts:
         files, left = list[WrittenFile](), int(size)
-        while left > 0 and (name := next(names, None)) is not None:
+        count = None if length is None else int(length)
+        while left > 0 if count is None else len(files) < count:
+            name = next(names, None)
+            if name is None:
+                break
             try:
                 there = os.lstat(directory / _safe(name)).st_size
             except OSError:

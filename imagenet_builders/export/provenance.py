@@ -61,6 +61,7 @@ def write(
 
     def entry(result: SplitResult) -> dict[str, Any]:
         said = split_entry(result, plans[result.split])
+        said["shard_lengths"] = list(result.shard_lengths)
         if not form.files_a_record:
             said["files"] = [list(file) for file in files[result.split]]
         return said

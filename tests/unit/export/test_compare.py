@@ -147,6 +147,30 @@ def test_two_images_that_changed_places_are_found(exports: dict[str, Path], tmp_
     assert "was changed after the export" in problems[0]
 
 
+@pytest.mark.parametrize("with_lengths", [True, False], ids=["lengths", "of-before"])
+def test_an_image_of_another_length_is_told_of_its_part(
+    exports: dict[str, Path], tmp_path: Path, with_lengths: bool
+) -> None:
+    export = Path(shutil.copytree(exports["imagefolder"], tmp_path / "imagefolder"))
+    path = export / "provenance.json"
+    document = json.loads(path.read_text())
+    lengths = document["splits"]["train"]["shard_lengths"]
+    if not with_lengths:
+        for split in document["splits"].values():
+            del split["shard_lengths"]
+        document["self"] = digest_of(document)
+        path.write_text(json.dumps(document))
+        assert command_line.run("verify", str(export)).status == 0
+    names = (export / "train_files.txt").read_text().splitlines()
+    cut_off(export / names[0])
+    done = command_line.run("verify", str(export))
+    assert done.status == 1
+    told = f"{names[0]}: it, or one of the {lengths[0]:,} images to {names[lengths[0] - 1]}"
+    assert (told in " ".join(done.out.split())) == with_lengths
+    if with_lengths:  # Of other parts, nothing is said.
+        assert done.out.count("or one of the") == 1
+
+
 @pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "a//b", "", 3])
 def test_names_that_lead_elsewhere_are_refused(
     name: object, exports: dict[str, Path], tmp_path: Path

@@ -2,10 +2,15 @@
 
     pip install -e '.[benchmark]'
     python benchmarks/resize.py
+    python benchmarks/resize.py --build --work-dir /scratch/bench
 
 Each way decodes, resizes and encodes all pictures, turn by turn. The peak signal-to-noise ratio
 (PSNR) compares with all pixels, resized by Pillow's Lanczos filter. OpenCV and pyvips take part
 where they are installed (`opencv-python-headless`; `pyvips`, `pyvips-binary`).
+
+With `--build`, whole builds of `imagenet2012_resized/256` by one and by two workers take turns with
+a bare loop that decodes, resizes and encodes the same files. A build of a few images and one of
+many are made, and the difference divided by that of their images, so that no start-up is in it.
 """
 
 from __future__ import annotations
@@ -14,14 +19,21 @@ import argparse
 import importlib.util
 import io
 import os
+import shutil
 import statistics
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from harness import contestants
+from harness.measuring import Measured, measure
 from harness.photographs import jpeg, pictures
+from harness.reading_corpus import stage
+from harness.storage import sync
 from PIL import Image
 
 from imagenet_builders.images import inspect_and_repair
@@ -31,6 +43,11 @@ KNOBS = ((85, "4:2:0"), (85, "4:4:4"), (90, "4:2:0"), (90, "4:4:4"), (95, "4:2:0
 SOURCES = ((500, 375), (1600, 1200))
 SHORT_SIDES = (((500, 375), 256), ((500, 400), 320), ((500, 400), 384), ((1000, 750), 512))
 
+POOL = 100
+"""Different pictures of those that are built."""
+FEW_AND_MANY = (512, 2560)
+IMAGES_A_SHARD = 64
+
 Way = Callable[[bytes, int], bytes]
 
 
@@ -39,7 +56,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--images", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--build", action="store_true", help="time builds, and nothing else")
+    parser.add_argument("--work-dir", type=Path, default=Path("bench"), help="where, with --build")
     arguments = parser.parse_args(argv)
+    if arguments.build:
+        print(*_builds(arguments.work_dir, arguments.rounds), sep="\n")
+        return 0
     print("| original | way | images/CPU s | bytes | PSNR, dB |\n|---|---|---|---|---|")
     for size in SOURCES:
         files = [jpeg(each, 95) for each in pictures(arguments.images, size)]
@@ -66,6 +88,68 @@ def main(argv: Sequence[str] | None = None) -> int:
                 f"| {statistics.mean(map(len, made)):,.0f} | {noise:.1f} |"
             )
     return 0
+
+
+def _builds(work: Path, rounds: int) -> Iterator[str]:
+    """A table of builds by one and two workers beside the bare loop."""
+    work.mkdir(parents=True, exist_ok=True)
+    pool = [jpeg(each, 95) for each in pictures(POOL)]
+    user: dict[str, list[float]] = {}
+    clock: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory(dir=work, prefix="resize-") as name:
+        place = Path(name).resolve()
+        for count in FEW_AND_MANY:
+            stage(place / f"{count}", (pool[at % POOL] for at in range(count)), count)
+        for _ in range(rounds):
+            for workers in (1, 2):
+                few, many = (_built(place, count, workers) for count in FEW_AND_MANY)
+                each = f"a build, {workers} worker{'s' * (workers > 1)}"
+                count = FEW_AND_MANY[1] - FEW_AND_MANY[0]
+                user.setdefault(each, []).append(count / (many.user_seconds - few.user_seconds))
+                clock.setdefault(each, []).append(count / (many.seconds - few.seconds))
+            bare, started, began = _pillow(Image.Resampling.LANCZOS, scaled=True), *_now()
+            for data in pool:
+                bare(data, 256)
+            ended, stopped = _now()
+            user.setdefault("the bare loop", []).append(POOL / (ended - started))
+            clock.setdefault("the bare loop", []).append(POOL / (stopped - began))
+    yield "| | images/user s | of the bare loop's | images/s by the clock |\n|---|---|---|---|"
+    for each, rates in user.items():
+        pairs = zip(rates, user["the bare loop"], strict=True)
+        share = statistics.median(mine / bare for mine, bare in pairs)
+        yield (
+            f"| {each} | {statistics.median(rates):,.0f} | {share:.2f} "
+            f"| {statistics.median(clock[each]):,.0f} |"
+        )
+
+
+def _now() -> tuple[float, float]:
+    """User seconds of this process, and the time."""
+    return os.times().user, time.perf_counter()
+
+
+def _built(place: Path, count: int, workers: int) -> Measured:
+    """One build, in a directory that is removed after it."""
+    product = place / "product"
+    command = contestants.ours(
+        "imagenet2012_resized/256",
+        manual=place / f"{count}",
+        product=product,
+        scratch=place / "scratch",
+        workers=str(workers),
+    )
+    measured = measure(
+        f"a build of {count:,} images",
+        # In shards of the size that they have of ImageNet, so that workers share them.
+        [*command, "--num-shards", str(count // IMAGES_A_SHARD), "--allow-fewer-splits"],
+        log=place / "build.log",
+        cwd=place,
+        environment=contestants.environment(),
+        then=lambda: sync(place),
+    )
+    shutil.rmtree(product)
+    shutil.rmtree(place / "scratch", ignore_errors=True)
+    return measured
 
 
 def _timed(

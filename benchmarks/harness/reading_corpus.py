@@ -41,7 +41,7 @@ def reading_corpus(work: Path, images: int) -> Path:
         print(f"making {images:,} photographs and their forms in {directory}", file=sys.stderr)
         partial = directory.with_name(f"{directory.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
-        _stage(partial / "staged", _photographs(images), images)
+        stage(partial / "staged", _photographs(images), images)
         _build(partial, partial / "staged", SHARDS)
         options = ("--manual-dir", partial / "staged", "--data-dir", partial / "tfrecord")
         name = DATASETS["resized"].rpartition("/")[0]
@@ -52,7 +52,7 @@ def reading_corpus(work: Path, images: int) -> Path:
         many = partial / "many"
         tiny = [jpeg(each, QUALITY) for each in pictures(16, (32, 24))]
         count = 4 * MANY_SHARDS
-        _stage(many / "staged", (tiny[number % len(tiny)] for number in range(count)), count)
+        stage(many / "staged", (tiny[number % len(tiny)] for number in range(count)), count)
         _build(many, many / "staged", MANY_SHARDS)
         partial.rename(directory)
     return directory
@@ -67,8 +67,14 @@ def _photographs(images: int) -> Iterator[bytes]:
         yield from (jpeg(picture, QUALITY) for picture in some[: images - start])
 
 
-def _stage(directory: Path, images: Iterator[bytes], count: int) -> None:
-    """The official archive of train, with these images."""
+def stage(directory: Path, images: Iterator[bytes], count: int) -> None:
+    """Writes the official archive of train, with these images.
+
+    Args:
+        directory: Where.
+        images: As many files as wanted.
+        count: How many there are.
+    """
     from imagenet_builders import labels
 
     sys.path.insert(0, str(ROOT / "dummy_data"))

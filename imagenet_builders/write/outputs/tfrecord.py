@@ -13,7 +13,6 @@ import google_crc32c
 from imagenet_builders.files.regular import open_regular
 from imagenet_builders.formats.tfrecord import frame
 from imagenet_builders.formats.tfrecord.wire import DamageError
-from imagenet_builders.write.image_rows import IMAGE
 from imagenet_builders.write.new_file import NewFile
 from imagenet_builders.write.offsets import RecordOffsets
 from imagenet_builders.write.outputs import dali_index
@@ -55,6 +54,7 @@ def _write_images(path: Path, images: ImageRows) -> Written:
 
     from imagenet_builders.formats.tfrecord.around import around
     from imagenet_builders.formats.tfrecord.example import serialize
+    from imagenet_builders.write.image_rows import IMAGE
 
     sizes = array("I")
     buffer = np.empty(_BUFFER_BYTES, np.uint8)

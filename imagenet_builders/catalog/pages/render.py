@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -37,11 +38,19 @@ def pages(site: Site) -> Iterator[tuple[str, bytes]]:
     """
     for asset in sorted((_HERE / "assets").iterdir()):
         yield f"assets/{asset.name}", asset.read_bytes()
-    yield "index.html", _page("index.html.jinja", site=site, root="")
+    entries = sorted(site.entries, key=_order)
+    yield "index.html", _page("index.html.jinja", site=site, entries=entries, root="")
     for entry in site.entries:
         yield f"{entry.slug}/index.html", _page("dataset.html.jinja", **_of_dataset(site, entry))
         if entry.classes:
             yield f"{entry.slug}/{class_data.FILE}", class_data.script(entry)
+
+
+def _order(entry: Entry) -> tuple[Any, ...]:
+    """Sorts by name, in which numbers are numbers; exports come after what they were made of."""
+    parts = re.split(r"([0-9]+)", entry.full_name)
+    name = [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+    return name, entry.made_by == "export", entry.form
 
 
 def _page(template: str, **values: Any) -> bytes:

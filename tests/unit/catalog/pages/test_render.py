@@ -25,6 +25,16 @@ def test_every_dataset_has_a_page_that_the_index_leads_to() -> None:
         assert "<h1>" in found[f"{slug}/index.html"]
 
 
+def test_datasets_are_listed_by_name_with_their_exports_behind_them() -> None:
+    export = catalog_sites.entry(slug="export", made_by="export", form="webdataset")
+    sizes = [
+        catalog_sites.entry(slug=size, name="imagenet2012_downsampled", config=size)
+        for size in ("16x16", "8x8")
+    ]
+    index = files(export, *sizes, catalog_sites.entry(slug="built"))["index.html"]
+    assert re.findall(r'href="([^"]+)/index.html"', index) == ["built", "export", "8x8", "16x16"]
+
+
 def test_what_pages_load_is_there() -> None:
     found = files(catalog_sites.entry())
     loaded = _LOADED.findall(found["index.html"])

@@ -7,15 +7,13 @@ in the time that Python takes for some fifty.
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import google_crc32c
 import numpy as np
 
-from imagenet_builders.formats.tfrecord import frame
+from imagenet_builders.formats.tfrecord import checksums, frame
 from imagenet_builders.formats.tfrecord.example import TAGS, field_sizes, varint_sizes
 
 
@@ -120,30 +118,7 @@ def _entry(name: str, column: Column) -> tuple[list[_Ragged], np.ndarray]:
 
 
 def _frame_heads(lengths: np.ndarray) -> _Ragged:
-    heads = np.empty((len(lengths), frame.HEAD_BYTES), np.uint8)
-    heads[:, :8] = lengths.astype("<u8").view(np.uint8).reshape(-1, 8)
-    zero, tables = _length_checksums()
-    crcs = np.full(len(lengths), zero, np.uint32)
-    for position, table in enumerate(tables):
-        crcs ^= table[heads[:, position]]
-    heads[:, 8:] = frame.masked(crcs).astype("<u4").view(np.uint8).reshape(-1, 4)
-    return heads.reshape(-1), np.full(len(lengths), frame.HEAD_BYTES)
-
-
-@functools.cache
-def _length_checksums() -> tuple[int, list[np.ndarray]]:
-    """The CRC-32C of eight zeros, and what a byte at each of the places changes in it."""
-    zero = google_crc32c.value(bytes(8))
-    return zero, [
-        np.array(
-            [
-                google_crc32c.value((byte << 8 * at).to_bytes(8, "little")) ^ zero
-                for byte in range(256)
-            ],
-            np.uint32,
-        )
-        for at in range(8)
-    ]
+    return checksums.heads(lengths).reshape(-1), np.full(len(lengths), frame.HEAD_BYTES)
 
 
 def _field_heads(tag: int, sizes: np.ndarray, where: np.ndarray | None = None) -> _Ragged:

@@ -45,18 +45,19 @@ def _write(path: Path, examples: Iterable[FlatExample]) -> Written:
     with NewFile(path) as file:
         for example in examples:
             sizes.append(_write_one(file, serialize(example)))
-    return _written(file, sizes)
+    return _written(sizes, file.size, file.crc32c)
 
 
 def _write_images(path: Path, images: ImageRows) -> Written:
     """Writes records that are put together in one buffer, where the images are read to."""
     import numpy as np
 
+    from imagenet_builders.formats.tfrecord import checksums
     from imagenet_builders.formats.tfrecord.around import around
     from imagenet_builders.formats.tfrecord.example import serialize
     from imagenet_builders.write.image_rows import IMAGE
 
-    sizes = array("I")
+    sizes, crcs = array("I"), array("I")
     buffer = np.empty(_BUFFER_BYTES, np.uint8)
     view = buffer.data
     filled = 0
@@ -79,17 +80,22 @@ def _write_images(path: Path, images: ImageRows) -> Written:
                 view[filled:begin] = before
                 view[end:tail] = after
                 start = filled + frame.HEAD_BYTES
-                frame.put_tail(view, tail, google_crc32c.extend(0, buffer[start:tail]))
+                crc = google_crc32c.extend(0, buffer[start:tail])
+                frame.put_tail(view, tail, crc)
                 filled = tail + frame.TAIL_BYTES
                 sizes.append(tail - start)
+                crcs.append(crc)
                 continue
             example = images.example(row)
             if example is not None:
                 file.write_through(buffer[:filled])
                 filled = 0
-                sizes.append(_write_one(file, serialize(example)))
+                record = serialize(example)
+                sizes.append(_write_one(file, record))
+                crcs.append(google_crc32c.value(b"".join(record)))
         file.write_through(buffer[:filled])
-    return _written(file, sizes)
+    crc = checksums.of_file(np.frombuffer(sizes, np.uintc), np.frombuffer(crcs, np.uintc))
+    return _written(sizes, file.size, f"{crc:08x}")
 
 
 def _write_one(file: NewFile, record: list[bytes]) -> int:
@@ -98,12 +104,12 @@ def _write_one(file: NewFile, record: list[bytes]) -> int:
     return length
 
 
-def _written(file: NewFile, sizes: array[int]) -> Written:
+def _written(sizes: array[int], file_bytes: int, crc32c: str) -> Written:
     return Written(
         examples=len(sizes),
         record_bytes=sum(sizes),
-        file_bytes=file.size,
-        crc32c=file.crc32c,
+        file_bytes=file_bytes,
+        crc32c=crc32c,
         offsets=_offsets(sizes),
     )
 

@@ -48,8 +48,9 @@ def pages(site: Site) -> Iterator[tuple[str, bytes]]:
 
 def _order(entry: Entry) -> tuple[Any, ...]:
     """Sorts by name, in which numbers are numbers; exports come after what they were made of."""
-    parts = re.split(r"([0-9]+)", entry.full_name)
-    name = [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+    parts = re.split(r"0*([0-9]+)", entry.full_name)
+    # Of two numbers, that with more digits is larger; these have none to be taken away.
+    name = [(len(part) if place % 2 else -1, part) for place, part in enumerate(parts)]
     return name, entry.made_by == "export", entry.form
 
 
@@ -75,7 +76,6 @@ def _of_dataset(site: Site, entry: Entry) -> dict[str, Any]:
         "spread": figures.spread(entry),
         "kinds": list(dict.fromkeys(kind for each in entry.statistics for kind, _ in each.kinds)),
         "spaces": class_data.spaces(entry),
-        "has_gloss": class_data.has_gloss(entry),
         "others": [
             each for each in site.entries if each.name == entry.name and each.slug != entry.slug
         ],

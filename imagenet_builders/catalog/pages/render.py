@@ -49,7 +49,7 @@ def pages(site: Site) -> Iterator[tuple[str, bytes]]:
 def _order(entry: Entry) -> tuple[Any, ...]:
     """Sorts by name, in which numbers are numbers; exports come after what they were made of."""
     parts = re.split(r"0*([0-9]+)", entry.full_name)
-    # Of two numbers, that with more digits is larger; these have none to be taken away.
+    # Of two numbers without leading zeros, the one with more digits is larger.
     name = [(len(part) if place % 2 else -1, part) for place, part in enumerate(parts)]
     return name, entry.made_by == "export", entry.form
 

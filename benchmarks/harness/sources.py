@@ -22,6 +22,7 @@ from makers.ilsvrc2012_large import make_large_corpus  # noqa: E402  # As above.
 
 _POOL = 256
 _CLASS_IMAGES = 60
+_TAR_IMAGES = 400
 _IMAGES_OF_A_SHARD = 1000
 
 
@@ -98,13 +99,14 @@ def _write_boxes(path: Path, names: list[str], rng: random.Random) -> None:
 
 
 def _class_tars(directory: Path, images: int, mean_kb: float) -> int:
-    """A class tar for every 60 images, of the classes of winter 2021."""
+    """A class tar for every 400 images, of classes of winter 2021, which have 686 in the mean."""
     from imagenet_builders import labels
 
+    each = min(images, _TAR_IMAGES)
     pool = [
         pictures.split_for_comment(data) for data in pictures.photo_pool(_POOL, mean_kb=mean_kb)
     ]
-    wnids = random.Random(0).sample(labels.wnids("imagenet21k_winter21"), images // _CLASS_IMAGES)
+    wnids = random.Random(0).sample(labels.wnids("imagenet21k_winter21"), images // each)
     tars = directory / "tars"
     tars.mkdir(parents=True)
     for wnid in wnids:
@@ -113,11 +115,11 @@ def _class_tars(directory: Path, images: int, mean_kb: float) -> int:
             tars / f"{wnid}.tar",
             (
                 (name, b"".join((head, pictures.comment_segment(name), tail)))
-                for name in (f"{wnid}_{number}.JPEG" for number in range(_CLASS_IMAGES))
+                for name in (f"{wnid}_{number}.JPEG" for number in range(each))
                 for head, tail in [rng.choice(pool)]
             ),
         )
-    return len(wnids) * _CLASS_IMAGES
+    return len(wnids) * each
 
 
 def _export(form: str, *options: str) -> Callable[[Path, int, float], int]:

@@ -35,7 +35,7 @@ from imagenet_builders.sources.inspection import (
     refused,
 )
 from imagenet_builders.sources.kind import Expected, Kind
-from imagenet_builders.sources.reader import Access, ImageRow, Reader, columns
+from imagenet_builders.sources.reader import Access, Fill, ImageRow, Reader, columns
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.sources.shard_sets import ShardSet
 
@@ -117,14 +117,40 @@ def read(reader: Reader, rows: pa.Table) -> Iterator[ImageRow]:
     """
     names = ("key", "label", "file", "offset", "size", "record_offset", "record_size")
     for key, label, file, offset, size, begin, length in columns(rows, *names):
+        image = _read_image(reader, key, file, offset, size, begin, length)
+        yield ImageRow(key, label, reader.files[file].path, offset, bytes(image))
+
+
+def fill(reader: Reader, rows: pa.Table) -> Fill:
+    """Reads images as `read` does into buffers; see `Access.fill`."""
+    names = ("key", "file", "offset", "size", "record_offset", "record_size")
+    places = columns(rows, *names)
+
+    def fill_next(buffer: memoryview) -> bool:
+        image = _read_image(reader, *next(places))
+        if len(image) != len(buffer):
+            return False
+        buffer[:] = image
+        return True
+
+    return fill_next
+
+
+def _read_image(
+    reader: Reader, key: str, file: int, offset: int, size: int, begin: int, length: int
+) -> memoryview:
+    """An image in its record, whose checksum is right."""
+    import numpy as np
+
+    record = memoryview(reader.read(file, begin, length))
+    head, tail = frame.HEAD_BYTES, frame.TAIL_BYTES
+    # The checksum takes no memoryview, and to copy the record for it takes as long as the checksum.
+    damage = frame.data_damage(np.frombuffer(record[head:-tail], np.uint8), record[-tail:])
+    if damage is not None:
         path = reader.files[file].path
-        record = reader.read(file, begin, length)
-        head, tail = frame.HEAD_BYTES, frame.TAIL_BYTES
-        damage = frame.data_damage(record[head:-tail], record[-tail:])
-        if damage is not None:
-            raise ArchiveError(path, f"{damage}; {slim_tfrecords.AGAIN}", member=key, offset=begin)
-        start = offset - begin
-        yield ImageRow(key, label, path, offset, record[start : start + size])
+        raise ArchiveError(path, f"{damage}; {slim_tfrecords.AGAIN}", member=key, offset=begin)
+    start = offset - begin
+    return record[start : start + size]
 
 
 def ranges(reader: Reader, rows: pa.Table) -> Iterator[tuple[int, int, int]]:
@@ -177,7 +203,7 @@ def count(
 KIND = Kind(
     name="tfrecord",
     recognise=functools.partial(sets.recognise_sets, shard_sets),
-    access=Access(read, ranges),
+    access=Access(read, ranges, fill),
     images=functools.partial(sets.prepare_images, index_shards),
     boxes_of_images=slim_tfrecords.box_table,
     inspect=inspect,

@@ -108,11 +108,11 @@ def data_length(head: bytes, room: int) -> int:
     return int(length)
 
 
-def data_damage(data: bytes, tail: bytes) -> DamageError | None:
+def data_damage(data: bytes | np.ndarray, tail: bytes | memoryview) -> DamageError | None:
     """The error of a record whose data do not have its checksum; None if they have.
 
     Args:
-        data: The record.
+        data: The record, as bytes or as an array of uint8.
         tail: The last `TAIL_BYTES` of its frame.
     """
     (stored,) = _TAIL.unpack(tail)

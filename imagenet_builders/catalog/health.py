@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from imagenet_builders import datasets
+from imagenet_builders.catalog.metadata import Described
 from imagenet_builders.catalog.model import NamedImage, Source, Verified
 from imagenet_builders.datasets.description import Config
 from imagenet_builders.locate.official import OfficialArchive, official_archives
@@ -134,6 +136,23 @@ def differences(
                 verb = "was" if count == 1 else "were"
                 said.append(f"{name}: {counted(count, 'image')} {verb} {words}")
     return said
+
+
+def not_verifiable(described: Described) -> str | None:
+    """Why nothing here knows what a dataset of others should be; None for one that is known.
+
+    Args:
+        described: The dataset.
+    """
+    from imagenet_builders.verify.metadata import MetadataError, describe
+
+    if datasets.find(described.name) is not None:
+        return None
+    try:
+        describe(described.directory)
+    except MetadataError as error:
+        return printable(error.what)
+    return None
 
 
 def verified(directory: Path, document: Mapping[str, Any] | None, workers: int) -> Verified:

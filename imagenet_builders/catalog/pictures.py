@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import io
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from itertools import accumulate
+from typing import Any
 
+from imagenet_builders.catalog.features import ImageFeatures
 from imagenet_builders.catalog.metadata import Described
 from imagenet_builders.catalog.model import ClassRow, Picture
-from imagenet_builders.errors import ImagenetBuildersError
+from imagenet_builders.catalog.survey import readable_by
+from imagenet_builders.errors import SourceError
+from imagenet_builders.formats.tfrecord.example import Feature, parse
+from imagenet_builders.formats.tfrecord.wire import DamageError
 from imagenet_builders.images.pixels import pixels
 from imagenet_builders.words import printable
-
-if TYPE_CHECKING:
-    from imagenet_builders.reading.built import BuiltExamples
+from imagenet_builders.write.outputs.record_files import RecordFiles
 
 FOLDER = "pictures"
 """The directory of thumbnails, in that of a page."""
@@ -49,16 +54,21 @@ def thumbnails(
         The thumbnails, split by split.
 
     Raises:
-        SourceError: An example cannot be read, or has features that this package does not write.
+        SourceError: An example cannot be read.
     """
-    from imagenet_builders.reading.built import BuiltExamples
-
     assert described.images is not None
-    examples = BuiltExamples(described.directory)
+    output = readable_by(described)
+    if isinstance(output, str):
+        raise SourceError(output)
+    files = RecordFiles(output)
     for number, split in enumerate(described.splits):
-        total = sum(examples.lengths.get(split.name, ()))
-        for place in _spread(total, count, number):
-            yield _thumbnail(examples, split.name, place, described, classes)
+        shards = split.shards(described.name, output.suffix)
+        starts = list(accumulate(split.lengths, initial=0))
+        for place in _spread(split.examples, count, number):
+            shard = bisect_right(starts, place) - 1
+            path = str(described.directory / shards[shard])
+            [record] = files.read(path, [place - starts[shard]], split.lengths[shard])
+            yield _thumbnail(_example(record), split.name, place, described.images, classes)
 
 
 def _spread(total: int, count: int, number: int) -> list[int]:
@@ -67,25 +77,31 @@ def _spread(total: int, count: int, number: int) -> list[int]:
     return [(each * total + total * (number % 7) // 7) // count for each in range(count)]
 
 
+def _example(record: bytes) -> dict[str, Feature]:
+    try:
+        return parse(record)
+    except DamageError as error:
+        raise SourceError(f"a record is no example: {error}") from None
+
+
 def _thumbnail(
-    examples: BuiltExamples,
+    example: Mapping[str, Feature],
     split: str,
     place: int,
-    described: Described,
+    names: ImageFeatures,
     classes: tuple[ClassRow, ...],
 ) -> Thumbnail:
-    assert described.images is not None
-    example = examples.flat(split, [place])[0]
-    label = example.get(described.images.label or "", -1)
-    label = int(label) if isinstance(label, int) and 0 <= label < len(classes) else -1
-    content, ending, width, height = _small(example[described.images.image])
+    [number, *_] = _values(example, names.label, "int64") or [-1]
+    label = int(number) if 0 <= number < len(classes) else -1
+    [image, *_] = _values(example, names.image, "bytes") or [b""]
+    content, ending, width, height = _small(image)
     return Thumbnail(
         Picture(
             split=split,
             key=_key(example, place),
             label=label,
             words=(classes[label].words or classes[label].wnid) if label >= 0 else "",
-            boxes=_boxes(example, described.images.boxes),
+            boxes=_boxes(_values(example, names.boxes, "float")),
             file=f"{FOLDER}/{split}-{place}.{ending}",
             width=width,
             height=height,
@@ -94,33 +110,30 @@ def _thumbnail(
     )
 
 
-def _key(example: Mapping[str, Any], place: int) -> str:
+def _values(example: Mapping[str, Feature], name: str | None, kind: str) -> list[Any]:
+    """The values of a feature; none where it is not there, or of another kind."""
+    feature = example.get(name) if name is not None else None
+    return list(feature.values) if feature is not None and feature.kind == kind else []
+
+
+def _key(example: Mapping[str, Feature], place: int) -> str:
     for name in ("file_name", "id"):
-        value = example.get(name)
-        if isinstance(value, bytes):
+        for value in _values(example, name, "bytes"):
             return printable(value.decode(errors="backslashreplace"))
     return f"example {place:,}"
 
 
-def _boxes(
-    example: Mapping[str, Any], feature: str | None
-) -> tuple[tuple[float, float, float, float], ...]:
-    import numpy as np
-
-    if feature is None:
-        return ()
-    boxes = np.asarray(example.get(feature, ()), np.float64).reshape(-1, 4).clip(0.0, 1.0)
+def _boxes(corners: list[float]) -> tuple[tuple[float, float, float, float], ...]:
+    within = [round(min(max(each, 0.0), 1.0), 4) for each in corners]
     return tuple(
         (ymin, xmin, ymax, xmax)
-        for ymin, xmin, ymax, xmax in boxes.round(4).tolist()
+        for ymin, xmin, ymax, xmax in zip(*[iter(within)] * 4, strict=False)
         if ymax > ymin and xmax > xmin
     )
 
 
 def _small(image: bytes) -> tuple[bytes, str, int, int]:
     """A thumbnail, its ending, its width and its height; small images stay as they are."""
-    import io
-
     from PIL import Image
 
     opened = Image.fromarray(pixels(image, (_SIDE, _SIDE)))
@@ -133,7 +146,3 @@ def _small(image: bytes) -> tuple[bytes, str, int, int]:
     else:
         opened.save(file, "JPEG", quality=_QUALITY)
     return file.getvalue(), "png" if is_tiny else "jpg", *opened.size
-
-
-READ_ERRORS = (ImagenetBuildersError, OSError)
-"""What may go wrong with the examples of a dataset."""

@@ -19,6 +19,7 @@ from imagenet_builders.catalog import (
     kept,
     listing,
     place,
+    verdicts,
 )
 from imagenet_builders.catalog.entry import Dataset
 from imagenet_builders.catalog.export_entry import Export
@@ -176,12 +177,8 @@ def _remembered(named: Sequence[tuple[str, _Item]], out: Path, wishes: Wishes) -
                 surveyed = before.surveyed
             else:
                 unknown.append((slug, item))
-        known[slug] = Kept(
-            identity=item.identity,
-            surveyed=surveyed,
-            verified=before.verified if before is not None else None,
-            verified_identity=before.verified_identity if before is not None else "",
-        )
+        verified, verified_identity = _last_verdict(item, before)
+        known[slug] = Kept(item.identity, surveyed, verified, verified_identity)
     if unknown:
         from imagenet_builders.catalog.survey import survey
 
@@ -198,10 +195,28 @@ def _remembered(named: Sequence[tuple[str, _Item]], out: Path, wishes: Wishes) -
     return known
 
 
+def _last_verdict(item: _Item, before: Kept | None) -> tuple[Verified | None, str]:
+    """The last verdict, of an earlier catalog or of `verify`, and what the files were like then."""
+    noted = verdicts.last(_directory(item))
+    verified = before.verified if before is not None else None
+    if noted is not None and (verified is None or noted.verified.at >= verified.at):
+        return noted.verified, noted.identity
+    return verified, before.verified_identity if before is not None else ""
+
+
+def _directory(item: _Item) -> Path:
+    return item.directory if isinstance(item, Export) else item.described.directory
+
+
 def _verified(item: _Item, workers: int) -> Verified | None:
-    directory = item.directory if isinstance(item, Export) else item.described.directory
+    directory = _directory(item)
     document = item.document if isinstance(item, Export) else None
     try:
+        if isinstance(item, Dataset):
+            reason = health.not_verifiable(item.described)
+            if reason is not None:
+                _LOG.info(f"{directory} is not verified: {reason}")
+                return None
         return health.verified(directory, document, workers)
     except (ImagenetBuildersError, OSError) as error:
         _LOG.warning(f"{directory} could not be verified: {_words(error)}")

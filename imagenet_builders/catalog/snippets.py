@@ -15,7 +15,8 @@ from imagenet_builders.write import outputs
 from imagenet_builders.write.outputs.output import Output
 
 _TFDS = "`pip install tensorflow tensorflow-datasets importlib_resources`; no part of this package"
-_OURS = "`pip install imagenet-builders`; TensorFlow is not imported"
+_OURS = "this package (imagenet-builders), and no TensorFlow"
+_COMMAND = "this package (imagenet-builders)"
 
 _LOAD = """\
 import tensorflow_datasets as tfds
@@ -209,13 +210,10 @@ def of_dataset(described: Described) -> tuple[Snippet, ...]:
             snippets += _of_shards(described, reader, values)
     where = {"where": shell_path(described.directory)}
     snippets.append(Snippet("shell", "The files", "shell", filled(_LIST, where), ""))
-    if not isinstance(reader, str):
-        snippets.append(
-            Snippet("shell", "What is in it", "shell", filled(_SHELL, where), _installed(_OURS))
-        )
-        snippets.append(
-            Snippet("shell", "Verify it", "shell", filled(_VERIFY, where), _installed(_OURS))
-        )
+    if not isinstance(reader, str) and described.images is not None and _is_ours(described):
+        for title, template in (("What is in it", _SHELL), ("Verify it", _VERIFY)):
+            text = filled(template, where)
+            snippets.append(Snippet("shell", title, "shell", text, _installed(_COMMAND)))
     return tuple(snippets)
 
 

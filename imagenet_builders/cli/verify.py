@@ -55,6 +55,7 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Verifies what was asked for. Returns the exit status."""
     from imagenet_builders.catalog.health import verdict_on_export
+    from imagenet_builders.catalog.verdicts import remember
     from imagenet_builders.datasets import built
     from imagenet_builders.export import compare
     from imagenet_builders.run.cpus import worker_count
@@ -80,6 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             verdict = verify_dataset(directory, workers=workers, decode=arguments.decode)
         verdicts.append(verdict)
+        remember(directory.absolute(), verdict, is_export=directory in exports)
         if not arguments.json:
             tell(*report.lines(verdict), flush=True)
     if arguments.json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html.parser
+import io
 import json
 import os
 import shlex
@@ -10,13 +11,20 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tensorflow_datasets as tfds
+from PIL import Image
 from support import command_line
 from support.building import DUMMY_ARCHIVES
 from support.built_datasets import shards
 from support.processes import environment
+
+from imagenet_builders.formats.tfrecord.example import FlatExample
+from imagenet_builders.write import outputs
 
 DATASET = "imagenet2012-5.1.0"
 
@@ -169,6 +177,64 @@ def test_the_verdict_stays_with_its_date_until_the_dataset_changes(
     os.utime(shards(data_dir / command_line.DATASET, "test")[0], ns=(1, 1))
     catalog(data_dir, site)
     assert "changed since verified" in (site / DATASET / "index.html").read_text()
+
+
+def test_a_page_has_the_last_verdict_of_verify(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    site, page = tmp_path / "site", tmp_path / "site" / DATASET / "index.html"
+    catalog(data_dir, site)
+    assert "not verified" in page.read_text()
+    where = str(data_dir / command_line.DATASET)
+    for asked in (
+        [where, str(data_dir / "webdataset")],
+        ["imagenet2012", f"--data-dir={data_dir}"],
+    ):
+        assert command_line.run("verify", *asked).status == 0
+        catalog(data_dir, site)
+        assert "not verified" not in page.read_text()
+    shard = shards(data_dir / command_line.DATASET, "test")[0]
+    shard.write_bytes(shard.read_bytes()[:-1])
+    assert command_line.run("verify", where).status == 1
+    catalog(data_dir, site)
+    assert shard.name in page.read_text()
+    kept = json.loads((site / ".kept" / f"{DATASET}-webdataset.json").read_text())["kept"]
+    assert kept["verified"]["ok"] is True
+
+
+def test_a_dataset_of_others_has_a_page(tmp_path: Path) -> None:
+    """Its features are not those of this package, so it is not verified."""
+    directory = tmp_path / "tfds" / "mine" / "1.2.3"
+    directory.mkdir(parents=True)
+    features = {
+        "picture": tfds.features.Image(shape=(None, None, 1)),
+        "category": tfds.features.ClassLabel(names=["cat", "dog & co"]),
+        "vector": tfds.features.Tensor(shape=(2,), dtype=np.float32),
+    }
+    tfds.features.FeaturesDict(features).save_config(str(directory))
+    outputs.DEFAULT.write(directory / "mine-train.tfrecord-00000-of-00001", _grey(30))
+    split = {"name": "train", "shardLengths": ["30"], "numBytes": "1000"}
+    info = {"name": "mine", "version": "1.2.3", "splits": [split], "description": "Mine & yours."}
+    (directory / "dataset_info.json").write_text(json.dumps(info))
+    done = catalog(tmp_path / "tfds", tmp_path / "site", "--images=3", "--verify")
+    assert done.status == 0
+    assert "is not verified: a feature 'vector' of this kind" in done.err
+    [page] = (tmp_path / "site").glob("*/index.html")
+    text = "".join(read(page).text)
+    for said in ("Tensor(shape=(2,), dtype=float32)", "Mine & yours.", "PNG, grey", "not verified"):
+        assert said in text
+    assert "dog & co" in (page.parent / "classes.csv").read_text()
+    assert "imagenet-builders verify" not in (page.parent / "README.md").read_text()
+    assert len(list((page.parent / "pictures").iterdir())) == 3
+
+
+def _grey(count: int) -> Iterator[FlatExample]:
+    for number in range(count):
+        file = io.BytesIO()
+        Image.new("L", (300 + number, 200), number).save(file, "PNG")
+        vector = np.array([1, 2], np.float32)
+        yield {"picture": file.getvalue(), "category": number % 2, "vector": vector}
 
 
 def test_a_dataset_that_is_wrong_is_said_to_be(data_dir: Path, tmp_path: Path) -> None:

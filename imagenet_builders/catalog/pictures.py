@@ -81,7 +81,7 @@ def _example(record: bytes) -> dict[str, Feature]:
     try:
         return parse(record)
     except DamageError as error:
-        raise SourceError(f"a record is no example: {error}") from None
+        raise SourceError(f"the record is no example: {error}") from None
 
 
 def _thumbnail(

@@ -45,7 +45,8 @@ SHORT_SIDES = (((500, 375), 256), ((500, 400), 320), ((500, 400), 384), ((1000, 
 
 POOL = 100
 """Different pictures of those that are built."""
-FEW_AND_MANY = (512, 2560)
+FEW_AND_MANY = (1280, 3840)
+"""Numbers of images; a build of fewer would start no workers."""
 IMAGES_A_SHARD = 64
 
 Way = Callable[[bytes, int], bytes]

@@ -30,6 +30,7 @@ from imagenet_builders.publish.left import DOWNLOADS
 from imagenet_builders.publish.published import Request, limit_of
 from imagenet_builders.run import console
 from imagenet_builders.run.choose import as_workers_see, make_workers, shared_scratch
+from imagenet_builders.run.garbage import uncollected
 from imagenet_builders.run.jobs import Workers
 from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.run.progress import phase
@@ -228,7 +229,8 @@ class PlannedBuilder(PreparingBuilder, skip_registration=True):  # type: ignore[
                 context = dataclasses.replace(context, kept=added.unstaged)
             with saying_why(manual_dir), phase(f"indexing {self.info.full_name}") as shown:
                 counting = context.with_workers(shown.counting(workers))
-                recipes = self.split_recipes(manual_dir, counting)
+                with uncollected():
+                    recipes = self.split_recipes(manual_dir, counting)
             foreign_links.announce(manual_dir, recipes, strict=options.strict)
             built = steps.build_splits(
                 recipes, context, begun, tfds_request.plan_config(download_config)

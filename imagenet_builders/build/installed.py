@@ -7,9 +7,7 @@ what this package needs.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import gc
 import importlib
 import importlib.metadata
 import logging
@@ -21,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from imagenet_builders.errors import InstallationError
+from imagenet_builders.run.garbage import uncollected
 from imagenet_builders.words import counted
 
 _OURS = "imagenet-builders"
@@ -41,7 +40,7 @@ def import_tfds(*others: str) -> Any:
         InstallationError: One of them cannot be imported; the message says why.
     """
     try:
-        with _no_collections():
+        with uncollected():
             for name in others:
                 importlib.import_module(name)
             return _import_tfds()
@@ -49,19 +48,6 @@ def import_tfds(*others: str) -> Any:
         raise
     except Exception as error:
         raise explained(error) from error
-
-
-@contextlib.contextmanager
-def _no_collections() -> Iterator[None]:
-    """Without garbage collections, which find nothing in imports, in a tenth of their time."""
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _import_tfds() -> Any:

@@ -285,6 +285,7 @@ def member_of(place: Place, entry: zipfile.ZipInfo) -> ZipMember:
             and flags & (ENCRYPTED | SIZES_FOLLOW) == entry.flag_bits & SIZES_FOLLOW
             and (
                 bool(flags & SIZES_FOLLOW)
+                or tuple(numbers) == directory
                 or all(a in (b, FULL32) for a, b in zip(numbers, directory, strict=True))
             )
         )

@@ -39,6 +39,7 @@ class ImageExamples:
             texts, integers, or lists of numbers.
         also_repair: Formats to repair besides those that always are; see
             `images.inspect_and_repair`.
+        size: Width and height of every image; one of another size is left to `careful`.
     """
 
     careful: Callable[
@@ -47,6 +48,7 @@ class ImageExamples:
     ]
     columns: tuple[tuple[str, str], ...]
     also_repair: frozenset[str] = frozenset()
+    size: tuple[int, int] | None = None
 
     @staticmethod
     def of(make: MakeExamples) -> ImageExamples | None:
@@ -112,10 +114,14 @@ class ImageRows:
         self._tell()
         if not is_there:
             return False
-        if plain_size(buffer) is not None:
-            return True
-        image = inspect_and_repair(bytes(buffer), self._examples.also_repair)
-        return image.problem is None and image.repair is None
+        wanted = self._examples.size
+        size = plain_size(buffer)
+        if size is None:
+            image = inspect_and_repair(bytes(buffer), self._examples.also_repair)
+            if image.problem is not None or image.repair is not None:
+                return False
+            size = image.width, image.height
+        return wanted is None or size == wanted
 
     def example(self, row: int) -> FlatExample | None:
         """The example of a row, made with care; None for one to leave out.
@@ -138,7 +144,7 @@ def _column(values: pa.ChunkedArray) -> Column:
     kind = values.type
     if pa.types.is_string(kind):
         return Column("bytes", *texts_in(values))
-    if not pa.types.is_list(kind):
+    if not pa.types.is_list(kind) and not pa.types.is_fixed_size_list(kind):
         return integers(numbers_in(values))
     import pyarrow.compute as pc
 

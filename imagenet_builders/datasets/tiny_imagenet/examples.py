@@ -14,14 +14,19 @@ from imagenet_builders.plan.recipe import ImagePolicy, Note
 from imagenet_builders.sources.columns import numbers_in
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.write.bad_images import good_images
+from imagenet_builders.write.image_rows import ImageExamples
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
 
-def make_examples(
-    rows: pa.Table, reader: Reader, policy: ImagePolicy, notes: list[Note]
+def _examples(
+    rows: pa.Table,
+    reader: Reader,
+    policy: ImagePolicy,
+    notes: list[Note],
+    also_repair: frozenset[str],
 ) -> Iterator[tuple[str, FlatExample]]:
     """Yields the examples of rows, in their order.
 
@@ -30,6 +35,7 @@ def make_examples(
         reader: Reads the files that the rows point into.
         policy: How to look at images, and what to do with bad ones.
         notes: Receives a note for each image that is repaired or skipped.
+        also_repair: As for `images.inspect_and_repair`.
 
     Yields:
         Key and features (`image`: JPEG bytes, `label`: 0 to 199 or -1, `file_name`, `bbox`: float32
@@ -40,10 +46,19 @@ def make_examples(
         SourceError: A source changed.
     """
     boxes = numbers_in(rows["bbox"].combine_chunks().flatten()).reshape(-1, 4)
-    images = good_images(rows, reader, policy, notes, wrong=_wrong_size)
+    images = good_images(rows, reader, policy, notes, also_repair, wrong=_wrong_size)
     for (row, image), box in zip(images, boxes, strict=True):
         if image is not None:
             yield row.key, {"image": image, "label": row.label, "file_name": row.key, "bbox": box}
+
+
+make_examples = ImageExamples(
+    _examples,
+    (("label", "label"), ("file_name", "key"), ("bbox", "bbox")),
+    size=(SIDE, SIDE),
+).make
+"""Makes examples of rows of an index of `staged.index_split`, with the features `image` (JPEG),
+`label` (0 to 199, or -1), `file_name` and `bbox` (float32 of shape (4,)); see `MakeExamples`."""
 
 
 def _wrong_size(image: InspectedImage) -> str | None:

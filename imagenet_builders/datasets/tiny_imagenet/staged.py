@@ -37,7 +37,7 @@ from imagenet_builders.plan.index import Index, IndexCache
 from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.scratch.means import ScratchMeans
 from imagenet_builders.sources import kinds
-from imagenet_builders.sources.columns import numbers_in
+from imagenet_builders.sources.columns import number_array, numbers_in
 from imagenet_builders.sources.rows import SourceFile, row_schema
 from imagenet_builders.sources.unpacking import packed_tar
 from imagenet_builders.words import counted, logger
@@ -307,11 +307,18 @@ def _schema() -> pa.Schema:
 
 
 def _table(images: Images, boxes: list[Box]) -> pa.Table:
+    import numpy as np
     import pyarrow as pa
 
+    # Not by `pa.array`; see `sources.columns`.
+    sides = number_array(np.array(boxes, np.float32).ravel(), pa.float32())
+    columns = {
+        "bbox": pa.FixedSizeListArray.from_arrays(sides, 4),
+        "packed": number_array(np.array(images.packed, np.int64), pa.int64()),
+        "crc": number_array(np.array(images.crcs, np.int64), pa.int64()),
+    }
     schema = _schema()
     table = images.rows.table()
-    for name, column in (("bbox", boxes), ("packed", images.packed), ("crc", images.crcs)):
-        field = schema.field(name)
-        table = table.append_column(field, pa.array(column, field.type))
+    for name, column in columns.items():
+        table = table.append_column(schema.field(name), column)
     return table

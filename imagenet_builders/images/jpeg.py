@@ -9,6 +9,7 @@ gives up on it, only decoding tells. Other damage inside the compressed data is 
 from __future__ import annotations
 
 import functools
+import operator
 import re
 import struct
 
@@ -50,11 +51,13 @@ MAX_SIDE = 65_500
 TENSORFLOW_SAMPLES = 1 << 29
 """`tf.io.decode_jpeg` refuses this many and more."""
 
+# Of 2**16 places, those that a code of 1, 2, ... bits takes.
+_PLACES = [1 << 16 - length for length in range(1, 17)]
 _MAX_BLOCKS = 10  # of all components of a scan together; libjpeg's D_MAX_BLOCKS_IN_MCU
 _MAX_SEGMENTS = 100_000  # far above any real file; bounds the time for hostile bytes
 
 
-class _UnreadableError(Exception):
+class UnreadableError(Exception):
     """The header is one that libjpeg gives up on; the argument says why."""
 
 
@@ -90,7 +93,7 @@ def inspect_jpeg(data: bytes) -> ImageFacts:
     try:
         scan = _read_segments(data, 2, header)
         facts = _facts(data, header)
-    except _UnreadableError as e:
+    except UnreadableError as e:
         return facts._replace(problem=str(e))
     except (struct.error, IndexError):
         return facts._replace(problem=_CUT_OFF)
@@ -147,7 +150,7 @@ def _follow_scans(data: bytes, position: int, header: _Header, facts: ImageFacts
             break
         try:
             position = _read_segments(data, position, header)
-        except (_UnreadableError, struct.error, IndexError):
+        except (UnreadableError, struct.error, IndexError):
             break
     if data.find(_END, position) < 0:
         return facts._replace(problem=_no_end(data))
@@ -169,7 +172,7 @@ def _read_segments(data: bytes, position: int, header: _Header) -> int:
         header: The state of libjpeg there, which is changed to that at the scan.
 
     Raises:
-        _UnreadableError: libjpeg would not read on.
+        UnreadableError: libjpeg would not read on.
         struct.error: The data end too early.
         IndexError: Likewise.
     """
@@ -191,27 +194,25 @@ def _read_segments(data: bytes, position: int, header: _Header) -> int:
             position = after if length >= 2 else position + 4
             continue
         if marker not in _PARSED:
-            raise _UnreadableError(_refusal(marker, position))
+            raise UnreadableError(_refusal(marker, position))
         if after > size:
-            raise _UnreadableError(_CUT_OFF)
+            raise UnreadableError(_CUT_OFF)
         if length < 2:
-            raise _UnreadableError(f"damaged JPEG: wrong length of segment FF {marker:02X}")
+            raise UnreadableError(f"damaged JPEG: wrong length of segment FF {marker:02X}")
         if marker == _DQT:
             header.quantisation |= _quantisation_tables(data, position + 4, after)
         elif marker == _DHT:
-            defined, bogus = _huffman_tables(data[position + 4 : after])
+            defined, bogus = huffman_tables(data[position + 4 : after])
             header.huffman |= defined
             header.bogus = header.bogus & ~defined | bogus
         elif marker in _FRAMES:
             if header.frame:
-                raise _UnreadableError("damaged JPEG: two frame headers")
+                raise UnreadableError("damaged JPEG: two frame headers")
             header.frame, header.frame_at = marker, position
             _check_frame(data, position, length)
         elif marker == _SOS:
             if not header.frame:
-                raise _UnreadableError(
-                    "damaged JPEG: its image data begins before any frame header"
-                )
+                raise UnreadableError("damaged JPEG: its image data begins before any frame header")
             begin = header.frame_at + 10
             components = data[begin : begin + 3 * data[begin - 1]]
             problem, is_only = _inspect_scan(
@@ -219,17 +220,17 @@ def _read_segments(data: bytes, position: int, header: _Header) -> int:
                 *(header.quantisation, header.huffman, header.bogus),
             )
             if problem is not None:
-                raise _UnreadableError(problem)
+                raise UnreadableError(problem)
             header.more_scans = header.more_scans or not is_only
             return after
         elif (length != 4) if marker == _DRI else (length % 2):
-            raise _UnreadableError(f"damaged JPEG: wrong length of segment FF {marker:02X}")
+            raise UnreadableError(f"damaged JPEG: wrong length of segment FF {marker:02X}")
         elif marker == _DRI:
             header.restarts = data[position + 4 : after] != b"\0\0"
         elif not _are_conditions(data[position + 4 : after]):
-            raise _UnreadableError("damaged JPEG: its arithmetic coding conditions are not valid")
+            raise UnreadableError("damaged JPEG: its arithmetic coding conditions are not valid")
         position = after
-    raise _UnreadableError(f"damaged JPEG: more than {_MAX_SEGMENTS:,} segments in its header")
+    raise UnreadableError(f"damaged JPEG: more than {_MAX_SEGMENTS:,} segments in its header")
 
 
 def _refusal(marker: int, position: int) -> str:
@@ -247,7 +248,7 @@ def _next_marker(data: bytes, position: int) -> int:
     while True:
         position = data.find(b"\xff", position)
         if position < 0:
-            raise _UnreadableError(_CUT_OFF)
+            raise UnreadableError(_CUT_OFF)
         following = data[position + 1]
         if following == 0xFF:
             position += 1
@@ -267,13 +268,13 @@ def _quantisation_tables(data: bytes, position: int, end: int) -> int:
         tables |= 1 << (number & 15)
         position += 65 if number < 16 else 129
     if position != end:
-        raise _UnreadableError("damaged JPEG: its quantisation tables are not whole")
+        raise UnreadableError("damaged JPEG: its quantisation tables are not whole")
     return tables
 
 
 # Most JPEGs have the tables of the standard's annex K, in one segment or four.
 @functools.lru_cache(maxsize=512)
-def _huffman_tables(segment: bytes) -> tuple[int, int]:
+def huffman_tables(segment: bytes) -> tuple[int, int]:
     """The tables that the content of a DHT segment defines, and those of them that are bogus.
 
     Returns:
@@ -289,16 +290,13 @@ def _huffman_tables(segment: bytes) -> tuple[int, int]:
         position += 17 + sum(counts)
         bit = 1 << (number >> 2 | number & 3)
         defined |= bit
-        # The codes of a length follow those of the one before; none may be of ones only.
-        code = 0
-        for length, count in enumerate(counts, 1):
-            code = code * 2 + count
-            if count and code >= 1 << length:
-                bogus |= bit
-        if number < 4 and max(symbols, default=0) > 15:
+        # A code of n bits has one of 2**n places, and those that begin with it are taken too. Codes
+        # are given out in order, so if none may be of ones only, a place must be left at the end.
+        taken = sum(map(operator.mul, counts, _PLACES))
+        if taken >= 1 << 16 or (number < 4 and max(symbols, default=0) > 15):
             bogus |= bit
     if position != len(segment):
-        raise _UnreadableError("damaged JPEG: its Huffman tables are not whole")
+        raise UnreadableError("damaged JPEG: its Huffman tables are not whole")
     return defined, bogus
 
 
@@ -313,17 +311,17 @@ def _are_conditions(segment: bytes) -> bool:
 def _check_frame(data: bytes, position: int, length: int) -> None:
     bits, height, width, components = _FRAME.unpack_from(data, position + 4)
     if length != 8 + 3 * components:
-        raise _UnreadableError("damaged JPEG: its frame header has a wrong length")
+        raise UnreadableError("damaged JPEG: its frame header has a wrong length")
     if bits != 8:
-        raise _UnreadableError(f"a JPEG of {bits} bits per channel, which TensorFlow cannot decode")
+        raise UnreadableError(f"a JPEG of {bits} bits per channel, which TensorFlow cannot decode")
     if not width or not height:
-        raise _UnreadableError(f"damaged JPEG: its size is {width} x {height}")
+        raise UnreadableError(f"damaged JPEG: its size is {width} x {height}")
     if width > MAX_SIDE or height > MAX_SIDE:
-        raise _UnreadableError(
+        raise UnreadableError(
             f"a JPEG of {width} x {height} pixels; no side may be more than {MAX_SIDE:,}"
         )
     if components not in (1, 3, 4):
-        raise _UnreadableError(f"a JPEG of {components} channels, which TensorFlow cannot decode")
+        raise UnreadableError(f"a JPEG of {components} channels, which TensorFlow cannot decode")
 
 
 @functools.lru_cache(maxsize=1024)

@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from imagenet_builders.images.checking import inspect_and_repair
+from imagenet_builders.images.checking import inspect_with_care
 from imagenet_builders.images.plain_jpeg import plain_size
 from imagenet_builders.plan.recipe import ImagePolicy, MakeExamples, Note
 from imagenet_builders.sources.columns import numbers_in, texts_in
@@ -117,7 +117,7 @@ class ImageRows:
         wanted = self._examples.size
         size = plain_size(buffer)
         if size is None:
-            image = inspect_and_repair(bytes(buffer), self._examples.also_repair)
+            image = inspect_with_care(bytes(buffer), self._examples.also_repair)
             if image.problem is not None or image.repair is not None:
                 return False
             size = image.width, image.height

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from imagenet_builders.images.checking import InspectedImage, inspect_and_repair, inspect_with_care
+from imagenet_builders.images.jpeg import huffman_tables
 from imagenet_builders.images.plain_jpeg import plain_size
 
 WIDTH, HEIGHT = 40, 24
@@ -64,6 +65,7 @@ COMMON = {
     "all colours": encoded(2, subsampling=0),
     "half of them": encoded(3, subsampling=1),
     "joined tables": joined(PLAIN),
+    "tables of its own": encoded(optimize=True),
     "a comment": with_segments(PLAIN, segment(0xFE, b"n01440764_10026")),
     "EXIF and a profile": with_segments(
         PLAIN, segment(0xE1, b"Exif\0\0" + bytes(9)), segment(0xE2, b"ICC_PROFILE\0" + bytes(40))
@@ -75,7 +77,6 @@ OTHERS = {
     "grey": encoded(mode="L"),
     "CMYK": encoded(mode="CMYK"),
     "progressive": encoded(progressive=True),
-    "tables of its own": encoded(optimize=True),
     "restarts": encoded(restart_marker_blocks=2),
     "a restart interval of zero": with_segments(PLAIN, segment(0xDD, b"\0\0")),
     "garbage between segments": with_segments(PLAIN, b"\0\0"),
@@ -110,6 +111,24 @@ def test_the_common_shape_is_known(data: bytes) -> None:
 def test_all_else_is_looked_at_with_care(data: bytes) -> None:
     assert plain_size(data) is None
     assert plain_size(memoryview(data)) is None
+
+
+def test_a_huffman_table_is_bogus_if_its_last_code_has_ones_only() -> None:
+    """Against the definition, code by code."""
+    rng = random.Random(3)
+    seen: Counter[bool] = Counter()
+    for _ in range(3000):
+        counts = [0] * 16
+        for _ in range(rng.randrange(1, 9)):
+            counts[rng.randrange(16)] += rng.choice((1, 1, 2, 3, 9))
+        code, is_bogus = 0, False
+        for length, count in enumerate(counts, 1):
+            code = 2 * code + count
+            is_bogus |= count > 0 and code >= 1 << length
+        content = bytes([0x10, *counts]) + bytes(sum(counts))
+        assert huffman_tables(content) == (1 << 4, is_bogus << 4)
+        seen[is_bogus] += 1
+    assert min(seen[True], seen[False]) > 500
 
 
 def changed(data: bytearray, rng: random.Random) -> bytearray:

@@ -66,7 +66,7 @@ def find(data_dir: Path, skip: Collection[Path] = ()) -> tuple[list[Found], list
         StagingError: There is no such directory.
     """
     data_dir = data_dir.absolute()
-    if not data_dir.is_dir():
+    if not os.path.isdir(data_dir):
         raise StagingError(f"{data_dir} is not a directory; give the one that datasets are in")
     found: list[Found] = []
     faults: list[Fault] = []
@@ -99,11 +99,20 @@ def _below(
             return
     if depth == _DEPTH:
         return
-    inner = {name for name in names if not name.startswith(".") and (directory / name).is_dir()}
+    if not os.access(directory, os.X_OK):
+        yield _fault(directory, f"it cannot be looked into: {readable.whose(directory)}")
+        return
+    unread = {provenance.FILE_NAME} & names if depth else set()
+    if unread and not os.access(directory / provenance.FILE_NAME, os.R_OK):
+        path = directory / provenance.FILE_NAME
+        yield _fault(path, f"it cannot be read: {readable.whose(path)}")
+        return
+    shown = (name for name in names if not name.startswith("."))
+    inner = {name for name in shown if os.path.isdir(directory / name)}
     moved = {match[1] for name in names if (match := _OLD.fullmatch(name))} - inner
     for name in moved:  # It is being replaced, in two steps.
         readable.wait_for_exchange(directory / name)
-        inner |= {name} if (directory / name).is_dir() else set()
+        inner |= {name} if os.path.isdir(directory / name) else set()
     building = {match[1] for name in names if (match := _BUILDING.fullmatch(name))}
     for name in sorted(building - inner):
         yield _fault(

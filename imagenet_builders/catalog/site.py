@@ -82,14 +82,23 @@ def make(data_dir: Path, out: Path, wishes: Wishes) -> Site:
     data_dir, out = data_dir.absolute(), out.absolute()
     place.check(out, data_dir)
     found, faults = find(data_dir, skip=[out])
-    items, unread = _read_all(found)
+    for left in reversed(range(_TRIES)):
+        before = [_identity(each.directory) for each in found]
+        items, unread = _read_all(found)
+        named = list(zip(_slugs([item.name for item in items]), items, strict=True))
+        remembered = _remembered(named, out, wishes)
+        if before == [_identity(each.directory) for each in found] or not left:
+            break  # Nothing was replaced meanwhile.
     faults += unread
-    named = list(zip(_slugs([item.name for item in items]), items, strict=True))
-    remembered = _remembered(named, out, wishes)
     with place.new_site(out) as site:
         entries = []
         for slug, item in named:
-            entries.append(_write_entry(site, slug, item, remembered[slug], wishes))
+            try:
+                entries.append(_write_entry(site, slug, item, remembered[slug], wishes))
+            except (ImagenetBuildersError, OSError) as error:
+                if isinstance(error, TargetError):
+                    raise
+                faults.append(_fault(_directory(item), error))
         made = Site(
             data_dir=printable(str(data_dir)),
             made_at=health.now(),
@@ -111,9 +120,12 @@ def _read_all(found: Sequence[Found]) -> tuple[list[_Item], list[Fault]]:
         try:
             items.append(_read(each))
         except (ImagenetBuildersError, OSError) as error:
-            path = printable(str(each.directory))
-            faults.append(Fault(path, printable(_words(error))))
+            faults.append(_fault(each.directory, error))
     return items, faults
+
+
+def _fault(directory: Path, error: Exception) -> Fault:
+    return Fault(printable(str(directory)), printable(_words(error)))
 
 
 def _read(found: Found) -> _Item:

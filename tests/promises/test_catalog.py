@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from support.built_datasets import shards
 from support.processes import environment
 
 from imagenet_builders.formats.tfrecord.example import FlatExample
+from imagenet_builders.publish import exchange
 from imagenet_builders.write import outputs
 
 DATASET = "imagenet2012-5.1.0"
@@ -352,6 +354,31 @@ def test_readers_always_find_a_whole_catalog(built: Path, tmp_path: Path) -> Non
         thread.join()
     assert missed == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["site"]
+
+
+def test_a_dataset_that_is_replaced_meanwhile_has_a_page_of_one_of_them(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    """In one step, as where the file system can do that."""
+    directory = data_dir / command_line.DATASET
+    other = Path(shutil.copytree(directory, tmp_path / "other"))
+    (other / "extra.txt").write_text("other")
+    done = threading.Event()
+
+    def replace() -> None:
+        while not done.is_set():
+            assert exchange._exchange(directory, other)
+            time.sleep(0.05)
+
+    thread = threading.Thread(target=replace)
+    thread.start()
+    try:
+        made = [catalog(data_dir, tmp_path / "site") for _ in range(3)]
+    finally:
+        done.set()
+        thread.join()
+    assert [(each.status, each.out.count("not in the catalog")) for each in made] == [(0, 0)] * 3
+    assert "24" in "".join(read(tmp_path / "site" / DATASET / "index.html").text)
 
 
 def test_what_a_killed_run_has_left_is_removed(built: Path, tmp_path: Path) -> None:

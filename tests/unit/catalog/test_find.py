@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from support.processes import run_python
 
 from imagenet_builders.catalog.find import Found, find
 from imagenet_builders.errors import StagingError
@@ -97,6 +98,37 @@ def test_a_folder_of_classes_is_not_looked_into(tmp_path: Path) -> None:
     found, [fault] = find(tmp_path)
     assert found == []
     assert "2,001 directories are in it" in fault.sentence
+
+
+_AS_NOBODY = """
+import os, sys
+from pathlib import Path
+import imagenet_builders.catalog.find as find
+if os.geteuid() == 0:
+    os.setgroups([]); os.setgid(65534); os.setuid(65534)
+found, faults = find.find(Path(sys.argv[1]))
+for each in faults:
+    print(Path(each.path).name, each.sentence, sep=": ")
+for each in found:
+    print(each.directory.name)
+"""
+
+
+def test_what_may_not_be_read_is_told(open_path: Path) -> None:
+    dataset(open_path / "a" / "1.0.0")
+    (open_path / "closed").mkdir(mode=0o700)
+    (open_path / "listed" / "1.0.0").mkdir(parents=True)
+    (open_path / "listed").chmod(0o744)
+    (export(open_path / "wds") / "provenance.json").chmod(0o600)
+    if os.geteuid() != 0:
+        pytest.skip("only root can give this to others")
+    lines = run_python(_AS_NOBODY, open_path).splitlines()
+    assert [line.partition(", which")[0].partition(":")[::2] for line in lines[:3]] == [
+        ("closed", " it cannot be listed: it belongs to user root and has mode 700"),
+        ("listed", " it cannot be looked into: it belongs to user root and has mode 744"),
+        ("provenance.json", " it cannot be read: it belongs to user root and has mode 600"),
+    ]
+    assert lines[3:] == ["1.0.0"]
 
 
 def test_what_is_to_be_skipped_is(tmp_path: Path) -> None:

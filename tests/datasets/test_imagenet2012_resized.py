@@ -32,14 +32,18 @@ from imagenet_builders.datasets.imagenet2012.imagenet2012_dataset_builder import
     Builder as Originals,
 )
 from imagenet_builders.datasets.imagenet2012_resized import examples
+from imagenet_builders.datasets.imagenet2012_resized.dataset import DATASET, how_to_resize
 from imagenet_builders.datasets.imagenet2012_resized.imagenet2012_resized_dataset_builder import (
     Builder,
 )
 from imagenet_builders.errors import BadImageError, OptionError, WorkerError
 from imagenet_builders.images import inspect, resizing
 from imagenet_builders.options import BuildOptions
+from imagenet_builders.plan.context import BuildContext
+from imagenet_builders.plan.index import Index
 from imagenet_builders.plan.recipe import ImagePolicy
 from imagenet_builders.publish.session import BuildSession
+from imagenet_builders.run.local import LocalWorkers
 
 SPLITS = ("train", "validation", "test")
 SIZES = [(500, 375), (375, 500), (300, 220), (400, 400), (640, 480), (256, 256), (530, 300)]
@@ -227,6 +231,35 @@ def test_any_number_of_workers_gives_the_same_bytes(
     apart = WorkersAsDocuments(tmp_path / "documents")  # As workers of Beam.
     monkeypatch.setattr("imagenet_builders.build.builder.make_workers", lambda *args: apart)
     assert files_of(build_here(staged, tmp_path / "apart", num_shards=3)) == files_of(one)
+
+
+@pytest.mark.parametrize("below", [0, 1, 2])
+def test_a_build_of_imagenet2012_gives_the_same_bytes(
+    below: int, staged: Path, built: Path, originals: Path, tmp_path: Path
+) -> None:
+    """What was repaired, too; `manual_dir` is that of all datasets, or one below it."""
+    manual_dir = originals.parents[1 - below] if below < 2 else originals
+    derived = build_here(manual_dir, tmp_path, options={"source": "built"})
+    assert files_of(derived) == files_of(built)
+    document = json.loads((derived / "provenance.json").read_text())
+    assert "built" in document["splits"]["train"]["layout"]
+
+
+def test_the_order_of_rows_does_not_change_the_sizes_that_are_planned(
+    staged: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """So that archives, folders and what was built have as many shards."""
+    monkeypatch.setattr(examples, "SAMPLE_ROWS", 3)
+    how = how_to_resize("256", BuildOptions())
+    with LocalWorkers(1) as workers:
+        context = BuildContext(tmp_path, BuildOptions(scratch_dir=str(tmp_path)), workers)
+        [train, *_] = DATASET.recipes(staged, "256", context, None)
+    index = train.index
+    backwards = index.table.take(list(reversed(range(len(index)))))
+    sizes = examples.example_sizes(index, how)
+    turned = examples.example_sizes(Index(backwards, index.files, index.access), how)
+    assert turned[::-1].tolist() == sizes.tolist()
+    assert len({*sizes.tolist()}) > 1
 
 
 OTHER = {"jpeg_quality": 60, "jpeg_subsampling": "4:4:4"}

@@ -19,9 +19,11 @@ import functools
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imagenet_builders.errors import ArchiveError, SourceError
+from imagenet_builders.files.regular import open_regular
 from imagenet_builders.formats.tfrecord import frame
 from imagenet_builders.formats.tfrecord.example import FlatExample
 from imagenet_builders.plan.index import Index
@@ -79,7 +81,7 @@ def index_split(dataset: BuiltDataset, split: str, workers: Runner) -> Index:
     import pyarrow as pa
 
     lengths = dataset.lengths[split]
-    files = source_files(dataset.shard(split, number) for number in range(len(lengths)))
+    files = _files([dataset.shard(split, number) for number in range(len(lengths))])
     shards = zip(range(len(files)), files, lengths, strict=True)
     batches = in_batches(shards, _BATCH_RECORDS, lambda shard: shard[2])
     jobs = (RecordsJob(dataset.output, batch) for batch in batches)
@@ -90,6 +92,19 @@ def index_split(dataset: BuiltDataset, split: str, workers: Runner) -> Index:
     if dataset.output.index is None:
         access = Access(functools.partial(_read_numbered, dataset.output), _no_ranges)
     return Index(table, tuple(files), access)
+
+
+def _files(shards: Sequence[Path]) -> list[SourceFile]:
+    try:
+        return source_files(shards)
+    except SourceError:
+        # What that says is for archives, of which one stages another copy.
+        for shard in shards:
+            try:
+                os.close(open_regular(shard, follow=True))
+            except OSError as error:
+                raise _unreadable(str(shard), error) from error
+        raise
 
 
 def records_table(job: RecordsJob, report: Callable[[int, int], None]) -> pa.Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 from pathlib import Path
 
@@ -146,5 +147,8 @@ def test_a_missing_and_a_shorter_shard_are_named(built: Path, tmp_path: Path) ->
             index(directory)
         assert len(cut) == 7
     second.unlink()
-    with pytest.raises(SourceError, match=r"00001-of-00003"):
+    with pytest.raises(SourceError, match=r"00001-of-00003 cannot be read: No such file .*verify"):
+        index(directory)
+    os.mkfifo(second)
+    with pytest.raises(SourceError, match=r"00001-of-00003 cannot be read: it is a FIFO.*verify"):
         index(directory)

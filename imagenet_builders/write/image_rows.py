@@ -123,6 +123,37 @@ class ImageRows:
             size = image.width, image.height
         return wanted is None or size == wanted
 
+    def records(self) -> Iterator[bytes]:
+        """Yields the record of each row that is not left out, for a file that is not laid out here.
+
+        Raises:
+            BadImageError: An image is bad and the policy is to fail.
+            SourceError: A source changed, or cannot be read.
+            OSError: It cannot be read.
+        """
+        import numpy as np
+
+        from imagenet_builders.formats.tfrecord import frame
+        from imagenet_builders.formats.tfrecord.around import around
+        from imagenet_builders.formats.tfrecord.example import serialize
+
+        view = memoryview(b"")
+        surroundings = around(IMAGE, self.sizes, self.features())
+        for row, (size, before, after) in enumerate(
+            zip(self.sizes.tolist(), *surroundings, strict=True)
+        ):
+            begin = len(before)
+            end = begin + size
+            tail = end + len(after)
+            if tail > len(view):
+                view = np.empty(tail, np.uint8).data
+            if self.read(view[begin:end]):
+                view[:begin] = before
+                view[end:tail] = after
+                yield bytes(view[frame.HEAD_BYTES : tail])
+            elif (example := self.example(row)) is not None:
+                yield b"".join(serialize(example))
+
     def example(self, row: int) -> FlatExample | None:
         """The example of a row, made with care; None for one to leave out.
 

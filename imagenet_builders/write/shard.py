@@ -161,8 +161,9 @@ def _written(
         with Reader(job.files, job.access) as reader:
             places = [directory.place_of(partial) for directory, partial in files]
             progress = _Progress(reader, report, int(numbers_in(rows["size"]).sum()))
-            if (write_images := _fast_way(job, also)) is not None:
-                written = [write_images(places[0], rows, reader, notes, progress.tell)]
+            write_images = _fast_way(job, outputs)
+            if write_images is not None:
+                written = write_images(places, rows, reader, notes, progress.tell)
             else:
                 examples = job.examples(rows, reader, job.policy, notes)
                 counted = _reporting(examples, reader, progress)
@@ -274,25 +275,48 @@ def _merged(ranges: Iterable[tuple[int, int, int]]) -> Iterator[tuple[int, int, 
         yield current
 
 
-def _fast_way(
-    job: ShardJob, also: tuple[AlsoWritten, ...]
-) -> Callable[[Path, pa.Table, Reader, list[Note], Callable[[], None]], Written] | None:
+_WriteImages = Callable[
+    [Sequence[Path], "pa.Table", Reader, list[Note], Callable[[], None]], list[Written]
+]
+
+
+def _fast_way(job: ShardJob, outputs: Sequence[Output]) -> _WriteImages | None:
     """Writes a shard whose images are read to where they lie in it; None where it cannot be so.
 
+    Of several outputs, one has the images read to their places, and the others take its records.
     The result is that of the careful way, which makes examples and hands them over to outputs.
     """
-    write, examples = job.output.write_images, ImageExamples.of(job.examples)
-    if write is None or examples is None or also or job.policy.decode:
+    examples = ImageExamples.of(job.examples)
+    # One that takes records from another lets that lead.
+    lead = min(range(len(outputs)), key=lambda number: outputs[number].writer is not None)
+    write = outputs[lead].write_images
+    others = [number for number in range(len(outputs)) if number != lead]
+    writers = [outputs[number].writer for number in others]
+    if write is None or examples is None or None in writers or job.policy.decode:
         return None
 
     def write_rows(
-        path: Path, rows: pa.Table, reader: Reader, notes: list[Note], tell: Callable[[], None]
-    ) -> Written:
-        try:
-            return write(path, ImageRows(examples, rows, reader, job.policy, notes, tell))
-        except OSError as error:
-            # What cannot be written is a `TargetError` by now.
-            raise _source_error(error, reader) from error
+        places: Sequence[Path],
+        rows: pa.Table,
+        reader: Reader,
+        notes: list[Note],
+        tell: Callable[[], None],
+    ) -> list[Written]:
+        with contextlib.ExitStack() as stack:
+            also = [
+                stack.enter_context(open_writer(places[number]))
+                for number, open_writer in zip(others, writers, strict=True)
+                if open_writer is not None
+            ]
+            images = ImageRows(examples, rows, reader, job.policy, notes, tell)
+            try:
+                leading = write(places[lead], images, also)
+            except OSError as error:
+                # What cannot be written is a `TargetError` by now.
+                raise _source_error(error, reader) from error
+        found = {lead: leading}
+        found.update(zip(others, (writer.written() for writer in also), strict=True))
+        return [found[number] for number in range(len(outputs))]
 
     return write_rows
 

@@ -1,5 +1,7 @@
 """Writes the same examples by several outputs at once, so that each example is made once.
 
+Most are written faster: `write.shard` has one output give its records to the other, where it can.
+
 An output takes examples as it writes them. So the first one does in the thread that asks, and the
 others in threads of their own, which are handed the examples over.
 """

@@ -7,8 +7,9 @@ import errno
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
+from imagenet_builders.errors import TargetError
 from imagenet_builders.files.regular import open_regular
 from imagenet_builders.write import durable
 from imagenet_builders.write.outputs.output import (
@@ -17,11 +18,13 @@ from imagenet_builders.write.outputs.output import (
     Record,
     RecordFile,
     RecordFileError,
+    RecordWriter,
     Written,
 )
 
 if TYPE_CHECKING:
     from imagenet_builders.formats.tfrecord.example import FlatExample
+    from imagenet_builders.write.image_rows import ImageRows
     from imagenet_builders.write.offsets import RecordOffsets
 
 # The options of TensorFlow Datasets: one record a group, so that any one can be read alone.
@@ -53,35 +56,68 @@ def _unusable() -> str | None:
     )
 
 
-def _write(path: Path, examples: Iterable[FlatExample]) -> Written:
-    import google_crc32c
+class _Writer:
+    """A file that takes records as they come; see `RecordWriter`."""
 
+    def __init__(self, path: Path):
+        self._path = path
+        self._count = self._bytes = 0
+
+    def __enter__(self) -> Self:
+        library = _library()
+        with _writing(self._path):
+            self._writer = library.ArrayRecordWriter(os.fspath(self._path), _OPTIONS)
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        try:
+            with _writing(self._path):
+                self._writer.close()
+        except TargetError:
+            if kind is None:  # Else the first error says why.
+                raise
+
+    def write(self, record: bytes) -> None:
+        with _writing(self._path):
+            self._writer.write(record)
+        self._count += 1
+        self._bytes += len(record)
+
+    def written(self) -> Written:
+        import google_crc32c
+
+        checksum = google_crc32c.Checksum()
+        with durable.writing(self._path):
+            size = _read_all(self._path, checksum)
+        return Written(
+            examples=self._count,
+            record_bytes=self._bytes,
+            file_bytes=size,
+            crc32c=checksum.hexdigest().decode(),
+            offsets=None,
+        )
+
+
+def _open_writer(path: Path) -> RecordWriter:
+    return _Writer(path)
+
+
+def _write(path: Path, examples: Iterable[FlatExample]) -> Written:
     from imagenet_builders.formats.tfrecord.example import serialize
 
-    library = _library()
-    count = record_bytes = 0
-    with _writing(path):
-        writer = library.ArrayRecordWriter(os.fspath(path), _OPTIONS)
-    try:
-        for example in examples:
-            record = b"".join(serialize(example))
-            with _writing(path):
-                writer.write(record)
-            count += 1
-            record_bytes += len(record)
-    finally:
-        with _writing(path):
-            writer.close()
-    checksum = google_crc32c.Checksum()
-    with durable.writing(path):
-        size = _read_all(path, checksum)
-    return Written(
-        examples=count,
-        record_bytes=record_bytes,
-        file_bytes=size,
-        crc32c=checksum.hexdigest().decode(),
-        offsets=None,
-    )
+    return _write_records(path, (b"".join(serialize(example)) for example in examples))
+
+
+def _write_images(path: Path, images: ImageRows, also: Sequence[RecordWriter]) -> Written:
+    assert not also
+    return _write_records(path, images.records())
+
+
+def _write_records(path: Path, records: Iterable[bytes]) -> Written:
+    with _Writer(path) as writer:
+        for record in records:
+            writer.write(record)
+    return writer.written()
 
 
 @contextlib.contextmanager
@@ -165,6 +201,8 @@ OUTPUT = Output(
     _write,
     _read,
     open=_open,
+    writer=_open_writer,
+    write_images=_write_images,
     tfds_call="data_source",
     keeps_open=True,
     unusable=_unusable,

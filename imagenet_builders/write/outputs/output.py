@@ -197,6 +197,23 @@ class Checksum(Protocol):
         """Takes the next bytes of a file."""
 
 
+class RecordWriter(Protocol):
+    """A new file that takes records as they come; it is complete when the `with` block has ended.
+
+    Its errors are those of `Output.write`.
+    """
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any, /) -> None: ...
+
+    def write(self, record: bytes) -> None:
+        """Appends a record."""
+
+    def written(self) -> Written:
+        """What went into the file."""
+
+
 @dataclasses.dataclass(frozen=True)
 class RecordIndex:
     """A small file for each shard that tells other readers where its records are.
@@ -239,6 +256,8 @@ class Output:
         open: Opens a file for its records to be read in any order, given the offsets that an
             earlier opening has found, or None. Raises as `read` does, and OSError. None for a
             format that cannot be read so.
+        writer: Opens a file for records that are made elsewhere, which `write` would make of the
+            examples; None for an output that does not take them.
         write_images: Writes what `write` would of the examples of rows whose images it has read to
             where they lie in the file; None for a format that is not so laid out.
         tfds_call: The function of TensorFlow Datasets that reads a dataset of such shards; None
@@ -259,7 +278,8 @@ class Output:
     write: Callable[[Path, Iterable[FlatExample]], Written]
     read: Callable[[str, Checksum | None], Iterator[Record]]
     open: Callable[[str, RecordOffsets | None], RecordFile] | None = None
-    write_images: Callable[[Path, ImageRows], Written] | None = None
+    writer: Callable[[Path], RecordWriter] | None = None
+    write_images: Callable[[Path, ImageRows, Sequence[RecordWriter]], Written] | None = None
     tfds_call: Literal["load", "data_source"] | None = None
     index: RecordIndex | None = None
     is_tree: bool = False

@@ -22,6 +22,7 @@ from imagenet_builders.write.outputs.output import (
     Record,
     RecordFile,
     RecordFileError,
+    RecordWriter,
     Written,
 )
 
@@ -48,7 +49,7 @@ def _write(path: Path, examples: Iterable[FlatExample]) -> Written:
     return _written(sizes, file.size, file.crc32c)
 
 
-def _write_images(path: Path, images: ImageRows) -> Written:
+def _write_images(path: Path, images: ImageRows, also: Sequence[RecordWriter]) -> Written:
     """Writes records that are put together in one buffer, where the images are read to."""
     import numpy as np
 
@@ -85,14 +86,18 @@ def _write_images(path: Path, images: ImageRows) -> Written:
                 filled = tail + frame.TAIL_BYTES
                 sizes.append(tail - start)
                 crcs.append(crc)
+                if also:
+                    _write_to_all(also, bytes(view[start:tail]))
                 continue
             example = images.example(row)
             if example is not None:
                 file.write_through(buffer[:filled])
                 filled = 0
-                record = serialize(example)
-                sizes.append(_write_one(file, record))
-                crcs.append(google_crc32c.value(b"".join(record)))
+                buffers = serialize(example)
+                sizes.append(_write_one(file, buffers))
+                record = b"".join(buffers)
+                crcs.append(google_crc32c.value(record))
+                _write_to_all(also, record)
         file.write_through(buffer[:filled])
     crc = checksums.of_file(np.frombuffer(sizes, np.uintc), np.frombuffer(crcs, np.uintc))
     return _written(sizes, file.size, f"{crc:08x}")
@@ -102,6 +107,11 @@ def _write_one(file: NewFile, record: list[bytes]) -> int:
     before, after, length = frame.frame(record)
     file.write([before, *record, after], length + frame.FRAME_BYTES)
     return length
+
+
+def _write_to_all(writers: Sequence[RecordWriter], record: bytes) -> None:
+    for writer in writers:
+        writer.write(record)
 
 
 def _written(sizes: array[int], file_bytes: int, crc32c: str) -> Written:

@@ -16,8 +16,8 @@ from imagenet_builders.plan.recipe import ImagePolicy, MakeExamples, Note
 from imagenet_builders.sources.reader import RANGES, Access, Reader
 from imagenet_builders.sources.rows import MAX_IMAGE_BYTES, SourceFile, row_schema
 from imagenet_builders.write.image_rows import ImageExamples, ImageRows
-from imagenet_builders.write.outputs import tfrecord
-from imagenet_builders.write.outputs.output import Written
+from imagenet_builders.write.outputs import array_record, tfrecord
+from imagenet_builders.write.outputs.output import Output, Written
 
 PICTURE = pictures.draw("tench", key="n01440764_1.JPEG")
 PLAIN = pictures.jpeg(PICTURE)
@@ -30,6 +30,7 @@ SOUND = {
 }
 REPAIRED = {"CMYK": pictures.cmyk_jpeg(PICTURE), "PNG": pictures.png(PICTURE)}
 BAD = {"empty": b"", "cut off": PLAIN[:-100], "zeros": bytes(900), "text": b"not found\n" * 9}
+OUTPUTS = (tfrecord.OUTPUT, array_record.OUTPUT)
 COPYING = Access(RANGES.read, RANGES.ranges)
 """How rows are read by a kind that has no way of its own to fill a buffer."""
 
@@ -55,7 +56,15 @@ def table_of(images: Sequence[bytes]) -> pa.Table:
 class Both:
     """A shard of some images, made in both ways."""
 
-    def __init__(self, directory: Path, images: Sequence[bytes], *, skip: bool = False):
+    def __init__(
+        self,
+        directory: Path,
+        images: Sequence[bytes],
+        *,
+        skip: bool = False,
+        output: Output = tfrecord.OUTPUT,
+    ):
+        self.output = output
         self.path = directory / "images"
         self.path.write_bytes(b"-".join(images))
         self.table = table_of(images)
@@ -69,20 +78,20 @@ class Both:
         with Reader([self.file]) as reader:
             made = (each for _, each in examples(self.table, reader, self.policy, self.notes))
             try:
-                written = tfrecord.OUTPUT.write(self.target, made)
+                written = self.output.write(self.target, made)
             except ImagenetBuildersError as error:
                 return error
         return written, self.target.read_bytes()
 
     def fast(self, examples: MakeExamples = make_examples, *, access: Access = RANGES) -> Outcome:
         self.notes, self.told = [], 0
-        assert tfrecord.OUTPUT.write_images is not None
+        assert self.output.write_images is not None
         with Reader([self.file], access) as reader:
             try:
                 columns = ImageExamples.of(examples)
                 assert columns is not None
                 rows = ImageRows(columns, self.table, reader, self.policy, self.notes, self._tell)
-                written = tfrecord.OUTPUT.write_images(self.target, rows)
+                written = self.output.write_images(self.target, rows, ())
             except ImagenetBuildersError as error:
                 return error
         return written, self.target.read_bytes()
@@ -93,12 +102,15 @@ class Both:
 
 @pytest.mark.parametrize("access", [RANGES, COPYING], ids=["of its own", "copied"])
 @pytest.mark.parametrize("examples", [make_examples, make_boxed_examples], ids=["plain", "boxed"])
+@pytest.mark.parametrize(
+    "output", [tfrecord.OUTPUT, array_record.OUTPUT], ids=lambda each: each.name
+)
 def test_sound_repaired_and_skipped_images_give_the_same_bytes(
-    tmp_path: Path, access: Access, examples: MakeExamples
+    tmp_path: Path, access: Access, examples: MakeExamples, output: Output
 ) -> None:
     images = [*SOUND.values(), *REPAIRED.values(), *BAD.values()] * 3
     random.Random(2).shuffle(images)
-    both = Both(tmp_path, images, skip=True)
+    both = Both(tmp_path, images, skip=True, output=output)
     expected = both.with_care(examples)
     notes = both.notes
     assert not isinstance(expected, ImagenetBuildersError)
@@ -106,6 +118,23 @@ def test_sound_repaired_and_skipped_images_give_the_same_bytes(
     assert both.notes == notes
     assert len(notes) == 3 * (len(REPAIRED) + len(BAD))
     assert both.told == len(images)
+
+
+def test_the_records_of_one_output_are_written_by_another_too(tmp_path: Path) -> None:
+    images = [*SOUND.values(), *REPAIRED.values(), *BAD.values()] * 2
+    both = Both(tmp_path, images, skip=True, output=array_record.OUTPUT)
+    expected = both.with_care()
+    examples, write = ImageExamples.of(make_examples), tfrecord.OUTPUT.write_images
+    assert examples is not None
+    assert write is not None
+    assert array_record.OUTPUT.writer is not None
+    other = tmp_path / "other"
+    with Reader([both.file]) as reader, array_record.OUTPUT.writer(other) as writer:
+        rows = ImageRows(examples, both.table, reader, both.policy, [], lambda: None)
+        leading = write(both.target, rows, [writer])
+    assert (writer.written(), other.read_bytes()) == expected
+    by_itself = Both(tmp_path, images, skip=True).fast()
+    assert (leading, both.target.read_bytes()) == by_itself
 
 
 def test_many_small_images_fill_the_buffer_again_and_again(tmp_path: Path) -> None:

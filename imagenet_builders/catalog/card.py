@@ -33,8 +33,8 @@ def _head(entry: Entry) -> Iterator[str]:
     examples = sum(split.examples for split in entry.splits)
     yield f"pretty_name: {scalar(entry.full_name)}"
     if entry.terms is not None:
-        yield "license: other"
-        yield "license_name: imagenet-terms-of-access"
+        name = "imagenet-terms-of-access" if entry.terms.are_of_imagenet else "terms-of-access"
+        yield from ("license: other", f"license_name: {name}")
         if entry.terms.url:
             yield f"license_link: {scalar(entry.terms.url)}"
     if entry.classes:

@@ -169,7 +169,7 @@ def document(entry: Entry, files: Files, classes_sha256: str | None) -> dict[str
         found["license"] = entry.terms.url or entry.terms.text
     if entry.built_at:
         found["datePublished"] = entry.built_at
-    if entry.made_by != "tfds":
+    if entry.terms is not None and entry.terms.are_of_imagenet:
         found["creator"] = {
             "@type": "sc:Organization",
             "name": "ImageNet",

@@ -11,6 +11,7 @@ import collections.abc
 import dataclasses
 import hashlib
 import json
+import os
 import types
 import typing
 from collections.abc import Iterable, Sequence
@@ -56,7 +57,8 @@ def identity_of(directory: Path, files: Iterable[Sequence[Any]], seal: str = "")
         files: Name, size and time of each of its files.
         seal: The digest of its provenance, or empty.
     """
-    text = json.dumps([str(directory), seal, sorted(map(list, files))])
+    # However the user has named it.
+    text = json.dumps([os.path.realpath(directory), seal, sorted(map(list, files))])
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
 

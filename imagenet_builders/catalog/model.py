@@ -7,6 +7,7 @@ writes HTML escapes it. Times are UTC, such as `2026-11-30T02:15:45Z`.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 
 
@@ -230,6 +231,11 @@ class Terms:
 
     text: str
     url: str
+
+    @property
+    def are_of_imagenet(self) -> bool:
+        """Whether they are ImageNet's."""
+        return re.match(r"https?://(www\.)?image-net\.org(/|$)", self.url) is not None
 
 
 @dataclasses.dataclass(frozen=True)

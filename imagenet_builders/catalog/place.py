@@ -134,7 +134,12 @@ def _check_still(out: Path) -> None:
 
 
 def _tidy(out: Path) -> None:
-    """Removes what runs that were killed have left beside a catalog."""
+    """Removes what runs that were killed have left beside a catalog; gives it its name back."""
+    exchange.recover(Target(out))  # It was moved aside, where it takes two steps to replace it.
+    for old in Target(out).olds():
+        if is_catalog(old):
+            with contextlib.suppress(OSError, NotOursError), PrivateDir.enter(old) as left:
+                left.remove()
     name = re.compile(rf"\.{re.escape(out.name)}\.catalog-[0-9a-f]{{16}}")
     with contextlib.suppress(OSError):
         for each in os.listdir(out.parent):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -87,4 +88,5 @@ def _read_dataset(directory: Path) -> entry.Dataset:
 
 
 def _name(directory: Path) -> str:
-    return hashlib.sha256(str(directory).encode(errors="surrogateescape")).hexdigest()[:32]
+    path = os.path.realpath(directory)  # However the user has named it.
+    return hashlib.sha256(path.encode(errors="surrogateescape")).hexdigest()[:32]

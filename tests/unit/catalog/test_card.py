@@ -11,7 +11,7 @@ import yaml  # type: ignore[import-untyped]
 
 from imagenet_builders.catalog.card import card
 from imagenet_builders.catalog.croissant import Files
-from imagenet_builders.catalog.model import ClassRow, Entry, Source
+from imagenet_builders.catalog.model import ClassRow, Entry, Source, Terms
 
 
 def head(entry: Entry) -> dict[str, Any]:
@@ -44,6 +44,13 @@ def test_what_is_not_known_is_not_said(described: tuple[Entry, Files]) -> None:
     entry, _ = described
     bare = dataclasses.replace(entry, terms=None, classes=(), splits=(), citation="", features="")
     assert head(bare).keys() == {"pretty_name", "size_categories"}
+
+
+def test_terms_of_others_are_not_called_imagenets(described: tuple[Entry, Files]) -> None:
+    entry, _ = described
+    for url in ("https://image-net.org.example.org/", "http://[x", ""):
+        terms = Terms(f"Agree first. {url}", url)
+        assert head(dataclasses.replace(entry, terms=terms))["license_name"] == "terms-of-access"
 
 
 @pytest.mark.parametrize("name", ["no", "1e3", "a: b", "'", '"\\', "# x", "- ", "null", "é😀"])

@@ -71,6 +71,21 @@ def test_what_came_in_its_place_meanwhile_is_left_alone(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["site"]
 
 
+def test_a_run_that_was_killed_between_two_steps_is_mended(tmp_path: Path) -> None:
+    """As on a network file system, where two directories cannot be exchanged in one."""
+    out, old = tmp_path / "site", tmp_path / ".site.old-0123abcd"
+    make(out, "one")
+    out.rename(old)
+    with place.new_site(out) as site:
+        assert (out / "a" / "index.html").read_text() == "one"  # Readers have it meanwhile.
+        place.write(site / "index.html", b"two")
+    make(old, "one")
+    (tmp_path / ".site.old-0123abce").mkdir()
+    (tmp_path / ".site.old-0123abce" / "thesis.txt").write_text("mine")
+    make(out, "three")
+    assert sorted(os.listdir(tmp_path)) == [".site.old-0123abce", "site"]
+
+
 def test_a_site_of_the_same_name_that_is_made_now_is_not_tidied_up(tmp_path: Path) -> None:
     out = tmp_path / "site"
     with place.new_site(out) as first:

@@ -19,7 +19,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "imagenet_builders" / "verdicts"
 
 
-def test_a_verdict_comes_back(built: Path) -> None:
+def test_a_verdict_comes_back(built: Path, tmp_path: Path) -> None:
     assert verdicts.last(built) is None
     verdicts.remember(built, verify_dataset(built, workers=1), is_export=False)
     found = verdicts.last(built)
@@ -27,6 +27,10 @@ def test_a_verdict_comes_back(built: Path) -> None:
     assert found.verified.ok
     assert found.identity == entry.read(built, False).identity
     assert verdicts.last(built.parent) is None
+    link = tmp_path / "link"
+    link.symlink_to(built)
+    assert verdicts.last(link) == found
+    assert entry.read(link, False).identity == found.identity
 
 
 def test_what_is_not_sound_does_not(built: Path, cache: Path) -> None:

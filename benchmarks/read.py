@@ -77,6 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         *((name, "many") for name in readers.MANY_SHARDS),
     ]
     chosen = [each for each in chosen if any(map(each[0].__contains__, arguments.only))]
+    if not chosen:
+        raise BenchmarkError(f"no reader has any of {', '.join(arguments.only)} in its name")
     runs: dict[Key, list[Run]] = {}
     busy = []
     for number in range(arguments.rounds):

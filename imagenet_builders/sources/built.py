@@ -33,7 +33,6 @@ from imagenet_builders.sources.folder_images import source_files
 from imagenet_builders.sources.indexing import Prepared, Runner
 from imagenet_builders.sources.inspection import WARNING, Counted, Inspection, Problem, refused
 from imagenet_builders.sources.kind import Expected, Kind
-from imagenet_builders.sources.reader import Access
 from imagenet_builders.sources.rows import Rows, SourceFile, row_schema
 from imagenet_builders.sources.shard_sets import ShardSet, ShardsJob
 from imagenet_builders.sources.slim_tfrecords import read_records
@@ -239,7 +238,7 @@ def count(
 KIND = Kind(
     name="built",
     recognise=recognise,
-    access=Access(tfrecord.read, tfrecord.ranges),
+    access=tfrecord.KIND.access,
     images=prepare,
     inspect=tfrecord.inspect,
     count=count,

@@ -24,6 +24,7 @@ b'\n\x10\n\x0e\n\x05label\x12\x05\x1a\x03\n\x01\x03'
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -80,7 +81,15 @@ def serialize(example: FlatExample) -> list[bytes]:
     buffers: list[bytes] = []
     total = 0
     for name in sorted(example):
-        before, data = _entry(name, example[name])
+        value = example[name]
+        if isinstance(value, str):
+            value = value.encode()
+        if isinstance(value, bytes):
+            before, data = _before_bytes(name, len(value)), value
+        elif type(value) is int:
+            before, data = _number_entry(name, value), b""
+        else:
+            before, data = _entry(name, value)
         total += len(before) + len(data)
         if len(data) >= _SHARE_FROM:
             buffers += (before, data)
@@ -162,10 +171,34 @@ def parse(record: bytes) -> dict[str, Feature]:
     return features
 
 
-def _entry(name: str, value: FlatValue) -> tuple[bytes, bytes]:
-    """An entry of the map `Features.feature`: what goes before the value's data, and the data."""
+# Lengths of names and of small images, and labels, are the same again and again.
+@functools.lru_cache(maxsize=1 << 13)
+def _before_bytes(name: str, size: int) -> bytes:
+    """What goes before the data of an entry with one value of bytes."""
+    return _before(name, _BYTES, b"\x0a" + encode_varint(size), size)
+
+
+@functools.lru_cache(maxsize=1 << 13)
+def _number_entry(name: str, number: int) -> bytes:
+    """An entry with one integer."""
+    return b"".join(_entry(name, number))
+
+
+def _entry(name: str, value: int | np.ndarray) -> tuple[bytes, bytes]:
+    """An entry with numbers: what goes before their data, and the data."""
     kind, before, data = _value_list(value)
-    size = len(data)
+    return _before(name, kind, before, len(data)), data
+
+
+def _before(name: str, kind: bytes, before: bytes, size: int) -> bytes:
+    """What goes before the data of an entry of the map `Features.feature`.
+
+    Args:
+        name: Name of the feature.
+        kind: The kind of list that has the value.
+        before: What goes before the data in that list.
+        size: Bytes of the data.
+    """
     feature = kind + encode_varint(len(before) + size) + before
     key = name.encode()
     entry = (
@@ -176,15 +209,11 @@ def _entry(name: str, value: FlatValue) -> tuple[bytes, bytes]:
         + encode_varint(len(feature) + size)
         + feature
     )
-    return b"\x0a" + encode_varint(len(entry) + size) + entry, data
+    return b"\x0a" + encode_varint(len(entry) + size) + entry
 
 
-def _value_list(value: FlatValue) -> tuple[bytes, bytes, bytes]:
-    """The kind of list that holds a value, what goes before its data in the list, the data."""
-    if isinstance(value, str):
-        value = value.encode()
-    if isinstance(value, bytes):
-        return _BYTES, b"\x0a" + encode_varint(len(value)), value
+def _value_list(value: int | np.ndarray) -> tuple[bytes, bytes, bytes]:
+    """The kind of list that holds numbers, what goes before their data in the list, the data."""
     if isinstance(value, np.ndarray) and value.dtype.kind == "f":
         kind, data = _FLOATS, value.astype("<f4").tobytes()
     else:

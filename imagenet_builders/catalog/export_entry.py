@@ -140,9 +140,9 @@ def _splits(document: Mapping[str, Any], config: Config | None) -> list[Split]:
             found.append(
                 Split(
                     name=printable(name),
-                    examples=int(each["examples"]),
-                    shards=0 if "files" not in each else int(each["shards"]),
-                    size=int(each["bytes"]),
+                    examples=listing.whole_number(each["examples"]),
+                    shards=0 if "files" not in each else listing.whole_number(each["shards"]),
+                    size=listing.whole_number(each["bytes"]),
                     official=official.images if official is not None else None,
                     part=parts.get(printable(name)),
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -186,8 +187,9 @@ def _values(directory: Path, document: Mapping[str, Any]) -> dict[str, str]:
     split = next(iter(splits), "") if isinstance(splits, dict) else ""
     try:
         first = str(document["splits"][split]["files"][0][0])
-    except (KeyError, TypeError, IndexError):  # Each image is a file; or somebody else wrote it.
-        first = ""
+        os.fsencode(first)
+    except (KeyError, TypeError, IndexError, UnicodeError):
+        first = ""  # Each image is a file; or somebody else wrote it.
     # Of `train-00000-of-01024` and `imagenet1k-train-0000.tar`, what all shards begin with.
     stem = re.split(r"-?[0-9]+(?:-of-[0-9]+)?(?:\.[a-z.]+)?$", Path(first).name)[0]
     ending = Path(first).suffix if not re.search(r"-of-[0-9]+$", first) else ""

@@ -54,7 +54,8 @@ def image_features(features: Mapping[str, Any]) -> ImageFeatures | None:
     Args:
         features: The content of `features.json`.
     """
-    leaves = list(_leaves(features, "", False, 0))
+    # Nothing was encoded under a name that does not show, such as a part of a character.
+    leaves = [each for each in _leaves(features, "", False, 0) if each[0].isprintable()]
     images = [path for path, kind, in_sequence, _ in leaves if kind == "image" and not in_sequence]
     if not images:
         return None
@@ -159,5 +160,5 @@ def _shape(shape: Any) -> str:
 def _number(text: Any) -> int | None:
     try:
         return int(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from imagenet_builders import datasets
-from imagenet_builders.catalog.metadata import Described
+from imagenet_builders.catalog.metadata import MAX_NUMBER, Described
 from imagenet_builders.catalog.model import NamedImage, Source, Verified
 from imagenet_builders.datasets.description import Config
 from imagenet_builders.locate.official import OfficialArchive, official_archives
@@ -50,7 +50,7 @@ def sources(document: Document) -> tuple[Source, ...]:
     for split, entry in _splits(document):
         for each in _list(entry, "sources"):
             path, size = each.get("path"), each.get("size")
-            if not isinstance(path, str) or not isinstance(size, int):
+            if not isinstance(path, str) or type(size) is not int or not 0 <= size <= MAX_NUMBER:
                 continue
             before = found.get((path, size))
             hashes = {

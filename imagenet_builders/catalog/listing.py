@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from imagenet_builders.catalog.croissant import SmallFile
+from imagenet_builders.catalog.metadata import MAX_NUMBER
 from imagenet_builders.files.regular import read_regular
 from imagenet_builders.publish import provenance
 from imagenet_builders.publish.readable import INFO
 
 _MAX_SMALL = 1 << 26
 _SHA256 = 64
+_NO_NUMBER = (TypeError, ValueError, KeyError)
 
 
 class File(NamedTuple):
@@ -72,16 +74,30 @@ def recorded(document: Mapping[str, Any]) -> tuple[int, int]:
         listed = entry.get("files") if isinstance(entry, dict) else None
         if isinstance(listed, list):
             for each in listed:
-                with contextlib.suppress(TypeError, ValueError, IndexError, KeyError):
-                    name, length = str(each[0]), int(each[1])
+                with contextlib.suppress(*_NO_NUMBER, IndexError):
+                    name, length = str(each[0]), whole_number(each[1])
                     if name not in seen:  # One file may have all splits.
                         seen.add(name)
                         count, size = count + 1, size + length
         elif isinstance(entry, dict):
-            with contextlib.suppress(TypeError, ValueError, KeyError):
-                length = sum(map(int, entry["shard_bytes"]))
-                count, size = count + int(entry["examples"]), size + length
+            with contextlib.suppress(*_NO_NUMBER):
+                length = sum(map(whole_number, entry["shard_bytes"]))
+                count, size = count + whole_number(entry["examples"]), size + length
     return count, size
+
+
+def whole_number(value: Any) -> int:
+    """A number of examples or bytes.
+
+    Args:
+        value: As somebody's JSON has it.
+
+    Raises:
+        TypeError: It is something else, or none that a file system or a dataset has.
+    """
+    if type(value) is not int or not 0 <= value <= MAX_NUMBER:
+        raise TypeError
+    return value
 
 
 def small_files(

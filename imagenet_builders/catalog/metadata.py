@@ -27,6 +27,9 @@ _TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
 _NAME = re.compile(r"\w[\w.+-]{0,200}")
 _MAX_SHARDS = 100_000
 
+MAX_NUMBER = (1 << 63) - 1
+"""No number of examples or bytes is larger; JSON may have one of a thousand digits."""
+
 
 @dataclasses.dataclass(frozen=True)
 class DescribedSplit:
@@ -212,9 +215,11 @@ def _splits(path: Path, info: Mapping[str, Any]) -> list[DescribedSplit]:
                 lengths=lengths,
                 template=_template(each.get("filepathTemplate")),
             )
-            if len(lengths) > _MAX_SHARDS or min(lengths, default=0) < 0 or split.size < 0:
+            if len(lengths) > _MAX_SHARDS or min(lengths, default=0) < 0:
                 raise ValueError
-        except (AttributeError, TypeError, ValueError):
+            if not 0 <= split.size <= MAX_NUMBER or split.examples > MAX_NUMBER:
+                raise ValueError
+        except (AttributeError, TypeError, ValueError, OverflowError):
             raise DatasetError(
                 f"{path} does not describe its splits as TensorFlow Datasets 4.9.10 does; it may "
                 "be damaged, or of a newer version"
@@ -226,7 +231,7 @@ def _splits(path: Path, info: Mapping[str, Any]) -> list[DescribedSplit]:
 def _template(value: Any) -> str:
     if not isinstance(value, str) or not value:
         return _TEMPLATE
-    if "/" in value:
+    if "/" in value or not value.isprintable():
         raise ValueError
     return value
 

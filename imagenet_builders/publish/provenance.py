@@ -167,9 +167,11 @@ def read_provenance(directory: Path) -> dict[str, Any] | None:
 def part_of(document: Mapping[str, Any], split: str) -> Part | None:
     """How much of the official split was built, as a provenance says; None for all of it."""
     try:
-        return Part(**document["splits"][split]["part"])
+        part = Part(**document["splits"][split]["part"])
     except (KeyError, TypeError):  # As it was before parts were recorded, or damaged.
         return None
+    numbers = (part.images, *filter(None, (part.classes, part.of_classes, part.of_images)))
+    return part if all(type(each) is int for each in numbers) else None
 
 
 def made_with_of(document: Mapping[str, Any] | None) -> dict[str, Any]:

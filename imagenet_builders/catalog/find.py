@@ -63,11 +63,16 @@ def find(data_dir: Path, skip: Collection[Path] = ()) -> tuple[list[Found], list
         Datasets and exports in the order of their paths, and what has no page.
 
     Raises:
-        StagingError: There is no such directory.
+        StagingError: There is no such directory, or it may not be listed.
     """
     data_dir = data_dir.absolute()
     if not os.path.isdir(data_dir):
         raise StagingError(f"{data_dir} is not a directory; give the one that datasets are in")
+    try:
+        _names(data_dir)
+    except OSError as error:
+        # An empty catalog would take the place of one that is good.
+        raise StagingError(f"{data_dir} cannot be listed: {_why(data_dir, error)}") from None
     found: list[Found] = []
     faults: list[Fault] = []
     skipped = {os.path.realpath(each) for each in skip}
@@ -96,6 +101,13 @@ def _below(
             yield there
             return
         if any(each in names for each in _HUGGING_FACE):
+            return
+        if INFO not in names and not _VERSION.fullmatch(directory.name) and _is_damaged(directory):
+            yield _fault(
+                directory,
+                f"its {provenance.FILE_NAME} is damaged, so it is not known what it is; see what "
+                "`imagenet-builders verify` says",
+            )
             return
     if depth == _DEPTH:
         return
@@ -156,6 +168,15 @@ def _what(directory: Path, names: Collection[str]) -> Found | None:
     if INFO in names and not _is_hugging_face(directory, names):
         return Found(directory, is_export=False, being_built=False)
     return None
+
+
+def _is_damaged(directory: Path) -> bool:
+    """Whether a provenance cannot be understood; other programs may have files of this name."""
+    path = directory / provenance.FILE_NAME
+    document = provenance.read_provenance(directory)
+    if document is not None:
+        return "self" in document
+    return os.access(path, os.R_OK)
 
 
 def _is_hugging_face(directory: Path, names: Collection[str]) -> bool:

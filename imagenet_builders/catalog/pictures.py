@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
 from typing import Any
 
@@ -13,9 +13,10 @@ from imagenet_builders.catalog.features import ImageFeatures
 from imagenet_builders.catalog.metadata import Described
 from imagenet_builders.catalog.model import ClassRow, Picture
 from imagenet_builders.catalog.survey import readable_by
-from imagenet_builders.errors import SourceError
+from imagenet_builders.errors import ImagenetBuildersError, SourceError
 from imagenet_builders.formats.tfrecord.example import Feature, parse
 from imagenet_builders.formats.tfrecord.wire import DamageError
+from imagenet_builders.images import inspect
 from imagenet_builders.images.pixels import pixels
 from imagenet_builders.words import printable
 from imagenet_builders.write.outputs.record_files import RecordFiles
@@ -25,6 +26,9 @@ FOLDER = "pictures"
 
 _SIDE = 200
 _QUALITY = 80
+
+# The largest image of ImageNet has fewer; to decode so many takes some hundred megabytes.
+_MOST_PIXELS = 100_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +45,10 @@ class Thumbnail:
 
 
 def thumbnails(
-    described: Described, classes: tuple[ClassRow, ...], count: int
+    described: Described,
+    classes: tuple[ClassRow, ...],
+    count: int,
+    failed: Callable[[Exception], None],
 ) -> Iterator[Thumbnail]:
     """Makes thumbnails of examples.
 
@@ -49,17 +56,16 @@ def thumbnails(
         described: The dataset.
         classes: Its classes.
         count: How many of each split.
+        failed: Told why an example has no thumbnail; the others have theirs.
 
     Yields:
         The thumbnails, split by split.
-
-    Raises:
-        SourceError: An example cannot be read.
     """
     assert described.images is not None
     output = readable_by(described)
     if isinstance(output, str):
-        raise SourceError(output)
+        failed(SourceError(output))
+        return
     files = RecordFiles(output)
     for number, split in enumerate(described.splits):
         shards = split.shards(described.name, output.suffix)
@@ -67,8 +73,20 @@ def thumbnails(
         for place in _spread(split.examples, count, number):
             shard = bisect_right(starts, place) - 1
             path = str(described.directory / shards[shard])
-            [record] = files.read(path, [place - starts[shard]], split.lengths[shard])
-            yield _thumbnail(_example(record), split.name, place, described.images, classes)
+            try:
+                [record] = files.read(path, [place - starts[shard]], split.lengths[shard])
+                made = _thumbnail(
+                    _example(record),
+                    split.name,
+                    place,
+                    f"{FOLDER}/{number}-{place}",
+                    described.images,
+                    classes,
+                )
+            except (ImagenetBuildersError, OSError) as error:
+                failed(error)
+            else:
+                yield made
 
 
 def _spread(total: int, count: int, number: int) -> list[int]:
@@ -88,6 +106,7 @@ def _thumbnail(
     example: Mapping[str, Feature],
     split: str,
     place: int,
+    file: str,
     names: ImageFeatures,
     classes: tuple[ClassRow, ...],
 ) -> Thumbnail:
@@ -102,7 +121,7 @@ def _thumbnail(
             label=label,
             words=(classes[label].words or classes[label].wnid) if label >= 0 else "",
             boxes=_boxes(_values(example, names.boxes, "float")),
-            file=f"{FOLDER}/{split}-{place}.{ending}",
+            file=f"{file}.{ending}",
             width=width,
             height=height,
         ),
@@ -136,6 +155,11 @@ def _small(image: bytes) -> tuple[bytes, str, int, int]:
     """A thumbnail, its ending, its width and its height; small images stay as they are."""
     from PIL import Image
 
+    facts = inspect(image)
+    if facts.width * facts.height > _MOST_PIXELS:
+        raise SourceError(
+            f"it would have {facts.width:,} x {facts.height:,} pixels, more than are decoded here"
+        )
     opened = Image.fromarray(pixels(image, (_SIDE, _SIDE)))
     is_tiny = max(opened.size) <= _SIDE // 2
     if not is_tiny:

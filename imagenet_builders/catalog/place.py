@@ -26,6 +26,7 @@ _MARKED = {"made_by": "imagenet-builders catalog"}
 _MAX_BYTES = 1 << 16
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _SITE = "site"
+_TRIES = 10
 
 
 def check(out: Path, data_dir: Path) -> None:
@@ -89,20 +90,53 @@ def new_site(out: Path) -> Iterator[Path]:
             there is there still.
     """
     _tidy(out)
-    path = out.with_name(f".{out.name}.catalog-{secrets.token_hex(8)}")
-    with durable.writing(path):
-        private = PrivateDir.make(path)
+    private = _locked(out)
     try:
-        with durable.writing(path):
+        site = private.place_of(_SITE)
+        write(site / _MARK, json.dumps(_MARKED).encode())
+        yield site
+        _publish(site, out)
+    finally:
+        private.remove()
+
+
+def _locked(out: Path) -> PrivateDir:
+    """A new directory beside a catalog, with one for the site in it; locked."""
+    for left in reversed(range(_TRIES)):
+        path = out.with_name(f".{out.name}.catalog-{secrets.token_hex(8)}")
+        try:
+            with durable.writing(path):
+                private = PrivateDir.make(path)
+        except TargetError:
+            if not left or os.path.lexists(path):
+                raise
+            continue
+        try:
             fcntl.flock(private.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # With the mode that readers will see. Nobody else comes as far as here.
             os.mkdir(_SITE, dir_fd=private.fd)
-            site = private.place_of(_SITE)
-        write(site / _MARK, json.dumps(_MARKED).encode())
-        yield site
-        exchange.publish(site, Target(out), replace=True, last_check=lambda: _check_still(out))
-    finally:
-        private.remove()
+        except OSError as error:
+            private.remove()
+            # Another process took it for one that was left, before it was locked.
+            if not left or not isinstance(error, BlockingIOError | FileNotFoundError):
+                raise durable.target_error(path, error) from error
+        except BaseException:
+            private.remove()
+            raise
+        else:
+            return private
+    raise AssertionError
+
+
+def _publish(site: Path, out: Path) -> None:
+    for left in reversed(range(_TRIES)):
+        try:
+            exchange.publish(site, Target(out), replace=True, last_check=lambda: _check_still(out))
+            return
+        except TargetError:
+            # Another catalog got the name meanwhile; each is whole, and this one is as good.
+            if not left or not site.is_dir() or not is_catalog(out):
+                raise
 
 
 def write(path: Path, content: bytes) -> None:

@@ -185,7 +185,7 @@ def _remembered(named: Sequence[tuple[str, _Item]], out: Path, wishes: Wishes) -
         before = earlier[slug]
         surveyed = None
         if isinstance(item, Dataset):
-            if before is not None and before.identity == item.identity and before.surveyed:
+            if before is not None and before.identity == item.identity and _is_sound(before):
                 surveyed = before.surveyed
             else:
                 unknown.append((slug, item))
@@ -205,6 +205,14 @@ def _remembered(named: Sequence[tuple[str, _Item]], out: Path, wishes: Wishes) -
                 verified_identity=item.identity,
             )
     return known
+
+
+def _is_sound(before: Kept) -> bool:
+    """Whether a survey need not be made again: what was wrong may be right by now.
+
+    Rights and libraries change without a trace in the files of a dataset.
+    """
+    return before.surveyed is not None and before.surveyed.why_not is None
 
 
 def _last_verdict(item: _Item, before: Kept | None) -> tuple[Verified | None, str]:
@@ -262,20 +270,20 @@ def _write_entry(site: Path, slug: str, item: _Item, known: Kept, wishes: Wishes
 
 
 def _pictures(directory: Path, item: _Item, made: Entry, count: int) -> tuple[Picture, ...]:
-    """Writes thumbnails; those up to an example that cannot be read."""
+    """Writes thumbnails, of the examples that can be read."""
     if not count or isinstance(item, Export) or item.described.images is None:
         return ()
     from imagenet_builders.catalog import pictures
 
     found = []
-    try:
-        for each in pictures.thumbnails(item.described, made.classes, count):
-            place.write(directory / each.picture.file, each.content)
-            found.append(each.picture)
-    except (ImagenetBuildersError, OSError) as error:
-        if isinstance(error, TargetError):
-            raise
-        _LOG.warning(f"{item.described.directory}: not all pictures are shown: {_words(error)}")
+    problems: list[Exception] = []
+    for each in pictures.thumbnails(item.described, made.classes, count, problems.append):
+        place.write(directory / each.picture.file, each.content)
+        found.append(each.picture)
+    if problems:
+        more = f" (and {len(problems) - 1:,} more)" if len(problems) > 1 else ""
+        said = f"{_words(problems[0])}{more}"
+        _LOG.warning(f"{item.described.directory}: not all pictures are shown: {said}")
     return tuple(found)
 
 

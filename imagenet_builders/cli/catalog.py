@@ -36,7 +36,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--data-dir",
         metavar="DIR",
-        type=lambda text: Path(os.path.expanduser(text)),
+        type=os.path.expanduser,
         help="directory of the datasets, with those that stock TensorFlow Datasets built and with "
         "exports (default: $TFDS_DATA_DIR or ~/tensorflow_datasets)",
     )
@@ -105,7 +105,9 @@ def run(arguments: argparse.Namespace) -> None:
         workers=worker_count(options),
     )
     out = Path(arguments.out).absolute()
-    site = make(arguments.data_dir or default_data_dir(), out, wishes)
+    given = arguments.data_dir
+    data_dir = Path(given) if given is not None else default_data_dir()
+    site = make(data_dir, out, wishes)
     for fault in site.faults:
         tell(f"not in the catalog: {fault.path}: {fault.sentence}")
     if not site.entries:

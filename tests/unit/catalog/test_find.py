@@ -152,3 +152,19 @@ def test_metadata_that_are_no_file_are_waited_for_by_nobody(tmp_path: Path, kind
             with (directory / name).open("wb") as file:
                 file.truncate(1 << 40)
     assert find(tmp_path)[0] == [Found(directory, False, False)]
+
+
+@pytest.mark.parametrize("content", ["", "[" * 100_000, '{"self": "0", "splits": {}}'])
+def test_an_export_whose_provenance_is_damaged_has_a_row(tmp_path: Path, content: str) -> None:
+    export(tmp_path / "wds")
+    (tmp_path / "wds" / "provenance.json").write_text(content)
+    found, [fault] = find(tmp_path)
+    assert not found
+    assert fault.path == str(tmp_path / "wds")
+    assert "provenance.json is damaged" in fault.sentence
+
+
+def test_a_provenance_of_another_program_is_none_of_ours(tmp_path: Path) -> None:
+    export(tmp_path / "thesis")
+    (tmp_path / "thesis" / "provenance.json").write_text('{"author": "somebody"}')
+    assert find(tmp_path) == ([], [])

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _READ_BYTES = 4 << 20
 
 # Bytes of records that are put together before they are written: little enough to stay in the
-# processor's cache. A record that is larger has a buffer of its size.
+# processor's cache. A record that is larger has a buffer to itself.
 _BUFFER_BYTES = 1 << 20
 
 
@@ -70,12 +70,13 @@ def _write_images(path: Path, images: ImageRows, also: Sequence[RecordWriter]) -
             begin = filled + len(before)
             end = begin + size
             tail = end + len(after)
-            if tail + frame.TAIL_BYTES > len(buffer):
+            if tail + frame.TAIL_BYTES > _BUFFER_BYTES:
                 file.write_through(buffer[:filled])
                 begin, end, tail = begin - filled, end - filled, tail - filled
                 filled = 0
-                if tail + frame.TAIL_BYTES > len(buffer):
-                    buffer = np.empty(tail + frame.TAIL_BYTES, np.uint8)
+                needed = max(_BUFFER_BYTES, tail + frame.TAIL_BYTES)
+                if needed != len(buffer):
+                    buffer = np.empty(needed, np.uint8)
                     view = buffer.data
             if images.read(view[begin:end]):
                 view[filled:begin] = before

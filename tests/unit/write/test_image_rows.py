@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -140,6 +141,23 @@ def test_the_records_of_one_output_are_written_by_another_too(tmp_path: Path) ->
 def test_many_small_images_fill_the_buffer_again_and_again(tmp_path: Path) -> None:
     both = Both(tmp_path, [PLAIN] * (3 * (1 << 20) // len(PLAIN)))
     assert both.fast() == both.with_care()
+
+
+def test_what_is_read_and_written_in_small_pieces_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As network file systems may do it."""
+    both = Both(tmp_path, [*SOUND.values()] * 2)
+    expected = both.with_care()
+    preadv, writev = os.preadv, os.writev
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            os, "preadv", lambda fd, buffers, offset: preadv(fd, [buffers[0][:70_001]], offset)
+        )
+        patched.setattr(
+            os, "writev", lambda fd, buffers: writev(fd, [memoryview(buffers[0])[:80_003]])
+        )
+        assert both.fast() == expected
 
 
 def test_no_rows_give_an_empty_file(tmp_path: Path) -> None:

@@ -158,11 +158,11 @@ def _look(found: Headers, names: ImageFeatures, window: Window, begin: int, end:
     there = reader.read(window, begin, end)
     found.records += 1
     if names.label is not None:
-        labels = there.get(names.label.encode()) or (-1,)
+        labels = there.get(_name(names.label)) or (-1,)
         found.labels.append(labels[0])
     boxes = 0
     if names.boxes is not None:
-        corners = there.get(names.boxes.encode()) or ()
+        corners = there.get(_name(names.boxes)) or ()
         boxes = len(corners) // 4
         for ymin, xmin, ymax, xmax in zip(*[iter(corners)] * 4, strict=False):
             area = max(0.0, ymax - ymin) * max(0.0, xmax - xmin)
@@ -171,7 +171,7 @@ def _look(found: Headers, names: ImageFeatures, window: Window, begin: int, end:
             else:
                 found.areas.append(min(area, 1.0))
         found.boxes.append(boxes)
-    place = there.get(names.image.encode())
+    place = there.get(_name(names.image))
     facts = _facts(window, place) if isinstance(place, Span) else None
     if facts is None or not facts.width or not facts.height:
         found.unreadable += 1
@@ -200,6 +200,11 @@ def _kind(facts: ImageFacts) -> str:
     return f"{facts.format.upper()}, {channels}"
 
 
+def _name(feature: str) -> bytes:
+    """The name of a feature in a record; of what is no text, one that no record has."""
+    return feature.encode(errors="backslashreplace")
+
+
 _readers: dict[ImageFeatures, Features] = {}
 
 
@@ -207,12 +212,12 @@ def _reader(names: ImageFeatures) -> Features:
     """What reads the features of examples; the same one for all of a dataset, as it remembers."""
     reader = _readers.get(names)
     if reader is None:
-        wanted = {names.image.encode(): Kind.PLACE}
+        wanted = {_name(names.image): Kind.PLACE}
         repeating = []
         if names.label is not None:
-            wanted[names.label.encode()] = Kind.INTS
-            repeating.append(names.label.encode())
+            wanted[_name(names.label)] = Kind.INTS
+            repeating.append(_name(names.label))
         if names.boxes is not None:
-            wanted[names.boxes.encode()] = Kind.FLOATS
+            wanted[_name(names.boxes)] = Kind.FLOATS
         reader = _readers[names] = Features(wanted, frozenset(repeating))
     return reader

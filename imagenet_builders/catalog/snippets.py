@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from pathlib import Path
 
@@ -342,9 +343,16 @@ def shell_path(path: Path) -> str:
         return shlex.quote(text)
     escaped = "".join(
         chr(byte) if 0x20 <= byte < 0x7F and chr(byte) not in "'\\" else f"\\x{byte:02x}"
-        for byte in text.encode(errors="surrogateescape")
+        for byte in _bytes_of(text)
     )
     return f"$'{escaped}'"
+
+
+def _bytes_of(path: str) -> bytes:
+    try:
+        return os.fsencode(path)
+    except UnicodeEncodeError:  # It is not the path of a file that is there.
+        return path.encode(errors="backslashreplace")
 
 
 def _needs(what: str) -> str:

@@ -170,8 +170,9 @@ def part_of(document: Mapping[str, Any], split: str) -> Part | None:
         part = Part(**document["splits"][split]["part"])
     except (KeyError, TypeError):  # As it was before parts were recorded, or damaged.
         return None
-    numbers = (part.images, *filter(None, (part.classes, part.of_classes, part.of_images)))
-    return part if all(type(each) is int for each in numbers) else None
+    numbers = (part.images, part.of_images, part.classes, part.of_classes)
+    is_sound = type(part.images) is int and all(type(each) in (int, type(None)) for each in numbers)
+    return part if is_sound and isinstance(part.known_as, str | None) else None
 
 
 def made_with_of(document: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from pathlib import Path
 
@@ -350,7 +349,7 @@ def shell_path(path: Path) -> str:
 
 def _bytes_of(path: str) -> bytes:
     try:
-        return os.fsencode(path)
+        return path.encode(errors="surrogateescape")
     except UnicodeEncodeError:  # It is not the path of a file that is there.
         return path.encode(errors="backslashreplace")
 

@@ -1,13 +1,14 @@
 """Reads files of their own, a few ahead: each costs network storage some round trips.
 
-A file is opened once and nothing else is asked of it. Several threads read a few files each while
-their like are used, so that a process waits for storage a fraction as long.
+A file is opened once and nothing else is asked of it. Where that is slow, several threads read a
+few files each while their like are used, so that a process waits for storage a fraction as long.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
+import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +20,9 @@ _THREADS = 4
 # A thread is given so many files at a time; handing one over costs as much as reading it from
 # memory does.
 _FILES = 8
+# A file that takes longer than this, and than its bytes do at so many a second, is not in memory. A
+# few take longer because the machine is busy.
+_SLOW_SECONDS, _SLOW_BYTES, _SLOW_FILES = 0.0002, 1e9, 4
 # What is read ahead has no more bytes than this, but for one share.
 _BYTES = 32 << 20
 
@@ -59,6 +63,9 @@ def read_whole(path: str, size: int) -> bytes:
 def read_ahead(files: Iterable[tuple[str, int]]) -> Generator[bytes, None, None]:
     """All of each of many files.
 
+    Files that are in memory are read where they are asked for: to hand one from thread to thread
+    takes longer than to read it. Once some were slow, threads read the others ahead.
+
     Args:
         files: Path and size of each.
 
@@ -68,6 +75,19 @@ def read_ahead(files: Iterable[tuple[str, int]]) -> Generator[bytes, None, None]
     Raises:
         SourceError: As `read_whole`, when it is that file's turn.
     """
+    files = iter(files)
+    slow = 0
+    for path, size in files:
+        started = time.perf_counter()
+        data = read_whole(path, size)
+        slow += time.perf_counter() - started > _SLOW_SECONDS + size / _SLOW_BYTES
+        yield data
+        if slow >= _SLOW_FILES:
+            break
+    yield from _read_by_threads(files)
+
+
+def _read_by_threads(files: Iterator[tuple[str, int]]) -> Generator[bytes, None, None]:
     shares = _shares(files)
     waiting: deque[tuple[int, Future[tuple[list[bytes], SourceError | None]]]] = deque()
     ahead = 0

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from imagenet_builders.errors import SourceError
+from imagenet_builders.sources import whole_files
 from imagenet_builders.sources.whole_files import read_ahead
 
 
@@ -46,6 +48,24 @@ def test_a_file_of_another_size_is_an_error(tmp_path: Path, change: bytes | None
         list(read_ahead([(path, size)]))
 
 
+def test_slow_files_are_read_by_threads_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    files = files_in(tmp_path, 60)
+    read_by: list[str] = []
+    really_open = os.open
+
+    def slow(path: str, *arguments: Any, **named: Any) -> int:
+        read_by.append(threading.current_thread().name)
+        time.sleep(0.002)
+        return really_open(path, *arguments, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", slow)
+        found = list(read_ahead(files))
+    assert found == [Path(path).read_bytes() for path, _ in files]
+    assert len(read_by) == len(files)
+    assert len(set(read_by)) > 2
+
+
 def test_little_is_read_ahead_and_nothing_after_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -58,7 +78,9 @@ def test_little_is_read_ahead_and_nothing_after_the_end(
         return really_open(path, *arguments, **named)
 
     monkeypatch.setattr(os, "open", counted)
+    monkeypatch.setattr(whole_files, "_SLOW_FILES", 0)  # As if they were slow from the first on.
     read = read_ahead(files)
+    next(read)
     next(read)
     read.close()
     assert len(opened) <= 16, "45 MB and a share"

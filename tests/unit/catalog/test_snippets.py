@@ -46,6 +46,7 @@ _TFDS, _ANY_ORDER = (
 )
 
 
+@pytest.mark.slow
 def test_snippets_run(built: Path) -> None:
     snippets = runnable(built)
     assert {each.tab for each in snippets.values()} == set(HERE)

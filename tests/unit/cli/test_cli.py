@@ -97,7 +97,8 @@ def test_arguments_are_checked_before_anything_heavy_is_imported() -> None:
         "except SystemExit: pass\n"
         "print(*sorted({'numpy', 'pyarrow', 'tensorflow', 'tensorflow_datasets'} & {*sys.modules}))"
     )
-    for arguments in (["--version"], build_arguments(Path("x"), Path("y"), "--workers", "0")):
+    refused = build_arguments(Path("x"), Path("y"), "--workers", "0")
+    for arguments in (["--version"], ["catalog", "--help"], refused):
         done = subprocess.run(
             [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
         )

@@ -129,8 +129,9 @@ class ArrowFile:
         self._append()
 
     def _append(self) -> None:
-        pieces = self._pieces.take()
-        self._sink.write(pieces, sum(map(len, pieces)))
+        # One by one, so that a sink can write some of them while they are in the processor's cache.
+        for piece in self._pieces.take():
+            self._sink.write([piece], len(piece))
 
     def __enter__(self) -> Self:
         return self

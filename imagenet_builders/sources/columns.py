@@ -5,6 +5,7 @@ PyArrow's own functions for that import pandas wherever it is installed, which t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,6 +28,18 @@ def number_array(numbers: np.ndarray, kind: pa.DataType) -> pa.Array:
     import pyarrow as pa
 
     return pa.Array.from_buffers(kind, len(numbers), [None, pa.py_buffer(numbers)])
+
+
+def text_array(texts: Sequence[str]) -> pa.Array:
+    """Texts as an Arrow array."""
+    import numpy as np
+    import pyarrow as pa
+
+    encoded = [text.encode() for text in texts]
+    ends = np.zeros(len(encoded) + 1, dtype=np.int32)
+    np.cumsum([len(text) for text in encoded], out=ends[1:])
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))]
+    return pa.Array.from_buffers(pa.string(), len(encoded), buffers)
 
 
 def numbers_in(column: pa.Array | pa.ChunkedArray) -> np.ndarray:

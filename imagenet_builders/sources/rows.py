@@ -20,7 +20,7 @@ from imagenet_builders.errors import SourceError
 from imagenet_builders.files.own_dir import open_ours
 from imagenet_builders.files.regular import open_regular
 from imagenet_builders.locate.links import Links, added
-from imagenet_builders.sources.columns import number_array
+from imagenet_builders.sources.columns import number_array, text_array
 from imagenet_builders.sources.noted import with_links, with_note
 
 if TYPE_CHECKING:
@@ -359,7 +359,7 @@ class Rows:
 
         schema = row_schema()
         columns = (self.labels, self.files, self.offsets, self.sizes)
-        arrays = [_strings(self.keys)]
+        arrays = [text_array(self.keys)]
         # Not by `pa.array`, which imports pandas to see whether that is what it was given.
         for column, field in zip(columns, list(schema)[1:], strict=True):
             numbers = np.array(column, dtype=f"i{field.type.bit_width // 8}")
@@ -369,14 +369,3 @@ class Rows:
             names = map(self.names.get, range(len(self)))
             table = table.append_column("name", pa.array(names, pa.string(), size=len(self)))
         return with_links(self.passed_over.noted_in(table), self.links)
-
-
-def _strings(texts: list[str]) -> pa.Array:
-    import numpy as np
-    import pyarrow as pa
-
-    encoded = [text.encode() for text in texts]
-    ends = np.zeros(len(encoded) + 1, dtype=np.int32)
-    np.cumsum([len(text) for text in encoded], out=ends[1:])
-    buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))]
-    return pa.Array.from_buffers(pa.string(), len(encoded), buffers)

@@ -28,7 +28,7 @@ from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.index import Index
 from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.scratch.unzip import Job, Unpacked, check
-from imagenet_builders.sources.columns import number_array
+from imagenet_builders.sources.columns import number_array, text_array
 from imagenet_builders.sources.rows import SourceFile, opened, row_schema
 
 if TYPE_CHECKING:
@@ -274,8 +274,9 @@ def _rows(one: _Opened, file: int, offset: int) -> pa.Table:
     digits = pc.utf8_lpad(
         pc.cast(number_array(number, pa.int64()), pa.string()), _ROW_NUMBER_DIGITS, "0"
     )
+    name, slash = text_array([one.batch.name, "/"])
     columns = [
-        pc.binary_join_element_wise(one.batch.name, digits, "/"),
+        pc.binary_join_element_wise(name, digits, slash),
         number_array(converted.astype(np.int32), pa.int32()),
         number_array(np.full(count, file, dtype=np.int32), pa.int32()),
         number_array(offset + row_bytes * number, pa.int64()),

@@ -17,7 +17,7 @@ from imagenet_builders.formats.tfrecord.example import (
 )
 from imagenet_builders.plan.index import Index
 from imagenet_builders.plan.recipe import ImagePolicy, Note
-from imagenet_builders.sources.columns import numbers_in
+from imagenet_builders.sources.columns import number_array, numbers_in
 from imagenet_builders.sources.reader import Reader
 
 if TYPE_CHECKING:
@@ -74,12 +74,14 @@ def example_sizes(index: Index) -> np.ndarray:
     Returns:
         int64 array of shape (rows,).
     """
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     table = index.table
     sample = np.unique(np.linspace(0, len(index) - 1, min(SAMPLE_ROWS, len(index)), dtype=np.int64))
+    rows = table.take(number_array(sample, pa.int64()))
     with index.reader() as reader:
-        examples = make_examples(table.take(sample), reader, ImagePolicy(), [])
+        examples = make_examples(rows, reader, ImagePolicy(), [])
         measured = [len(example["image"]) for _, example in examples]  # type: ignore[arg-type]  # Bytes.
     sizes = np.full(len(index), round(sum(measured) / max(1, len(measured))), dtype=np.int64)
     sizes[sample] = measured

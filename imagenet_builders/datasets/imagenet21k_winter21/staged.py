@@ -158,7 +158,8 @@ def _of_tar(config: str, file: SourceFile, cache: IndexCache, workers: Workers) 
         return {"train": _class_tars_in(config, file, workers)}
 
     def make(split: str) -> Index:
-        return Index(tables().get(split, row_schema().empty_table()), files)
+        table = tables().get(split)
+        return Index(row_schema().empty_table() if table is None else table, files)
 
     return {
         split: cache.get([NAME, config, split], files, functools.partial(make, split))

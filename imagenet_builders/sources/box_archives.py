@@ -15,7 +15,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from imagenet_builders.errors import ArchiveError
 from imagenet_builders.files.own_dir import enter_own
@@ -23,7 +23,7 @@ from imagenet_builders.formats import compressed_stream, member_names, tar, voc
 from imagenet_builders.formats.gzip_stream import StreamError
 from imagenet_builders.labels.image_names import Annotated, Naming
 from imagenet_builders.locate.found import Found
-from imagenet_builders.sources.columns import number_array, numbers_in
+from imagenet_builders.sources.columns import list_array, number_array, numbers_in, text_array
 from imagenet_builders.sources.indexing import Prepared, run_for_table
 from imagenet_builders.sources.rows import SourceFile, open_file, row_schema
 from imagenet_builders.sources.trees import path_inside
@@ -184,9 +184,7 @@ def parse_batch(batch: XmlBatch, report: Callable[[int, int], None]) -> pa.Table
     Raises:
         ArchiveError: An annotation cannot be read.
     """
-    import pyarrow as pa
-
-    columns: dict[str, list[object]] = {name: [] for name in box_schema().names}
+    columns: dict[str, list[Any]] = {name: [] for name in box_schema().names}
     for xml in batch.files:
         try:
             boxes = voc.relative(voc.parse(xml.data))
@@ -217,7 +215,26 @@ def parse_batch(batch: XmlBatch, report: Callable[[int, int], None]) -> pa.Table
         }
         for name, value in row.items():
             columns[name].append(value)
-    return pa.table(columns, schema=box_schema())
+    return _table(columns)
+
+
+def _table(columns: Mapping[str, list[Any]]) -> pa.Table:
+    """A table of `box_schema()`; not by `pa.table`, see `sources.columns`."""
+    import numpy as np
+    import pyarrow as pa
+
+    arrays = []
+    for field in box_schema():
+        values, kind = columns[field.name], field.type
+        if pa.types.is_string(kind):
+            arrays.append(text_array(values))
+        elif pa.types.is_list(kind):
+            arrays.append(list_array(values, kind))
+        elif pa.types.is_boolean(kind):
+            arrays.append(number_array(np.array(values, np.uint8), pa.uint8()).cast(kind))
+        else:
+            arrays.append(number_array(np.array(values, str(kind)), kind))
+    return pa.Table.from_arrays(arrays, schema=box_schema())
 
 
 def box_schema() -> pa.Schema:

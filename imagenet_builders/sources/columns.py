@@ -5,6 +5,7 @@ PyArrow's own functions for that import pandas wherever it is installed, which t
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,18 @@ def text_array(texts: Sequence[str]) -> pa.Array:
     np.cumsum([len(text) for text in encoded], out=ends[1:])
     buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))]
     return pa.Array.from_buffers(pa.string(), len(encoded), buffers)
+
+
+def list_array(lists: Sequence[Sequence[float]], kind: pa.ListType) -> pa.ListArray:
+    """Lists of numbers as an Arrow array."""
+    import numpy as np
+    import pyarrow as pa
+
+    ends = np.zeros(len(lists) + 1, dtype=np.int32)
+    np.cumsum([len(each) for each in lists], out=ends[1:])
+    flat = np.fromiter(itertools.chain.from_iterable(lists), _dtype(kind.value_type), ends[-1])
+    numbers = number_array(flat, kind.value_type)
+    return pa.ListArray.from_arrays(number_array(ends, pa.int32()), numbers)
 
 
 def numbers_in(column: pa.Array | pa.ChunkedArray) -> np.ndarray:

@@ -13,7 +13,7 @@ from imagenet_builders.formats.tfrecord.example import (
     float_value_sizes,
 )
 from imagenet_builders.plan.index import Index
-from imagenet_builders.sources.columns import numbers_in
+from imagenet_builders.sources.columns import list_array, number_array, numbers_in
 from imagenet_builders.sources.rows import row_schema
 
 if TYPE_CHECKING:
@@ -45,13 +45,14 @@ def with_objects(index: Index, boxes: pa.Table) -> tuple[Index, dict[str, int]]:
     keys = index.table["key"].combine_chunks()
     found = pc.index_in(keys, value_set=boxes["key"].combine_chunks())
     # An image without annotation takes the row behind the last one, whose lists are empty.
-    row = found.fill_null(boxes.num_rows)
+    last = number_array(np.array([boxes.num_rows], np.int32), pa.int32())[0]
+    row = found.fill_null(last)
     # Records that have boxes bring columns of the same names.
     own = set(boxes.column_names) - set(row_schema().names)
     table = index.table.select([name for name in index.table.column_names if name not in own])
     for name in ("boxes", "box_labels"):
         column = boxes[name].combine_chunks()
-        column = pa.concat_arrays([column, pa.array([[]], column.type)])
+        column = pa.concat_arrays([column, list_array([[]], column.type)])
         table = table.append_column(name, column.take(row))
     used = boxes.take(found.drop_null().unique())
     per_image = numbers_in(pc.list_value_length(table["box_labels"]))
@@ -79,9 +80,7 @@ def without_objects(index: Index) -> tuple[Index, dict[str, int]]:
     rows = len(index)
     table = index.table
     for name, kind in (("boxes", pa.float32()), ("box_labels", pa.int32())):
-        offsets = pa.array([0]).take(pa.array([0] * (rows + 1)))
-        empty = pa.ListArray.from_arrays(offsets.cast(pa.int32()), pa.array([], kind))
-        table = table.append_column(name, empty)
+        table = table.append_column(name, list_array([[]] * rows, pa.list_(kind)))
     return dataclasses.replace(index, table=table), {"boxes": 0, "images_without_boxes": rows}
 
 

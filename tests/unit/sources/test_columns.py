@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
+from support.paths import DUMMY_DATA
 from support.processes import run_python
 
-from imagenet_builders.sources.columns import number_array, numbers_in
+from imagenet_builders.sources.columns import (
+    list_array,
+    number_array,
+    numbers_in,
+    text_array,
+)
 
 KINDS = [pa.int8(), pa.uint8(), pa.int32(), pa.int64(), pa.uint64(), pa.float32(), pa.float64()]
 
@@ -52,3 +60,34 @@ def test_pandas_is_not_imported() -> None:
         "print(numbers_in(column).tolist(), 'pandas' in sys.modules)"
     )
     assert said.split("\n")[0] == "[0, 1, 2] False"
+
+
+def test_texts_become_strings_and_lists_lists_of_numbers() -> None:
+    assert text_array(["", "é", "n01440764"]).to_pylist() == ["", "é", "n01440764"]
+    floats, none = pa.list_(pa.float32()), pa.list_(pa.int32())
+    assert list_array([[0.5, 1], [], [2]], floats).equals(pa.array([[0.5, 1], [], [2]], floats))
+    assert list_array([[], []], none).equals(pa.array([[], []], none))
+    assert list_array([], none).equals(pa.array([], none))
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        "imagenet2012",
+        "imagenet2012_dogs",
+        "imagenet2012_downsampled/8x8",
+        "imagenet2012_localization",
+        "imagenet21k_winter21/whole",
+        "tiny_imagenet",
+    ],
+)
+def test_builds_do_not_import_it_either(tmp_path: Path, dataset: str) -> None:
+    manual_dir = DUMMY_DATA / dataset.partition("/")[0]
+    said = run_python(
+        "import sys\n"
+        "from imagenet_builders.cli import main\n"
+        f"status = main(['build', '{dataset}', '--manual-dir', '{manual_dir}', '--workers', '1',"
+        f" '--data-dir', '{tmp_path}'])\n"
+        "print(status, 'pandas' in sys.modules)"
+    )
+    assert said.splitlines()[-1] == "0 False"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import collections.abc
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
 import types
@@ -18,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from imagenet_builders.catalog.model import Verified
+from imagenet_builders.catalog.model import Histogram, Verified
 from imagenet_builders.catalog.survey import Surveyed
 from imagenet_builders.files.regular import read_regular
 from imagenet_builders.words import printable
@@ -28,6 +29,9 @@ FOLDER = ".kept"
 
 _VERSION = 1
 _MAX_BYTES = 64 << 20
+
+# Neither bytes nor images are more; what is drawn is computed with them.
+_MAX_NUMBER = 10**15
 
 _Value = TypeVar("_Value")
 
@@ -73,9 +77,42 @@ def read(site: Path, slug: str) -> Kept | None:
         document = json.loads(read_regular(site / FOLDER / f"{slug}.json", _MAX_BYTES))
         if document["version"] != _VERSION:
             return None
-        return value_of(Kept, document["kept"])
+        kept = value_of(Kept, document["kept"])
+        _check(kept.surveyed)
+        return kept
     except (OSError, ValueError, TypeError, KeyError, RecursionError, AttributeError):
         return None
+
+
+def _check(surveyed: Surveyed | None) -> None:
+    """Makes sure that statistics can be drawn.
+
+    Raises:
+        ValueError: They are none that a survey finds.
+    """
+    seen: dict[str, tuple[float, ...]] = {}
+    for split in surveyed.statistics if surveyed is not None else ():
+        for name in ("sizes", "aspects", "boxes", "box_areas"):
+            histogram: Histogram | None = getattr(split, name)
+            if histogram is None:
+                continue
+            _check_edges(histogram.edges, len(histogram.counts))
+            # Those of all splits are drawn together. A logarithmic axis has no zero.
+            if seen.setdefault(name, histogram.edges) != histogram.edges or (
+                name in ("sizes", "aspects") and sum(histogram.counts) and not histogram.edges[0]
+            ):
+                raise ValueError(name)
+        density = split.density
+        _check_edges(density.width_edges, len(density.counts[0]) if density.counts else 0)
+        _check_edges(density.height_edges, len(density.counts))
+        if len({len(row) for row in density.counts}) > 1:
+            raise ValueError(split.split)
+
+
+def _check_edges(edges: Sequence[float], intervals: int) -> None:
+    ascending = all(low < high for low, high in itertools.pairwise(edges))
+    if not intervals or len(edges) != intervals + 1 or not ascending or edges[0] < 0:
+        raise ValueError(edges)
 
 
 def text_of(kept: Kept) -> bytes:
@@ -118,10 +155,12 @@ def _value_of(kind: Any, value: Any) -> Any:
             (int(key) if arguments[0] is int else printable(key)): _value_of(arguments[1], each)
             for key, each in value.items()
         }
-    if kind is float and type(value) in (int, float):
+    if kind is float and type(value) in (int, float) and abs(value) <= _MAX_NUMBER:
         return float(value)
     if kind is str and type(value) is str:
         return printable(value)
-    if kind in (int, bool) and type(value) is kind:
+    if kind is bool and type(value) is bool:
+        return value
+    if kind is int and type(value) is int and 0 <= value <= _MAX_NUMBER:
         return value
     raise TypeError(kind)

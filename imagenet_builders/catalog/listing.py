@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from imagenet_builders.catalog.croissant import SmallFile
-from imagenet_builders.catalog.metadata import MAX_NUMBER
-from imagenet_builders.files.regular import read_regular
+from imagenet_builders.catalog.metadata import MAX_NUMBER, read_linked
 from imagenet_builders.publish import provenance
 from imagenet_builders.publish.readable import INFO
 
@@ -136,6 +135,6 @@ def seal(directory: Path) -> str:
 def sha256_of(path: Path) -> str | None:
     """The SHA-256 of a small file; None if it cannot be read."""
     try:
-        return hashlib.sha256(read_regular(path, _MAX_SMALL, follow=True)).hexdigest()
+        return hashlib.sha256(read_linked(path, _MAX_SMALL)).hexdigest()
     except OSError:
         return None

@@ -7,7 +7,9 @@ is passed over. Text is printable; its lines are kept.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import Any
 from imagenet_builders.catalog import features as features_lib
 from imagenet_builders.catalog.features import ImageFeatures
 from imagenet_builders.errors import DatasetError
-from imagenet_builders.files.regular import read_regular
+from imagenet_builders.files.regular import NotAFileError, open_regular, read_regular
 from imagenet_builders.publish.readable import INFO, MAX_BYTES, whose
 from imagenet_builders.words import printable
 from imagenet_builders.write import outputs
@@ -168,6 +170,39 @@ def lines(text: str) -> str:
     return "\n".join(printable(line.replace("\t", "    ")) for line in text.splitlines()).strip()
 
 
+def read_linked(path: Path, max_bytes: int) -> bytes:
+    """The content of a file of a dataset, which may be a link to a file of the link's owner.
+
+    Pages show it to others. Who may write in a data directory may not show them so what only the
+    user may read who makes the catalog.
+
+    Args:
+        path: The file.
+        max_bytes: What it may have at most.
+
+    Raises:
+        OSError: It is not there, is another thing than a file, or cannot be read.
+    """
+    try:
+        return read_regular(path, max_bytes)
+    except NotAFileError as error:
+        if error.errno != errno.ELOOP:
+            raise
+    owner = os.lstat(path).st_uid
+    fd = open_regular(path, follow=True)
+    try:
+        if owner not in (0, os.geteuid(), os.fstat(fd).st_uid):
+            raise NotAFileError(
+                errno.ELOOP, "it is a link of somebody to a file of somebody else", str(path)
+            )
+        size = os.fstat(fd).st_size
+        if size > max_bytes:
+            raise NotAFileError(errno.EFBIG, f"it has more than {max_bytes:,} bytes", str(path))
+        return os.pread(fd, size, 0)
+    finally:
+        os.close(fd)
+
+
 def suffix_of(file_format: str) -> str:
     """What a file format is called in the names of its files."""
     output = outputs.get(file_format)
@@ -176,7 +211,7 @@ def suffix_of(file_format: str) -> str:
 
 def _document(path: Path) -> Mapping[str, Any]:
     try:
-        document = json.loads(read_regular(path, MAX_BYTES, follow=True))
+        document = json.loads(read_linked(path, MAX_BYTES))
     except FileNotFoundError:
         raise DatasetError(f"{path} is missing, so this dataset is not whole") from None
     except PermissionError:
@@ -241,7 +276,7 @@ def _label_names(directory: Path, images: ImageFeatures | None) -> tuple[str, ..
         return ()
     path = directory / f"{images.label.replace('/', '-')}.labels.txt"
     try:
-        text = read_regular(path, MAX_BYTES, follow=True).decode("utf-8", "replace")
+        text = read_linked(path, MAX_BYTES).decode("utf-8", "replace")
     except OSError:
         return ()
     names = tuple(map(printable, text.removesuffix("\n").split("\n")))

@@ -10,6 +10,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from imagenet_builders.catalog.kept import FOLDER
 from imagenet_builders.errors import OptionError, TargetError
@@ -23,7 +24,12 @@ from imagenet_builders.write import durable
 
 _MARK = f"{FOLDER}/catalog.json"
 _MARKED = {"made_by": "imagenet-builders catalog"}
-_MAX_BYTES = 1 << 16
+_MAX_BYTES = 1 << 22
+
+# What file managers leave in every directory, and NFS where a file is open that was removed.
+_LITTER = re.compile(
+    r"\.DS_Store|Thumbs\.db|desktop\.ini|\.directory|\.nfs[0-9a-f]+|\.fuse_hidden\w+"
+)
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _SITE = "site"
 _TRIES = 10
@@ -60,7 +66,13 @@ def check(out: Path, data_dir: Path) -> None:
         if not os.path.lexists(out):
             return
         if out.is_dir() and not out.is_symlink() and (is_catalog(out) or not any(out.iterdir())):
-            return
+            strange = _strangers(out)
+            if not strange:
+                return
+            raise OptionError(
+                f"--out {out}: {strange[0]} is in it, which no catalog put there and a new one "
+                "would take away; move it elsewhere, or choose another directory"
+            )
     raise OptionError(
         f"--out {out} is there and is no catalog of this program; choose a directory that is not "
         "there, is empty or has one"
@@ -70,9 +82,23 @@ def check(out: Path, data_dir: Path) -> None:
 def is_catalog(directory: Path) -> bool:
     """Whether there is a catalog in a directory, which another may replace."""
     try:
-        return bool(json.loads(read_regular(directory / _MARK, _MAX_BYTES)) == _MARKED)
-    except (OSError, ValueError, RecursionError):
+        return _marked(directory).items() >= _MARKED.items()
+    except (OSError, ValueError, RecursionError, AttributeError):
         return False
+
+
+def _marked(directory: Path) -> Any:
+    return json.loads(read_regular(directory / _MARK, _MAX_BYTES))
+
+
+def _strangers(out: Path) -> list[str]:
+    """What is in the directory of a catalog, and was put there by somebody else."""
+    try:
+        ours = _marked(out).get("names")
+    except (OSError, ValueError, RecursionError, AttributeError):
+        return []  # It is empty, then.
+    names = set(os.listdir(out)) - set(map(str, ours if isinstance(ours, list) else ()))
+    return sorted(name for name in names if not _LITTER.fullmatch(name))
 
 
 @contextlib.contextmanager
@@ -93,8 +119,9 @@ def new_site(out: Path) -> Iterator[Path]:
     private = _locked(out)
     try:
         site = private.place_of(_SITE)
-        write(site / _MARK, json.dumps(_MARKED).encode())
         yield site
+        names = sorted({*os.listdir(site), FOLDER})
+        write(site / _MARK, json.dumps(_MARKED | {"names": names}).encode())
         _publish(site, out)
     finally:
         private.remove()
@@ -159,7 +186,10 @@ def write(path: Path, content: bytes) -> None:
 def _check_still(out: Path) -> None:
     """Makes sure that nobody has put something else there meanwhile."""
     if os.path.lexists(out) and not (
-        out.is_dir() and not out.is_symlink() and (is_catalog(out) or not any(out.iterdir()))
+        out.is_dir()
+        and not out.is_symlink()
+        and (is_catalog(out) or not any(out.iterdir()))
+        and not _strangers(out)
     ):
         raise TargetError(
             f"{durable.shown(out)} became something else than a catalog while this one was made; "

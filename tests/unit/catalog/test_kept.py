@@ -96,3 +96,30 @@ def test_the_identity_is_that_of_names_sizes_times_and_seal() -> None:
         kept.identity_of(directory, files[:1], "seal"),
     }
     assert len(others | {identity}) == 5
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        (("sizes", "counts"), [1]),
+        (("sizes", "counts", 0), -1),
+        (("sizes", "edges", 0), 1e308),
+        (("sizes", "edges", 0), float("nan")),
+        (("aspects", "edges", 0), 0.0),
+        (("boxes", "edges"), [0.0, 1.0, 2.0]),
+        (("density", "counts"), []),
+        (("density", "counts", 0), [1]),
+        (("density", "width_edges", 0), 10**400),
+        (("looked_at",), 10**400),
+    ],
+)
+def test_statistics_that_cannot_be_drawn_are_made_again(
+    where: tuple[str | int, ...], value: Any, surveyed: Surveyed, tmp_path: Path
+) -> None:
+    whole = json.loads(kept.text_of(Kept("id", surveyed, None, "")))
+    inner = whole["kept"]["surveyed"]["statistics"][0]
+    for key in where[:-1]:
+        inner = inner[key]
+    inner[where[-1]] = value
+    write(tmp_path, json.dumps(whole).encode())
+    assert kept.read(tmp_path, "x") is None

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import tensorflow_datasets as tfds
 
+from imagenet_builders.catalog.listing import sha256_of
 from imagenet_builders.catalog.metadata import DescribedSplit, describe, lines
 from imagenet_builders.errors import DatasetError
 
@@ -104,6 +105,22 @@ def test_without_features_the_rest_is_read(copy: Path) -> None:
 def test_another_number_of_names_than_classes_is_no_list_of_classes(copy: Path) -> None:
     (copy / "label.labels.txt").write_text("a\nb\n")
     assert describe(copy).label_names == ()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
+def test_a_link_of_somebody_shows_no_file_of_somebody_else(copy: Path, tmp_path: Path) -> None:
+    """Who may write in the directory could show the world what only its reader may read."""
+    labels, secret = copy / "label.labels.txt", tmp_path / "secret"
+    names = describe(copy).label_names
+    labels.rename(secret)
+    labels.symlink_to(secret)
+    assert describe(copy).label_names == names
+    os.lchown(labels, 65534, 65534)
+    assert describe(copy).label_names == ()
+    assert sha256_of(labels) is None
+    os.chown(secret, 65534, 65534)
+    assert describe(copy).label_names == names
+    assert sha256_of(labels) is not None
 
 
 def test_text_is_printable_and_its_lines_are_kept(copy: Path) -> None:

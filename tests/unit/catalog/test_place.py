@@ -110,6 +110,20 @@ def test_where_it_may_be_put(tmp_path: Path) -> None:
             place.check(out, data_dir)
 
 
+def test_what_somebody_put_into_a_catalog_is_not_taken_away(tmp_path: Path) -> None:
+    out, data_dir = tmp_path / "site", tmp_path / "tfds"
+    make(out, "one")
+    (out / ".DS_Store").write_text("")  # A file manager's, which nobody misses.
+    place.check(out, data_dir)
+    (out / ".htaccess").write_text("Require valid-user")
+    with pytest.raises(OptionError, match=r"site: \.htaccess is in it, which no catalog put there"):
+        place.check(out, data_dir)
+    with pytest.raises(TargetError, match="became something else than a catalog"):
+        make(out, "two")
+    assert (out / ".htaccess").read_text() == "Require valid-user"
+    assert (out / "a" / "index.html").read_text() == "one"
+
+
 @pytest.mark.parametrize("content", [b"", b"{}", b"[" * 100_000, b'{"made_by": "somebody"}'])
 def test_only_our_mark_makes_it_a_catalog(tmp_path: Path, content: bytes) -> None:
     mark = tmp_path / "site" / ".kept" / "catalog.json"

@@ -99,7 +99,7 @@ def _check(surveyed: Surveyed | None) -> None:
             _check_edges(histogram.edges, len(histogram.counts))
             # Those of all splits are drawn together. A logarithmic axis has no zero.
             if seen.setdefault(name, histogram.edges) != histogram.edges or (
-                name in ("sizes", "aspects") and sum(histogram.counts) and not histogram.edges[0]
+                name in ("sizes", "aspects") and any(histogram.counts) and not histogram.edges[0]
             ):
                 raise ValueError(name)
         density = split.density

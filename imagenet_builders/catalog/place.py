@@ -82,7 +82,7 @@ def check(out: Path, data_dir: Path) -> None:
 def is_catalog(directory: Path) -> bool:
     """Whether there is a catalog in a directory, which another may replace."""
     try:
-        return _marked(directory).items() >= _MARKED.items()
+        return bool(_marked(directory).items() >= _MARKED.items())
     except (OSError, ValueError, RecursionError, AttributeError):
         return False
 

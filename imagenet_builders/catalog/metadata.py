@@ -29,6 +29,10 @@ _TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
 _NAME = re.compile(r"\w[\w.+-]{0,200}")
 _MAX_SHARDS = 100_000
 
+# A page with megabytes of text is of use to nobody, nor is one with thousands of notes.
+_MAX_TEXT = 50_000
+_MAX_NOTES = 200
+
 MAX_NUMBER = (1 << 63) - 1
 """No number of examples or bytes is larger; JSON may have one of a thousand digits."""
 
@@ -151,7 +155,7 @@ def describe(directory: Path) -> Described:
         citation=lines(_text(info.get("citation"))),
         release_notes=tuple(
             (printable(str(version)), lines(_text(note)))
-            for version, note in _mapping(info.get("releaseNotes")).items()
+            for version, note in [*_mapping(info.get("releaseNotes")).items()][:_MAX_NOTES]
         ),
         license=lines(_text(_mapping(info.get("redistributionInfo")).get("license"))),
         supervised_keys=_supervised(info.get("supervisedKeys")),
@@ -166,8 +170,9 @@ def describe(directory: Path) -> Described:
 
 
 def lines(text: str) -> str:
-    """Text that is printable, but for the ends of its lines."""
-    return "\n".join(printable(line.replace("\t", "    ")) for line in text.splitlines()).strip()
+    """Text that is printable, but for the ends of its lines; the beginning of a very long one."""
+    cut = text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}\n..."
+    return "\n".join(printable(line.replace("\t", "    ")) for line in cut.splitlines()).strip()
 
 
 def read_linked(path: Path, max_bytes: int) -> bytes:
@@ -250,7 +255,7 @@ def _splits(path: Path, info: Mapping[str, Any]) -> list[DescribedSplit]:
                 lengths=lengths,
                 template=_template(each.get("filepathTemplate")),
             )
-            if len(lengths) > _MAX_SHARDS or min(lengths, default=0) < 0:
+            if min(lengths, default=0) < 0:
                 raise ValueError
             if not 0 <= split.size <= MAX_NUMBER or split.examples > MAX_NUMBER:
                 raise ValueError
@@ -260,6 +265,11 @@ def _splits(path: Path, info: Mapping[str, Any]) -> list[DescribedSplit]:
                 "be damaged, or of a newer version"
             ) from None
         found.append(split)
+    if sum(len(split.lengths) for split in found) > _MAX_SHARDS:
+        raise DatasetError(
+            f"{path} names more than {_MAX_SHARDS:,} shards; it may be damaged, or of a newer "
+            "version"
+        )
     return found
 
 

@@ -137,3 +137,23 @@ def test_templates_of_tensorflow_datasets() -> None:
         "train.tfrecord-00000-00002",
         "train.tfrecord-00001-00002",
     )
+
+
+def test_what_is_far_too_long_is_cut(copy: Path) -> None:
+    change(
+        copy,
+        description="long " * 100_000,
+        releaseNotes={f"1.0.{number}": "" for number in range(10_000)},
+    )
+    found = describe(copy)
+    assert found.description.startswith("long long")
+    assert found.description.endswith("\n...")
+    assert len(found.description) < 60_000
+    assert len(found.release_notes) < 1_000
+
+
+def test_there_are_not_more_shards_than_anybody_makes(copy: Path) -> None:
+    split = {"shardLengths": ["1"] * 60_000, "numBytes": "1"}
+    change(copy, splits=[{"name": name, **split} for name in ("train", "test")])
+    with pytest.raises(DatasetError, match="names more than 100,000 shards"):
+        describe(copy)

@@ -58,6 +58,7 @@ def read(directory: Path) -> Export:
 
     Raises:
         DatasetError: It does not say what it is.
+        OSError: It cannot be listed.
     """
     document = compare.document_in(directory)
     name = document.get("dataset") if document is not None else None
@@ -67,13 +68,22 @@ def read(directory: Path) -> Export:
             "`imagenet-builders verify` says"
         )
     digest = str(document.get("self", ""))
+    # Of a million images that are files, only the lists beside them tell of a change.
+    files = listing.files_in(directory, depth=1 if _has_shards(document) else 0)
     return Export(
         directory,
         document,
         printable(name),
         printable(str(document["form"])),
-        identity_of(directory, (), digest),
+        identity_of(directory, files, digest),
     )
+
+
+def _has_shards(document: Mapping[str, Any]) -> bool:
+    """Whether the splits name their files, which are not a file for each image."""
+    splits = document.get("splits")
+    entries = splits.values() if isinstance(splits, dict) else ()
+    return any(isinstance(each, dict) and "files" in each for each in entries)
 
 
 def entry_of(export: Export, slug: str, verified: Verified | None) -> tuple[Entry, croissant.Files]:

@@ -33,16 +33,17 @@ class File(NamedTuple):
     mtime_ns: int
 
 
-def files_in(directory: Path) -> list[File]:
+def files_in(directory: Path, depth: int = 1) -> list[File]:
     """The files in a directory, and in the directories in that; links to files are followed.
 
     Args:
         directory: The directory of a dataset, which has no deeper ones.
+        depth: Levels of directories in it to look into.
 
     Raises:
         OSError: It cannot be listed.
     """
-    return sorted(_files(directory, "", 1))
+    return sorted(_files(directory, "", depth))
 
 
 def _files(directory: Path, above: str, depth: int) -> Iterator[File]:

@@ -115,7 +115,7 @@ def run(arguments: argparse.Namespace) -> None:
     wrong = [each for each in site.entries if each.verified is not None and not each.verified.ok]
     if arguments.verify and wrong:
         what = counted(len(wrong), "dataset or export is", "datasets or exports are")
-        tell(f"{what} wrong: {', '.join(each.full_name for each in wrong)}")
+        tell(f"{what} wrong: {', '.join(each.path for each in wrong)}")
     tell(f"{counted(len(site.entries), 'page')}: {out / 'index.html'}")
 
 

@@ -159,7 +159,7 @@ def target_error(path: Path, error: OSError) -> TargetError:
     if why is not None:
         return TargetError(
             f"{why.directory} {why.whose}, so you may not write there; {why.ask}, or choose "
-            "another --data-dir, then run the same command again"
+            "another directory, then run the same command again"
         )
     reason = _reason(error)
     if error.errno == errno.ENOSPC:

@@ -52,7 +52,7 @@ def test_the_owner_of_a_directory_in_the_way_is_named(
     whose = f"{directory} belongs to user {MEMBER}, mode {mode:o}"
     built = space.build(name=name)
     assert built.error.partition("error: ")[2] == (
-        f"{whose}, so you may not write there; {ask}, or choose another --data-dir, then run the "
+        f"{whose}, so you may not write there; {ask}, or choose another directory, then run the "
         "same command again"
     )
     checked = space.run("check", *arguments_of(space, name), "--json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -71,3 +72,19 @@ def test_what_is_damaged_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "provenance.json").write_text(json.dumps(document))
     entry, _ = export_entry.entry_of(export_entry.read(tmp_path), "slug", None)
     assert (entry.splits, entry.terms, entry.classes, entry.description) == ((), None, (), "")
+
+
+@pytest.mark.parametrize("form", ["webdataset", "imagefolder", "squashfs"])
+def test_it_is_another_one_when_its_files_have_changed(
+    form: str, exported: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """A verdict that was about other files is not shown as one on these."""
+    if form == "squashfs" and shutil.which("sqfstar") is None:
+        pytest.skip("sqfstar is not installed")
+    directory = tmp_path / "export"
+    shutil.copytree(exported(form), directory)
+    before = export_entry.read(directory).identity
+    assert export_entry.read(directory).identity == before
+    file = next(path for path in directory.iterdir() if path.is_file() and path.name[0] != "p")
+    file.write_bytes(file.read_bytes() + b"x")
+    assert export_entry.read(directory).identity != before

@@ -72,7 +72,7 @@ def leaves(features: Mapping[str, Any], path: str = "", in_sequence: bool = Fals
             return [Leaf(path, "number", "int64", is_sequence=in_sequence)]
         if "boundingBox" in features:
             return [Leaf(path, "number", "float32", (4,), in_sequence)]
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise ValueError("features.json is damaged") from None
     kind = str(features.get("pythonClassName", "")).rpartition(".")[2] or "unknown"
     raise ValueError(f"the feature {path or '/'} is a {kind}, which this package does not write")

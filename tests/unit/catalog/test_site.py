@@ -42,6 +42,16 @@ def test_every_page_has_a_name_that_no_other_has() -> None:
 HUGE = 10**400
 SOURCE = {"path": "/a.tar", "size": HUGE}
 PART = {"classes": [], "of_classes": 1, "images": {}, "of_images": "1", "known_as": None}
+
+
+def nested(depth: int) -> dict[str, Any]:
+    """Features in features in features."""
+    made: dict[str, Any] = {}
+    for _ in range(depth):
+        made = {"featuresDict": {"features": {"deep": made}}}
+    return made
+
+
 DAMAGE = {
     "huge bytes": ("dataset_info.json", ("splits", 0, "numBytes"), str(HUGE)),
     "no number": ("dataset_info.json", ("splits", 0, "numBytes"), float("inf")),
@@ -54,6 +64,12 @@ DAMAGE = {
         ("featuresDict", "features", "label", "classLabel", "numClasses"),
         float("inf"),
     ),
+    "shape": (
+        "features.json",
+        ("featuresDict", "features", "image", "image", "shape", "dimensions"),
+        [float("inf")],
+    ),
+    "depth": ("features.json", ("featuresDict", "features", "deep"), nested(200)),
     "features": ("features.json", ("featuresDict", "features", "\ud800"), {"image": {}}),
     "part": ("provenance.json", ("splits", "train", "part"), PART),
     "sources": ("provenance.json", ("splits", "train", "sources"), [SOURCE]),

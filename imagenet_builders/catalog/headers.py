@@ -25,6 +25,7 @@ from imagenet_builders.write.outputs.output import Output, RecordFile, RecordFil
 _HEADS = (2048, 1 << 16, 1 << 20)
 _MAX_INDEX_BYTES = 1 << 28
 _AT_ONCE = 64
+_AT_ONCE_BYTES = 1 << 26
 _REPORT_EVERY = 1000
 
 _CHANNELS = {1: "grey", 2: "grey with alpha", 3: "colour", 4: "CMYK"}
@@ -133,9 +134,14 @@ def _records(job: HeadersJob) -> Iterator[tuple[Window, int, int]]:
 
 def _whole_records(file: RecordFile) -> Iterator[tuple[Window, int, int]]:
     """Records that only a library finds in their file, which it reads as a whole."""
-    count = len(file)
-    for first in range(0, count, _AT_ONCE):
-        for record in file.read(range(first, min(first + _AT_ONCE, count))):
+    count, first, most = len(file), 0, 1
+    while first < count:
+        records = file.read(range(first, min(first + most, count)))
+        first += most
+        # They are compressed, so the size of the file tells nothing of what they take.
+        largest = max(map(len, records), default=0)
+        most = max(1, min(2 * most, _AT_ONCE, _AT_ONCE_BYTES // max(1, largest)))
+        for record in records:
             yield Window.over(record), 0, len(record)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support.processes import run_python
 
 from imagenet_builders.catalog.features import ImageFeatures
 from imagenet_builders.catalog.headers import Headers, HeadersJob, read_headers
@@ -109,3 +110,28 @@ def test_what_is_no_file_is_said(tmp_path: Path) -> None:
     problem = read_headers(job, lambda *_: None).problem
     assert problem is not None
     assert "it is a FIFO" in problem
+
+
+_READ = """
+import resource, sys
+from imagenet_builders.catalog.features import ImageFeatures
+from imagenet_builders.catalog.headers import HeadersJob, read_headers
+from imagenet_builders.write import outputs
+names = ImageFeatures("image", "label", None, False, 10)
+job = HeadersJob(sys.argv[1], outputs.get("array_record"), int(sys.argv[2]), names, 0)
+headers = read_headers(job, lambda *_: None)
+print(headers.records, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000)
+"""
+
+
+def test_records_that_are_large_when_unpacked_are_not_all_read_at_once(tmp_path: Path) -> None:
+    """They are compressed: a file of some kilobytes may unpack to gigabytes."""
+    path, count = tmp_path / "shard", 24
+    image = encoded("RGB", "JPEG") + bytes(30_000_000)
+    output = outputs.get("array_record")
+    assert output is not None
+    output.write(path, ({"image": image, "label": 1} for _ in range(count)))
+    assert path.stat().st_size < 1_000_000
+    records, megabytes = map(int, run_python(_READ, path, str(count)).split())
+    assert records == count
+    assert megabytes < 350

@@ -56,6 +56,10 @@ def check(out: Path, data_dir: Path) -> None:
         raise OptionError(
             f"--out {out}: there is no directory {out.parent}; make it, or choose another"
         )
+    if out.is_symlink():
+        raise OptionError(
+            f"--out {out} is a link, which is not replaced; give the directory that it leads to"
+        )
     for each in (out, *out.parents):
         if any(os.path.lexists(each / name) for name in (INFO, FILE_NAME)):
             raise OptionError(

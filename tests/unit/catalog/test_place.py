@@ -124,6 +124,14 @@ def test_what_somebody_put_into_a_catalog_is_not_taken_away(tmp_path: Path) -> N
     assert (out / "a" / "index.html").read_text() == "one"
 
 
+def test_a_link_is_not_replaced(tmp_path: Path) -> None:
+    make(tmp_path / "site", "one")
+    for name, leads_to in (("link", "site"), ("dangling", "none")):
+        (tmp_path / name).symlink_to(leads_to)
+        with pytest.raises(OptionError, match=f"{name} is a link, which is not replaced"):
+            place.check(tmp_path / name, tmp_path / "tfds")
+
+
 @pytest.mark.parametrize("content", [b"", b"{}", b"[" * 100_000, b'{"made_by": "somebody"}'])
 def test_only_our_mark_makes_it_a_catalog(tmp_path: Path, content: bytes) -> None:
     mark = tmp_path / "site" / ".kept" / "catalog.json"

@@ -18,6 +18,7 @@ from imagenet_builders import datasets
 from imagenet_builders.check import near_names, packagings, parts, site_lists
 from imagenet_builders.check.first_bytes import FirstBytes, first_bytes
 from imagenet_builders.check.report import Other
+from imagenet_builders.datasets.built import INFO
 from imagenet_builders.formats import signatures
 from imagenet_builders.locate.official import official_archive
 from imagenet_builders.locate.packaging import Packaging
@@ -70,7 +71,10 @@ def others(manual_dir: Path, used: Iterable[Path], explained: Iterable[Path]) ->
     if not taken and (whole := _whole(Path(root))) is not None:
         return [whole]
     found: list[Other] = []
+    holding = {os.path.dirname(path) for path in taken}
     for directory in [root, *below][:_MAX_DIRECTORIES]:
+        if directory in holding and os.path.isfile(os.path.join(directory, INFO)):
+            continue  # A built dataset that is read: all files there are its own.
         of_source = _names_in_sources() if directory in taken else None
         files, folders = list[str](), list[str]()
         for entry in _entries(directory):

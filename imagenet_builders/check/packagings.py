@@ -73,6 +73,21 @@ ROWS = (
         way="give the directory of the files that it was prepared from",
     ),
     Packaging(
+        names=r"\.imagenet_builders-[0-9]+",
+        is_folder=True,
+        example=".imagenet_builders-1000/",
+        what="a scratch directory of this package",
+        way="builds find their index in it",
+    ),
+    Packaging(
+        names=r".*",
+        is_folder=True,
+        example="train/",
+        inside=r"state\.json",
+        what="a split as Hugging Face's datasets saves it (save_to_disk)",
+        way="its Parquet files are read, in a folder data (export --to huggingface --parquet)",
+    ),
+    Packaging(
         names=r".*",
         is_folder=True,
         example="5.1.0/",

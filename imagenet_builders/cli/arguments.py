@@ -198,13 +198,19 @@ def asked_for(datasets: Sequence[tuple[str, str | None]]) -> list[tuple[str, str
     return asked
 
 
-def check_own_options(arguments: argparse.Namespace) -> None:
+def check_own_options(
+    arguments: argparse.Namespace, datasets: Sequence[tuple[str, str | None]]
+) -> None:
     """Makes sure that some dataset takes the options that only some take.
+
+    Args:
+        arguments: The arguments, with the options of a build.
+        datasets: Names and configurations of the datasets that are asked for.
 
     Raises:
         OptionError: One was given, and no dataset that is asked for takes it.
     """
-    asked = (datasets_lib.get(name) for name, _ in asked_for(arguments.datasets))
+    asked = (datasets_lib.get(name) for name, _ in asked_for(datasets))
     taken = {name for each in asked for name in each.options}
     for option in (each for each in OPTIONS.values() if each.of_some):
         if getattr(arguments, option.name, None) is not None and option.name not in taken:

@@ -125,7 +125,7 @@ def run(arguments: argparse.Namespace) -> None:
     options = arguments_lib.options_of(arguments)
     arguments_lib.check_places(arguments)
     arguments_lib.check_configs(arguments.datasets)
-    arguments_lib.check_own_options(arguments)
+    arguments_lib.check_own_options(arguments, arguments.datasets)
     arguments_lib.at_least(1, arguments.num_shards, "--num-shards")
     arguments_lib.at_least(1, arguments.max_examples_per_split, "--max-examples-per-split")
     formats = roots.formats_of(arguments.file_format)

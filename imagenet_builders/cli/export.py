@@ -108,8 +108,10 @@ def run(arguments: argparse.Namespace) -> None:
         if ":" in arguments.dataset:
             raise OptionError(f"{arguments.dataset}: archives have no version; leave it out")
         source = StagedSource(arguments.dataset, Path(arguments.manual_dir))
+        arguments_lib.check_own_options(arguments, [(source.name.partition("/")[0], None)])
     else:
-        for name in _OF_ARCHIVES:
+        own = (name for name, option in OPTIONS.items() if option.of_some)
+        for name in (*_OF_ARCHIVES, *own):
             if getattr(arguments, name) is not None:
                 raise OptionError(
                     f"{OPTIONS[name].flag} is an option of exports with --manual-dir: a dataset "

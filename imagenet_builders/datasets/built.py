@@ -85,19 +85,20 @@ def one(asked: str, data_dir: Path) -> Path:
             configuration is meant.
         StagingError: It was not built there.
     """
-    found = find(asked, data_dir) if asked != "all" else []
+    if asked == "all":
+        raise OptionError("'all' stands for every dataset, but one is needed; name it")
+    found = find(asked, data_dir)
     if len(found) == 1:
         return found[0]
     names = [path.parent.name for path in found]
     try:
-        default = default_config.read(default_config.path_of(found[0])) if found else None
+        default = default_config.read(default_config.path_of(found[0]))
     except ValueError:
         default = None
     if default in names:
         return found[names.index(default)]
     raise OptionError(
-        f"{asked!r} may be any of {', '.join(names) or 'all datasets'}; say which, such as "
-        f"{asked}/{names[0] if names else 'NAME'}"
+        f"{asked!r} may be any of {', '.join(names)}; say which, such as {asked}/{names[0]}"
     )
 
 

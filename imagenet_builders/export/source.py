@@ -118,7 +118,7 @@ class BuiltSource:
         dataset = self._dataset
         if form.follows and parts is not None:
             raise OptionError(
-                f"--to {form.name} is of the shards that are there; leave out --num-shards"
+                f"--to {form.name} keeps to the shards that are there; leave out --num-shards"
             )
         if form.follows and dataset.output.index is None:
             raise SourceError(
@@ -232,7 +232,7 @@ class StagedSource:
         del parts
         if form.follows:
             raise OptionError(
-                f"--to {form.name} is of shards that are there; give --data-dir, not --manual-dir"
+                f"--to {form.name} is for a dataset that was built; give --data-dir, not --manual-dir"
             )
 
     def planned(self, form: Form, parts: int | None, context: BuildContext) -> Planned:

@@ -333,6 +333,8 @@ def out(tmp_path: Path) -> Iterator[Path]:
         ([NAME, "--to", "webdataset", "--num-shards", "25"], "there are only 24 examples"),
         ([NAME, "--to", "webdataset", "--parquet"], "--parquet is an option of --to huggingface"),
         ([NAME, "--to", "slim", "--decode"], "--decode is an option of exports with --manual-dir"),
+        ([NAME, "--to", "slim", "--jpeg-quality=9"], "--jpeg-quality is an option of exports with"),
+        (["all", "--to", "slim"], "'all' stands for every dataset, but one is needed; name it"),
         ([NAME, "--to", "slim", "--array-record-dir=b"], "arguments: --array-record-dir=b"),
     ],
     ids=[
@@ -344,6 +346,8 @@ def out(tmp_path: Path) -> Iterator[Path]:
         "too many shards",
         "another form",
         "an option of archives",
+        "an option of another dataset",
+        "all",
         "an option of builds",
     ],
 )
@@ -362,6 +366,13 @@ def test_archives_are_of_one_configuration(out: Path) -> None:
         StagedSource("imagenet2012_downsampled", manual_dir)
     with pytest.raises(ImagenetBuildersError, match="has no configuration '9x9'"):
         StagedSource("imagenet2012_downsampled/9x9", manual_dir)
+
+
+def test_an_option_of_another_dataset_is_none_of_archives(out: Path) -> None:
+    where = (f"--manual-dir={DUMMY_ARCHIVES}", f"--out={out}")
+    done = run_cli("export", NAME, "--to=slim", "--jpeg-quality=9", *where, check=False)
+    assert done.returncode == 2
+    assert "--jpeg-quality is an option of imagenet2012_resized only" in done.stderr
 
 
 def test_the_path_is_printed(data_dir: Path, tmp_path: Path) -> None:

@@ -370,6 +370,16 @@ def test_its_options_are_refused_for_other_datasets(asked: list[str], tmp_path: 
         Originals(data_dir=tmp_path, options=BuildOptions(jpeg_subsampling="4:4:4"))
 
 
+def test_check_tells_what_a_dataset_that_was_built_needs(originals: Path, tmp_path: Path) -> None:
+    root = originals.parents[1]
+    asked = ("imagenet2012_resized/256", "--json", f"--data-dir={tmp_path}")
+    document = json.loads(run_cli("check", str(root), *asked).stdout)
+    assert {row["kind"] for row in document["sources"]} == {"built"}
+    # Of as many images as there are, not of all of ImageNet.
+    assert document["needs"]["output"]["bytes"] < 10_000_000
+    assert [each["path"] for each in document["others"] if "imagenet2012/" in each["path"]] == []
+
+
 def test_all_leaves_it_out(staged: Path, tmp_path: Path) -> None:
     """To build everything that is staged would otherwise decode all of ImageNet four times."""
     done = run_cli("check", str(staged), "all", "--json", f"--data-dir={tmp_path}")

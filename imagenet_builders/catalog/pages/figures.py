@@ -83,7 +83,7 @@ def _by_class(classes: Sequence[ClassRow], statistics: SplitStatistics) -> Figur
     official = [row.official.get(split) for row in rows] if differ else []
     drawn, with_official = plots.by_class(counts, official, title)
     plot = drawn if with_official or counts[0] != counts[-1] else Markup()
-    caption = f"{_range(counts)} images a class."
+    caption = f"{_range(counts)} {'image' if counts[0] == 1 else 'images'} a class."
     if empty := len(classes) - len(rows):
         caption += f" {counted(empty, 'class has', 'classes have')} none."
     if known and not differ:

@@ -55,8 +55,8 @@ def test_it_is_of_tfrecords_as_they_are(tmp_path: Path) -> None:
     source = BuiltSource("imagenet2012", tmp_path / "tfds")
     with pytest.raises(SourceError, match=r"has shards in the format array_record, whose"):
         export(source, FORM, tmp_path / "out", OPTIONS)
-    with pytest.raises(OptionError, match=r"is of the shards that are there; leave out --num"):
+    with pytest.raises(OptionError, match=r"keeps to the shards that are there; leave out --num"):
         export(source, FORM, tmp_path / "out", OPTIONS, num_shards=3)
-    with pytest.raises(OptionError, match=r"is of shards that are there; give --data-dir"):
+    with pytest.raises(OptionError, match=r"is for a dataset that was built; give --data-dir"):
         export(StagedSource("imagenet2012", DUMMY_ARCHIVES), FORM, tmp_path / "out", OPTIONS)
     assert [path.name for path in tmp_path.iterdir()] == ["tfds"]

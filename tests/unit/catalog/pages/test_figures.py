@@ -39,6 +39,13 @@ def test_classes_without_images_are_counted_and_not_drawn() -> None:
     assert len(train.table.rows) == 6
 
 
+def test_one_image_of_each_class_is_said_so() -> None:
+    entry = catalog_sites.entry()
+    classes = tuple(dataclasses.replace(row, counts={"train": 1}) for row in entry.classes[:3])
+    (train,) = figures.by_class(dataclasses.replace(entry, classes=classes))
+    assert train.caption.startswith("1 image a class. ")
+
+
 def test_the_table_has_the_classes_with_most_and_fewest_images() -> None:
     train = figures.by_class(catalog_sites.entry())[0]
     assert len(train.table.rows) == 10

@@ -207,8 +207,10 @@ def _split(one: Checked, rows: Sequence[Checked]) -> _Split:
     official = one.target.split(row.split)
     config = one.target.config
     if config.written_bytes is not None:
-        images = row.images_found or official.images or 0
-        if row.images_found is None and row.size is not None and row.official_size and row.size != row.official_size:
+        images = official.images or 0
+        if row.images_found:
+            images = row.images_found
+        elif row.size is not None and row.official_size and row.size != row.official_size:
             images = max(1, images * row.size // row.official_size)
         return _Split(
             images, images * (config.written_bytes + _RECORD_BYTES), images * config.unpacked_bytes

@@ -232,7 +232,8 @@ class StagedSource:
         del parts
         if form.follows:
             raise OptionError(
-                f"--to {form.name} is for a dataset that was built; give --data-dir, not --manual-dir"
+                f"--to {form.name} is for a dataset that was built; give --data-dir, not "
+                "--manual-dir"
             )
 
     def planned(self, form: Form, parts: int | None, context: BuildContext) -> Planned:

@@ -101,7 +101,9 @@ def _strangers(out: Path) -> list[str]:
         ours = _marked(out).get("names")
     except (OSError, ValueError, RecursionError, AttributeError):
         return []  # It is empty, then.
-    names = set(os.listdir(out)) - set(map(str, ours if isinstance(ours, list) else ()))
+    if not isinstance(ours, list):
+        return []
+    names = set(os.listdir(out)) - set(map(str, ours))
     return sorted(name for name in names if not _LITTER.fullmatch(name))
 
 

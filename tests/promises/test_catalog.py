@@ -309,7 +309,7 @@ def test_a_catalog_replaces_nothing_but_a_catalog(data_dir: Path, tmp_path: Path
     for out, said in (
         (mine, "is there and is no catalog"),
         (mine / "thesis.txt", "is there and is no catalog"),
-        (link, "is there and is no catalog"),
+        (link, "is a link, which is not replaced"),
         (data_dir, "the datasets are in it"),
         (tmp_path, "the datasets are in it"),
         (inside, "there is a dataset or an export in"),

@@ -32,6 +32,8 @@ _FRAME = re.compile(
 # It uses the Huffman tables 0 and 1, of DC and of AC coefficients: bits as in `huffman_tables`.
 _SCAN = bytes.fromhex("ffda000c03010002110311003f00")
 _TABLES = 0b110011
+# Their segments have some 430 bytes; of longer ones, nothing is remembered.
+_MAX_TABLES_BYTES = 2048
 
 _MARKER = struct.Struct(">HH").unpack_from  # With the length of its segment.
 _SIZE = struct.Struct(">HH").unpack  # Height and width.
@@ -87,6 +89,7 @@ def _plain_size(data: bytes | memoryview) -> tuple[int, int] | None:
     height, width = _SIZE(frame[1])
     if (
         data[position:scan] != _SCAN
+        or position - tables > _MAX_TABLES_BYTES
         or not _have_all_tables(bytes(data[tables:position]))
         or not 0 < height <= MAX_SIDE
         or not 0 < width <= MAX_SIDE

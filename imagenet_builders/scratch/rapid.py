@@ -37,6 +37,11 @@ _PROGRAM = (
 _HEAD_BYTES = 8
 _TAIL_BYTES = 8
 
+# Flags of a header whose checksum it does not compare, and those that mean nothing, which it passes
+# over. Source: RFC 1952, 2.3.1.
+_FLAGS_AT = 3
+_REFUSED_FLAGS = 0b1110_0010
+
 
 class Doubt(Exception):  # noqa: N818  # It says nothing of the file.
     """What was inflated need not be what is in the file, which is to be read again by zlib."""
@@ -52,7 +57,8 @@ def processors_for(packed: Packed, fd: int, processors: int) -> int:
 
     Returns:
         A number for `pieces`, or 0 where zlib is to do it: the file is small, no gzip file, or only
-        a part of one, or there is one processor, or rapidgzip is not installed.
+        a part of one, or has a header that few have; or there is one processor, or rapidgzip is not
+        installed.
     """
     processors = min(processors, usable_cpus(), _MOST_PROCESSORS)
     head, tail = os.pread(fd, _HEAD_BYTES, 0), _tail(packed, fd)
@@ -62,6 +68,7 @@ def processors_for(packed: Packed, fd: int, processors: int) -> int:
         or packed.size != packed.file.size
         or packed.content is not decompressed
         or compressed_stream.format_of(head) != "gzip"
+        or head[_FLAGS_AT] & _REFUSED_FLAGS
         or not any(tail)  # Padding, which it does not know.
         or not os.path.exists(f"/proc/self/fd/{fd}")
         or importlib.util.find_spec("rapidgzip") is None
@@ -91,16 +98,19 @@ def pieces(
     command = [sys.executable, "-c", _PROGRAM]
     command += ["-d", "-c", "-P", str(processors), f"/proc/self/fd/{fd}"]
     path = filter(None, sys.path)  # Of the working directory, nothing is taken.
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        pass_fds=[fd],
-        # As the workers of a build: Ctrl-C is for this process.
-        process_group=0,
-        env=os.environ | {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(path)},
-    )
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[fd],
+            # As the workers of a build: Ctrl-C is for this process.
+            process_group=0,
+            env=os.environ | {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(path)},
+        )
+    except OSError as error:  # As where no more processes are allowed.
+        raise Doubt from error
     assert process.stdout is not None
     at_a_time = min(gzip_stream.READ_BYTES, gzip_stream.PIECE_BYTES)
     crc = size = told = 0

@@ -78,7 +78,11 @@ def prepare(found: Found, naming: Naming, workers: Means, *, strict: bool) -> Pr
     """Prepares the shards of a split to be indexed; see `PrepareImages`."""
     del strict  # Nothing is passed over.
     files = tuple(source_files(found.paths, found.copies))
-    info = SourceFile.of(found.paths[0].with_name(INFO))
+    path = found.paths[0].with_name(INFO)
+    try:
+        info = SourceFile.of(path)
+    except OSError as error:
+        raise _says_no_lengths(path, error.strerror) from None
     return Prepared(
         files,
         functools.partial(index_shards, naming.part, files, workers),
@@ -142,11 +146,13 @@ def shard_lengths(shard: Path, split: str) -> list[int]:
         return [int(each) for each in lengths]
     except OSError as error:
         why = error.strerror
-    except (ValueError, LookupError, TypeError, RecursionError):
+    except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError):
         why = f"it does not say how many records the shards of {split} have"
-    raise SourceError(
-        f"{path} cannot be read: {why}; build from the whole directory of a dataset"
-    ) from None
+    raise _says_no_lengths(path, why) from None
+
+
+def _says_no_lengths(path: Path, why: str | None) -> SourceError:
+    return SourceError(f"{path} cannot be read: {why}; build from the whole directory of a dataset")
 
 
 def built_schema() -> pa.Schema:
@@ -187,7 +193,8 @@ def _shard_rows(
         sizes.append(end - at)
 
     features = Features(_WANTED, repeating=frozenset((_LABEL,)))
-    read_records(file, features, add, if_written_so=_AS_WRITTEN, most=most)
+    if file.size:  # All images of a shard may have been left out.
+        read_records(file, features, add, if_written_so=_AS_WRITTEN, most=most)
     places = (number_array(np.frombuffer(each, np.int64), pa.int64()) for each in (offsets, sizes))
     return pa.Table.from_arrays([*rows.table().columns, *places], schema=built_schema())
 

@@ -9,7 +9,7 @@ say, such as a repair, is left to the careful way.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from imagenet_builders.images.checking import inspect_with_care
@@ -19,7 +19,6 @@ from imagenet_builders.sources.columns import numbers_in, texts_in
 from imagenet_builders.sources.reader import Reader
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
 
     from imagenet_builders.formats.tfrecord.around import Column
@@ -27,6 +26,9 @@ if TYPE_CHECKING:
 
 IMAGE = "image"
 """The feature that has the image."""
+
+# What surrounds the images of so many rows is made at once. A shard may have all images of a split.
+_ROWS_AT_A_TIME = 1 << 12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,9 +75,6 @@ class ImageRows:
         policy: How to look at images, and what to do with bad ones; it does not decode.
         notes: Receives a note for each image that is repaired or skipped.
         tell: Called after each image.
-
-    Attributes:
-        sizes: Bytes of each image as it lies in its source, int64 of shape (rows,).
     """
 
     def __init__(
@@ -91,11 +90,21 @@ class ImageRows:
         self._examples, self._rows, self._reader = examples, rows, reader
         self._policy, self._notes, self._tell = policy, notes, tell
         self._fill = reader.filling(rows)
-        self.sizes: np.ndarray = numbers_in(rows["size"])
 
-    def features(self) -> Mapping[str, Column]:
-        """The features of all rows, but for the images."""
-        return {name: _column(self._rows[column]) for name, column in self._examples.columns}
+    def surroundings(self) -> Iterator[tuple[int, bytes, bytes]]:
+        """Yields of each row what does not depend on the image's bytes.
+
+        Yields:
+            Bytes of the image as it lies in its source, and what is `before` and `after` it in a
+            TFRecord file if it is stored as it is; see `around`.
+        """
+        from imagenet_builders.formats.tfrecord.around import around
+
+        for start in range(0, self._rows.num_rows, _ROWS_AT_A_TIME):
+            some = self._rows.slice(start, _ROWS_AT_A_TIME)
+            sizes = numbers_in(some["size"])
+            features = {name: _column(some[column]) for name, column in self._examples.columns}
+            yield from zip(sizes.tolist(), *around(IMAGE, sizes, features), strict=True)
 
     def read(self, buffer: memoryview) -> bool:
         """Reads the next image.
@@ -134,14 +143,10 @@ class ImageRows:
         import numpy as np
 
         from imagenet_builders.formats.tfrecord import frame
-        from imagenet_builders.formats.tfrecord.around import around
         from imagenet_builders.formats.tfrecord.example import serialize
 
         view = memoryview(b"")
-        surroundings = around(IMAGE, self.sizes, self.features())
-        for row, (size, before, after) in enumerate(
-            zip(self.sizes.tolist(), *surroundings, strict=True)
-        ):
+        for row, (size, before, after) in enumerate(self.surroundings()):
             begin = len(before)
             end = begin + size
             tail = end + len(after)

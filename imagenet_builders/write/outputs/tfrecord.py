@@ -54,19 +54,14 @@ def _write_images(path: Path, images: ImageRows, also: Sequence[RecordWriter]) -
     import numpy as np
 
     from imagenet_builders.formats.tfrecord import checksums
-    from imagenet_builders.formats.tfrecord.around import around
     from imagenet_builders.formats.tfrecord.example import serialize
-    from imagenet_builders.write.image_rows import IMAGE
 
     sizes, crcs = array("I"), array("I")
     buffer = np.empty(_BUFFER_BYTES, np.uint8)
     view = buffer.data
     filled = 0
     with NewFile(path) as file:
-        surroundings = around(IMAGE, images.sizes, images.features())
-        for row, (size, before, after) in enumerate(
-            zip(images.sizes.tolist(), *surroundings, strict=True)
-        ):
+        for row, (size, before, after) in enumerate(images.surroundings()):
             begin = filled + len(before)
             end = begin + size
             tail = end + len(after)

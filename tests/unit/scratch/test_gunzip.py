@@ -7,6 +7,7 @@ import gzip
 import os
 import random
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -153,6 +154,22 @@ def test_a_full_disk_is_an_error_with_a_remedy_and_keeps_the_unpacked_data(
     kept = (scratch / "winter21_whole.tar.partial").read_bytes()
     assert len(kept) >= 2_000_000
     assert CONTENT.startswith(kept)
+
+
+@pytest.mark.parametrize("flags", [0b10, 0b100000, 0b10000000])
+def test_a_header_that_zlib_refuses_is_refused(archive: Path, scratch: Path, flags: int):
+    """Of a wrong checksum of its own, or flags that mean nothing; rapidgzip looks at neither."""
+    more = b"\0\0" if flags == 0b10 else b""
+    archive.write_bytes(PACKED[:3] + bytes([flags]) + PACKED[4:10] + more + PACKED[10:])
+    with pytest.raises(ArchiveError, match="at byte 0: the gzip data are damaged here"):
+        gunzipped(archive, scratch)
+
+
+def test_where_no_process_can_be_started_zlib_unpacks(
+    archive: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    assert gunzipped(archive, scratch).read_bytes() == CONTENT
 
 
 # Once is enough.

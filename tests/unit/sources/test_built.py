@@ -149,6 +149,7 @@ def fifo(path: Path) -> None:
         (lambda path: path.write_text("{}"), "does not say how many records"),
         (lambda path: path.write_text("[" * 100_000), "does not say how many records"),
         (lengths("many", "1"), "does not say how many records"),
+        (lengths(float("inf"), "1"), "does not say how many records"),
         (lengths("3", "1"), "expected 3 records, as dataset_info.json says, found 2"),
         (lengths("2", "1", "1"), "expected 3 shards of train, as dataset_info.json says, found 2"),
     ],
@@ -159,6 +160,20 @@ def test_the_dataset_must_say_how_many_records_there_are(
     change(write(tmp_path, *IMAGES) / "dataset_info.json")
     with pytest.raises(SourceError, match=said):
         read(tmp_path)
+
+
+def test_a_shard_of_which_all_images_were_left_out_has_no_records(tmp_path: Path) -> None:
+    assert list(read(write(tmp_path, IMAGES[0]))) == ["n01440764_18.JPEG"]
+
+
+def test_a_dataset_without_its_description_is_told_before_it_is_indexed(tmp_path: Path) -> None:
+    (write(tmp_path, *IMAGES) / "dataset_info.json").unlink()
+    paths = tuple(tmp_path / name_of(shard) for shard in range(2))
+    found = Found("train", "built", "as built", paths, "images", "", "")
+    assert KIND.images is not None
+    means: Any = None  # Nothing is indexed.
+    with pytest.raises(SourceError, match=r"info\.json cannot be read: .* whole directory"):
+        KIND.images(found, Naming("train"), means, strict=False)
 
 
 def test_a_shard_that_is_missing_is_named(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from imagenet_builders.errors import BadImageError, ImagenetBuildersError, Sourc
 from imagenet_builders.plan.recipe import ImagePolicy, MakeExamples, Note
 from imagenet_builders.sources.reader import RANGES, Access, Reader
 from imagenet_builders.sources.rows import MAX_IMAGE_BYTES, SourceFile, row_schema
+from imagenet_builders.write import image_rows
 from imagenet_builders.write.image_rows import ImageExamples, ImageRows
 from imagenet_builders.write.outputs import array_record, tfrecord
 from imagenet_builders.write.outputs.output import Output, Written
@@ -141,6 +143,36 @@ def test_the_records_of_one_output_are_written_by_another_too(tmp_path: Path) ->
 def test_many_small_images_fill_the_buffer_again_and_again(tmp_path: Path) -> None:
     both = Both(tmp_path, [PLAIN] * (3 * (1 << 20) // len(PLAIN)))
     assert both.fast() == both.with_care()
+
+
+@pytest.mark.parametrize("output", OUTPUTS, ids=lambda each: each.name)
+def test_what_surrounds_images_is_made_for_some_rows_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: Output
+) -> None:
+    images = [*SOUND.values(), *REPAIRED.values()] * 3
+    both = Both(tmp_path, images, output=output)
+    expected = both.with_care(make_boxed_examples)
+    for rows in (1, 4, len(images) - 1, len(images)):
+        monkeypatch.setattr(image_rows, "_ROWS_AT_A_TIME", rows)
+        assert both.fast(make_boxed_examples) == expected
+
+
+def test_memory_does_not_grow_with_the_rows_of_a_shard(tmp_path: Path) -> None:
+    both = Both(tmp_path, [PLAIN])
+    examples = ImageExamples.of(make_boxed_examples)
+    assert examples is not None
+    peaks = []
+    for times in (1 << 13, 1 << 15):
+        table = pa.concat_tables([both.table] * times).combine_chunks()
+        with Reader([both.file]) as reader:
+            rows = ImageRows(examples, table, reader, both.policy, [], lambda: None)
+            tracemalloc.start()
+            try:
+                assert sum(1 for _ in rows.surroundings()) == times
+                peaks.append(tracemalloc.get_traced_memory()[1])
+            finally:
+                tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0]
 
 
 def test_what_is_read_and_written_in_small_pieces_is_the_same(

@@ -60,7 +60,8 @@ def check(out: Path, data_dir: Path) -> None:
         raise OptionError(
             f"--out {out} is a link, which is not replaced; give the directory that it leads to"
         )
-    for each in (out, *out.parents):
+    real = Path(os.path.realpath(out))
+    for each in (real, *real.parents):
         if any(os.path.lexists(each / name) for name in (INFO, FILE_NAME)):
             raise OptionError(
                 f"--out {out}: there is a dataset or an export in {each}; choose a directory that "

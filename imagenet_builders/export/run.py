@@ -12,7 +12,7 @@ from pathlib import Path
 import imagenet_builders
 from imagenet_builders.build import steps
 from imagenet_builders.build.summary import summary
-from imagenet_builders.errors import BadImageError, SourceError, TargetError
+from imagenet_builders.errors import BadImageError, OptionError, SourceError, TargetError
 from imagenet_builders.export import grouped, joined, provenance
 from imagenet_builders.export.form import Exported, Form, Part, Subject
 from imagenet_builders.export.source import Planned, Source
@@ -21,6 +21,7 @@ from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.identity import describe
 from imagenet_builders.publish.incomplete import IncompleteDir
 from imagenet_builders.publish.provenance import read_provenance
+from imagenet_builders.publish.readable import INFO
 from imagenet_builders.publish.session import BuildSession, tidy
 from imagenet_builders.publish.spread import files_of, spread
 from imagenet_builders.publish.target import Target
@@ -68,7 +69,8 @@ def export(
         Whether it was exported; otherwise it was there.
 
     Raises:
-        OptionError: What the form needs is not installed, or an option cannot be used.
+        OptionError: What the form needs is not installed, an option cannot be used, or the
+            directory is in a dataset or another export.
         StagingError: Nothing is staged.
         SourceError: A source is damaged.
         TargetError: Something is in the directory already, or it cannot be written.
@@ -81,6 +83,7 @@ def export(
     if _is_there(out, source, form):
         tidy(Target(out), name)
         return False
+    _check_place(out)
     with BuildSession(Target(out), options, name) as session, contextlib.ExitStack() as at_end:
         if _is_there(out, source, form):  # Another process may have just made it.
             return False
@@ -170,6 +173,20 @@ def check_free(out: Path) -> None:
         f"{out} is there and is no empty directory; an export replaces nothing, choose another "
         f"{FLAG}"
     )
+
+
+def _check_place(out: Path) -> None:
+    """Makes sure that an export goes into no dataset, and into no other export.
+
+    Raises:
+        OptionError: It would; who verifies what is there would find files that do not belong to it.
+    """
+    for each in Path(os.path.realpath(out)).parents:
+        if any(os.path.lexists(each / name) for name in (INFO, provenance.FILE_NAME)):
+            raise OptionError(
+                f"{FLAG} {out}: there is a dataset or an export in {each}; choose a directory that "
+                "is in none"
+            )
 
 
 def _write(

@@ -375,6 +375,20 @@ def test_an_option_of_another_dataset_is_none_of_archives(out: Path) -> None:
     assert "--jpeg-quality is an option of imagenet2012_resized only" in done.stderr
 
 
+def test_an_export_goes_into_no_dataset_and_no_export(data_dir: Path, tmp_path: Path) -> None:
+    dataset = data_dir / "imagenet2012" / "5.1.0"
+    before = sorted(dataset.iterdir())
+    arguments = ("export", NAME, "--to=dali-index", f"--data-dir={data_dir}")
+    done = run_cli(*arguments, f"--out={dataset}/new/out", check=False)
+    assert done.returncode == 2
+    words = " ".join(done.stderr.split())
+    assert f"there is a dataset or an export in {dataset}; choose a directory that is in" in words
+    assert sorted(dataset.iterdir()) == before
+    assert run_cli(*arguments, f"--out={tmp_path}/out").returncode == 0
+    done = run_cli(*arguments, f"--out={tmp_path}/out/out", check=False)
+    assert f"there is a dataset or an export in {tmp_path}/out;" in " ".join(done.stderr.split())
+
+
 def test_the_path_is_printed(data_dir: Path, tmp_path: Path) -> None:
     done = run_cli(
         "export", NAME, "--to=webdataset", f"--data_dir={data_dir}", f"--out={tmp_path}/new/out"

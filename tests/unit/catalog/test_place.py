@@ -110,6 +110,16 @@ def test_where_it_may_be_put(tmp_path: Path) -> None:
             place.check(out, data_dir)
 
 
+def test_it_lies_in_no_dataset_wherever_the_way_to_it_leads(tmp_path: Path) -> None:
+    dataset = tmp_path / "tfds" / "5.1.0"
+    dataset.mkdir(parents=True)
+    (dataset / "dataset_info.json").touch()
+    (tmp_path / "link").symlink_to(dataset)
+    place.check(dataset / ".." / "site", tmp_path / "data")
+    with pytest.raises(OptionError, match="there is a dataset or an export in"):
+        place.check(tmp_path / "link" / "site", tmp_path / "data")
+
+
 def test_what_somebody_put_into_a_catalog_is_not_taken_away(tmp_path: Path) -> None:
     out, data_dir = tmp_path / "site", tmp_path / "tfds"
     make(out, "one")

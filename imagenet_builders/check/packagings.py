@@ -84,8 +84,11 @@ ROWS = (
         is_folder=True,
         example="train/",
         inside=r"state\.json",
-        what="a split as Hugging Face's datasets saves it (save_to_disk)",
-        way="its Parquet files are read, in a folder data (export --to huggingface --parquet)",
+        what="a split that save_to_disk of Hugging Face's datasets has written",
+        way=(
+            "its Arrow files are not read; Parquet files are, in a folder data "
+            "(export --to huggingface --parquet)"
+        ),
     ),
     Packaging(
         names=r".*",

@@ -104,7 +104,7 @@ KNOWN: dict[str, tuple[dict[str, bytes], str, list[str]]] = {
     "saved": (
         {"train/state.json": b"{}", "train/dataset_info.json": b"{}"},
         "train",
-        ["Hugging Face's datasets saves it", "Parquet files"],
+        ["save_to_disk of Hugging Face", "Parquet files are"],
     ),
     "scratch": (
         {".imagenet_builders-0/ilsvrc2012-train-tar-78c1.index.arrow": b"\xff" * 9},

@@ -109,6 +109,8 @@ def export(
             mark_format=marks.FORMAT,
             version=imagenet_builders.__version__,
         )
+        for split, parts_of_split in shards.items():  # What was asked for, for whoever is told.
+            description["splits"][split]["shards"] = sum(map(len, parts_of_split))
         session.check_lock()
         session.open(description)
         written = joined.join(planned) if form.joined else planned

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,28 @@ def test_the_files_are_the_same_in_parts_of_any_size(
     assert parts[0] == 18
     assert 3 < parts[1] < 18
     assert parts[2] == 3
+
+
+def test_another_number_of_shards_is_told_as_that(
+    built: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Though the parts are as many, and have the same images."""
+    source, options, out = BuiltSource(NAME, built.parents[1]), BuildOptions(workers=1), tmp_path
+    with monkeypatch.context() as patched:
+        patched.setattr("imagenet_builders.export.run.spread", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            export(source, forms.get("slim"), out / "x", options, num_shards=3)
+    with caplog.at_level(logging.INFO):
+        export(source, forms.get("slim"), out / "x", options, num_shards=6)
+    assert "because split train had 3 shards and has 6" in caplog.text
+    assert len(list((out / "x").glob("train-*-of-00006"))) == 6
+
+
+def interrupted(*_: Any) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_shard_whose_images_are_all_left_out_is_there(tmp_path: Path) -> None:

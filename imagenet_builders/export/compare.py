@@ -103,7 +103,14 @@ def compare(directory: Path, document: dict[str, Any], workers: int) -> Compared
         groups = list(_groups(directory, document))
         examples = {name: int(each["examples"]) for name, each in document["splits"].items()}
         name = str(document["dataset"])
-    except (_DamagedError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (
+        _DamagedError,
+        KeyError,
+        TypeError,
+        ValueError,
+        ArithmeticError,
+        AttributeError,
+    ) as error:
         said = str(error) if isinstance(error, _DamagedError) else "it is no list of files"
         differences.append(Difference(path, said))
         return Compared(str(directory), document["form"], {}, 0, 0, differences)
@@ -122,16 +129,18 @@ def compare(directory: Path, document: dict[str, Any], workers: int) -> Compared
         differences += _check_digest(directory, each, digest)
     known = {file.name for file in files} | {*digests, FILE_NAME}
     differences += _strangers(directory, known)
-    return Compared(name, document["form"], examples, len(files), size, differences)
+    once = list(dict.fromkeys(differences))
+    return Compared(name, document["form"], examples, len(files), size, once)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Group:
-    """Files with a checksum each, or of those of a part, which have one together."""
+    """Files with a checksum each, or of those of a part, which have one together, and a list."""
 
     files: Sequence[WrittenFile]
     size: int
     crc32c: str | None = None
+    listed: str = ""
 
 
 def _digests(document: dict[str, Any]) -> dict[str, str]:
@@ -180,7 +189,7 @@ def _parts(directory: Path, split: str, entry: dict[str, Any]) -> Iterator[_Grou
                 there = 0
             files.append(WrittenFile(name, there, ""))
             left -= there
-        yield _Group(files, int(size), str(crc32c))
+        yield _Group(files, int(size), str(crc32c), str(listed))
     # Of a file that is missing nobody knows how long it was, so what is left is read as well.
     rest = [WrittenFile(name, 0, "") for name in names]
     if rest:
@@ -212,7 +221,9 @@ def _read_all(directory: Path, group: _Group) -> list[Difference]:
             )
     if group.crc32c is not None and not differences:
         of_all = Written.of_files(len(found), group.size, found).crc32c
-        if of_all != group.crc32c:
+        if of_all != group.crc32c and not found:
+            differences.append(Difference(group.listed, "it was changed after the export"))
+        elif of_all != group.crc32c:
             first, last = found[0].name, found[-1].name
             differences.append(
                 Difference(

@@ -171,6 +171,30 @@ def test_an_image_of_another_length_is_told_of_its_part(
         assert done.out.count("or one of the") == 1
 
 
+@pytest.mark.parametrize("images", [0, 1])
+def test_a_list_that_was_cut_off_is_said(
+    images: int, exports: dict[str, Path], tmp_path: Path
+) -> None:
+    export = Path(shutil.copytree(exports["imagefolder"], tmp_path / "imagefolder"))
+    listed = export / "train_files.txt"
+    listed.write_text("".join(listed.read_text().splitlines(keepends=True)[:images]))
+    status, problems = verified(export)
+    assert status == 1
+    assert len([each for each in problems if f"{listed}: it was changed after" in each]) == 1
+
+
+@pytest.mark.parametrize("key", ["shard_lengths", "shard_bytes"])
+def test_numbers_that_are_none_are_said(key: str, exports: dict[str, Path], tmp_path: Path) -> None:
+    export = Path(shutil.copytree(exports["imagefolder"], tmp_path / "imagefolder"))
+    path = export / "provenance.json"
+    document = json.loads(path.read_text())
+    document["splits"]["train"][key] = [float("inf")] * 3
+    path.write_text(json.dumps(document))
+    status, problems = verified(export)
+    assert status == 1
+    assert f"{path}: it is no list of files" in problems[-1]
+
+
 @pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "a//b", "", 3])
 def test_names_that_lead_elsewhere_are_refused(
     name: object, exports: dict[str, Path], tmp_path: Path

@@ -136,4 +136,4 @@ def test_records_that_are_large_when_unpacked_are_not_all_read_at_once(tmp_path:
     assert path.stat().st_size < 1_000_000
     records, megabytes = map(int, run_python(_READ, path, str(count)).split())
     assert records == count
-    assert megabytes < 350
+    assert megabytes < 700  # All at once, 2,200.

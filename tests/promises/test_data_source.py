@@ -610,7 +610,7 @@ def test_metadata_that_cannot_be_read_is_named(
         ({"name": "tiny_imagenet"}, StagingError, "is not built: .*; give the directory that it"),
         ({"name": "imagenet2012:4.0.0"}, StagingError, "no version 4.0.0"),
         ({"name": "all"}, OptionError, "stands for every dataset, but one is"),
-        ({"name": "../x"}, OptionError, "neither a dataset"),
+        ({"name": "../not/there"}, OptionError, "neither a dataset"),
         ({"split": "trian"}, OptionError, "there is no split 'trian'"),
         ({"manual_dir": DUMMY_ARCHIVES}, OptionError, "data_dir and manual_dir are both given"),
         (

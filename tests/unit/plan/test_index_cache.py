@@ -189,16 +189,24 @@ def test_an_archive_that_changes_while_it_is_read_is_an_error(
     manual_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As with a copy that is still running when the build begins."""
-    read = Reader.read
+    read, read_into = Reader.read, Reader.read_into
+
+    def change(reader: Reader, file: int) -> None:
+        if reader.files[file].path == str(manual_dir / VAL):
+            with (manual_dir / VAL).open("r+b") as archive:
+                archive.write(archive.read(1 << 14))
 
     def read_then_change(self: Reader, file: int, offset: int, size: int) -> bytes:
         data = read(self, file, offset, size)
-        if self.files[file].path == str(manual_dir / VAL):
-            with (manual_dir / VAL).open("r+b") as archive:
-                archive.write(archive.read(1 << 14))
+        change(self, file)
         return data
 
+    def read_into_then_change(self: Reader, file: int, offset: int, buffer: memoryview) -> None:
+        read_into(self, file, offset, buffer)
+        change(self, file)
+
     monkeypatch.setattr(Reader, "read", read_then_change)
+    monkeypatch.setattr(Reader, "read_into", read_into_then_change)
     outcome = command_line.run(*command_line.build_arguments(manual_dir, tmp_path / "built"))
     assert "changed" in refused(outcome, tmp_path / "built")
 

@@ -73,6 +73,15 @@ def printable(text: str) -> str:
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
+def is_printable(text: str) -> bool:
+    r"""Whether all of a text shows, so that `printable` gives it as it is.
+
+    >>> is_printable("naïve"), is_printable("two\nlines")
+    (True, False)
+    """
+    return text.isprintable()
+
+
 def all_printable(value: _Value) -> _Value:
     """A value, with all text and paths in it printable.
 

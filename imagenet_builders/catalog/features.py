@@ -12,6 +12,8 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from imagenet_builders.words import is_printable
+
 # Deeper than any dataset; Python could not print a document that somebody nested without end.
 _MAX_DEPTH = 20
 _MAX_TEXT = 20_000
@@ -55,7 +57,7 @@ def image_features(features: Mapping[str, Any]) -> ImageFeatures | None:
         features: The content of `features.json`.
     """
     # Nothing was encoded under a name that does not show, such as a part of a character.
-    leaves = [each for each in _leaves(features, "", False, 0) if each[0].isprintable()]
+    leaves = [each for each in _leaves(features, "", False, 0) if is_printable(each[0])]
     images = [path for path, kind, in_sequence, _ in leaves if kind == "image" and not in_sequence]
     if not images:
         return None

@@ -20,7 +20,7 @@ from imagenet_builders.catalog.features import ImageFeatures
 from imagenet_builders.errors import DatasetError
 from imagenet_builders.files.regular import NotAFileError, open_regular, read_regular
 from imagenet_builders.publish.readable import INFO, MAX_BYTES, whose
-from imagenet_builders.words import printable
+from imagenet_builders.words import is_printable, printable
 from imagenet_builders.write import outputs
 
 FEATURES = "features.json"
@@ -276,7 +276,7 @@ def _splits(path: Path, info: Mapping[str, Any]) -> list[DescribedSplit]:
 def _template(value: Any) -> str:
     if not isinstance(value, str) or not value:
         return _TEMPLATE
-    if "/" in value or not value.isprintable():
+    if "/" in value or not is_printable(value):
         raise ValueError
     return value
 

@@ -11,6 +11,7 @@ from imagenet_builders.catalog.model import Snippet
 from imagenet_builders.catalog.survey import readable_by
 from imagenet_builders.errors import ImagenetBuildersError
 from imagenet_builders.records.dataset import BuiltDataset
+from imagenet_builders.words import is_printable
 from imagenet_builders.write import outputs
 from imagenet_builders.write.outputs.output import Output
 
@@ -328,7 +329,7 @@ def python_text(text: str) -> str:
     >>> print(python_text("/data/é"), python_text("a\x1bb"))
     "/data/é" 'a\x1bb'
     """
-    return json.dumps(text, ensure_ascii=False) if text.isprintable() else ascii(text)
+    return json.dumps(text, ensure_ascii=False) if is_printable(text) else ascii(text)
 
 
 def shell_path(path: Path) -> str:
@@ -338,7 +339,7 @@ def shell_path(path: Path) -> str:
     '/data/my tfds' $'/a\x1bb'
     """
     text = str(path)
-    if text.isprintable():
+    if is_printable(text):
         return shlex.quote(text)
     escaped = "".join(
         chr(byte) if 0x20 <= byte < 0x7F and chr(byte) not in "'\\" else f"\\x{byte:02x}"

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from imagenet_builders.formats.huggingface.features import features
+from imagenet_builders.words import is_printable
 
 _PLAIN = re.compile("[A-Za-z][A-Za-z0-9_]*")
 # What YAML takes for a truth or for nothing.
@@ -141,7 +142,7 @@ def scalar(text: str) -> str:
     if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
         return text
     # YAML does not know JSON's pairs of surrogates.
-    return json.dumps(text, ensure_ascii=not text.isprintable())
+    return json.dumps(text, ensure_ascii=not is_printable(text))
 
 
 def size_category(examples: int) -> str:

@@ -179,12 +179,13 @@ def test_a_damaged_image_in_it_is_left_to_the_policy_for_bad_images(
 TABLES = set(PACKAGE.glob("datasets/*/layouts.py"))
 # The names of the rows, each with the module that it is in.
 ROWS = PACKAGE / "sources" / "kinds.py"
-# Formats of what is written; some have the name of a kind.
+# Formats of what is written, and a key of provenance.json; some have the name of a kind.
 OUTPUTS = {
     "tfrecord": ("write", "verify", "build", "cli", "formats", "export"),
     "parquet": ("write", "export"),
-    "webdataset": ("export",),
-    "squashfs": ("export",),
+    "webdataset": ("export", "catalog"),
+    "squashfs": ("export", "catalog"),
+    "built": ("publish", "export", "catalog"),
 }
 
 

@@ -231,17 +231,6 @@ IMAGES = (
 )
 """What provides images."""
 
-BUILT = Layout(
-    "imagenet2012 as TFRecord",
-    "built",
-    (".", "imagenet2012/5.1.0", "5.1.0"),
-    {
-        part: (rf"imagenet2012-{part}\.tfrecord-[0-9]+-of-[0-9]+",)
-        for part in ("train", "validation", "test")
-    },
-)
-"""What provides images of datasets that are derived from others."""
-
 BOXES = (
     Layout(
         "official archives",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from imagenet_builders.datasets.ilsvrc2012 import layouts
 from imagenet_builders.locate.found import Survey
+from imagenet_builders.locate.search import Layout
 
 if TYPE_CHECKING:
     from imagenet_builders.datasets.description import Dataset
@@ -15,16 +16,15 @@ if TYPE_CHECKING:
     from imagenet_builders.plan.index import Index
 
 
-def find(name: str, manual_dir: Path, *, built: bool = False) -> Survey:
+def find(name: str, manual_dir: Path, also: tuple[Layout, ...] = ()) -> Survey:
     """What is staged of each split.
 
     Args:
         name: Name of the dataset.
         manual_dir: Where.
-        built: Whether a dataset of these images that was built counts, too.
+        also: Layouts of this dataset alone.
     """
     parts = {split: split for split in ("train", "validation", "test")}
-    also = (layouts.BUILT,) if built else ()
     return layouts.survey(name, manual_dir, parts, boxes=False, also=also)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from imagenet_builders.datasets.description import Config, Dataset
 from imagenet_builders.datasets.ilsvrc2012 import packagings, signs, splits, staged, subsets
+from imagenet_builders.datasets.imagenet2012_resized import layouts
 from imagenet_builders.locate.found import Survey
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def _builder() -> type[Any]:
 
 def _find(manual_dir: Path, config: str | None) -> Survey:
     del config
-    return staged.find(DATASET.name, manual_dir, built=True)
+    return staged.find(DATASET.name, manual_dir, (layouts.BUILT,))
 
 
 def _recipes(

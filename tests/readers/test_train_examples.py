@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,9 @@ def test_a_network_is_trained(example: str, name: str, data_dir: Path) -> None:
         pytest.importorskip(module, reason="needs the extra `readers`")
     printed, said = train(example, "--dataset", name, "--data-dir", data_dir)
     assert "loss" in printed
-    assert "Warning" not in said
+    # Of a batch that Grain's workers made and nobody took, Python says that it removes it.
+    of_python = [line for line in said.splitlines() if "leaked shared_memory" in line]
+    assert len(re.findall("Warning", said)) == len(of_python)
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

@@ -26,11 +26,11 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
 
-from support import browsing, catalog_sites  # noqa: E402
+from support import browsing, catalog_sites  # noqa: E402  # The path is set above.
 
-from imagenet_builders.catalog.model import Entry  # noqa: E402
-from imagenet_builders.catalog.pages import figures  # noqa: E402
-from imagenet_builders.catalog.pages.render import pages  # noqa: E402
+from imagenet_builders.catalog.model import Entry  # noqa: E402  # The path is set above.
+from imagenet_builders.catalog.pages import figures  # noqa: E402  # The path is set above.
+from imagenet_builders.catalog.pages.render import pages  # noqa: E402  # The path is set above.
 
 _TYPED = ("tench", "great white shark", "n02110341", "254", "e", "dog no such class")
 

@@ -17,6 +17,7 @@ import shutil
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -42,6 +43,9 @@ NAMES = (
     *(f"to-{form}" for form in FORMS),
     "dali-index",
 )
+# ext4 without a journal passes over each file that was removed in the last minute whenever it makes
+# one, so what one contestant has left would be paid by the next.
+_MANY_FILES, _FORGOTTEN_AFTER = 500, 61.0
 _FREE = 2.5
 _ADVICE = "name another --work-dir, or take a smaller --gb"
 
@@ -70,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for name in in_turn(arguments.only, number):
                 sync(work)
                 busy = busy_share()
-                for path in archives:
+                for path in archives if name != "dali-index" else _files(built):
                     read_through(path)
                 measured = _run(name, archives, staged, built, work, arguments.workers)
                 runs.setdefault(name, []).append(measured)
@@ -111,6 +115,10 @@ def _built(staged: Path, work: Path) -> Path:
     return data_dir
 
 
+def _files(directory: Path) -> Iterator[Path]:
+    return (directory / name for name in file_sizes(directory))
+
+
 def _run(
     name: str, archives: list[Path], staged: Path, built: Path, work: Path, workers: str
 ) -> Measured:
@@ -141,11 +149,14 @@ def _run(
             *("--to", form, *source, "--out", str(product / "out"), "--workers", workers),
         ]
     measured = _measured(name, command, work)
-    size = sum(file_sizes(product).values())
+    sizes = file_sizes(product)
+    size = sum(sizes.values())
     if name != "dali-index" and size < 0.9 * sum(path.stat().st_size for path in archives):
         raise BenchmarkError(f"{name} made {size:,} bytes only; see {work / name}.log")
     shutil.rmtree(product)
     shutil.rmtree(scratch, ignore_errors=True)
+    if len(sizes) > _MANY_FILES:
+        time.sleep(_FORGOTTEN_AFTER)
     return measured
 
 

@@ -84,7 +84,8 @@ def export(
         tidy(Target(out), name)
         return False
     _check_place(out)
-    with BuildSession(Target(out), options, name) as session, contextlib.ExitStack() as at_end:
+    building = BuildSession(Target(out), options, name, place=str(out))
+    with building as session, contextlib.ExitStack() as at_end:
         if _is_there(out, source, form):  # Another process may have just made it.
             return False
         scratch = options.scratch_for(out.parent)

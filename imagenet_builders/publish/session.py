@@ -38,13 +38,16 @@ class BuildSession:
         target: What is built.
         options: How to build.
         name: Full name of the dataset, for messages.
+        place: What another process may be at work on, where that need not be this dataset.
 
     Attributes:
         incomplete: Where the dataset is put together.
         job_dir: Where this process and its workers on other machines exchange jobs.
     """
 
-    def __init__(self, target: Target, options: BuildOptions, name: str):
+    def __init__(
+        self, target: Target, options: BuildOptions, name: str, *, place: str | None = None
+    ):
         self._target = target
         self._name = name
         self._access = Access.of(options)
@@ -52,7 +55,7 @@ class BuildSession:
         self._is_published = False
         self._replaced: Known | None = None
         self._made: list[Path] = []
-        self._lock = BuildLock(target, name=name, wait=options.wait, announce=_LOG.info)
+        self._lock = BuildLock(target, name=place or name, wait=options.wait, announce=_LOG.info)
         self.incomplete = IncompleteDir(target, self._lock.token)
         self.job_dir = target.job_dir(self._lock.token)
 

@@ -42,7 +42,7 @@ _CHANNELS = 3
 _LEVEL = 1
 _WINDOW_BITS = 9
 _CRC_OF_IDAT = isal_zlib.crc32(b"IDAT")
-_SPARE_ARRAYS = 6
+_SPARE_ARRAYS = 4
 
 # The arrays of a block should stay in the processor's cache.
 _BLOCK_BYTES = 384 << 10
@@ -89,14 +89,9 @@ class Encoder:
         self._height, self._width = height, width
         header = _chunk(b"IHDR", struct.pack(">2I5B", width, height, _EIGHT_BITS, _RGB, 0, 0, 0))
         self._before = _SIGNATURE + header
-        # Of a row of zeros above each picture and a pixel of zeros to the left of each row, only
-        # zeros are ever read.
-        self._row = _CHANNELS * (width + 1)
-        self._lead = self._row + _CHANNELS
-        self._picture = (height + 1) * self._row
-        self._padded = np.zeros(self._lead + pictures * self._picture, np.uint8)
-        self._spare = np.empty((_SPARE_ARRAYS, pictures * self._picture), np.uint8)
+        self._spare = np.empty((_SPARE_ARRAYS, pictures * _CHANNELS * height * width), np.uint8)
         self._filtered = np.empty((pictures, height, 1 + _CHANNELS * width), np.uint8)
+        self._filtered[..., 0] = _PAETH
 
     def encode_planes(self, planes: NDArray[np.uint8]) -> list[bytes]:
         """Encodes pictures; see the function.
@@ -122,10 +117,11 @@ class Encoder:
     def _filter(self, planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The rows of pictures as PNG wants them: the filter's number, RGB less its prediction.
 
-        All rows of all pictures lie behind each other in one flat array, with a row of zeros above
-        each picture and a pixel of zeros to the left of each row. So the neighbours of all bytes
-        are the same array from other places on, and each step of the prediction is one pass over
-        contiguous memory.
+        All planes lie behind each other, so the neighbours of all bytes are the same array from
+        other places on, and each step of the prediction is one pass over contiguous memory. At the
+        left and the upper edge, where the neighbours are zeros and these are those of other rows
+        and planes, the result is put right afterwards: there, the prediction is the one neighbour
+        that there is.
 
         Args:
             planes: As for `encode_planes`.
@@ -133,23 +129,20 @@ class Encoder:
         Returns:
             uint8 array of shape (pictures, height, 1 + 3 * width), valid until the next call.
         """
-        pictures, channels, height, width = planes.shape
-        row = self._row
-        padded = self._padded[: self._lead + pictures * self._picture]
-        value = padded[self._lead :]
-        pixels = value.reshape(pictures, height + 1, width + 1, channels)[:, 1:, 1:]
-        for channel in range(channels):
-            pixels[..., channel] = planes[:, channel]
-        left = padded[self._lead - channels : -channels]
-        up = padded[channels:-row]
-        corner = padded[: -self._lead]
+        pictures, channels, _, width = planes.shape
+        values = planes.reshape(-1)
+        spare = self._spare[:, : len(values)]
+        _subtract_paeth(values, width, spare)
+        difference = spare[0].reshape(planes.shape)
+        difference[..., 0, 0] = planes[..., 0, 0]
+        left, right = planes[..., 0, :-1], planes[..., 0, 1:]
+        np.subtract(right, left, out=difference[..., 0, 1:])
+        above, below = planes[..., :-1, 0], planes[..., 1:, 0]
+        np.subtract(below, above, out=difference[..., 1:, 0])
 
-        predicted: NDArray[np.uint8] = _paeth(left, up, corner, self._spare[:, : len(value)])
-        difference = np.subtract(value, predicted, out=predicted)
-        rows = difference.reshape(pictures, height + 1, row)[:, 1:, channels - 1 :]
         filtered = self._filtered[:pictures]
-        np.copyto(filtered, rows)
-        filtered[..., 0] = _PAETH
+        for channel in range(channels):
+            filtered[..., 1 + channel :: channels] = difference[:, channel]
         return filtered
 
 
@@ -161,58 +154,39 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 _END = _chunk(b"IEND", b"")
 
 
-def _paeth(
-    left: NDArray[np.uint8],
-    up: NDArray[np.uint8],
-    corner: NDArray[np.uint8],
-    spare: NDArray[np.uint8],
-) -> NDArray[np.uint8]:
-    """Paeth's prediction: which of the three neighbours is nearest to left + up - corner.
+def _subtract_paeth(values: NDArray[np.uint8], width: int, spare: NDArray[np.uint8]) -> None:
+    """Bytes less Paeth's prediction: which of three neighbours is nearest to left + up - corner.
 
-    The three distances are |up - corner|, |left - corner| and |left + up - 2 * corner|. The third
-    is the sum of the first two when both neighbours are on the same side of the corner, and then
-    never the least; it is their difference otherwise. So bytes suffice, and processors handle twice
-    as many bytes at a time as 16-bit numbers.
+    With the lower and the higher of left and up, the distances to these are |higher - corner| and
+    |corner - lower|, and that to the corner is the difference of both if it lies between them. So
+    the prediction is the higher one if the corner is in the lower third between them, or below; the
+    lower one if it is in the upper third, or above; and else the corner. All of that fits in bytes,
+    of which processors handle twice as many at a time as of 16-bit numbers.
 
     Args:
-        left: Bytes of the pixels to the left, shape (bytes,).
-        up: Of those above, same shape.
-        corner: Of those above to the left, same shape.
-        spare: Arrays to work in, shape (`_SPARE_ARRAYS`, bytes).
-
-    Returns:
-        uint8 array of the same shape, one of `spare`.
+        values: Rows of bytes, of all pictures behind each other, shape (bytes,).
+        width: Bytes of a row.
+        spare: Arrays to work in, shape (`_SPARE_ARRAYS`, bytes). The result is in the first one;
+            its first row and one byte are left as they are.
     """
-    to_left: NDArray[np.uint8]
-    to_up: NDArray[np.uint8]
-    to_left, to_up, nearest, to_corner, mask, other_mask = spare
-    np.maximum(up, corner, out=to_left)
-    np.minimum(up, corner, out=nearest)
-    to_left -= nearest
-    np.maximum(left, corner, out=to_up)
-    np.minimum(left, corner, out=nearest)
-    to_up -= nearest
+    lead = width + 1
+    value, left, up, corner = values[lead:], values[width:-1], values[1:-width], values[:-lead]
+    higher, lower, third, other = spare[:, lead:]
+    is_chosen = other.view(np.bool_)
+    np.minimum(left, up, out=lower)
+    np.maximum(left, up, out=higher)
+    np.subtract(higher, lower, out=third)
+    third //= 3
 
-    np.minimum(to_left, to_up, out=nearest)
-    np.maximum(to_left, to_up, out=to_corner)
-    to_corner -= nearest
-    takes_corner, other = mask.view(np.bool_), other_mask.view(np.bool_)
-    np.greater_equal(up, corner, out=takes_corner)
-    np.greater_equal(left, corner, out=other)
-    takes_corner ^= other
-    np.less(to_corner, nearest, out=other)
-    takes_corner &= other
-    takes_left = np.less_equal(to_left, to_up, out=other)
+    np.add(lower, third, out=other)
+    np.less_equal(corner, other, out=is_chosen)
+    np.subtract(higher, third, out=third)
+    # The corner is not above what is chosen here, so the larger one is it.
+    higher *= other
+    predicted = np.maximum(higher, corner, out=higher)
 
-    # Selection by masks of 0 and 255: x ^ ((x ^ y) & mask) is y where the mask is 255.
-    np.negative(takes_left.view(np.uint8), out=other_mask)
-    chosen = to_up
-    np.bitwise_xor(left, up, out=chosen)
-    chosen &= other_mask
-    chosen ^= up
-    np.negative(mask, out=mask)
-    change = to_left
-    np.bitwise_xor(chosen, corner, out=change)
-    change &= mask
-    chosen ^= change
-    return chosen
+    np.greater_equal(corner, third, out=is_chosen)
+    down = np.subtract(corner, lower, out=lower)
+    down *= other
+    predicted -= down
+    np.subtract(value, predicted, out=higher)

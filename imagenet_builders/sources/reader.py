@@ -22,6 +22,7 @@ from imagenet_builders.sources.columns import numbers_in
 from imagenet_builders.sources.rows import MAX_IMAGE_BYTES, SourceFile, check_image_size
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
 _MIN_OPEN = 16
@@ -65,14 +66,14 @@ class Access:
     Attributes:
         read: Reads the images of rows, in their order, given a `Reader` of their files.
         ranges: What storage is to be asked for before rows are read, given the same: position of
-            the file, offset and bytes, in any order. Nothing for files of their own: to open each
-            is most of the wait.
+            the file, offset and bytes, in any order; as tuples, or an integer array of shape
+            (ranges, 3). Nothing for files of their own: to open each is most of the wait.
         fill: Reads the images of rows into the buffers of whoever asks, given the same; None has
             them copied from what `read` yields.
     """
 
     read: Callable[[Reader, pa.Table], Iterator[ImageRow]]
-    ranges: Callable[[Reader, pa.Table], Iterable[tuple[int, int, int]]]
+    ranges: Callable[[Reader, pa.Table], Iterable[tuple[int, int, int]] | np.ndarray]
     fill: Callable[[Reader, pa.Table], Fill] | None = None
 
 
@@ -91,10 +92,11 @@ def read_ranges(reader: Reader, rows: pa.Table) -> Iterator[ImageRow]:
         yield ImageRow(key, label, reader.files[file].path, offset, reader.read(file, offset, size))
 
 
-def ranges_of(reader: Reader, rows: pa.Table) -> Iterable[tuple[int, int, int]]:
+def ranges_of(reader: Reader, rows: pa.Table) -> np.ndarray:
     """Where images that lie in files as they are lie; see `Access.ranges`."""
-    names = ("file", "offset", "size")
-    return zip(*(numbers_in(rows[name]).tolist() for name in names), strict=True)
+    import numpy as np
+
+    return np.stack([numbers_in(rows[name]) for name in ("file", "offset", "size")], axis=1)
 
 
 def fill_ranges(reader: Reader, rows: pa.Table) -> Fill:
@@ -265,9 +267,22 @@ class Reader:
         for key, file, size in columns(rows, "key", "file", "size"):
             check_image_size(self.files[file].path, key, size)
 
-    def ranges(self, rows: pa.Table) -> list[tuple[int, int, int]]:
-        """What storage is to be asked for before rows are read: file, offset and bytes, sorted."""
-        return sorted(self._access.ranges(self, rows))
+    def ranges(self, rows: pa.Table) -> np.ndarray:
+        """What storage is to be asked for before rows are read.
+
+        Args:
+            rows: A part of an index.
+
+        Returns:
+            Position of the file, offset and bytes of each range, int64 of shape (ranges, 3), sorted
+            by file and offset.
+        """
+        import numpy as np
+
+        found = self._access.ranges(self, rows)
+        if not isinstance(found, np.ndarray):
+            found = np.array(list(found), np.int64).reshape(-1, 3)
+        return found[np.lexsort((found[:, 1], found[:, 0]))]
 
     def opened(self, file: int, open_it: Callable[[SourceFile], _C]) -> _C:
         """What a kind of source makes of a file that it opens itself, valid until the next call.

@@ -1,15 +1,17 @@
 """Examples of images whose other features are columns of the index: two ways to have them.
 
-The careful way makes an example of each row (`ImageExamples.careful`), for whatever output. The
-fast way (`ImageRows`) is for an output that knows where each image will lie in its file: it has the
-images read right there, and all else made of the columns. Any image of which there is something to
-say, such as a repair, is left to the careful way.
+The careful way makes an example of each row (`RowExamples.make`), for whatever output. The fast way
+(`ImageRows`) is for an output that knows where each image will lie in its file: it has the images
+put right there, and all else made of the columns. Images that are stored as they are found are
+read to their places (`ImageExamples`, here); any of which there is something to say, such as a
+repair, is left to the careful way. Images that are encoded anew are in `encoded_rows`.
 """
 
 from __future__ import annotations
 
+import abc
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from imagenet_builders.images.checking import inspect_with_care
@@ -31,106 +33,81 @@ IMAGE = "image"
 _ROWS_AT_A_TIME = 1 << 12
 
 
-@dataclasses.dataclass(frozen=True)
-class ImageExamples:
-    """Makes examples of rows by its method `make`, which is a `MakeExamples`.
-
-    Attributes:
-        careful: Makes them one by one, given the formats to repair besides.
-        columns: The names of their features but `image`, and of the columns that have the values:
-            texts, integers, or lists of numbers.
-        also_repair: Formats to repair besides those that always are; see
-            `images.inspect_and_repair`.
-        size: Width and height of every image; one of another size is left to `careful`.
-    """
-
-    careful: Callable[
-        [pa.Table, Reader, ImagePolicy, list[Note], frozenset[str]],
-        Iterator[tuple[str, FlatExample]],
-    ]
-    columns: tuple[tuple[str, str], ...]
-    also_repair: frozenset[str] = frozenset()
-    size: tuple[int, int] | None = None
+class RowExamples(abc.ABC):
+    """Makes examples of rows in two ways; its method `make` is a `MakeExamples`."""
 
     @staticmethod
-    def of(make: MakeExamples) -> ImageExamples | None:
+    def of(make: MakeExamples) -> RowExamples | None:
         """The value whose `make` it is; None for whatever else makes examples."""
         own = getattr(make, "__self__", None)
-        return own if isinstance(own, ImageExamples) else None
+        return own if isinstance(own, RowExamples) else None
 
+    @abc.abstractmethod
     def make(
         self, rows: pa.Table, reader: Reader, policy: ImagePolicy, notes: list[Note]
     ) -> Iterator[tuple[str, FlatExample]]:
         """Yields the examples of rows, in their order; see `MakeExamples`."""
-        return self.careful(rows, reader, policy, notes, self.also_repair)
 
+    @abc.abstractmethod
+    def has_fast_way(self, policy: ImagePolicy) -> bool:
+        """Whether a policy leaves rows to `image_rows`."""
 
-class ImageRows:
-    """Rows whose images are read one after the other to where they are to lie.
-
-    Args:
-        examples: What examples are made of them.
-        rows: The rows.
-        reader: Reads the files that they point into.
-        policy: How to look at images, and what to do with bad ones; it does not decode.
-        notes: Receives a note for each image that is repaired or skipped.
-        tell: Called after each image.
-    """
-
-    def __init__(
+    @abc.abstractmethod
+    def image_rows(
         self,
-        examples: ImageExamples,
         rows: pa.Table,
         reader: Reader,
         policy: ImagePolicy,
         notes: list[Note],
         tell: Callable[[], None],
-    ):
-        assert not policy.decode
-        self._examples, self._rows, self._reader = examples, rows, reader
-        self._policy, self._notes, self._tell = policy, notes, tell
-        self._fill = reader.filling(rows)
+    ) -> ImageRows:
+        """The fast way.
 
+        Args:
+            rows: The rows.
+            reader: Reads the files that they point into.
+            policy: How to look at images, and what to do with bad ones; one of `has_fast_way`.
+            notes: Receives a note for each image that is repaired or skipped.
+            tell: Called after each image.
+        """
+
+
+class ImageRows(abc.ABC):
+    """Rows whose images are put one after the other to where they are to lie."""
+
+    @abc.abstractmethod
     def surroundings(self) -> Iterator[tuple[int, bytes, bytes]]:
-        """Yields of each row what does not depend on the image's bytes.
+        """Yields of each row what is known before its image is put to its place.
 
         Yields:
-            Bytes of the image as it lies in its source, and what is `before` and `after` it in a
-            TFRecord file if it is stored as it is; see `around`.
+            Bytes of the image, and what is `before` and `after` it in a TFRecord file; see
+            `around`.
         """
-        from imagenet_builders.formats.tfrecord.around import around
 
-        for start in range(0, self._rows.num_rows, _ROWS_AT_A_TIME):
-            some = self._rows.slice(start, _ROWS_AT_A_TIME)
-            sizes = numbers_in(some["size"])
-            features = {name: _column(some[column]) for name, column in self._examples.columns}
-            yield from zip(sizes.tolist(), *around(IMAGE, sizes, features), strict=True)
-
+    @abc.abstractmethod
     def read(self, buffer: memoryview) -> bool:
-        """Reads the next image.
+        """Puts the next image to its place.
 
         Args:
             buffer: Where to, of its size.
 
         Returns:
-            Whether it is stored as it is; if not, `example` tells what is.
+            Whether it is stored as it is there; if not, `example` tells what is.
 
         Raises:
             SourceError: A source changed, or cannot be read.
             OSError: It cannot be read.
         """
-        is_there = self._fill(buffer)
-        self._tell()
-        if not is_there:
-            return False
-        wanted = self._examples.size
-        size = plain_size(buffer)
-        if size is None:
-            image = inspect_with_care(bytes(buffer), self._examples.also_repair)
-            if image.problem is not None or image.repair is not None:
-                return False
-            size = image.width, image.height
-        return wanted is None or size == wanted
+
+    @abc.abstractmethod
+    def example(self, row: int) -> FlatExample | None:
+        """The example of a row, made with care; None for one to leave out.
+
+        Raises:
+            BadImageError: Its image is bad and the policy is to fail.
+            SourceError: A source changed, or cannot be read.
+            OSError: It cannot be read.
+        """
 
     def records(self) -> Iterator[bytes]:
         """Yields the record of each row that is not left out, for a file that is not laid out here.
@@ -159,17 +136,106 @@ class ImageRows:
             elif (example := self.example(row)) is not None:
                 yield b"".join(serialize(example))
 
-    def example(self, row: int) -> FlatExample | None:
-        """The example of a row, made with care; None for one to leave out.
 
-        Raises:
-            BadImageError: Its image is bad and the policy is to fail.
-            SourceError: A source changed, or cannot be read.
-            OSError: It cannot be read.
-        """
+@dataclasses.dataclass(frozen=True)
+class ImageExamples(RowExamples):
+    """Makes examples of rows whose images are stored as they are found.
+
+    Attributes:
+        careful: Makes them one by one, given the formats to repair besides.
+        columns: The names of their features but `image`, and of the columns that have the values:
+            texts, integers, or lists of numbers.
+        also_repair: Formats to repair besides those that always are; see
+            `images.inspect_and_repair`.
+        size: Width and height of every image; one of another size is left to `careful`.
+    """
+
+    careful: Callable[
+        [pa.Table, Reader, ImagePolicy, list[Note], frozenset[str]],
+        Iterator[tuple[str, FlatExample]],
+    ]
+    columns: tuple[tuple[str, str], ...]
+    also_repair: frozenset[str] = frozenset()
+    size: tuple[int, int] | None = None
+
+    def make(
+        self, rows: pa.Table, reader: Reader, policy: ImagePolicy, notes: list[Note]
+    ) -> Iterator[tuple[str, FlatExample]]:
+        """Yields the examples of rows, in their order; see `MakeExamples`."""
+        return self.careful(rows, reader, policy, notes, self.also_repair)
+
+    def has_fast_way(self, policy: ImagePolicy) -> bool:
+        """Whether images are not decoded."""
+        return not policy.decode
+
+    def image_rows(
+        self,
+        rows: pa.Table,
+        reader: Reader,
+        policy: ImagePolicy,
+        notes: list[Note],
+        tell: Callable[[], None],
+    ) -> ImageRows:
+        """The fast way; see `RowExamples`."""
+        return _StoredRows(self, rows, reader, policy, notes, tell)
+
+
+class _StoredRows(ImageRows):
+    """Rows whose images are read to where they are to lie; see `RowExamples.image_rows`."""
+
+    def __init__(
+        self,
+        examples: ImageExamples,
+        rows: pa.Table,
+        reader: Reader,
+        policy: ImagePolicy,
+        notes: list[Note],
+        tell: Callable[[], None],
+    ):
+        self._examples, self._rows, self._reader = examples, rows, reader
+        self._policy, self._notes, self._tell = policy, notes, tell
+        self._fill = reader.filling(rows)
+
+    def surroundings(self) -> Iterator[tuple[int, bytes, bytes]]:
+        """As they are for images of the sizes that they have in their source."""
+        from imagenet_builders.formats.tfrecord.around import around
+
+        for start in range(0, self._rows.num_rows, _ROWS_AT_A_TIME):
+            some = self._rows.slice(start, _ROWS_AT_A_TIME)
+            sizes = numbers_in(some["size"])
+            features = columns_of(some, self._examples.columns)
+            yield from zip(sizes.tolist(), *around(IMAGE, sizes, features), strict=True)
+
+    def read(self, buffer: memoryview) -> bool:
+        """Reads the next image; see `ImageRows`."""
+        is_there = self._fill(buffer)
+        self._tell()
+        if not is_there:
+            return False
+        wanted = self._examples.size
+        size = plain_size(buffer)
+        if size is None:
+            image = inspect_with_care(bytes(buffer), self._examples.also_repair)
+            if image.problem is not None or image.repair is not None:
+                return False
+            size = image.width, image.height
+        return wanted is None or size == wanted
+
+    def example(self, row: int) -> FlatExample | None:
+        """Its example, made with care; see `ImageRows`."""
         rows = self._rows.slice(row, 1)
         made = self._examples.make(rows, self._reader, self._policy, self._notes)
         return next((example for _, example in made), None)
+
+
+def columns_of(rows: pa.Table, names: Sequence[tuple[str, str]]) -> dict[str, Column]:
+    """The features of rows that are columns of the index.
+
+    Args:
+        rows: The rows.
+        names: Names of features, and of the columns that have their values.
+    """
+    return {name: _column(rows[column]) for name, column in names}
 
 
 def _column(values: pa.ChunkedArray) -> Column:

@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,13 +25,14 @@ from imagenet_builders.sources.columns import numbers_in
 from imagenet_builders.sources.reader import RANGES, Access, Reader
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.write import build_dir, durable
-from imagenet_builders.write.image_rows import ImageExamples, ImageRows
+from imagenet_builders.write.image_rows import RowExamples
 from imagenet_builders.write.marks import mark_content
 from imagenet_builders.write.outputs.output import Output, Written
 from imagenet_builders.write.results import ShardResult
 from imagenet_builders.write.together import write_together
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
 _T = TypeVar("_T")
@@ -261,18 +262,17 @@ def ask_for(rows: pa.Table, files: Sequence[SourceFile], access: Access) -> None
             os.posix_fadvise(reader.open(file), start, end - start, os.POSIX_FADV_WILLNEED)
 
 
-def _merged(ranges: Iterable[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
-    """Joins (file, offset, size) in order to (file, start, end), over small gaps."""
-    current: tuple[int, int, int] | None = None
-    for file, offset, size in ranges:
-        if current and current[0] == file and offset - current[2] <= _ADVICE_GAP:
-            current = (file, current[1], max(current[2], offset + size))
-            continue
-        if current:
-            yield current
-        current = (file, offset, offset + size)
-    if current:
-        yield current
+def _merged(ranges: np.ndarray) -> Iterator[tuple[int, int, int]]:
+    """Joins sorted rows of file, offset and size to (file, start, end), over small gaps."""
+    import numpy as np
+
+    if not len(ranges):
+        return iter(())
+    files, starts, ends = ranges[:, 0], ranges[:, 1], ranges[:, 1] + ranges[:, 2]
+    is_apart = (files[1:] != files[:-1]) | (starts[1:] - ends[:-1] > _ADVICE_GAP)
+    first = np.concatenate([[0], 1 + np.flatnonzero(is_apart)])
+    columns = files[first], starts[first], np.maximum.reduceat(ends, first)
+    return zip(*(column.tolist() for column in columns), strict=True)
 
 
 _WriteImages = Callable[
@@ -281,18 +281,20 @@ _WriteImages = Callable[
 
 
 def _fast_way(job: ShardJob, outputs: Sequence[Output]) -> _WriteImages | None:
-    """Writes a shard whose images are read to where they lie in it; None where it cannot be so.
+    """Writes a shard whose images are put to where they lie in it; None where it cannot be so.
 
-    Of several outputs, one has the images read to their places, and the others take its records.
+    Of several outputs, one has the images put to their places, and the others take its records.
     The result is that of the careful way, which makes examples and hands them over to outputs.
     """
-    examples = ImageExamples.of(job.examples)
+    examples = RowExamples.of(job.examples)
     # One that takes records from another lets that lead.
     lead = min(range(len(outputs)), key=lambda number: outputs[number].writer is not None)
     write = outputs[lead].write_images
     others = [number for number in range(len(outputs)) if number != lead]
     writers = [outputs[number].writer for number in others]
-    if write is None or examples is None or None in writers or job.policy.decode:
+    if write is None or examples is None or None in writers:
+        return None
+    if not examples.has_fast_way(job.policy):
         return None
 
     def write_rows(
@@ -308,7 +310,7 @@ def _fast_way(job: ShardJob, outputs: Sequence[Output]) -> _WriteImages | None:
                 for number, open_writer in zip(others, writers, strict=True)
                 if open_writer is not None
             ]
-            images = ImageRows(examples, rows, reader, job.policy, notes, tell)
+            images = examples.image_rows(rows, reader, job.policy, notes, tell)
             try:
                 leading = write(places[lead], images, also)
             except OSError as error:

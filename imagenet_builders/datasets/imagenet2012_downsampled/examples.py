@@ -10,15 +10,15 @@ import numpy as np
 
 from imagenet_builders.formats import png
 from imagenet_builders.formats.tfrecord.example import (
-    FlatExample,
     bytes_value_sizes,
     int_value_sizes,
     serialized_sizes,
 )
 from imagenet_builders.plan.index import Index
-from imagenet_builders.plan.recipe import ImagePolicy, Note
+from imagenet_builders.plan.recipe import ImagePolicy
 from imagenet_builders.sources.columns import number_array, numbers_in
 from imagenet_builders.sources.reader import Reader
+from imagenet_builders.write.encoded_rows import EncodedExamples
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,36 +29,33 @@ SAMPLE_ROWS = 256
 """Of so many pictures the sizes as PNGs are measured; the others are taken to have their mean."""
 
 
-def make_examples(
-    rows: pa.Table, reader: Reader, policy: ImagePolicy, notes: list[Note]
-) -> Iterator[tuple[str, FlatExample]]:
-    """Yields the examples of rows, in their order.
+def _encoded(rows: pa.Table, reader: Reader) -> Iterator[bytes]:
+    """Yields the PNG of each row; see `EncodedExamples.encode`.
 
     Args:
         rows: A part of an index, all of one size.
         reader: Reads the files that the rows point into.
-        policy: Not used: any bytes are pixels.
-        notes: Not used.
-
-    Yields:
-        Key and features (`image`: PNG bytes, `label`: 0 to 999, `id`: as the key).
-
-    Raises:
-        SourceError: A source changed.
     """
-    del policy, notes
     if not rows.num_rows:
         return
-    width = _width(rows["size"][0].as_py())
+    files, offsets, sizes = (numbers_in(rows[name]).tolist() for name in ("file", "offset", "size"))
+    width = _width(sizes[0])
     step = min(png.block_rows(width), rows.num_rows)
     encoder = png.Encoder(step, width, width)
     planes = np.empty((step, _CHANNELS, width, width), np.uint8)
+    pixels = planes.data.cast("B")
     for start in range(0, rows.num_rows, step):
-        block = rows.slice(start, step)
-        images = encoder.encode_planes(_read(block, reader, planes))
-        columns = (block["key"].to_pylist(), block["label"].to_pylist(), images)
-        for key, label, image in zip(*columns, strict=True):
-            yield key, {"image": image, "label": label, "id": key}
+        end = 0
+        block = slice(start, start + step)
+        for file, offset, size in zip(files[block], offsets[block], sizes[block], strict=True):
+            begin, end = end, end + size
+            reader.read_into(file, offset, pixels[begin:end])
+        yield from encoder.encode_planes(planes[: min(step, rows.num_rows - start)])
+
+
+make_examples = EncodedExamples(_encoded, (("label", "label"), ("id", "key"))).make
+"""Makes examples of rows of an index of one size, with the features `image` (PNG), `label` (0 to
+999) and `id` (as the key); see `MakeExamples`."""
 
 
 def example_sizes(index: Index) -> np.ndarray:
@@ -93,18 +90,6 @@ def example_sizes(index: Index) -> np.ndarray:
         },
         len(index),
     )
-
-
-def _read(block: pa.Table, reader: Reader, planes: np.ndarray) -> np.ndarray:
-    """The pixels of some rows, in the beginning of an array for them."""
-    columns = (block[name].to_pylist() for name in ("file", "offset", "size"))
-    pixels = planes.data.cast("B")
-    end = 0
-    for place in zip(*columns, strict=True):
-        data = reader.read(*place)
-        begin, end = end, end + len(data)
-        pixels[begin:end] = data
-    return planes[: block.num_rows]
 
 
 def _width(row_bytes: int) -> int:

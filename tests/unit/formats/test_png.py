@@ -94,6 +94,21 @@ def test_the_filter_follows_the_specification():
                 assert rows[y, 1 + 3 * x + channel] == (picture[y, x, channel] - nearest) % 256
 
 
+def test_the_prediction_is_that_of_the_specification_for_all_neighbours():
+    left, up = (each.ravel() for each in np.indices((256, 256)))
+    spare = np.empty((png._SPARE_ARRAYS, 4 * len(left)), np.uint8)
+    for corner in range(256):
+        estimate = left + up - corner
+        to_left, to_up = abs(estimate - left), abs(estimate - up)
+        nearest = np.where(to_up <= abs(estimate - corner), up, corner)
+        is_left = (to_left <= to_up) & (to_left <= abs(estimate - corner))
+        expected = np.where(is_left, left, nearest)
+        # Rows of two bytes: the corner and the one above, the one to the left and the byte itself.
+        rows = np.stack([np.full_like(left, corner), up, left, np.zeros_like(left)], axis=1)
+        png._subtract_paeth(rows.astype(np.uint8).ravel(), 2, spare)
+        np.testing.assert_array_equal(-spare[0, 3::4], expected.astype(np.uint8))
+
+
 def test_the_window_fits_the_size_in_the_header():
     # A strict decoder refuses a match from further away than the header allows.
     tile = np.random.default_rng(0).integers(0, 256, (1, 3, 4, 16), dtype=np.uint8)

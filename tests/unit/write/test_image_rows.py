@@ -18,7 +18,7 @@ from imagenet_builders.plan.recipe import ImagePolicy, MakeExamples, Note
 from imagenet_builders.sources.reader import RANGES, Access, Reader
 from imagenet_builders.sources.rows import MAX_IMAGE_BYTES, SourceFile, row_schema
 from imagenet_builders.write import image_rows
-from imagenet_builders.write.image_rows import ImageExamples, ImageRows
+from imagenet_builders.write.image_rows import RowExamples
 from imagenet_builders.write.outputs import array_record, tfrecord
 from imagenet_builders.write.outputs.output import Output, Written
 
@@ -91,9 +91,10 @@ class Both:
         assert self.output.write_images is not None
         with Reader([self.file], access) as reader:
             try:
-                columns = ImageExamples.of(examples)
-                assert columns is not None
-                rows = ImageRows(columns, self.table, reader, self.policy, self.notes, self._tell)
+                ways = RowExamples.of(examples)
+                assert ways is not None
+                given = self.table, reader, self.policy, self.notes, self._tell
+                rows = ways.image_rows(*given)
                 written = self.output.write_images(self.target, rows, ())
             except ImagenetBuildersError as error:
                 return error
@@ -127,13 +128,13 @@ def test_the_records_of_one_output_are_written_by_another_too(tmp_path: Path) ->
     images = [*SOUND.values(), *REPAIRED.values(), *BAD.values()] * 2
     both = Both(tmp_path, images, skip=True, output=array_record.OUTPUT)
     expected = both.with_care()
-    examples, write = ImageExamples.of(make_examples), tfrecord.OUTPUT.write_images
+    examples, write = RowExamples.of(make_examples), tfrecord.OUTPUT.write_images
     assert examples is not None
     assert write is not None
     assert array_record.OUTPUT.writer is not None
     other = tmp_path / "other"
     with Reader([both.file]) as reader, array_record.OUTPUT.writer(other) as writer:
-        rows = ImageRows(examples, both.table, reader, both.policy, [], lambda: None)
+        rows = examples.image_rows(both.table, reader, both.policy, [], lambda: None)
         leading = write(both.target, rows, [writer])
     assert (writer.written(), other.read_bytes()) == expected
     by_itself = Both(tmp_path, images, skip=True).fast()
@@ -159,13 +160,13 @@ def test_what_surrounds_images_is_made_for_some_rows_at_a_time(
 
 def test_memory_does_not_grow_with_the_rows_of_a_shard(tmp_path: Path) -> None:
     both = Both(tmp_path, [PLAIN])
-    examples = ImageExamples.of(make_boxed_examples)
+    examples = RowExamples.of(make_boxed_examples)
     assert examples is not None
     peaks = []
     for times in (1 << 13, 1 << 15):
         table = pa.concat_tables([both.table] * times).combine_chunks()
         with Reader([both.file]) as reader:
-            rows = ImageRows(examples, table, reader, both.policy, [], lambda: None)
+            rows = examples.image_rows(table, reader, both.policy, [], lambda: None)
             tracemalloc.start()
             try:
                 assert sum(1 for _ in rows.surroundings()) == times

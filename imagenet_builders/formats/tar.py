@@ -127,10 +127,11 @@ def walk(
         file_size = os.fstat(fd).st_size
         end = file_size if end is None else min(end, file_size)
         reader = _Reader(fd, archive, inner, start, end)
+        pread, new = os.pread, tuple.__new__  # Half the time of `Member`, for millions of them.
         while True:
             # The plain regular file, which is nearly every member. The careful reader looks again
             # at a header that is unusual in any way, or wrong.
-            block = os.pread(fd, BLOCK, position)
+            block = pread(fd, BLOCK, position)
             size = plain_file_size(block)
             if size is not None and reader.global_path is None:
                 header_offset = position
@@ -138,7 +139,7 @@ def walk(
                 position = body + (size + 511 & -512)
                 if position <= end:
                     name = block[: block.index(0)].decode()
-                    yield Member(name, "file", body, size, header_offset)
+                    yield new(Member, (name, "file", body, size, header_offset))
                     continue
                 position = header_offset
             found = reader.read_member(position, name)

@@ -9,6 +9,7 @@ manual, "Basic Tar Format" and "Storing Sparse Files"; CPython's `tarfile`.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 import zlib
 
@@ -40,6 +41,7 @@ IF_TOO_MANY_ZEROS = (
 """What to do about them."""
 
 _ASCII = bytes(range(128))
+_CHECKSUM = re.compile(rb"[0-7]{6}\0 ")
 _PAX_LENGTH = re.compile(rb"([0-9]{1,8}) ")
 _PAX_SIZE = re.compile(r"[0-9]{1,20}")
 _EXPECTED_RECORDS = "expected a pax header of records like '30 mtime=1350553049.123456789'"
@@ -57,8 +59,7 @@ def plain_file_size(block: bytes) -> int | None:
     ):
         return None
     digits = block[124:135]
-    checksum = _sum_of_ascii(block) - sum(block[148:156]) + 256
-    if block[148:156] != b"%06o\0 " % checksum or not digits.isdigit():
+    if _sum_of_ascii(block) != _sum_with(block[148:156]) or not digits.isdigit():
         return None
     try:
         return int(digits, 8)
@@ -141,6 +142,15 @@ def _sum_of_ascii(block: bytes) -> int:
     Adler-32 begun at 0 holds the sum modulo 65,521 in its lower half; this sum is 65,024 at most.
     """
     return zlib.adler32(block, 0) & 0xFFFF
+
+
+# An archive has some hundred different checksums: its headers differ in a few digits.
+@functools.lru_cache(maxsize=4096)
+def _sum_with(field: bytes) -> int | None:
+    """The sum of all bytes of a header that a checksum field as GNU tar writes it is right for."""
+    if not _CHECKSUM.fullmatch(field):
+        return None
+    return int(field[:6], 8) - 256 + sum(field)
 
 
 @dataclasses.dataclass(slots=True)

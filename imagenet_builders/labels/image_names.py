@@ -222,6 +222,12 @@ def train_image(name: str) -> tuple[str, str]:
     return f"{wnid}_{match[2].lstrip('0') or '0'}.JPEG", wnid
 
 
+def is_official(wnid: str, name: str) -> bool:
+    """Whether a member's or a file's name is that of an image of a class, as it is spelled."""
+    official = _OFFICIAL_TRAIN.fullmatch(name)
+    return official is not None and official[1] == wnid
+
+
 def class_image(wnid: str, name: str) -> str:
     """The official name of an image of a class, in any spelling.
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from imagenet_builders.errors import ArchiveError
 from imagenet_builders.formats import member_names, tar
-from imagenet_builders.labels.image_names import class_image
+from imagenet_builders.labels.image_names import class_image, is_official
 from imagenet_builders.locate.class_directories import PACKED_CLASS_ARCHIVE
 from imagenet_builders.locate.listing import is_system_file
 from imagenet_builders.sources.indexing import BATCH_BYTES, in_batches
@@ -223,18 +223,23 @@ def _class_rows(fd: int, job: ClassTarsJob, class_tar: ClassTar, label: int) -> 
     rows = Rows()
     path = job.file.path
     inner, wnid = class_tar.name, class_tar.wnid
+    position = job.position
     for member in tar.walk(fd, path, start=class_tar.start, end=class_tar.end, inner=inner):
-        name = file_name(path, member, inner)
-        if name is None:
-            continue
-        try:
-            key = class_image(wnid, name)
-        except ValueError as error:
-            if is_system_file(member.name):
-                rows.pass_over(f"{inner or os.path.basename(path)}/{member.name}")
+        name, kind, offset, size, _ = member
+        key = name
+        if kind != "file" or not is_official(wnid, name):  # Few are.
+            found = file_name(path, member, inner)
+            if found is None:
                 continue
-            raise unexpected(path, member, str(error), inner) from None
-        rows.add(key, label, job.position, member.offset, member.size, name)
+            name = found
+            try:
+                key = class_image(wnid, name)
+            except ValueError as error:
+                if is_system_file(member.name):
+                    rows.pass_over(f"{inner or os.path.basename(path)}/{member.name}")
+                    continue
+                raise unexpected(path, member, str(error), inner) from None
+        rows.add(key, label, position, offset, size, name)
         if len(rows) > MAX_CLASS_IMAGES:
             reason = f"expected at most {MAX_CLASS_IMAGES:,} images of class {wnid}, found more"
             raise unexpected(path, member, reason, inner)

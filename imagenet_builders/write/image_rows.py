@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from imagenet_builders.images.checking import inspect_with_care
-from imagenet_builders.images.plain_jpeg import plain_size
+from imagenet_builders.images.plain_jpeg import size_in_buffer
 from imagenet_builders.plan.recipe import ImagePolicy, MakeExamples, Note
 from imagenet_builders.sources.columns import numbers_in, texts_in
 from imagenet_builders.sources.reader import Reader
@@ -213,7 +213,7 @@ class _StoredRows(ImageRows):
         if not is_there:
             return False
         wanted = self._examples.size
-        size = plain_size(buffer)
+        size = size_in_buffer(buffer)
         if size is None:
             image = inspect_with_care(bytes(buffer), self._examples.also_repair)
             if image.problem is not None or image.repair is not None:

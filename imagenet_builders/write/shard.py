@@ -339,11 +339,12 @@ class _Progress:
     def tell(self) -> None:
         """Counts an image."""
         self._images += 1
-        # What is read of a member that is compressed is less than its image.
-        done = min(self._reader.bytes_read, self._size)
-        if done - self._told >= _REPORT_EVERY:
-            self._report(self._images, done - self._told)
-            self._images, self._told = 0, done
+        if self._reader.bytes_read - self._told >= _REPORT_EVERY:
+            # What is read of a member that is compressed is less than its image.
+            done = min(self._reader.bytes_read, self._size)
+            if done > self._told:
+                self._report(self._images, done - self._told)
+                self._images, self._told = 0, done
 
     def end(self) -> None:
         """Reports the rest."""

@@ -2,8 +2,8 @@
 
 A checksum is linear: that of two texts is that of the first, with as many zero bytes behind it as
 the second has, added to that of the second. What zero bytes do to a checksum is a matrix of bits,
-of which tables are made here for every power of two of zeros, so that a thousand records take as
-many steps as one. To read a file's bytes once more for its checksum takes five times as long.
+of which tables are made here for every digit of a number of zeros in base 16, so that a thousand
+records take as many steps as one. To read a file's bytes once more takes ten times as long.
 
 Source: Mark Adler's `crc32_combine` in zlib. "Add" is exclusive or.
 """
@@ -18,6 +18,9 @@ import numpy as np
 from imagenet_builders.formats.tfrecord import frame
 
 _POLYNOMIAL = 0x82F63B78  # Of CRC-32C, lowest power first.
+
+# Numbers of zeros are taken apart in base 16: 64 kB of tables for each digit.
+_DIGIT_BITS = 4
 
 
 def heads(lengths: np.ndarray) -> np.ndarray:
@@ -43,14 +46,13 @@ def of_file(lengths: np.ndarray, crcs: np.ndarray) -> int:
         crcs: CRC-32C of each record as it is, not masked, uint32 of the same shape.
     """
     lengths = lengths.astype(np.int64)
-    tails = _bytes_of(frame.masked(crcs).astype("<u4"))
-    behind_data = np.full_like(lengths, frame.TAIL_BYTES)
-    framed = _of_rows(tails)
-    framed ^= _with_zeros(crcs, behind_data)
-    framed ^= _with_zeros(_of_rows(heads(lengths)), lengths + behind_data)
+    tails = _of_rows(_bytes_of(frame.masked(crcs).astype("<u4")))
     ends = np.cumsum(lengths + frame.FRAME_BYTES)
-    behind = ends[-1:].sum() - ends
-    return int(np.bitwise_xor.reduce(_with_zeros(framed, behind), initial=0))
+    behind_tails = ends[-1:].sum() - ends
+    behind_data = behind_tails + frame.TAIL_BYTES
+    parts = [_of_rows(heads(lengths)), crcs, tails]
+    behind = [behind_data + lengths, behind_data, behind_tails]
+    return int(np.bitwise_xor.reduce(_with_zeros(np.concatenate(parts), np.concatenate(behind))))
 
 
 def _bytes_of(numbers: np.ndarray) -> np.ndarray:
@@ -84,28 +86,38 @@ def _changes(size: int) -> list[np.ndarray]:
 
 def _with_zeros(crcs: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """What so many zero bytes behind them make of checksums."""
-    crcs = crcs.copy()
-    for power in range(int(counts.max(initial=0)).bit_length()):
-        chosen = np.flatnonzero(counts >> power & 1)
-        crcs[chosen] = _looked_up(_zeros(power), crcs[chosen])
+    for place in range(0, int(counts.max(initial=0)).bit_length(), _DIGIT_BITS):
+        crcs = _looked_up(_zeros(place), crcs, counts >> place & (1 << _DIGIT_BITS) - 1)
     return crcs
 
 
 @functools.cache
-def _zeros(power: int) -> np.ndarray:
-    """What 2**`power` zero bytes do to each byte of a checksum, uint32 of shape (4, 256)."""
-    if power:
-        half = _zeros(power - 1)
-        return _looked_up(half, half.ravel()).reshape(4, 256)
-    crcs = np.arange(256, dtype=np.uint32)[None] << np.array([[0], [8], [16], [24]], np.uint32)
-    one = np.uint32(1)
-    for _ in range(8):
-        crcs = (crcs >> one) ^ (crcs & one) * np.uint32(_POLYNOMIAL)
-    return crcs
+def _zeros(place: int) -> np.ndarray:
+    """What 0, 1, 2, ... times 2**`place` zero bytes do to each byte of a checksum.
+
+    Returns:
+        uint32 of shape (2**`_DIGIT_BITS` * 4 * 256,).
+    """
+    one = np.arange(256, dtype=np.uint32)[None] << np.array([[0], [8], [16], [24]], np.uint32)
+    made = [one.ravel()]
+    if place:
+        # As many as all digits of the place before have, and one.
+        before = _zeros(place - _DIGIT_BITS)
+        one = _looked_up(before, before[-one.size :], np.ones(1, np.int64))
+    else:
+        low = np.uint32(1)
+        for _ in range(8):
+            one = (one >> low) ^ (one & low) * np.uint32(_POLYNOMIAL)
+        one = one.ravel()
+    for _ in range(1, 1 << _DIGIT_BITS):
+        made.append(_looked_up(one, made[-1], np.zeros(1, np.int64)))
+    return np.concatenate(made)
 
 
-def _looked_up(table: np.ndarray, crcs: np.ndarray) -> np.ndarray:
-    found: np.ndarray = table[0][crcs & 0xFF]
-    for number in range(1, 4):
-        found = found ^ table[number][crcs >> 8 * number & 0xFF]
+def _looked_up(tables: np.ndarray, crcs: np.ndarray, digits: np.ndarray) -> np.ndarray:
+    """What tables as `_zeros` has them, of which each checksum has its own, make of checksums."""
+    at = digits << 10
+    found: np.ndarray = tables.take(at + (crcs & 0xFF))
+    for byte in range(1, 4):
+        found ^= tables.take(at + (256 * byte) + (crcs >> 8 * byte & 0xFF))
     return found

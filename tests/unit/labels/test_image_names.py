@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagenet_builders import labels
-from imagenet_builders.labels.image_names import Naming, class_image, train_image
+from imagenet_builders.labels.image_names import Naming, class_image, is_official, train_image
 
 TENCH = "n01440764"
 TRAIN, VALIDATION, TEST = Naming("train"), Naming("validation"), Naming("test")
@@ -40,6 +40,7 @@ def test_any_spelling_of_a_train_image_has_its_official_key(wnids, number, zeros
     assert TRAIN.row_of_file(name, wnid) == (key, WNIDS.index(wnid))
     assert train_image(name) == (key, wnid)
     assert class_image(wnid, name) == key
+    assert is_official(wnid, name) == (name == key)
     assert TRAIN.is_image(name)
     assert TRAIN.row_of(key) == (key, WNIDS.index(wnid))
 

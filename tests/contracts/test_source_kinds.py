@@ -289,6 +289,7 @@ def test_what_is_read_ahead_lies_in_the_files(
             files = {file.place: file.size for file in recipe.index.files}
             with monkeypatch.context() as patched:
                 patched.setattr(os, "posix_fadvise", advise)
+                patched.delattr(os, "RWF_NOWAIT")  # Which says that all of it is in memory.
                 asked.clear()
                 prefetch(shard_job(recipe))
             for path, start, size in asked:

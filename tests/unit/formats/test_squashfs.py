@@ -446,6 +446,7 @@ def test_every_read_of_an_image_was_requested_ahead(
         os, "posix_fadvise", lambda fd, start, size, advice: asked.append((start, start + size))
     )
     monkeypatch.setattr(shard, "_ADVICE_GAP", 0)
+    monkeypatch.delattr(os, "RWF_NOWAIT")  # Which says that all of it is in memory.
     shard.prefetch(
         ShardJob(
             "train",

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from support.processes import run_python
 
 from imagenet_builders.errors import SourceError
 from imagenet_builders.sources import reader as reader_lib
 from imagenet_builders.sources.reader import Reader
-from imagenet_builders.sources.rows import SourceFile
+from imagenet_builders.sources.rows import Rows, SourceFile
 
 
 @pytest.fixture
@@ -101,3 +103,56 @@ def test_a_worker_raises_its_limit_to_the_maximum():
         "print(resource.getrlimit(resource.RLIMIT_NOFILE)[0] == hard)\n"
     )
     assert said.strip() == "True"
+
+
+@pytest.fixture
+def in_memory(monkeypatch: pytest.MonkeyPatch) -> set[int]:
+    """Places of files that are not in memory; to read them must wait."""
+    missing: set[int] = set()
+
+    def preadv(fd: int, buffers: object, offset: int, flags: int = 0) -> int:
+        assert flags == os.RWF_NOWAIT
+        if offset in missing:
+            raise BlockingIOError
+        return 1
+
+    monkeypatch.setattr(os, "preadv", preadv)
+    return missing
+
+
+def rows_of(files: list[SourceFile], sizes: list[int]) -> pa.Table:
+    rows = Rows()
+    for number, size in enumerate(sizes):
+        rows.add(str(number), 0, number % len(files), 1000 - number, size)
+    return rows.table()
+
+
+def test_storage_is_not_asked_for_what_is_in_memory(
+    files: list[SourceFile], in_memory: set[int]
+) -> None:
+    rows = rows_of(files, [7] * 1000)
+    expected = sorted((number % 40, 1000 - number, 7) for number in range(1000))
+    with Reader(files) as reader:
+        assert not len(reader.ranges(rows))
+        in_memory.add(1006)  # Where the first image ends.
+        assert list(map(tuple, reader.ranges(rows).tolist())) == expected
+        in_memory.clear()
+        in_memory.update(range(40, 80))
+        assert list(map(tuple, reader.ranges(rows).tolist())) == expected
+        assert not len(reader.ranges(rows.slice(0, 0)))
+
+
+def test_storage_is_asked_where_nobody_says_what_is_in_memory(
+    files: list[SourceFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = rows_of(files, [3, 0])
+    expected = [(0, 1000, 3), (1, 999, 0)]
+
+    def preadv(*arguments: object) -> int:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    with Reader(files) as reader:
+        monkeypatch.setattr(os, "preadv", preadv)
+        assert list(map(tuple, reader.ranges(rows).tolist())) == expected
+        monkeypatch.delattr(os, "RWF_NOWAIT")
+        assert list(map(tuple, reader.ranges(rows).tolist())) == expected

@@ -368,6 +368,29 @@ class Reader:
             done += more
         self.bytes_read += size
 
+    def read_at_once(
+        self, file: int, offset: int, buffers: Sequence[memoryview], size: int
+    ) -> bool:
+        """Fills buffers with the bytes of a file from `offset` on, as far as one call does.
+
+        Args:
+            file: Position in `files`.
+            offset: The first byte.
+            buffers: Where to.
+            size: Their bytes in all.
+
+        Returns:
+            Whether it has filled them; if not, `read` reads all, or tells why it cannot.
+
+        Raises:
+            SourceError: The file changed after it was indexed.
+            OSError: It cannot be read.
+        """
+        if os.preadv(self.open(file), buffers, offset) < size:
+            return False
+        self.bytes_read += size
+        return True
+
     def _shorter(self, file: int, offset: int, size: int, found: int) -> SourceError:
         return SourceError(
             f"{self.files[file].path}: {size:,} bytes were indexed at byte {offset:,}, but "

@@ -124,6 +124,19 @@ def data_damage(data: bytes | np.ndarray, tail: bytes | memoryview) -> DamageErr
     )
 
 
+def has_checksum(parts: Sequence[np.ndarray], tail: bytes | memoryview) -> bool:
+    """Whether a record has the checksum that goes after it.
+
+    Args:
+        parts: The record, in arrays of uint8.
+        tail: The last `TAIL_BYTES` of its frame.
+    """
+    crc = 0
+    for part in parts:
+        crc = google_crc32c.extend(crc, part)
+    return _TAIL.unpack(tail) == (masked(crc),)
+
+
 def masked(crc: _Crc) -> _Crc:
     """A checksum, or an array of uint32, as TFRecord stores it."""
     return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF

@@ -114,13 +114,29 @@ def index_or_error(directory: Path):
 
 
 def images(table, files) -> dict[str, tuple[int, bytes]]:
-    """Key to label and image, each record's checksum having been checked."""
+    """Key to label and image, each record's checksum having been checked, in both ways to read."""
     found = {}
+    into_buffers = filled(table, files)
     with Reader(files, KIND.access) as reader:
         for row, image in zip(table.to_pylist(), reader.images(table), strict=True):
             assert image.data == reader.read(row["file"], row["offset"], row["size"])
             found[row["key"]] = row["label"], image.data
+            if isinstance(into_buffers, list):
+                assert into_buffers.pop(0) == image.data
+    assert isinstance(into_buffers, list)
     return found
+
+
+def filled(table, files) -> list[bytes] | str:
+    """The images as they are read to their places, or what is said of them."""
+    buffers = [bytearray(size) for size in table["size"].to_pylist()]
+    try:
+        with Reader(files, KIND.access) as reader:
+            fill = reader.filling(table)
+            assert all(fill(memoryview(buffer)) for buffer in buffers)
+    except ArchiveError as error:
+        return str(error)
+    return list(map(bytes, buffers))
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -415,6 +431,23 @@ def test_an_image_in_a_damaged_record_is_refused_when_read(tmp_path):
         images(table, files)
     assert (caught.value.archive, caught.value.member) == (str(path), NAME)
     assert caught.value.offset == 0
+    assert filled(table, files) == str(caught.value)
+
+
+def test_a_record_that_comes_in_pieces_is_read_all_the_same(tmp_path, monkeypatch):
+    """As network file systems may give it."""
+    one_shard(tmp_path, example(PLAIN))
+    table, files = index(tmp_path)
+    expected = [image for _, image in images(table, files).values()]
+    preadv = os.preadv
+    for count in (1, 2):
+        with monkeypatch.context() as patched:
+            patched.setattr(
+                os,
+                "preadv",
+                lambda fd, buffers, offset, count=count: preadv(fd, buffers[:count], offset),
+            )
+            assert filled(table, files) == expected
 
 
 def test_a_file_with_a_byte_changed_gives_the_right_images_or_an_error(tmp_path):
@@ -439,8 +472,9 @@ def test_a_file_with_a_byte_changed_gives_the_right_images_or_an_error(tmp_path)
             at_index += 1
             continue
         table, files = outcome
-        with pytest.raises(ArchiveError, match="the checksum of the record is wrong"):
+        with pytest.raises(ArchiveError, match="the checksum of the record is wrong") as caught:
             images(table, files)
+        assert filled(table, files) == str(caught.value)
         at_reading += 1
     assert len(right) == 3
     assert min(at_index, at_reading) > 100

@@ -14,7 +14,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core import dataset_builder
 
 from imagenet_builders.plan.recipe import PlanConfig
-from imagenet_builders.words import logger
+from imagenet_builders.words import counted, logger
 
 _LOG = logger(__name__)
 
@@ -72,7 +72,8 @@ def plan_config(download_config: tfds.download.DownloadConfig) -> PlanConfig:
         if shards != defaults and count == defaults.get_number_shards(size, examples):
             _LOG.warning(
                 "min_shard_size and max_shard_size made no difference: the installed TensorFlow "
-                f"Datasets makes {count} shards with and without them; num_shards is obeyed"
+                f"Datasets makes {counted(count, 'shard')} with and without them; num_shards is "
+                "obeyed"
             )
         return count
 

@@ -18,6 +18,7 @@ from imagenet_builders.formats.tfrecord.example_window import Features, Kind, Sp
 from imagenet_builders.formats.tfrecord.wire import DamageError
 from imagenet_builders.images import ImageFacts, inspect
 from imagenet_builders.run.jobs import Report
+from imagenet_builders.words import counted
 from imagenet_builders.write.offsets import RecordOffsets
 from imagenet_builders.write.outputs.output import Output, RecordFile, RecordFileError
 
@@ -102,8 +103,8 @@ def read_headers(job: HeadersJob, report: Report) -> Headers:
                 told = found.records
         if found.records != job.examples:
             found.problem = (
-                f"{job.path} has {found.records:,} records and not {job.examples:,}, as the "
-                "metadata say; `imagenet-builders verify` says more"
+                f"{job.path} has {counted(found.records, 'record')} and not {job.examples:,}, as "
+                "the metadata say; `imagenet-builders verify` says more"
             )
     except (OSError, RecordFileError, DamageError, SourceError) as error:
         words = getattr(error, "strerror", None) or error

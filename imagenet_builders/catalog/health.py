@@ -123,12 +123,14 @@ def differences(
             said.append(f"{split.name}: {of_parts[split.name]}")
         elif split.images is not None and examples[split.name] != split.images:
             said.append(
-                f"{split.name}: {examples[split.name]:,} examples, and not the official "
+                f"{split.name}: {counted(examples[split.name], 'example')}, and not the official "
                 f"{split.images:,}"
             )
     limit = document.get("max_examples_per_split")
     if isinstance(limit, int):
-        said.append(f"it was built to try things out, with at most {limit:,} examples a split")
+        said.append(
+            f"it was built to try things out, with at most {counted(limit, 'example')} a split"
+        )
     for action, words in (("repaired", "repaired"), ("skipped", "left out")):
         for name, entry in _splits(document):
             count = len(_list(entry, action))

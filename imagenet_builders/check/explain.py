@@ -13,6 +13,7 @@ from imagenet_builders.check.targets import Surveyed, Target, all_targets, surve
 from imagenet_builders.datasets import identity
 from imagenet_builders.locate.found import Mismatch
 from imagenet_builders.sources.inspection import ERROR, WARNING, Problem
+from imagenet_builders.words import counted
 
 _NAMED = 4
 _LOOK = "see whether that is meant"
@@ -290,10 +291,10 @@ def _too_low(manual_dir: Path, shown: Sequence[Surveyed]) -> list[Problem]:
 
 def _any(things: Iterable[object]) -> str:
     texts = [str(thing) for thing in things]
-    more = f" or one of {len(texts) - _NAMED} others" if len(texts) > _NAMED else ""
+    more = f" or one of {counted(len(texts) - _NAMED, 'other')}" if len(texts) > _NAMED else ""
     return " or ".join(texts[:_NAMED]) + more
 
 
 def _all(texts: Sequence[str]) -> str:
-    more = f"; and {len(texts) - _NAMED} others" if len(texts) > _NAMED else ""
+    more = f"; and {counted(len(texts) - _NAMED, 'other')}" if len(texts) > _NAMED else ""
     return "; ".join(texts[:_NAMED]) + more

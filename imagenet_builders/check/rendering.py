@@ -257,7 +257,7 @@ class _Page:
         left += [other for other in others if not other.what]
         if left:
             shown = ", ".join(self._other(other) for other in left[:_OTHERS])
-            more = f", and {len(left) - _OTHERS:,} others" if len(left) > _OTHERS else ""
+            more = f", and {counted(len(left) - _OTHERS, 'other')}" if len(left) > _OTHERS else ""
             yield from self._wrapped(f"of no kind that is known: {shown}{more}", "  ")
 
     def _other(self, other: Other) -> str:
@@ -273,12 +273,12 @@ class _Page:
             if place.free is not None:
                 room.append(f"{size_text(place.free)} free{under(place.quota)}")
             if place.free_files is not None:
-                files_free = f"room for {place.free_files:,} files"
+                files_free = f"room for {counted(place.free_files, 'file')}"
                 room.append(f"{files_free}{under(place.files_quota)}")
             if room and not place.quotas_seen:
                 room.append("quotas not seen")
             there = f"; there: {', '.join(room)}" if room else ""
-            files = f" in {place.files:,} files" if what == "datasets" else ""
+            files = f" in {counted(place.files, 'file')}" if what == "datasets" else ""
             yield from self._wrapped(f"{size_text(place.needed)}{files}{there}", f"  {what:<9} ")
             yield from self._wrapped(f"in {place.path}", " " * 12)
             if what == "scratch" and needs.copies is not None:
@@ -363,10 +363,11 @@ def _facts(row: Row) -> Iterator[str]:
     if row.part != "images":
         return
     if row.images_found is not None:
-        of = f" of {row.images_expected:,}" if row.images_expected is not None else ""
-        yield f"{row.images_found:,}{of} images"
+        expected = row.images_expected
+        of = "" if expected is None else f"{row.images_found:,} of "
+        yield of + counted(row.images_found if expected is None else expected, "image")
     elif row.images_expected is not None:
-        yield f"{row.images_expected:,} images expected"
+        yield f"{counted(row.images_expected, 'image')} expected"
 
 
 def _source(row: Row, place: Path | None) -> str:

@@ -155,8 +155,9 @@ def _name_of(builder: Any, label: int) -> str:
     names = builder.info.features["label"].names
     if label >= len(names):
         raise DatasetError(
-            f"{builder.data_dir}: label.labels.txt names {len(names):,} classes, but there is a "
-            f"label {label:,}; `imagenet-builders verify` says what else is wrong with this dataset"
+            f"{builder.data_dir}: label.labels.txt names "
+            f"{counted(len(names), 'class', 'classes')}, but there is a label {label:,}; "
+            "`imagenet-builders verify` says what else is wrong with this dataset"
         )
     return str(names[label])
 

@@ -22,7 +22,7 @@ from imagenet_builders.locate.found import Found, Mismatch, Survey
 from imagenet_builders.locate.glimpse import Glimpse
 from imagenet_builders.sources import kinds
 from imagenet_builders.sources.columns import numbers_in
-from imagenet_builders.words import logger
+from imagenet_builders.words import counted, logger
 
 if TYPE_CHECKING:
     from imagenet_builders.plan.context import BuildContext
@@ -190,7 +190,8 @@ def _other_classes(dataset: Dataset, config: Config, seen: Glimpse) -> Mismatch 
     if not dataset.fixed_classes or 2 * len(unknown) <= len(seen.classes):
         return None
     text = (
-        f"{len(unknown):,} of its {len(seen.classes):,} classes, such as {unknown[0]}, are not "
+        f"{len(unknown):,} of its {counted(len(seen.classes), 'class', 'classes')}, such as "
+        f"{unknown[0]}, {'is' if len(unknown) == 1 else 'are'} not "
         f"among the {len(known):,} of {title_of(dataset)}"
     )
     theirs = [
@@ -331,9 +332,10 @@ def _check_counts(
         first = more[0]
         raise SourceError(
             f"{path}: expected images of the official split {recipe.split}, found more than it has "
-            f"of {len(more):,} classes, such as {counts[first]:,} of {first} in place of "
-            f"{most[first]:,}, so these are another split or release of {title_of(dataset)} or "
-            "another dataset, or somebody has added images; stage the official split"
+            f"of {counted(len(more), 'class', 'classes')}, such as {counts[first]:,} of {first} in "
+            f"place of {most[first]:,}, so these are another split or release of "
+            f"{title_of(dataset)} or another dataset, or somebody has added images; stage "
+            "the official split"
         )
 
 

@@ -225,13 +225,13 @@ def _read_all(directory: Path, group: _Group) -> list[Difference]:
             differences.append(Difference(group.listed, "it was changed after the export"))
         elif of_all != group.crc32c:
             first, last = found[0].name, found[-1].name
-            differences.append(
-                Difference(
-                    str(directory / first),
-                    f"it, or one of the {len(found):,} images to {last} in its list, was changed "
-                    "after the export",
-                )
+            what = (
+                f"it, or one of the {len(found):,} images to {last} in its list, was changed after "
+                "the export"
+                if len(found) > 1
+                else "it was changed after the export"
             )
+            differences.append(Difference(str(directory / first), what))
     return differences
 
 

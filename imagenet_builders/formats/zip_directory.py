@@ -20,6 +20,7 @@ from collections.abc import Iterator
 
 from imagenet_builders.errors import ArchiveError
 from imagenet_builders.formats import member_names, signatures
+from imagenet_builders.words import counted
 
 MAX_MEMBERS = 1 << 18
 MAX_DIRECTORY_BYTES = 64 << 20
@@ -210,7 +211,9 @@ def entries_in(place: Place, data: bytes, count: int, position: int) -> list[zip
     try:
         entries = zipfile.ZipFile(io.BytesIO(data + end)).infolist()
         if len(entries) != count:
-            raise zipfile.BadZipFile(f"{len(entries):,} entries instead of {count:,}")
+            raise zipfile.BadZipFile(
+                f"{counted(len(entries), 'entry', 'entries')} instead of {count:,}"
+            )
     except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
         raise place.error(f"the directory is damaged ({error}), {COPY_AGAIN}", position) from None
     for entry in entries:

@@ -22,6 +22,7 @@ from imagenet_builders.formats.zip_directory import (
     reading,
 )
 from imagenet_builders.formats.zip_members import ZipMember, member_of
+from imagenet_builders.words import counted
 
 MAX_MEMBERS = 1 << 22
 MAX_DIRECTORY_BYTES = 1 << 30
@@ -151,7 +152,8 @@ def _entries(
         begin += at
     if seen != count:
         raise place.error(
-            f"the directory is damaged ({seen:,} entries instead of {count:,}), {COPY_AGAIN}",
+            f"the directory is damaged ({counted(seen, 'entry', 'entries')} instead of {count:,}), "
+            f"{COPY_AGAIN}",
             position,
         )
 

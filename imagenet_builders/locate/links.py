@@ -14,6 +14,8 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from imagenet_builders.words import counted
+
 
 @dataclasses.dataclass(frozen=True)
 class Link:
@@ -105,7 +107,7 @@ def sentence(link: Link, owner: int) -> str:
 
 def more(link: Link) -> str:
     """What is said of the links beside the first."""
-    return f", and {link.count - 1:,} more such links" if link.count > 1 else ""
+    return f", and {counted(link.count - 1, 'more such link')}" if link.count > 1 else ""
 
 
 def to_json(links: Links) -> str:

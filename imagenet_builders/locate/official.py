@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from imagenet_builders.errors import SourceError
+from imagenet_builders.words import counted
 
 _ABOUT = re.compile(r"([0-9]+)(\.[0-9]+)? ?([KMGT])B?\b")
 _POWERS = {"K": 1, "M": 2, "G": 3, "T": 4}
@@ -134,7 +135,7 @@ def check_image_count(path: Path, size: int, images: int) -> None:
         return
     if images != official.images:
         raise SourceError(
-            f"{path}: the archive has the official size of {size:,} bytes but holds {images:,} "
-            f"images instead of {official.images:,}, so a part of it is damaged; compare its MD5 "
-            f"with {official.md5} and copy it again"
+            f"{path}: the archive has the official size of {size:,} bytes but holds "
+            f"{counted(images, 'image')} instead of {official.images:,}, so a part of it is "
+            f"damaged; compare its MD5 with {official.md5} and copy it again"
         )

@@ -107,7 +107,9 @@ def difference(before: Any, now: Mapping[str, Any]) -> str:
         was = old[split] if isinstance(old[split], Mapping) else {}
         for name in ("examples", "shards"):
             if was.get(name) != of_split[name]:
-                return f"split {split} had {was.get(name)} {name} and has {of_split[name]}"
+                return (
+                    f"the number of {name} of {split} was {was.get(name)} and is {of_split[name]}"
+                )
         if was.get("made with") != of_split.get("made with"):
             then, now_with = (made_with_text(each.get("made with")) for each in (was, of_split))
             return f"split {split} was made with {then} and is made with {now_with}"

@@ -21,6 +21,7 @@ from imagenet_builders.sources import duplicates
 from imagenet_builders.sources.columns import number_array, numbers_in
 from imagenet_builders.sources.reader import Access
 from imagenet_builders.sources.rows import SourceFile, SourceFiles
+from imagenet_builders.words import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -171,7 +172,7 @@ def shard_ends(examples: int, shards: int) -> tuple[int, ...]:
     """
     if shards > examples:
         raise SourceError(
-            f"{shards} shards were asked for, but there are only {examples} examples; "
+            f"{counted(examples, 'example')} cannot be cut into {counted(shards, 'shard')}; "
             "ask for fewer shards"
         )
     return tuple(round(examples * shard / shards) for shard in range(1, shards + 1))

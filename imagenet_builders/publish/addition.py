@@ -21,6 +21,7 @@ from imagenet_builders.plan.identity import made_with_text, plan_digest
 from imagenet_builders.plan.plan import SplitPlan
 from imagenet_builders.publish import provenance
 from imagenet_builders.sources.rows import SourceFile
+from imagenet_builders.words import counted
 from imagenet_builders.write import outputs
 
 _CRC = re.compile("[0-9a-f]{8}")
@@ -84,7 +85,10 @@ class KeptSplit:
         if reason is not None:
             return reason
         if plan.shard_count != len(self.shards):
-            return f"it has {len(self.shards)} shards of {self.split}, not {plan.shard_count}"
+            return (
+                f"it has {counted(len(self.shards), 'shard')} of {self.split}, not "
+                f"{plan.shard_count}"
+            )
         now = [
             (os.path.basename(file.path), file.size)
             for file in (*plan.files, *also_read)
@@ -167,7 +171,7 @@ class Kept:
             paths = one.paths if (one := next(sources, None)) is not None else ()
             names = [path.name for path in paths if path.name not in read]
             if names and paths[0].name in read:
-                more = f" and {len(names) - 1:,} more files" if len(names) > 1 else ""
+                more = f" and {counted(len(names) - 1, 'more file')}" if len(names) > 1 else ""
                 lacking.append(f"{names[0]}{more} of {split}")
         return lacking
 

@@ -22,6 +22,7 @@ from imagenet_builders.files.ours import is_ours
 from imagenet_builders.files.private_dir import PrivateDir
 from imagenet_builders.plan.identity import difference
 from imagenet_builders.publish import provenance
+from imagenet_builders.words import counted
 from imagenet_builders.write import build_dir, durable
 from imagenet_builders.write.build_dir import BUILD, DONE, MARKS, SHARDS
 
@@ -81,16 +82,19 @@ class Left:
         if not self.is_ours:
             if self.problem:
                 return [f"{path} is an unfinished build of another user; it is left alone"]
-            said = f"{count:,} finished shards in {path} are another user's and of no use here"
-            return [said] if count else []
+            if not count:
+                return []
+            return [
+                f"{counted(count, 'finished shard')} of another user in {path} cannot be used here"
+            ]
         if count and self.problem:
             return [
-                f"{count:,} finished shards in {path} are of no use and are removed, because "
+                f"removed {counted(count, 'finished shard')} in {path}, of no use because "
                 f"{self.problem}"
             ]
         if count and self.description and description:
             return [
-                f"{count:,} finished shards of an earlier build are of no use and are removed, "
+                f"removed {counted(count, 'finished shard')} of an earlier build, of no use "
                 f"because {difference(self.description, description)}"
             ]
         return []

@@ -20,7 +20,7 @@ from imagenet_builders.publish.known import Known
 from imagenet_builders.publish.lock import BuildLock
 from imagenet_builders.publish.target import Target
 from imagenet_builders.run.progress import phase
-from imagenet_builders.words import logger
+from imagenet_builders.words import counted, logger
 from imagenet_builders.write import durable
 
 _LOG = logger(__name__)
@@ -154,7 +154,7 @@ class BuildSession:
             return
         if kept:
             error.add_note(
-                f"{kept:,} finished shards of {self._name} are kept in "
+                f"kept {counted(kept, 'finished shard')} of {self._name} in "
                 f"{self.incomplete.shards}; run the same command again to continue"
             )
 

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate
 
 from imagenet_builders.errors import OptionError
+from imagenet_builders.words import counted
 
 Lengths = Mapping[str, Sequence[int]]
 """Split to the number of examples in each of its shards."""
@@ -207,7 +208,7 @@ def _sliced(text: str, name: str, sliced: str, lengths: Sequence[int]) -> Interv
             raise
         raise _no_split(text) from None
     if abs(start) > total or abs(stop) > total:
-        raise OptionError(f"{text}: split {name} has {total:,} examples, fewer than that")
+        raise OptionError(f"{text}: split {name} has {counted(total, 'example')}, fewer than that")
     start = start + total if start < 0 else start
     stop = stop + total if stop < 0 else stop
     return Interval(name, start, max(start, stop))

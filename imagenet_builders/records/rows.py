@@ -36,6 +36,7 @@ from imagenet_builders.sources.folder_images import source_files
 from imagenet_builders.sources.indexing import Runner, in_batches, run_for_table
 from imagenet_builders.sources.reader import Access, ImageRow, Reader, columns
 from imagenet_builders.sources.rows import SourceFile, opened, row_schema
+from imagenet_builders.words import counted
 from imagenet_builders.write.outputs.output import Output, RecordFileError
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def records_table(job: RecordsJob, report: Callable[[int, int], None]) -> pa.Tab
         if len(records) != expected:
             raise _unreadable(
                 file.path,
-                RecordFileError(f"it has {len(records):,} records and not {expected:,}"),
+                RecordFileError(f"it has {counted(len(records), 'record')} and not {expected:,}"),
             )
         count, offsets = len(records), records.offsets
         if offsets is None:

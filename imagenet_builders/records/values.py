@@ -16,6 +16,7 @@ from typing import Any
 from imagenet_builders.errors import SourceError
 from imagenet_builders.formats.tfrecord.example import Feature, FlatExample, parse
 from imagenet_builders.formats.tfrecord.wire import DamageError
+from imagenet_builders.words import counted
 
 Flat = Mapping[str, Any]
 """Path of a feature to its value; an image is its bytes."""
@@ -113,13 +114,13 @@ def _value(leaf: Leaf, feature: Feature | None) -> Any:
         if leaf.is_sequence:
             return numbers.reshape(-1, *leaf.shape)
         if numbers.size != np.prod(leaf.shape, dtype=int):
-            raise SourceError(f"the record has {numbers.size:,} values of {leaf.path}")
+            raise SourceError(f"the record has {counted(numbers.size, 'value')} of {leaf.path}")
         return numbers.reshape(leaf.shape) if leaf.shape else int(numbers[0])
     texts = feature.values if feature is not None and feature.kind == "bytes" else []
     if leaf.is_sequence:
         return np.array(texts, object)
     if len(texts) != 1:
-        raise SourceError(f"the record has {len(texts):,} values of {leaf.path}")
+        raise SourceError(f"the record has {counted(len(texts), 'value')} of {leaf.path}")
     return texts[0]
 
 

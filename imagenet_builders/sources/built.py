@@ -37,6 +37,7 @@ from imagenet_builders.sources.rows import Rows, SourceFile, row_schema
 from imagenet_builders.sources.shard_sets import ShardSet, ShardsJob
 from imagenet_builders.sources.slim_tfrecords import read_records
 from imagenet_builders.sources.unpacking import Means
+from imagenet_builders.words import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -115,16 +116,16 @@ def index_shards(split: str, files: Sequence[SourceFile], workers: Runner) -> pa
     counts = np.bincount(numbers_in(table["file"]), minlength=len(files)).tolist()
     if len(lengths) != len(files):
         raise SourceError(
-            f"{os.path.dirname(files[0].path)}: expected {len(lengths):,} shards of {split}, as "
-            f"{INFO} says, found {len(files):,}; build from a dataset that `imagenet-builders "
-            "verify` finds whole"
+            f"{os.path.dirname(files[0].path)}: expected {counted(len(lengths), 'shard')} of "
+            f"{split}, as {INFO} says, found {len(files):,}; build from a dataset that "
+            "`imagenet-builders verify` finds whole"
         )
     for file, expected, count in zip(files, lengths, counts, strict=True):
         if count != expected:
             raise ArchiveError(
                 file.path,
-                f"expected {expected:,} records, as {INFO} says, found {count:,}; see what "
-                "`imagenet-builders verify` says of the dataset",
+                f"expected {counted(expected, 'record')}, as {INFO} says, found {count:,}; see "
+                "what `imagenet-builders verify` says of the dataset",
             )
     return table
 

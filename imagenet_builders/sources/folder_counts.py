@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from imagenet_builders import words
 from imagenet_builders.files.regular import open_regular
 from imagenet_builders.labels.image_names import ANNOTATION_FILE, IMAGE_FILE, Naming
 from imagenet_builders.locate.class_directories import CLASS_ARCHIVE, unknown_class
@@ -164,7 +165,7 @@ def problems(counted: Counted, lists: Sequence[Path]) -> list[Problem]:
     found = list(map(_refused, by_what.values()))
     if counted.passed_over:
         first, *more = counted.passed_over
-        others = f" ({len(more):,} more such files)" if more else ""
+        others = f" ({words.counted(len(more), 'more such file')})" if more else ""
         expected = "nothing but images in the folders of images"
         action = "nothing: a build passes over it; --strict refuses it"
         found.append(
@@ -176,7 +177,9 @@ def problems(counted: Counted, lists: Sequence[Path]) -> list[Problem]:
 def _refused(each: Sequence[tuple[str, str]]) -> Problem:
     """One problem of things that are refused for like reasons."""
     (path, what), more = each[0], len(each) - 1
-    others = f", and {more:,} more such things, the last {each[-1][0]}" if more else ""
+    others = (
+        f", and {words.counted(more, 'more such thing')}, the last {each[-1][0]}" if more else ""
+    )
     return Problem(
         ERROR,
         path,

@@ -31,6 +31,7 @@ from imagenet_builders.sources.indexing import (
 from imagenet_builders.sources.inspection import ERROR, WARNING, Counted, Inspection, Problem
 from imagenet_builders.sources.kind import Expected
 from imagenet_builders.sources.rows import SourceFile
+from imagenet_builders.words import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -87,7 +88,7 @@ def numbered_set(
     there = {number for number, _ in ordered}
     last = ordered[-1][0]
     if count is not None and last >= count:
-        problem = f"{names[-1]} is not one of {count:,} shards that are counted from 0"
+        problem = f"{names[-1]} is not among {counted(count, 'shard')}, counted from 0"
         return ShardSet(names, f"{problem}; check where it comes from")
     expected = last + 1 if count is None else count
     lacking = expected - len(there)
@@ -234,7 +235,8 @@ def check_complete(split: str, files: Sequence[SourceFile], sets_of: SetsOf) -> 
     if found.names != names:
         raise SourceError(
             f"{directory}: expected only the shards of split {split!r}, in the order of their "
-            f"numbers, found {len(names):,} files of which {len(found.names):,} are shards of it"
+            f"numbers, found {counted(len(names), 'file')}, {len(found.names):,} of them shards of "
+            "it"
         )
 
 

@@ -48,6 +48,7 @@ from imagenet_builders.sources.unpacking import (
     plain_tars,
     unpacked_bytes,
 )
+from imagenet_builders.words import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -191,9 +192,9 @@ def _check_class_counts(file: SourceFile, table: pa.Table) -> None:
     for label, (wnid, expected) in enumerate(labels.train_counts().items()):
         if found[label] != expected:
             raise SourceError(
-                f"{file.path}: class {wnid} has {found[label]:,} images instead of the official "
-                f"{expected:,}, though the archive has the official size of {file.size:,} bytes; "
-                f"compare its MD5 with {official.md5} and copy it again"
+                f"{file.path}: class {wnid} has {counted(found[label], 'image')} instead of the "
+                f"official {expected:,}, though the archive has the official size of {file.size:,} "
+                f"bytes; compare its MD5 with {official.md5} and copy it again"
             )
 
 

@@ -38,6 +38,7 @@ from imagenet_builders.sources.kind import Expected, Kind
 from imagenet_builders.sources.reader import Access, Fill, ImageRow, Reader, columns
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.sources.shard_sets import ShardSet
+from imagenet_builders.words import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -103,7 +104,7 @@ def _check_even(split: str, files: Sequence[SourceFile], counts: Sequence[int]) 
     raise ArchiveError(
         file.path,
         f"expected {most:,} records as in other shards of the split, found {counts[short[0]]:,}"
-        + (f" (and {more:,} more shards are as short)" if more else "")
+        + (f" (and {counted(more, 'more shard is', 'more shards are')} as short)" if more else "")
         + f", and in all {sum(counts):,} images where ImageNet has {official:,}; the file was cut "
         "off at a record's end, or the records of a part were shared out unevenly: compare it with "
         "the original",

@@ -12,6 +12,7 @@ from imagenet_builders.verify.problems import Problem, Problems
 from imagenet_builders.verify.provenance import FILE_NAME, Part, Recorded
 from imagenet_builders.verify.shard import VerifyResult
 from imagenet_builders.verify.verdict import SplitVerdict
+from imagenet_builders.words import counted
 
 # A split with at least this part of the official images is taken to be meant as all of it.
 _CLAIMS_ALL = 0.99
@@ -78,7 +79,9 @@ def conclude(
                 f"{split.name} is {part}: {examples:,} of {total:,} images{left_out}{of_classes}"
             )
     elif config is not None:
-        problems.note(f"{split.name} has {examples:,} images; its official number is not known")
+        problems.note(
+            f"{split.name} has {counted(examples, 'image')}; its official number is not known"
+        )
     is_sound = all(result is not None and not result.problem_count for result in results)
     if split.name in recorded.parts and is_sound:  # Damage may give images other labels.
         for finding in _part_problems(split.name, recorded.parts[split.name], examples, labels):
@@ -107,10 +110,13 @@ def _part_problems(split: str, part: Part, examples: int, labels: Counter[int]) 
     """Compares what a provenance says of a part with the examples, which may be fewer."""
     there = sum(1 for label, number in labels.items() if label >= 0 and number)
     if part.images < examples:
-        yield f"it says {part.images:,} images of split {split}, which has {examples:,}"
+        yield f"it says {counted(part.images, 'image')} of split {split}, which has {examples:,}"
     few = part.classes is not None and part.classes < there
     if part.classes is not None and (few or (part.images == examples and part.classes != there)):
-        yield f"it says {part.classes:,} classes of split {split}, which has {there:,}"
+        yield (
+            f"it says {counted(part.classes, 'class', 'classes')} of split {split}, which has "
+            f"{there:,}"
+        )
 
 
 def count_problems(
@@ -144,4 +150,7 @@ def count_problems(
     for label, count in enumerate(per_label or ()):
         found = labels[label]
         if found > count or (claims_all and not skipped and found < count):
-            yield f"{split} has {found:,} images of label {label} instead of the official {count:,}"
+            yield (
+                f"{split} has {counted(found, 'image')} of label {label} instead of the official "
+                f"{count:,}"
+            )

@@ -81,7 +81,9 @@ def verify_dataset(directory: Path, *, workers: int, decode: bool = False) -> Ve
         problems.add(Problem(str(directory), what, advice="verify it again"))
     limit = document.get("max_examples_per_split") if isinstance(document, dict) else None
     if isinstance(limit, int):
-        problems.note(f"it was built to try things out, with at most {limit:,} examples a split")
+        problems.note(
+            f"it was built to try things out, with at most {counted(limit, 'example')} a split"
+        )
     if document is None and not os.path.lexists(directory / provenance.FILE_NAME):
         problems.note(
             f"there is no {provenance.FILE_NAME}, so there is nothing to hold the metadata against"

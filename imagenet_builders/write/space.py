@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from imagenet_builders.errors import TargetError
-from imagenet_builders.words import sizes_apart
+from imagenet_builders.words import counted, sizes_apart
 from imagenet_builders.write import durable
 from imagenet_builders.write.quota import quotas_of
 
@@ -99,7 +99,7 @@ def check_space(directory: Path, size: int, files: int, flag: str = Needs.flag) 
         )
     if room.free_files is not None and files + _MORE_FILES > room.free_files:
         raise TargetError(
-            f"{directory} has room for {room.free_files:,} more files (inodes)"
+            f"{directory} has room for {counted(room.free_files, 'more file')} (inodes)"
             f"{under(room.files_quota)}, but {files + _MORE_FILES:,} are needed; remove files that "
             f"nobody needs, of whatever size, or choose another {flag}, then run the same "
             "command again"

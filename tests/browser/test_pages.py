@@ -224,6 +224,9 @@ def test_plots_name_what_the_pointer_or_the_keyboard_is_at(browser: Browser, cat
         assert "train: " in page.locator(".tip").inner_text()
         page.locator(".plot.density").first.hover()
         assert " wide, " in page.locator(".tip").inner_text()
+        page.evaluate("for (const each of Object.values(catalogClasses.counts)) each.fill(1)")
+        slider.press("End")
+        assert " 1 image (" in str(slider.get_attribute("aria-valuetext"))
         assert found.complaints == []
 
 

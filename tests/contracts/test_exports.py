@@ -178,7 +178,7 @@ def test_an_interrupted_export_goes_on(
     first = dataclasses.replace(form, write=stopping(form, 2))
     with pytest.raises(StopError) as caught:
         export(BuiltSource(NAME, data_dir), first, out, ONE_WORKER)
-    assert "2 finished shards of imagenet2012/5.1.0 as" in caught.value.__notes__[0]
+    assert "kept 2 finished shards of imagenet2012/5.1.0 as" in caught.value.__notes__[0]
     assert not out.exists()
     written = []
 
@@ -330,7 +330,10 @@ def out(tmp_path: Path) -> Iterator[Path]:
         (["imagenet2012:4.0.0", "--to", "webdataset"], "there is no version 4.0.0 in"),
         ([NAME, "--to", "lmdb"], "invalid choice: 'lmdb'"),
         ([NAME, "--to", "webdataset", "--num-shards", "0"], "--num-shards must be at least 1"),
-        ([NAME, "--to", "webdataset", "--num-shards", "25"], "there are only 24 examples"),
+        (
+            [NAME, "--to", "webdataset", "--num-shards", "25"],
+            "24 examples cannot be cut into 25 shards",
+        ),
         ([NAME, "--to", "webdataset", "--parquet"], "--parquet is an option of --to huggingface"),
         ([NAME, "--to", "slim", "--decode"], "--decode is an option of exports with --manual-dir"),
         ([NAME, "--to", "slim", "--jpeg-quality=9"], "--jpeg-quality is an option of exports with"),

@@ -394,7 +394,7 @@ def test_shards_with_marks_of_a_former_version_are_written_anew(tmp_path: Path, 
         before.mark_of(shard).write_text(json.dumps(former))
     after, said, _ = engine_builds.write(recipe, output, target, shards=4, token="1" * 16)
     assert said == (
-        "4 finished shards of an earlier build are of no use and are removed, because another "
+        "removed 4 finished shards of an earlier build, of no use because another "
         "version of this package wrote down what is in them"
     )
     assert content(after.shards) == expected

@@ -553,7 +553,7 @@ def test_offsets_are_kept_for_the_user_and_used(
         (Path.unlink, "No such file or directory"),
         (fifo, "it is a FIFO"),
         (zeros, "it is a device"),
-        (shorter, "it has 1 records and not 8"),
+        (shorter, "it has 1 record and not 8"),
     ],
 )
 def test_a_damaged_shard_is_named(

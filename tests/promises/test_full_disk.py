@@ -62,7 +62,7 @@ def refused(ended: Ended, data_dir: Path) -> str:
     shards = list((incomplete_dir(data_dir) / "shards").iterdir()) if left else []
     if shards:
         [note] = notes
-        assert note.startswith(f"{len(shards)} finished shards of {DATASET} are kept in ")
+        assert note.startswith(f"kept {len(shards)} finished shards of {DATASET} in ")
         assert note.endswith("; run the same command again to continue")
         assert len(left) == 1
     else:

@@ -176,7 +176,7 @@ CASES = {
         "are not among the 1,000 of ILSVRC2012, and all are classes of imagenet21k_winter21/whole",
     ),
     "21k's images of ILSVRC's classes as train": Case(
-        more_than_ilsvrc_has, "imagenet2012", "found more than it has of 1 classes", by_index=True
+        more_than_ilsvrc_has, "imagenet2012", "found more than it has of 1 class", by_index=True
     ),
     "fall 2011 as ILSVRC's train": Case(
         lambda root: relatives.fall11(root / "train"),

@@ -174,7 +174,7 @@ def test_a_time_limit_keeps_finished_shards_and_says_so(
     kept = inodes(directory)
     assert len(kept) >= 3
     assert (
-        f"{NOTE}{len(kept)} finished shards of {DATASET} are kept in {directory}; "
+        f"{NOTE}kept {len(kept)} finished shards of {DATASET} in {directory}; "
         "run the same command again to continue\n"
     ) in ended.err
     assert_only_finished(tmp_path, set(kept))
@@ -219,8 +219,13 @@ def fewer_splits(manual_dir: Path) -> None:
         (other_source, (), "", "the files that split validation is built from have changed"),
         (older_source, (), "", "the files that split train is built from have changed"),
         (fewer_splits, (), "", "its splits were train, validation, test and are train, validation"),
-        (None, ("--num-shards", "3"), "", "split train had 2 shards and has 3"),
-        (None, ("--max-examples-per-split", "3"), "", "split train had 9 examples and has 3"),
+        (None, ("--num-shards", "3"), "", "the number of shards of train was 2 and is 3"),
+        (
+            None,
+            ("--max-examples-per-split", "3"),
+            "",
+            "the number of examples of train was 9 and is 3",
+        ),
         (
             None,
             ("--file-format", "array_record"),
@@ -263,7 +268,7 @@ def test_shards_of_another_plan_are_not_used(
         for name in ("a", "b")
     ]
     assert [ended.status for ended in outcomes] == [0, 0], outcomes
-    words = r"\d finished shards of an earlier build are of no use and are removed, because "
+    words = r"removed \d finished shards? of an earlier build, of no use because "
     assert re.search(words + said, outcomes[0].err), outcomes[0].err
     assert "finished" not in outcomes[1].err
     assert content(tmp_path / "a" / DATASET) == content(tmp_path / "b" / DATASET)
@@ -396,7 +401,7 @@ def test_an_error_finishes_shards_in_progress_before_the_build_ends(
     assert ended.status == 1
     directory = incomplete_dir(data_dir) / "shards"
     names = {path.name for path in directory.iterdir()}
-    assert f"{len(names)} finished shards of" in ended.err
+    assert f"kept {len(names)} finished shards of" in ended.err
     assert_only_finished(data_dir, names)
 
 

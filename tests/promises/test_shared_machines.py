@@ -157,7 +157,7 @@ def test_another_users_finished_shards_do_not_block_a_build(
         path.chmod(path.stat().st_mode | (0o777 if path.is_dir() else 0o666))
     outcome = build_as_nobody(open_path, manual_dir, data_dir)
     assert outcome.status == 0, outcome
-    theirs = f"2 finished shards in {left} are another user's and of no use here"
+    theirs = f"2 finished shards of another user in {left} cannot be used here"
     private = f"{left} is an unfinished build of another user; it is left alone"
     assert (theirs if shared else private) in outcome.err
     assert (data_dir / DATASET).stat().st_uid == 65534

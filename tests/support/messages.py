@@ -90,10 +90,13 @@ def _is_said(node: ast.AST) -> bool:
         return True
     if not isinstance(node, ast.Call):
         return False
-    called = ast.unparse(node.func).rpartition(".")[2].lstrip("_")
-    return bool(
-        re.fullmatch(r"warn|warning|info|error|announce|say|add_note|\w*Error|Problem", called)
-    )
+    words = r"warn|warning|info|error|announce|say|add_note|\w*Error|Problem"
+    return bool(re.fullmatch(words, _name_of(node).lstrip("_")))
+
+
+def _name_of(call: ast.Call) -> str:
+    """The name of what is called."""
+    return ast.unparse(call.func).rpartition(".")[2]
 
 
 def _texts(root: ast.AST, constants: dict[str, str]) -> Iterator[tuple[int, str]]:
@@ -126,6 +129,12 @@ def _constants(tree: ast.Module) -> dict[str, str]:
     return found
 
 
+def _plural(call: ast.Call) -> str:
+    """What `words.counted` says after the number of several things."""
+    words = [str(each.value) for each in call.args[1:] if isinstance(each, ast.Constant)]
+    return words[1] if len(words) == 2 else f"{words[0]}s" if words else ""
+
+
 def _rendered(node: ast.AST, constants: dict[str, str]) -> list[str]:
     """The texts that an expression may be; none if it is not one made of texts."""
     if isinstance(node, ast.Constant):
@@ -142,6 +151,8 @@ def _rendered(node: ast.AST, constants: dict[str, str]) -> list[str]:
                     more = [constants[value.id]]
                 elif isinstance(value, ast.IfExp):
                     more = _rendered(value, constants) or [GAP]
+                elif isinstance(value, ast.Call) and _name_of(value) == "counted":
+                    more = [f"{GAP} {_plural(value)}"]
             texts = [before + after for before in texts for after in more]
         return texts
     if isinstance(node, ast.IfExp):

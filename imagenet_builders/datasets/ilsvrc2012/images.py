@@ -23,7 +23,7 @@ from imagenet_builders.scratch.means import ScratchMeans
 from imagenet_builders.sources import kinds
 from imagenet_builders.sources.columns import numbers_in
 from imagenet_builders.sources.rows import PassedOver
-from imagenet_builders.words import logger
+from imagenet_builders.words import counted, logger
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -117,7 +117,10 @@ def _check_complete(found: Found, naming: Naming, index: Index, *, strict: bool)
         few = ", ".join(
             f"{wnids()[label]} has {numbers[label]:,} of {official[label]:,}" for label in odd[:3]
         )
-        classes = f"; {len(odd):,} classes differ: {few}{', ...' if len(odd) > 3 else ''}"
+        classes = (
+            f"; {counted(len(odd), 'class differs', 'classes differ')}: {few}"
+            f"{', ...' if len(odd) > 3 else ''}"
+        )
     elif naming.count in (None, len(index)):
         return
     else:

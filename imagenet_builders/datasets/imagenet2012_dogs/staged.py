@@ -20,7 +20,7 @@ from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.scratch.means import ScratchMeans
 from imagenet_builders.sources import kinds
-from imagenet_builders.words import logger
+from imagenet_builders.words import counted, logger
 
 _LOG = logger(__name__)
 
@@ -99,7 +99,8 @@ def _check_classes(archive: Path, found: Sequence[str]) -> None:
         if wnids
     ]
     raise SourceError(
-        f"{archive}: expected the {len(known)} known classes of dogs, found {len(found)} classes: "
-        f"{' and '.join(differences)}; if this is the official archive, the list that this package "
-        "knows is wrong: build with --classes archive to take the archive's own"
+        f"{archive}: expected the {len(known)} known classes of dogs, found "
+        f"{counted(len(found), 'class', 'classes')}: {' and '.join(differences)}; if "
+        "this is the official archive, the list that this package knows is wrong: build with "
+        "--classes archive to take the archive's own"
     )

@@ -30,6 +30,7 @@ from imagenet_builders.plan.recipe import SplitRecipe
 from imagenet_builders.scratch.unzip import Job, Unpacked, check
 from imagenet_builders.sources.columns import number_array, text_array
 from imagenet_builders.sources.rows import SourceFile, opened, row_schema
+from imagenet_builders.words import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -198,8 +199,8 @@ def _open(
         (data.shape[0], 1),
     ):
         problem = (
-            f"expected {data.shape[0]:,} labels, whole numbers, one for each picture, found "
-            f"{numbers.dtype} and shape {numbers.shape}"
+            f"expected {counted(data.shape[0], 'label')}, whole numbers, one for each picture, "
+            f"found {numbers.dtype} and shape {numbers.shape}"
         )
     elif not data.shape[0]:
         problem = "there is no picture in it"

@@ -13,6 +13,7 @@ from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.formats import zip_members
 from imagenet_builders.formats.zip_members import ZipMember
 from imagenet_builders.sources.rows import NO_COPIES, SourceFile, open_file
+from imagenet_builders.words import counted
 
 _BATCH = re.compile(r"train_data_batch_([1-9][0-9]?)\.npz")
 _VALIDATION = "val_data.npz"
@@ -68,8 +69,8 @@ def find_batches(
         names = ", ".join(_file_name(split, number) for number in absent)
         where = " and ".join(map(str, paths))
         raise SourceError(
-            f"{where}: {names} not found, and the {split} split needs {count} such files; copy or "
-            "unpack it again"
+            f"{where}: {names} not found, and the {split} split needs "
+            f"{counted(count, 'such file')}; copy or unpack it again"
         )
     return [batches[number] for number in sorted(batches)]
 

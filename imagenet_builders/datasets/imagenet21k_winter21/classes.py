@@ -81,7 +81,8 @@ def check_classes(
     if not splits_without:
         return
     reports = [
-        f"{len(missing):,} of the {len(known):,} classes have no {' or '.join(splits)} image "
+        f"{len(missing):,} of the {len(known):,} classes "
+        f"{'has' if len(missing) == 1 else 'have'} no {' or '.join(splits)} image "
         f"({', '.join(missing[:_NAMED])}{', ...' if len(missing) > _NAMED else ''})"
         for missing, splits in splits_without.items()
     ]

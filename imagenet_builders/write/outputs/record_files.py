@@ -18,6 +18,7 @@ from typing import TypeVar
 from imagenet_builders.errors import SourceError, TargetError
 from imagenet_builders.files.regular import read_regular
 from imagenet_builders.locate.hash_cache import cache_directory
+from imagenet_builders.words import counted
 from imagenet_builders.write import durable
 from imagenet_builders.write.offsets import RecordOffsets
 from imagenet_builders.write.outputs.output import Output, RecordFile, RecordFileError
@@ -79,7 +80,7 @@ class RecordFiles:
         try:
             file = self._get(path, expected)
             if len(file) != expected:
-                raise RecordFileError(f"it has {len(file):,} records and not {expected:,}")
+                raise RecordFileError(f"it has {counted(len(file), 'record')} and not {expected:,}")
             return [made(record) for record in file.read(numbers)]
         except (OSError, RecordFileError) as error:
             raise SourceError(

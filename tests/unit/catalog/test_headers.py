@@ -97,7 +97,7 @@ def test_a_box_of_zeros_is_none(tmp_path: Path) -> None:
 def test_another_number_of_records_is_said(tmp_path: Path) -> None:
     headers = found(tmp_path, {"image": b"x", "label": 1}, expected=2)
     assert headers.problem is not None
-    assert "has 1 records and not 2" in headers.problem
+    assert "has 1 record and not 2" in headers.problem
 
 
 def test_a_record_without_a_label_has_none(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_many_refused_files_are_one_problem(tmp_path: Path) -> None:
         (folder / "notes.txt").touch()
     found = problem(checked(tmp_path, "imagenet2012", status=1), severity="error")
     assert found["path"].endswith("train/n01440764/notes.txt")
-    assert "1 more such things, the last " in found["found"]
+    assert "1 more such thing, the last " in found["found"]
     assert found["found"].endswith("n02105855/notes.txt")
 
 

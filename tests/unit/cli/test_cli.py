@@ -202,9 +202,7 @@ def test_an_invalid_value_is_an_error_of_one_line(
 
 def test_more_shards_than_examples_are_an_error(manual_dir: Path, tmp_path: Path) -> None:
     sentence = refused(build(manual_dir, tmp_path, "--num-shards", "6"), tmp_path)
-    assert sentence == (
-        "6 shards were asked for, but there are only 5 examples; ask for fewer shards"
-    )
+    assert sentence == ("5 examples cannot be cut into 6 shards; ask for fewer shards")
 
 
 def test_the_spelling_of_tfds_is_accepted(manual_dir: Path, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_another_number_of_shards_is_told_as_that(
             export(source, forms.get("slim"), out / "x", options, num_shards=3)
     with caplog.at_level(logging.INFO):
         export(source, forms.get("slim"), out / "x", options, num_shards=6)
-    assert "because split train had 3 shards and has 6" in caplog.text
+    assert "because the number of shards of train was 3 and is 6" in caplog.text
     assert len(list((out / "x").glob("train-*-of-00006"))) == 6
 
 

@@ -85,7 +85,7 @@ def test_a_plan_keeps_the_order(built: Path) -> None:
     plan = rows.plan_in_order("train", index(built), 5)
     assert plan.ends == (5, 10, 14, 19, 24)
     assert plan.rows["key"].to_pylist() == [str(number) for number in range(24)]
-    with pytest.raises(SourceError, match="there are only 24 examples"):
+    with pytest.raises(SourceError, match="24 examples cannot be cut into 25 shards"):
         rows.plan_in_order("train", index(built), 25)
 
 

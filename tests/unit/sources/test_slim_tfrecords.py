@@ -513,7 +513,7 @@ def test_two_images_of_one_name_are_refused_by_the_plan(tmp_path):
         (["train-00000-of-00003", "train-00002-of-00003"], "train-00001-of-00003 is missing"),
         (["train-00000-of-00002"], "expected 2 shards, found 1: train-00001-of-00002 is missing"),
         (["train-00000-of-00001", "train-00000-of-00002"], "some are of 1 and others of 2"),
-        (["train-00002-of-00002"], "train-00002-of-00002 is not one of 2 shards"),
+        (["train-00002-of-00002"], "train-00002-of-00002 is not among 2 shards"),
         (["train-00000-of-99999999999"], "and 99,999,999,993 more are missing"),
     ],
 )

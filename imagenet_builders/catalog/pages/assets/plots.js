@@ -2,6 +2,7 @@
 "use strict";
 (() => {
   const number = (value) => value.toLocaleString("en");
+  const images = (count) => `${number(count)} ${count === 1 ? "image" : "images"}`;
   const tip = document.createElement("div");
   tip.className = "tip";
   tip.hidden = true;
@@ -61,7 +62,7 @@
       }
       const count = data.counts[row][column];
       const part = ((100 * count) / data.total).toFixed(1);
-      showAt(room, left, top, `${data.widths[column]} wide, ${data.heights[row]} high\n${number(count)} images (${part}%)`);
+      showAt(room, left, top, `${data.widths[column]} wide, ${data.heights[row]} high\n${images(count)} (${part}%)`);
     });
     plot.addEventListener("pointerleave", hide);
   }
@@ -95,7 +96,7 @@
     const words = (row) => {
       const named = classes.words[row] ? `${classes.wnid[row]} ${classes.words[row]}` : classes.wnid[row];
       const wanted = official && official[row] >= 0 && official[row] !== at(row) ? ` (official ${number(official[row])})` : "";
-      return `${named}\n${number(at(row))} images${wanted}`;
+      return `${named}\n${images(at(row))}${wanted}`;
     };
     const describe = () => {
       room.setAttribute("aria-valuenow", String(now + 1));

@@ -33,6 +33,7 @@ class Layout:
         names: Part of the dataset (`train`, ...) to regular expressions for the names of what
             provides it, the preferred one first.
         notes: Part of the dataset to what is worth saying of it in this layout.
+        notes_of_others: The same, but not said of what this package has exported.
         folders: Part of the dataset to a regular expression for the path of its folder, in a source
             that has all parts.
         other_kinds: Ending of a name, in lower case, to the kind that a file so named is of.
@@ -45,6 +46,7 @@ class Layout:
     places: tuple[str, ...]
     names: Mapping[str, tuple[str, ...]]
     notes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    notes_of_others: Mapping[str, str] = dataclasses.field(default_factory=dict)
     folders: Mapping[str, str] = dataclasses.field(default_factory=dict)
     other_kinds: Mapping[str, str] = dataclasses.field(default_factory=dict)
     inside: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -55,6 +57,9 @@ class Layout:
         others = (kind for end, kind in self.other_kinds.items() if name.endswith(end))
         return next(others, self.kind)
 
+
+PROVENANCE = "provenance.json"
+"""The file that lies beside what this package has built or exported."""
 
 ITSELF = r"\."
 """The name that means the directory itself, in `Layout.names` of folders."""
@@ -201,13 +206,16 @@ def find(
         for directory in (each for place in layout.places for each in tree.directories(place)):
             for match in recognise(Place(tree, layout, directory, part, what)):
                 first = match.paths[0]
+                notes = [layout.notes.get(part), match.odd]
+                if part in layout.notes_of_others and not _is_export(tree, first.parent):
+                    notes.insert(0, layout.notes_of_others[part])
                 each = Found(
                     split,
                     layout.kind_of(first),
                     layout.name,
                     match.paths,
                     what,
-                    "; ".join(filter(None, (layout.notes.get(part), match.odd))),
+                    "; ".join(filter(None, notes)),
                     match.problem,
                     where=match.where,
                     inside=match.inside or layout.inside.get(part, ""),
@@ -216,6 +224,11 @@ def find(
                 found.setdefault((layout.kind, first), (bool(match.odd), each))
     # What is the lesser part of a directory comes after the rest of it.
     return tuple(each for _, each in sorted(found.values(), key=operator.itemgetter(0)))
+
+
+def _is_export(tree: Tree, directory: Path) -> bool:
+    """Whether this package has exported what is in a directory, as what lies beside it shows."""
+    return any(entry.name == PROVENANCE for entry in tree.entries(directory))
 
 
 def named_files(place: Place) -> Iterator[Match]:

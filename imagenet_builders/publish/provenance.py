@@ -18,13 +18,14 @@ from typing import Any
 import imagenet_builders
 from imagenet_builders.files.regular import read_regular
 from imagenet_builders.locate import hash_cache
+from imagenet_builders.locate.search import PROVENANCE
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.plan.recipe import Note, Part
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.write import durable
 from imagenet_builders.write.results import SplitResult
 
-FILE_NAME = "provenance.json"
+FILE_NAME = PROVENANCE
 
 # That of 13 million images has some megabytes at most.
 _MAX_BYTES = 1 << 26

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.building import build
+from support.building import DUMMY_ARCHIVES, build
 from support.built_datasets import example, records, shards, split_content
 from support.command_line import run, snapshot
 from support.corpora import layouts as layouts_corpus
@@ -177,21 +177,36 @@ def test_dogs_are_found_in_every_layout(
     assert files(found, "train") == files(reference("imagenet2012_dogs", dogs.Builder), "train")
 
 
-@pytest.mark.parametrize("site", sorted(REENCODED))
-def test_provenance_says_that_images_were_reencoded(site: str, tmp_path: Path):
+def layouts_of(staged: Path, tmp_path: Path) -> dict[str, str]:
+    """What the recipes of splits say of where their images come from."""
     from imagenet_builders.plan.context import BuildContext
     from imagenet_builders.run.local import LocalWorkers
 
-    SITES[site](tmp_path / "staged", pictures("imagenet2012"))
     options = BuildOptions(workers=1)
     with LocalWorkers(1) as workers:
         room = BuildContext(tmp_path / "scratch", options, workers)
         builder = Builder(data_dir=tmp_path / "built", options=options)
-        recipes = builder.split_recipes(tmp_path / "staged", room)
-    assert [recipe.split for recipe in recipes] == ["train", "validation"]
-    train, validation = recipes
-    assert "had been encoded anew, as RGB JPEGs" in train.layout
-    assert "encoded anew" not in validation.layout  # None of them is CMYK or PNG.
+        return {each.split: each.layout for each in builder.split_recipes(staged, room)}
+
+
+@pytest.mark.parametrize("site", sorted(REENCODED))
+def test_provenance_says_that_images_were_reencoded(site: str, tmp_path: Path):
+    SITES[site](tmp_path / "staged", pictures("imagenet2012"))
+    layouts = layouts_of(tmp_path / "staged", tmp_path)
+    assert list(layouts) == ["train", "validation"]
+    assert "had been encoded anew, as RGB JPEGs" in layouts["train"]
+    assert "encoded anew" not in layouts["validation"]  # None of them is CMYK or PNG.
+
+
+@pytest.mark.parametrize("form", ["webdataset", "slim"])
+def test_an_export_of_our_own_is_not_said_to_be_reencoded(form: str, tmp_path: Path):
+    """Its images are those that a build makes of the archives."""
+    export = ("--to", form, "--manual-dir", str(DUMMY_ARCHIVES), "--out", str(tmp_path / "export"))
+    outcome = run("export", "imagenet2012", *export, "--workers", "1")
+    assert outcome.status == 0, outcome.err
+    assert "encoded anew" not in layouts_of(tmp_path / "export", tmp_path)["train"]
+    found = built(Builder, tmp_path / "export", tmp_path / "found")
+    assert files(found, "train") == files(built(Builder, DUMMY_ARCHIVES, tmp_path / "a"), "train")
 
 
 def is_shard(path: Path) -> bool:

@@ -79,7 +79,9 @@ def _squashed(part: str) -> tuple[str, str]:
     )
 
 
-_REENCODED = "the 23 of its images that were CMYK or PNG had been encoded anew, as RGB JPEGs"
+_REENCODED = (
+    "its images that are CMYK or PNG in the official archive had been encoded anew, as RGB JPEGs"
+)
 
 _FOLDER_NAMES = {
     "train": (r"train", r"training", r"ILSVRC2012_img_train"),
@@ -110,7 +112,7 @@ SLIM = Layout(
         "train": (r"train-[0-9]+-of-[0-9]+",),
         "validation": (r"validation-[0-9]+-of-[0-9]+",),
     },
-    notes={"train": _REENCODED},
+    notes_of_others={"train": _REENCODED},
 )
 
 
@@ -177,7 +179,7 @@ IMAGES = (
             "train": (r"imagenet1k-train-[0-9]+\.tar",),
             "validation": (r"imagenet1k-validation-[0-9]+\.tar",),
         },
-        notes={"train": _REENCODED},
+        notes_of_others={"train": _REENCODED},
     ),
     SLIM,
     Layout(

@@ -107,6 +107,7 @@ def _below(
                 directory,
                 f"its {provenance.FILE_NAME} is damaged, so it is not known what it is; see what "
                 "`imagenet-builders verify` says",
+                unread=True,
             )
             return
     if depth == _DEPTH:
@@ -117,7 +118,7 @@ def _below(
     unread = {provenance.FILE_NAME} & names if depth else set()
     if unread and not os.access(directory / provenance.FILE_NAME, os.R_OK):
         path = directory / provenance.FILE_NAME
-        yield _fault(path, f"it cannot be read: {readable.whose(path)}")
+        yield _fault(path, f"it cannot be read: {readable.whose(path)}", unread=True)
         return
     shown = (name for name in names if not name.startswith("."))
     inner = {name for name in shown if os.path.isdir(directory / name)}
@@ -196,5 +197,5 @@ def _why(path: Path, error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def _fault(path: Path, sentence: str) -> Fault:
-    return Fault(printable(str(path)), printable(sentence))
+def _fault(path: Path, sentence: str, unread: bool = False) -> Fault:
+    return Fault(printable(str(path)), printable(sentence), unread)

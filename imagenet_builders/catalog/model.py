@@ -328,10 +328,12 @@ class Fault:
     Attributes:
         path: Where it is.
         sentence: What is wrong, or what is going on.
+        unread: Whether a dataset or an export is there that could not be read.
     """
 
     path: str
     sentence: str
+    unread: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

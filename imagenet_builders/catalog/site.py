@@ -125,7 +125,7 @@ def _read_all(found: Sequence[Found]) -> tuple[list[_Item], list[Fault]]:
 
 
 def _fault(directory: Path, error: Exception) -> Fault:
-    return Fault(printable(str(directory)), printable(_words(error)))
+    return Fault(printable(str(directory)), printable(_words(error)), unread=True)
 
 
 def _read(found: Found) -> _Item:

@@ -74,7 +74,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="verify everything first, which reads all of it, and show what was found",
+        help="verify everything first, which reads all of it, and show what was found; the exit "
+        "status is 1 if something is wrong",
     )
     arguments_lib.add_options(
         parser,
@@ -84,8 +85,12 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--verbose", action="store_true", help="show tracebacks of errors")
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Makes the catalog that was asked for."""
+def run(arguments: argparse.Namespace) -> int:
+    """Makes the catalog that was asked for.
+
+    Returns:
+        The exit status: 1 if it was asked to verify everything and something is wrong.
+    """
     from imagenet_builders.run.cpus import worker_count
 
     options = arguments_lib.options_of(arguments)
@@ -117,6 +122,8 @@ def run(arguments: argparse.Namespace) -> None:
         what = counted(len(wrong), "dataset or export is", "datasets or exports are")
         tell(f"{what} wrong: {', '.join(each.path for each in wrong)}")
     tell(f"{counted(len(site.entries), 'page')}: {out / 'index.html'}")
+    unread = any(each.unread for each in site.faults)
+    return int(arguments.verify and (bool(wrong) or unread))
 
 
 def _notice(path: Path | None) -> str:

@@ -245,9 +245,19 @@ def test_a_dataset_that_is_wrong_is_said_to_be(data_dir: Path, tmp_path: Path) -
     content[100] ^= 1
     shard.write_bytes(content)
     done = catalog(data_dir, tmp_path / "site", "--verify")
-    assert done.status == 0
+    assert done.status == 1
     assert f"1 dataset or export is wrong: {shard.parent}\n" in done.out
     assert shard.name in (tmp_path / "site" / DATASET / "index.html").read_text()
+    # Later catalogs show the verdict, and are no failures.
+    assert catalog(data_dir, tmp_path / "site").status == 0
+
+
+def test_a_dataset_that_cannot_be_read_fails_a_verification(data_dir: Path, tmp_path: Path) -> None:
+    (data_dir / command_line.DATASET / "dataset_info.json").write_text("{")
+    for options, status in (((), 0), (("--verify",), 1)):
+        done = catalog(data_dir, tmp_path / "site", *options)
+        assert done.status == status
+        assert f"not in the catalog: {data_dir / command_line.DATASET}: " in done.out
 
 
 def test_what_cannot_be_read_is_a_row_and_the_rest_is_made(data_dir: Path, tmp_path: Path) -> None:

@@ -41,7 +41,9 @@ from imagenet_builders.write.space import Needs
 
 _LOG = logger(__name__)
 
+# To start a process takes as long as to write this much, and to decode an image as long as that.
 _SMALL_BYTES = 32 << 20
+_DECODED_BYTES = 1 << 19
 
 # With less, a process has descriptors left for its other files, by the usual limit of 1,024.
 _MANY_SHARDS = 900
@@ -256,9 +258,9 @@ def write_everywhere(
     images = sum(plan.rows.num_rows for plan in plans)
     sizes = [plan.shard_sizes() for plan in plans]
     size = sum(map(sum, sizes))
-    # To start a process takes as long as to write this much.
-    in_process = size < _SMALL_BYTES
     policy = ImagePolicy.of(options)
+    decoded = images if policy.decode else _made_anew(recipes, plans)
+    in_process = size + decoded * _DECODED_BYTES < _SMALL_BYTES
     everywhere = [Shards(destination, plans) for destination in destinations]
     for shards in everywhere:
         shards.find_finished(sizes, policy, workers, small=_SMALL_BYTES)
@@ -306,6 +308,11 @@ def write_everywhere(
         for file in plan.files:
             file.check_still_there()
     return [shards.collected(recipes) for shards in everywhere]
+
+
+def _made_anew(recipes: Sequence[SplitRecipe], plans: Sequence[SplitPlan]) -> int:
+    """How many images are decoded, because they are encoded anew."""
+    return sum(p.rows.num_rows for r, p in zip(recipes, plans, strict=True) if r.made_with)
 
 
 def _shards_job(

@@ -7,16 +7,15 @@ Names of directories are those of TensorFlow Datasets (`<name>/<version>`,
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
 
 from imagenet_builders.catalog.model import Fault
 from imagenet_builders.errors import StagingError
 from imagenet_builders.export import compare
+from imagenet_builders.files.json_object import json_object
 from imagenet_builders.files.regular import read_regular
 from imagenet_builders.publish import provenance, readable
 from imagenet_builders.publish.readable import INFO
@@ -185,10 +184,10 @@ def _is_hugging_face(directory: Path, names: Collection[str]) -> bool:
     if not any(each in names for each in _HUGGING_FACE):
         return False
     try:
-        document: Any = json.loads(read_regular(directory / INFO, readable.MAX_BYTES, follow=True))
-    except (OSError, ValueError, RecursionError):
+        document = json_object(read_regular(directory / INFO, readable.MAX_BYTES, follow=True))
+    except OSError:
         return False
-    return isinstance(document, dict) and "fileFormat" not in document
+    return document is not None and "fileFormat" not in document
 
 
 def _why(path: Path, error: OSError) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from typing import Any
 from imagenet_builders.catalog import features as features_lib
 from imagenet_builders.catalog.features import ImageFeatures
 from imagenet_builders.errors import DatasetError
+from imagenet_builders.files.json_object import json_object
 from imagenet_builders.files.regular import NotAFileError, open_regular, read_regular
 from imagenet_builders.publish.readable import INFO, MAX_BYTES, whose
 from imagenet_builders.words import is_printable, printable
@@ -216,16 +216,14 @@ def suffix_of(file_format: str) -> str:
 
 def _document(path: Path) -> Mapping[str, Any]:
     try:
-        document = json.loads(read_linked(path, MAX_BYTES))
+        document = json_object(read_linked(path, MAX_BYTES))
     except FileNotFoundError:
         raise DatasetError(f"{path} is missing, so this dataset is not whole") from None
     except PermissionError:
         raise DatasetError(f"{path} cannot be read: {whose(path)}") from None
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict):
+    if document is None:
         raise DatasetError(
             f"{path} is damaged: it is no JSON object; see what `imagenet-builders verify` says"
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import errno
 import hashlib
-import json
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 import google_crc32c
 
 from imagenet_builders.export import tree
+from imagenet_builders.files.json_object import json_object
 from imagenet_builders.files.regular import NotAFileError, kind_of, open_regular, read_regular
 from imagenet_builders.publish.provenance import FILE_NAME, digest_of
 from imagenet_builders.run.progress import Progress
@@ -76,11 +76,10 @@ class _DamagedError(Exception):
 def document_in(directory: Path) -> dict[str, Any] | None:
     """The provenance in a directory; None unless it is that of an export."""
     try:
-        document = json.loads(read_regular(directory / FILE_NAME, _MAX_BYTES))
-    except (OSError, ValueError, RecursionError):
+        document = json_object(read_regular(directory / FILE_NAME, _MAX_BYTES))
+    except OSError:
         return None
-    is_one = isinstance(document, dict) and isinstance(document.get("form"), str)
-    return document if is_one else None
+    return document if document and isinstance(document.get("form"), str) else None
 
 
 def compare(directory: Path, document: dict[str, Any], workers: int) -> Compared:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import imagenet_builders
+from imagenet_builders.files.json_object import json_object
 from imagenet_builders.files.regular import read_regular
 from imagenet_builders.locate import hash_cache
 from imagenet_builders.locate.search import PROVENANCE
@@ -192,10 +193,9 @@ def read_info(directory: Path) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        document = json.loads(read_regular(path, _MAX_BYTES, follow=True))
-    except (OSError, ValueError, RecursionError):
+        return json_object(read_regular(path, _MAX_BYTES, follow=True))
+    except OSError:
         return None
-    return document if isinstance(document, dict) else None
 
 
 def _note(note: Note) -> dict[str, object]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from imagenet_builders.errors import SourceError, StagingError
+from imagenet_builders.files.json_object import json_object
 from imagenet_builders.files.regular import read_regular
 from imagenet_builders.records.values import Leaf, leaves
 from imagenet_builders.write import outputs
@@ -102,14 +102,12 @@ class BuiltDataset:
 
 def _document(directory: Path, name: str) -> dict[str, Any]:
     try:
-        document = json.loads(read_regular(directory / name, _MAX_INFO_BYTES, follow=True))
+        document = json_object(read_regular(directory / name, _MAX_INFO_BYTES, follow=True))
     except FileNotFoundError:
         raise StagingError(f"there is no dataset in {directory}: it has no {name}") from None
     except OSError as error:
         raise SourceError(f"{directory / name} cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict):
+    if document is None:
         raise SourceError(f"{directory / name} is damaged: it is no JSON object")
     return document
 

@@ -9,13 +9,13 @@ it is what it should be, and reaches all in it through its descriptor.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from imagenet_builders.errors import TargetError
+from imagenet_builders.files.json_object import json_object
 from imagenet_builders.files.private_dir import PrivateDir
 from imagenet_builders.files.regular import open_regular
 from imagenet_builders.write import durable
@@ -69,11 +69,7 @@ def read_build(directory: PrivateDir) -> dict[str, Any]:
     Raises:
         OSError: It is not there, or cannot be read.
     """
-    try:
-        content = json.loads(directory.read(BUILD))
-    except (ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    return json_object(directory.read(BUILD)) or {}
 
 
 def new_file(directory: PrivateDir, name: str) -> str:

@@ -177,20 +177,11 @@ class ParquetFile:
             self._writer.close()
 
 
-class _Stream:
-    """A sink as the file that Arrow's library writes to."""
+class _Written:
+    """What Arrow's library asks of a file besides `write`, which counts in `_size`."""
 
-    def __init__(self, sink: Sink):
-        self._sink = sink
-        self._size = 0
-        self.closed = False
-
-    def write(self, data: bytes) -> int:
-        size = len(data)
-        # What Arrow gives may be its own memory, which it uses again.
-        self._sink.write([bytes(data)], size)
-        self._size += size
-        return size
+    _size = 0
+    closed = False
 
     def tell(self) -> int:
         return self._size
@@ -202,13 +193,25 @@ class _Stream:
         self.closed = True
 
 
-class _Pieces:
+class _Stream(_Written):
+    """A sink as the file that Arrow's library writes to."""
+
+    def __init__(self, sink: Sink):
+        self._sink = sink
+
+    def write(self, data: bytes) -> int:
+        size = len(data)
+        # What Arrow gives may be its own memory, which it uses again.
+        self._sink.write([bytes(data)], size)
+        self._size += size
+        return size
+
+
+class _Pieces(_Written):
     """What Arrow's library writes, in pieces, until it is taken."""
 
     def __init__(self) -> None:
         self._pieces: list[Any] = []
-        self._size = 0
-        self.closed = False
 
     def write(self, data: Any) -> int:
         # A buffer of a batch comes as it is; what is small, as bytes of its own.
@@ -228,12 +231,3 @@ class _Pieces:
         """The pieces since the last time."""
         pieces, self._pieces = self._pieces, []
         return pieces
-
-    def tell(self) -> int:
-        return self._size
-
-    def flush(self) -> None:
-        pass
-
-    def close(self) -> None:
-        self.closed = True

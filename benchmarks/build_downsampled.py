@@ -25,13 +25,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from harness import contestants
-from harness.errors import BenchmarkError
+from harness import contestants, program
 from harness.machine import describe_machine
-from harness.measuring import Measured, measure
+from harness.measuring import Measured
 from harness.page_cache import read_through
-from harness.rounds import in_turn
-from harness.storage import sync
 
 _PACKAGES = ("tensorflow-datasets", "tensorflow")
 _POOL = 1000
@@ -41,10 +38,7 @@ _OVERSAMPLED = 4
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the benchmark; the exit status says whether all was built, not how fast."""
     arguments = _parse(argv)
-    if arguments.work_dir is not None:
-        arguments.work_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=arguments.work_dir, prefix="build_downsampled-") as place:
-        work = Path(place).resolve()
+    with program.work_place(arguments.work_dir, "build_downsampled") as work:
         manual = work / "manual"
         manual.mkdir()
         size, images = arguments.size, arguments.images
@@ -54,30 +48,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         machine = {**describe_machine(work, _PACKAGES), "corpus": corpus}
         print(*machine.values(), sep="\n")
         print(f"{images:,} + {_validation(images):,} pictures of {size}x{size}", flush=True)
-        runs: dict[str, list[Measured]] = {}
         sizes: dict[str, tuple[int, int]] = {}
+        pictures = images + _validation(images)
+
+        def run(name: str) -> Measured:
+            for path in paths:
+                read_through(path)
+            measured, sizes[name] = _run(name, size, manual, work)
+            program.say(name, measured, f"{pictures / measured.seconds:8,.0f} images/s")
+            return measured
+
         names = ["stock", *(f"ours-{count}" for count in arguments.workers)]
-        for number in range(arguments.rounds):
-            for name in in_turn(names, number):
-                for path in paths:
-                    read_through(path)
-                measured, sizes[name] = _run(name, size, manual, work)
-                runs.setdefault(name, []).append(measured)
-                _say(name, measured, images + _validation(images))
-    lines = list(_table(runs, sizes, images + _validation(images)))
-    print("", *lines, sep="\n")
-    if arguments.json:
-        seconds = {name: [run.seconds for run in all_runs] for name, all_runs in runs.items()}
-        document = {"machine": machine, "seconds": seconds, "sizes": sizes, "table": lines}
-        arguments.json.write_text(json.dumps(document, indent=1) + "\n")
+        runs = program.run_in_turn(names, arguments.rounds, run)
+    lines = list(_table(runs, sizes, pictures))
+    seconds = program.seconds_of(runs)
+    program.finish(lines, arguments.json, machine=machine, seconds=seconds, sizes=sizes)
     return 0
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = program.parser(__doc__, rounds=2)
     parser.add_argument("--images", type=int, default=100_000, help="train pictures")
     parser.add_argument("--size", type=int, default=64, choices=(8, 16, 32, 64))
-    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], metavar="N")
     parser.add_argument(
         "--outer",
@@ -85,8 +77,6 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         default="deflated",
         help="how npz files are compressed in the zips (default: deflated)",
     )
-    parser.add_argument("--work-dir", type=Path, help="on the storage to measure")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="what was measured")
     return parser.parse_args(argv)
 
 
@@ -201,14 +191,7 @@ def _run(name: str, size: int, manual: Path, work: Path) -> tuple[Measured, tupl
             scratch=scratch,
             workers=name.removeprefix("ours-"),
         )
-    measured = measure(
-        name,
-        command,
-        log=work / f"{name}.log",
-        cwd=work,
-        environment=contestants.environment(),
-        then=lambda: sync(work),
-    )
+    measured = program.measured_in(work, name, command)
     [info] = product.rglob("dataset_info.json")
     splits = json.loads(info.read_text())["splits"]
     records = sum(int(length) for split in splits for length in split["shardLengths"])
@@ -216,15 +199,6 @@ def _run(name: str, size: int, manual: Path, work: Path) -> tuple[Measured, tupl
     shutil.rmtree(product)
     shutil.rmtree(scratch, ignore_errors=True)
     return measured, (records, files)
-
-
-def _say(name: str, run: Measured, images: int) -> None:
-    print(
-        f"{name:<8} {run.seconds:7.2f} s, {images / run.seconds:8,.0f} images/s, CPU "
-        f"{run.user_seconds:.1f} + {run.system_seconds:.1f} s, peak {run.peak_bytes / 1e6:,.0f} MB",
-        file=sys.stderr,
-        flush=True,
-    )
 
 
 def _table(
@@ -249,7 +223,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--contestant"]:
         stock(*sys.argv[2:])
         sys.exit()
-    try:
-        sys.exit(main())
-    except BenchmarkError as error:
-        sys.exit(f"build_downsampled: {error}")
+    program.end(main, __file__)

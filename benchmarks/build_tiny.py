@@ -13,24 +13,19 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import random
 import shutil
 import statistics
 import sys
-import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from build_downsampled import leaves
-from harness import contestants
-from harness.errors import BenchmarkError
+from harness import contestants, program
 from harness.machine import busy_share, describe_machine
-from harness.measuring import Measured, measure
+from harness.measuring import Measured
 from harness.page_cache import read_through
-from harness.rounds import in_turn
-from harness.storage import sync
 from PIL import Image
 
 ROOT = "tiny-imagenet-200"
@@ -41,10 +36,7 @@ _POOL, _SIDE, _QUALITY = 200, 64, 70
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the benchmark; the exit status says whether all was built, not how fast."""
     arguments = _parse(argv)
-    if arguments.work_dir is not None:
-        arguments.work_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=arguments.work_dir, prefix="build_tiny-") as place:
-        work = Path(place).resolve()
+    with program.work_place(arguments.work_dir, "build_tiny") as work:
         archive = make_archive(work / "manual", arguments.of_a_class)
         images = CLASSES * arguments.of_a_class + 2 * OTHERS
         machine = {
@@ -55,30 +47,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{busy_share():.0%} of the CPUs were busy with other programs just before")
         pythons = [sys.executable, *arguments.python]
         names = ["cp", *(f"{n} workers, {each}" for n in arguments.workers for each in pythons)]
-        runs: dict[str, list[Measured]] = {}
-        for number in range(arguments.rounds):
-            for name in in_turn(names, number):
-                read_through(archive)
-                run = _run(name, archive, work)
-                runs.setdefault(name, []).append(run)
-                print(f"{name}: {_words(run, images)}", file=sys.stderr, flush=True)
-    lines = list(_table(runs, images))
-    print("", *lines, sep="\n")
-    if arguments.json:
-        seconds = {name: [run.seconds for run in all_runs] for name, all_runs in runs.items()}
-        document = {"machine": machine, "seconds": seconds, "table": lines}
-        arguments.json.write_text(json.dumps(document, indent=1) + "\n")
+
+        def run(name: str) -> Measured:
+            read_through(archive)
+            measured = _run(name, archive, work)
+            program.say(name, measured, f"{images / measured.seconds:,.0f} images/s")
+            return measured
+
+        runs = program.run_in_turn(names, arguments.rounds, run)
+    seconds = program.seconds_of(runs)
+    program.finish(list(_table(runs, images)), arguments.json, machine=machine, seconds=seconds)
     return 0
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = program.parser(__doc__, rounds=3)
     parser.add_argument("--of-a-class", type=int, default=OF_A_CLASS, metavar="N")
-    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", nargs="+", default=["1", "2"], metavar="N")
     parser.add_argument("--python", nargs="+", default=[], metavar="FILE")
-    parser.add_argument("--work-dir", type=Path, help="on the storage to measure")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="what was measured")
     return parser.parse_args(argv)
 
 
@@ -140,24 +126,10 @@ def _run(name: str, archive: Path, work: Path) -> Measured:
         command[0] = python
         if python != sys.executable:
             del environment["PYTHONPATH"]  # It has this checkout.
-    measured = measure(
-        name.replace("/", "-"),
-        command,
-        log=work / "log",
-        cwd=work,
-        environment=environment,
-        then=lambda: sync(work),
-    )
+    measured = program.measured_in(work, name, command, environment)
     shutil.rmtree(product)
     shutil.rmtree(scratch, ignore_errors=True)
     return measured
-
-
-def _words(run: Measured, images: int) -> str:
-    return (
-        f"{run.seconds:.2f} s, {images / run.seconds:,.0f} images/s, CPU {run.user_seconds:.2f} + "
-        f"{run.system_seconds:.2f} s"
-    )
 
 
 def _table(runs: dict[str, list[Measured]], images: int) -> Iterator[str]:
@@ -175,7 +147,4 @@ def _table(runs: dict[str, list[Measured]], images: int) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except BenchmarkError as error:
-        sys.exit(f"build_tiny: {error}")
+    program.end(main, __file__)

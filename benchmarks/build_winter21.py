@@ -11,19 +11,17 @@ instead of one. The ratio is that of the images per second, winter21's to imagen
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import random
 import shutil
 import statistics
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from harness import contestants
+from harness import contestants, program
 from harness.errors import BenchmarkError
 from harness.machine import describe_machine
-from harness.measuring import measure
+from harness.measuring import Measured, measure
 from harness.page_cache import read_through
 from harness.storage import file_sizes, need_space, sync
 
@@ -37,26 +35,9 @@ WINTER21, IMAGENET2012 = "imagenet21k_winter21", "imagenet2012"
 POOL = 256
 
 
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """One build."""
-
-    name: str
-    seconds: float
-    cpu_seconds: float
-    images: int
-
-    @property
-    def rate(self) -> float:
-        return self.images / self.seconds
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parse(argv)
-    if arguments.work_dir is not None:
-        arguments.work_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=arguments.work_dir, prefix="build_winter21-") as name:
-        work = Path(name).resolve()
+    with program.work_place(arguments.work_dir, "build_winter21") as work:
         images = arguments.classes * arguments.images
         need = 3 * images * arguments.mean_kb * 1000
         need_space(work, need, advice="free some, or name another --work-dir")
@@ -67,36 +48,37 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"{images:,} images of {arguments.mean_kb:g} KB; "
             + "; ".join(f"{name}: {size / 1e9:.2f} GB" for name, size in sizes.items())
         )
-        rounds = []
-        for number in range(arguments.rounds):
-            order = list(staged) if number % 2 == 0 else list(staged)[::-1]
-            runs = {name: _build(name, staged[name], work, images, arguments) for name in order}
-            rounds.append(runs)
-            ratio = runs[WINTER21].rate / runs[IMAGENET2012].rate
-            rates = ", ".join(
-                f"{name} {run.seconds:.1f} s, {run.cpu_seconds:.1f} s of CPU "
-                f"({run.rate:,.0f} images/s)"
-                for name, run in sorted(runs.items())
-            )
-            print(f"round {number + 1}: {rates}, ratio {ratio:.2f}", flush=True)
+
+        def run(name: str) -> Measured:
+            measured = _build(name, staged[name], work, images, arguments)
+            program.say(name, measured, f"{images / measured.seconds:,.0f} images/s")
+            return measured
+
+        runs = program.run_in_turn(list(staged), arguments.rounds, run)
     # What other programs do to the machine is in the first figure and hardly in the second.
-    cpu = [runs[IMAGENET2012].cpu_seconds / runs[WINTER21].cpu_seconds for runs in rounds]
-    ratios = [runs[WINTER21].rate / runs[IMAGENET2012].rate for runs in rounds]
-    print(f"median ratio: {statistics.median(ratios):.2f} (wanted: 0.80 or more)")
-    print(f"median ratio of images per second of CPU: {statistics.median(cpu):.2f}")
+    lines = [
+        f"median ratio: {_ratio(runs, lambda run: run.seconds):.2f} (wanted: 0.80 or more)",
+        "median ratio of images per second of CPU: "
+        f"{_ratio(runs, lambda run: run.user_seconds + run.system_seconds):.2f}",
+    ]
+    program.finish(lines, arguments.json, seconds=program.seconds_of(runs))
     return 0
 
 
+def _ratio(runs: dict[str, list[Measured]], spent: Callable[[Measured], float]) -> float:
+    """What imagenet2012 spends in a round to what winter21 does."""
+    pairs = zip(runs[IMAGENET2012], runs[WINTER21], strict=True)
+    return statistics.median(spent(one) / spent(other) for one, other in pairs)
+
+
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
+    parser = program.parser(__doc__, rounds=3)
     parser.add_argument("--classes", type=int, default=2000, help="default: %(default)s")
     parser.add_argument("--images", type=int, default=60, help="a class; default: %(default)s")
     parser.add_argument(
         "--mean-kb", type=float, default=40, help="size of an image; default: %(default)s"
     )
     parser.add_argument("--workers", type=int, default=2, help="default: %(default)s")
-    parser.add_argument("--work-dir", type=Path, help="on the storage to measure")
     arguments = parser.parse_args(argv)
     if min(arguments.rounds, arguments.classes, arguments.images, arguments.workers) < 1:
         parser.error("numbers must be at least 1")
@@ -141,7 +123,7 @@ def _class_tar(wnid: str, pool: Sequence[tuple[bytes, bytes]], count: int) -> by
 
 def _build(
     name: str, manual_dir: Path, work: Path, images: int, arguments: argparse.Namespace
-) -> Run:
+) -> Measured:
     for path in manual_dir.rglob("*.tar"):  # Warm, whatever the round before has evicted.
         read_through(path)
     out = work / "out"
@@ -160,12 +142,8 @@ def _build(
     if f"{images:,} images" not in said:
         raise BenchmarkError(f"{name} did not build {images:,} images; it said:\n{said}")
     shutil.rmtree(out)
-    cpu_seconds = measured.user_seconds + measured.system_seconds
-    return Run(name, measured.seconds, cpu_seconds, images)
+    return measured
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except BenchmarkError as error:
-        sys.exit(f"build_winter21: {error}")
+    program.end(main, __file__)

@@ -23,10 +23,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from harness import contestants, several_builds
+from harness import contestants, program, several_builds
 from harness.errors import BenchmarkError
 from harness.machine import busy_share, describe_machine
-from harness.rounds import in_turn
 from harness.sources import SOURCES, stage
 from harness.storage import need_space
 
@@ -53,10 +52,7 @@ class Cost(NamedTuple):
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the benchmark; the exit status says whether all was built."""
     arguments = _parse(argv)
-    if arguments.work_dir is not None:
-        arguments.work_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=arguments.work_dir, prefix="cpu_per_image-") as place:
-        work = Path(place).resolve()
+    with program.work_place(arguments.work_dir, "cpu_per_image") as work:
         size = arguments.images * arguments.mean_kb * 1000
         need_space(work, (3 + len(arguments.rows)) * size, advice=_ADVICE)
         print(*describe_machine(work, ["numpy", "pyarrow"]).values(), sep="\n")
@@ -70,23 +66,24 @@ def main(argv: Sequence[str] | None = None) -> int:
                     ("large", arguments.images),
                 )
             ]
-            for number in range(arguments.rounds):
-                for python in in_turn(arguments.pythons, number):
-                    busy = busy_share()
-                    cost = _cost(row, python, staged, work, arguments.out)
-                    costs.setdefault((row, python), []).append(cost)
-                    _say(row, python, cost, busy)
+
+            def run(python: str, row: str = row, staged: Sequence = staged) -> Cost:
+                busy = busy_share()
+                cost = _cost(row, python, staged, work, arguments.out)
+                _say(row, python, cost, busy)
+                return cost
+
+            runs = program.run_in_turn(arguments.pythons, arguments.rounds, run)
+            costs.update({(row, python): mine for python, mine in runs.items()})
             for each in staged:
                 shutil.rmtree(each.directory)
-    print("", *_table(costs), sep="\n")
-    if arguments.json:
-        document = [{"row": row, "python": p, "costs": c} for (row, p), c in costs.items()]
-        arguments.json.write_text(json.dumps(document, indent=1) + "\n")
+    rows = [{"row": row, "python": python, "costs": c} for (row, python), c in costs.items()]
+    program.finish(list(_table(costs)), arguments.json, rows=rows)
     return 0
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = program.parser(__doc__, rounds=3)
     parser.add_argument(
         "--rows",
         nargs="+",
@@ -105,12 +102,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--images", type=int, default=16_000, help="default: %(default)s")
     parser.add_argument("--mean-kb", type=float, default=40, help="default: %(default)s")
-    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
-    parser.add_argument("--work-dir", type=Path, metavar="DIR", help="for the corpora")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="for what is built (default: beside the corpora)"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="all that was measured")
     arguments = parser.parse_args(argv)
     if arguments.images < 1600 or arguments.rounds < 1:
         parser.error("--images must be at least 1600, and --rounds 1")
@@ -177,7 +171,4 @@ def _table(costs: dict[tuple[str, str], list[Cost]]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except BenchmarkError as error:
-        sys.exit(f"cpu_per_image: {error}")
+    program.end(main, __file__)

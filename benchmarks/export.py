@@ -12,22 +12,19 @@ stream. README.md says how to read the table.
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness import contestants
+from harness import contestants, program
 from harness.corpus import corpus
 from harness.errors import BenchmarkError
 from harness.machine import busy_share, describe_machine
-from harness.measuring import Measured, measure
+from harness.measuring import Measured
 from harness.page_cache import read_through
-from harness.rounds import in_turn
 from harness.storage import file_sizes, sync
 
 PACKAGES = ("tensorflow-datasets", "webdataset", "pyarrow")
@@ -53,13 +50,12 @@ _ADVICE = "name another --work-dir, or take a smaller --gb"
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the benchmark; the exit status says whether all was exported, not how fast."""
     arguments = _parse(argv)
-    arguments.work_dir.mkdir(parents=True, exist_ok=True)
+    arguments.work_dir.mkdir(parents=True, exist_ok=True)  # Which keeps the corpus.
     free = _FREE * arguments.gb * 1e9
     manual = corpus(arguments.corpus, arguments.work_dir, arguments.gb, free=free, advice=_ADVICE)
     archives = [manual.resolve() / name for name in contestants.ARCHIVES]
     total = sum(path.stat().st_size for path in archives)
-    with tempfile.TemporaryDirectory(dir=arguments.work_dir, prefix="export-") as place:
-        work = Path(place).resolve()
+    with program.work_place(arguments.work_dir, "export") as work:
         staged = work / "staged"  # Builders see these archives and no others.
         staged.mkdir()
         for path in archives:
@@ -69,34 +65,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(*machine.values(), sep="\n", flush=True)
         contestants.import_all_once()
         built = _built(staged, work) if "dali-index" in arguments.only else work
-        runs: dict[str, list[Measured]] = {}
-        for number in range(arguments.rounds):
-            for name in in_turn(arguments.only, number):
-                sync(work)
-                busy = busy_share()
-                for path in archives if name != "dali-index" else _files(built):
-                    read_through(path)
-                measured = _run(name, archives, staged, built, work, arguments.workers)
-                runs.setdefault(name, []).append(measured)
-                _say(name, measured, total, busy)
-    lines = list(_table(runs, total))
-    print("", *lines, sep="\n")
-    if arguments.json:
-        seconds = {name: [run.seconds for run in mine] for name, mine in runs.items()}
-        document = {"machine": machine, "bytes": total, "seconds": seconds, "table": lines}
-        arguments.json.write_text(json.dumps(document, indent=1) + "\n")
+
+        def run(name: str) -> Measured:
+            sync(work)
+            busy = busy_share()
+            for path in archives if name != "dali-index" else _files(built):
+                read_through(path)
+            measured = _run(name, archives, staged, built, work, arguments.workers)
+            program.say(name, measured, f"{total / measured.seconds / 1e9:5.2f} GB/s", busy)
+            return measured
+
+        runs = program.run_in_turn(arguments.only, arguments.rounds, run)
+    lines, seconds = list(_table(runs, total)), program.seconds_of(runs)
+    program.finish(lines, arguments.json, machine=machine, bytes=total, seconds=seconds)
     return 0
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = program.parser(__doc__, rounds=2, work_dir=Path("bench"))
     parser.add_argument("--gb", type=float, default=6.0, help="size of the archives")
     parser.add_argument("--corpus", type=Path, metavar="DIR", help="archives that are there")
-    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--workers", default="2", metavar="N")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=list(NAMES))
-    parser.add_argument("--work-dir", type=Path, default=Path("bench"), help="what is measured")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="what was measured")
     return parser.parse_args(argv)
 
 
@@ -106,7 +96,7 @@ def _built(staged: Path, work: Path) -> Path:
     command = contestants.ours(
         "imagenet2012", manual=staged, product=data_dir, scratch=work / "scratch", workers="2"
     )
-    _measured("build of what is indexed", command, work)
+    program.measured_in(work, "build of what is indexed", command)
     [info] = data_dir.rglob("dataset_info.json")
     for path in info.parent.iterdir():
         if path.is_dir():
@@ -148,7 +138,7 @@ def _run(
             *(sys.executable, "-m", "imagenet_builders.cli", "export", "imagenet2012"),
             *("--to", form, *source, "--out", str(product / "out"), "--workers", workers),
         ]
-    measured = _measured(name, command, work)
+    measured = program.measured_in(work, name, command)
     sizes = file_sizes(product)
     size = sum(sizes.values())
     if name != "dali-index" and size < 0.9 * sum(path.stat().st_size for path in archives):
@@ -158,27 +148,6 @@ def _run(
     if len(sizes) > _MANY_FILES:
         time.sleep(_FORGOTTEN_AFTER)
     return measured
-
-
-def _measured(name: str, command: list[str], work: Path) -> Measured:
-    return measure(
-        name,
-        command,
-        log=work / f"{name}.log",
-        cwd=work,
-        environment=contestants.environment(),
-        then=lambda: sync(work),
-    )
-
-
-def _say(name: str, run: Measured, total: int, busy: float) -> None:
-    print(
-        f"{name:<15} {run.seconds:7.2f} s, {total / run.seconds / 1e9:5.2f} GB/s, CPU "
-        f"{run.user_seconds:.1f} + {run.system_seconds:.1f} s, peak {run.peak_bytes / 1e6:,.0f} "
-        f"MB; others used {busy:.0%} of the CPUs before",
-        file=sys.stderr,
-        flush=True,
-    )
 
 
 def _table(runs: dict[str, list[Measured]], total: int) -> Iterator[str]:
@@ -204,7 +173,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--contestant"]:
         contestants.FUNCTIONS[sys.argv[2]](*sys.argv[3:])
         sys.exit()
-    try:
-        sys.exit(main())
-    except BenchmarkError as error:
-        sys.exit(f"export: {error}")
+    program.end(main, __file__)

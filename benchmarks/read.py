@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness import readers
+from harness import program, readers
 from harness.contestants import environment
 from harness.errors import BenchmarkError
 from harness.machine import busy_share, describe_machine
@@ -93,27 +93,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     lines += ["", *_wanted(runs)]
     if not arguments.no_promises:
         lines += ["", *_promises(corpus)]
-    print("", *lines, sep="\n")
-    if arguments.json:
-        listed = [
-            {"reader": key[0], "images": key[1], "temperature": key[2], **dataclasses.asdict(run)}
-            for key, mine in runs.items()
-            for run in mine
-        ]
-        document = {"machine": machine, "runs": listed, "table": lines}
-        arguments.json.write_text(json.dumps(document, indent=1) + "\n")
+    listed = [
+        {"reader": key[0], "images": key[1], "temperature": key[2], **dataclasses.asdict(run)}
+        for key, mine in runs.items()
+        for run in mine
+    ]
+    program.finish(lines, arguments.json, machine=machine, runs=listed)
     return 0
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = program.parser(__doc__, rounds=2, work_dir=Path("bench"))
     parser.add_argument("--images", type=int, default=2000, help="photographs that are read")
-    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--temperatures", nargs="+", choices=TEMPERATURES, default=TEMPERATURES)
     parser.add_argument("--only", nargs="+", default=[""], help="those with this in their names")
     parser.add_argument("--no-promises", action="store_true", help="only what takes time")
-    parser.add_argument("--work-dir", type=Path, default=Path("bench"), help="what is measured")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="what was measured")
     return parser.parse_args(argv)
 
 
@@ -270,7 +264,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--reader"]:
         readers.main(sys.argv[2:])
         sys.exit()
-    try:
-        sys.exit(main())
-    except BenchmarkError as error:
-        sys.exit(f"read: {error}")
+    program.end(main, __file__)

@@ -22,18 +22,16 @@ import os
 import shutil
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import contestants
-from harness.measuring import Measured, measure
+from harness import contestants, program
+from harness.measuring import Measured
 from harness.photographs import jpeg, pictures
 from harness.reading_corpus import stage
-from harness.storage import sync
 from PIL import Image
 
 from imagenet_builders.images import inspect_and_repair
@@ -95,12 +93,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _builds(work: Path, rounds: int) -> Iterator[str]:
     """A table of builds by one and two workers beside the bare loop."""
-    work.mkdir(parents=True, exist_ok=True)
     pool = [jpeg(each, 95) for each in pictures(POOL)]
     user: dict[str, list[float]] = {}
     clock: dict[str, list[float]] = {}
-    with tempfile.TemporaryDirectory(dir=work, prefix="resize-") as name:
-        place = Path(name).resolve()
+    with program.work_place(work, "resize") as place:
         for count in FEW_AND_MANY:
             stage(place / f"{count}", (pool[at % POOL] for at in range(count)), count)
         for _ in range(rounds):
@@ -141,15 +137,9 @@ def _built(place: Path, count: int, workers: int) -> Measured:
         scratch=place / "scratch",
         workers=str(workers),
     )
-    measured = measure(
-        f"a build of {count:,} images",
-        # In shards of the size that they have of ImageNet, so that workers share them.
-        [*command, "--num-shards", str(count // IMAGES_A_SHARD), "--allow-fewer-splits"],
-        log=place / "build.log",
-        cwd=place,
-        environment=contestants.environment(),
-        then=lambda: sync(place),
-    )
+    # In shards of the size that they have of ImageNet, so that workers share them.
+    command += ["--num-shards", str(count // IMAGES_A_SHARD), "--allow-fewer-splits"]
+    measured = program.measured_in(place, f"a build of {count:,} images", command)
     shutil.rmtree(product)
     shutil.rmtree(place / "scratch", ignore_errors=True)
     return measured

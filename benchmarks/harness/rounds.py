@@ -13,7 +13,7 @@ from typing import Any
 from harness import contestants
 from harness.errors import BenchmarkError
 from harness.machine import busy_share
-from harness.measuring import measure
+from harness.measuring import Measured, measure
 from harness.page_cache import evict, mean_cached_share, read_through
 from harness.storage import file_sizes, sync
 
@@ -21,8 +21,8 @@ TEMPERATURES = ("cold", "warm")
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
-    """One build by one contestant.
+class Run(Measured):
+    """One build by one contestant: what it took, and what it made.
 
     Attributes:
         contestant: Its name.
@@ -31,7 +31,6 @@ class Run:
         cached_before: Share of the archives' pages in the page cache at the start; None if the
             system does not tell.
         busy_before: Share of the CPUs that others used just before, 0 to 1.
-        seconds: This and all up to `written_bytes` are as in `Measured`.
         output_bytes: Size of what it was to make.
         left_bytes: Size of files that it left anywhere else (an index cache, for instance).
         shards: Name and size of each shard, for those that make a TFDS dataset.
@@ -42,13 +41,6 @@ class Run:
     temperature: str
     cached_before: float | None
     busy_before: float
-    seconds: float
-    sync_seconds: float
-    user_seconds: float
-    system_seconds: float
-    peak_bytes: int
-    memory: str
-    written_bytes: int | None
     output_bytes: int
     left_bytes: int
     shards: dict[str, int]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -28,6 +27,7 @@ from imagenet_builders.catalog.kept import Kept
 from imagenet_builders.catalog.model import Entry, Fault, Picture, Site, Verified
 from imagenet_builders.catalog.survey import Surveyed
 from imagenet_builders.errors import DatasetError, ImagenetBuildersError, TargetError
+from imagenet_builders.publish import readable
 from imagenet_builders.words import logger, printable
 
 _LOG = logger(__name__)
@@ -83,11 +83,11 @@ def make(data_dir: Path, out: Path, wishes: Wishes) -> Site:
     place.check(out, data_dir)
     found, faults = find(data_dir, skip=[out])
     for left in reversed(range(_TRIES)):
-        before = [_identity(each.directory) for each in found]
+        before = [readable.identity(each.directory) for each in found]
         items, unread = _read_all(found)
         named = list(zip(_slugs([item.name for item in items]), items, strict=True))
         remembered = _remembered(named, out, wishes)
-        if before == [_identity(each.directory) for each in found] or not left:
+        if before == [readable.identity(each.directory) for each in found] or not left:
             break  # Nothing was replaced meanwhile.
     faults += unread
     with place.new_site(out) as site:
@@ -132,7 +132,7 @@ def _read(found: Found) -> _Item:
     """Reads a dataset or an export, again if it was replaced meanwhile."""
     directory = found.directory
     for left in reversed(range(_TRIES)):
-        before = _identity(directory)
+        before = readable.identity(directory)
         try:
             item: _Item = (
                 export_entry.read(directory)
@@ -140,24 +140,16 @@ def _read(found: Found) -> _Item:
                 else entry.read(directory, found.being_built)
             )
         except (ImagenetBuildersError, OSError):
-            if before == _identity(directory) or not left:
+            if before == readable.identity(directory) or not left:
                 raise
         else:
-            if before == _identity(directory):
+            if before == readable.identity(directory):
                 return item
         time.sleep(_PAUSE_SECONDS)
     raise DatasetError(
         f"{directory} was replaced again and again while it was read; make the catalog again when "
         "its build is done"
     )
-
-
-def _identity(directory: Path) -> tuple[int, int] | None:
-    try:
-        status = os.stat(directory)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 def _slugs(names: Sequence[str]) -> Iterator[str]:

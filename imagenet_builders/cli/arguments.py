@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from imagenet_builders import datasets as datasets_lib
@@ -94,6 +95,28 @@ def add_command(
         **more,
     )
     return parser
+
+
+def add_built_datasets(parser: argparse.ArgumentParser, directory_of: str) -> None:
+    """Adds the arguments that name datasets which were built.
+
+    Args:
+        parser: The parser of a command.
+        directory_of: What a directory may be of, in words.
+    """
+    parser.add_argument(
+        "datasets",
+        nargs="+",
+        metavar="DATASET",
+        help="NAME, NAME/CONFIG, either with :VERSION (default: the newest); the directory of "
+        f"{directory_of}; or `all` for every dataset of this package that is there",
+    )
+    parser.add_argument(
+        "--data-dir",
+        metavar="DIR",
+        type=lambda text: Path(os.path.expanduser(text)),
+        help="directory of the datasets (default: $TFDS_DATA_DIR or ~/tensorflow_datasets)",
+    )
 
 
 def add_options(parser: Any, names: Iterable[str], **instead: str) -> None:

@@ -34,19 +34,7 @@ def add_parser(commands: Any) -> None:
         example="all --data-dir /shared/tfds --out contact_sheet.png",
     )
     parser.set_defaults(run=run)
-    parser.add_argument(
-        "datasets",
-        nargs="+",
-        metavar="DATASET",
-        help="NAME, NAME/CONFIG, either with :VERSION (default: the newest); the directory of a "
-        "dataset; or `all` for every dataset of this package that is there",
-    )
-    parser.add_argument(
-        "--data-dir",
-        metavar="DIR",
-        type=lambda text: Path(os.path.expanduser(text)),
-        help="directory of the datasets (default: $TFDS_DATA_DIR or ~/tensorflow_datasets)",
-    )
+    arguments_lib.add_built_datasets(parser, "a dataset")
     parser.add_argument("--out", metavar="PNG", type=Path, help="draw a contact sheet here")
     parser.add_argument(
         "--count", metavar="N", type=int, default=6, help="examples of each split (default: 6)"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +26,7 @@ def add_parser(commands: Any) -> None:
         example="all --data-dir /shared/tfds",
     )
     parser.set_defaults(run=run)
-    parser.add_argument(
-        "datasets",
-        nargs="+",
-        metavar="DATASET",
-        help="NAME, NAME/CONFIG, either with :VERSION (default: the newest); the directory of a "
-        "dataset or of an export; or `all` for every dataset of this package that is there",
-    )
-    parser.add_argument(
-        "--data-dir",
-        metavar="DIR",
-        type=lambda text: Path(os.path.expanduser(text)),
-        help="directory of the datasets (default: $TFDS_DATA_DIR or ~/tensorflow_datasets)",
-    )
+    arguments_lib.add_built_datasets(parser, "a dataset or of an export")
     parser.add_argument(
         "--decode", action="store_true", help="decode all pixels, not only the images' headers"
     )

@@ -155,13 +155,13 @@ def reading(directory: Path, read: Callable[[], None]) -> None:
     until = time.monotonic() + _EXCHANGE_SECONDS
     while True:
         wait_for_exchange(directory)
-        before = _identity(directory)
+        before = identity(directory)
         try:
             check(directory)
             read()
             return
         except Exception as error:
-            if before != _identity(directory) and time.monotonic() < until:
+            if before != identity(directory) and time.monotonic() < until:
                 time.sleep(_PAUSE_SECONDS)
                 continue
             if isinstance(error, ImagenetBuildersError):
@@ -177,7 +177,8 @@ def _first_line(error: Exception) -> str:
     return lines[0][:200] if lines else type(error).__name__
 
 
-def _identity(directory: Path) -> tuple[int, int] | None:
+def identity(directory: Path) -> tuple[int, int] | None:
+    """Identifies the directory that has this name at the moment; None where none has."""
     try:
         status = os.stat(directory)
     except OSError:

@@ -11,6 +11,7 @@ from pathlib import Path
 from imagenet_builders import datasets
 from imagenet_builders.datasets.description import Dataset
 from imagenet_builders.errors import WorkerError
+from imagenet_builders.publish import readable
 from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.run.progress import Progress, phase
 from imagenet_builders.verify import provenance
@@ -50,7 +51,7 @@ def verify_dataset(directory: Path, *, workers: int, decode: bool = False) -> Ve
     """
     started = time.monotonic()
     problems = Problems()
-    identity = _identity(directory)
+    identity = readable.identity(directory)
     original = converted_from(directory)
     document = provenance.check_files(directory, problems, original)
     verdict = Verdict(dataset=str(directory), directory=str(directory), decoded=decode)
@@ -74,7 +75,7 @@ def verify_dataset(directory: Path, *, workers: int, decode: bool = False) -> Ve
             splits=_verify_splits(directory, description, recorded, workers, decode, problems),
             sealed=recorded.seals,
         )
-    if _identity(directory) != identity:
+    if readable.identity(directory) != identity:
         # Some of it was read of the one dataset and some of the other, so it applies to neither.
         problems = Problems(problems.notes)
         what = "this dataset was replaced or removed while it was read"
@@ -135,15 +136,6 @@ def _verify_splits(
             "are not known"
         )
     return splits
-
-
-def _identity(directory: Path) -> tuple[int, int] | None:
-    """Identifies the directory that has this name at the moment."""
-    try:
-        status = os.stat(directory)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 def _jobs(

@@ -9,7 +9,7 @@ import dataclasses
 import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -208,6 +208,7 @@ class ThroughTfds(  # type: ignore[call-arg]  # As its base.
 
     name = "imagenet2012"
     pkg_dir_path = epath.Path(ours.__file__).parent
+    url_infos: ClassVar[dict[str, Any]] = {}  # TFDS 4.9.8 would look for these beside this test.
 
     def _download_and_prepare(self, dl_manager, download_config):
         tfds.core.GeneratorBasedBuilder._download_and_prepare(self, dl_manager, download_config)

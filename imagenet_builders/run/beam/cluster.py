@@ -6,6 +6,7 @@ finds out whether it has what it needs: this package, the same Python, the same 
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import dataclasses
 import importlib.metadata
@@ -126,7 +127,15 @@ def check_dask(options: PipelineOptions, seen: Sequence[str] = ()) -> None:
     from apache_beam.runners.dask.dask_runner import DaskOptions
     from distributed import Client
 
-    given = options.view_as(DaskOptions).get_all_options(drop_default=True, current_only=True)
+    # Beam 2.71 would tell by `get_all_options(drop_default=True, current_only=True)`.
+    parser = argparse.ArgumentParser(add_help=False)
+    DaskOptions._add_argparse_args(parser)
+    asked = options.view_as(DaskOptions)
+    given = {
+        name: value
+        for name, default in vars(parser.parse_args([])).items()
+        if (value := getattr(asked, name)) != default
+    }
     for name in ("npartitions", "partition_size"):
         value = given.pop(name, None)
         if value is not None and value < 1:

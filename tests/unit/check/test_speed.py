@@ -108,7 +108,7 @@ def test_check_reports_its_measurement(monkeypatch: pytest.MonkeyPatch):
     outcome = run("check", str(manual_dir), "imagenet2012", "--speed")
     assert outcome.status == 0, outcome
     largest = max(manual_dir.iterdir(), key=lambda path: path.stat().st_size)
-    assert f"Reading {largest}:" in outcome.out
+    assert f"Reading {largest}:" in " ".join(outcome.out.split())  # Which may be folded there.
     assert "Advice: " in outcome.out
     outcome = run("check", str(manual_dir), "imagenet2012", "--speed", "--json")
     document = json.loads(outcome.out)

@@ -48,8 +48,8 @@ _LOCAL = struct.Struct("<4s5H3L2H")  # 4.3.7
 
 # Deflate cannot do better than 258 bytes for two bits. Source: RFC 1951, 3.2.5.
 _MOST_DEFLATED = 1032
-# A large member that shrank more than this is a bomb: pictures do not.
-_SUSPICIOUS_RATIO = 100
+SUSPICIOUS_RATIO = 100
+"""A large member that shrank more than this is a bomb: pictures do not."""
 _SUSPICIOUS_BYTES = 64 << 20
 
 _CHUNK = 1 << 20
@@ -319,7 +319,7 @@ def _check_sizes(place: Place, member: ZipMember) -> None:
             problem = f"expected {size:,} bytes stored as they are, found {compressed:,}"
     elif size > _MOST_DEFLATED * compressed:
         problem = f"{size:,} bytes cannot come out of {compressed:,}"
-    elif size > max(_SUSPICIOUS_BYTES, _SUSPICIOUS_RATIO * compressed):
+    elif size > max(_SUSPICIOUS_BYTES, SUSPICIOUS_RATIO * compressed):
         problem = f"{compressed:,} bytes that become {size:,}, as in a zip bomb"
     if problem is not None:
         raise place.error(

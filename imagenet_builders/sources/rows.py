@@ -352,6 +352,28 @@ class Rows:
         self.offsets.append(offset)
         self.sizes.append(size)
 
+    def add_all(
+        self,
+        keys: list[str],
+        label: int,
+        file: int,
+        offsets: list[int],
+        sizes: list[int],
+        names: list[str],
+    ) -> None:
+        """Adds examples of the same label in the same file, each as `add` does."""
+        if names != keys:
+            self.names.update(
+                (len(self) + row, name)
+                for row, (key, name) in enumerate(zip(keys, names, strict=True))
+                if name != key
+            )
+        self.keys += keys
+        self.labels += [label] * len(keys)
+        self.files += [file] * len(keys)
+        self.offsets += offsets
+        self.sizes += sizes
+
     def table(self) -> pa.Table:
         """The rows as a table of `row_schema()`, with a column `name` where a name is no key."""
         import numpy as np

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -105,13 +106,14 @@ def test_a_long_line_is_quoted_in_part():
 
 def test_a_box_becomes_its_pixels_divided_by_the_side():
     box = PixelBox(xmin=0, ymin=32, xmax=44, ymax=62)
-    assert tiny.relative(box) == (32 / 64, 0, 62 / 64, 44 / 64)
+    assert tiny.relative([box]).tolist() == [[32 / 64, 0, 62 / 64, 44 / 64]]
 
 
 def test_a_swapped_min_and_max_are_exchanged():
-    assert tiny.relative(PixelBox(xmin=44, ymin=62, xmax=0, ymax=32)) == tiny.relative(
-        PixelBox(xmin=0, ymin=32, xmax=44, ymax=62)
-    )
+    swapped = PixelBox(xmin=44, ymin=62, xmax=0, ymax=32)
+    right = PixelBox(xmin=0, ymin=32, xmax=44, ymax=62)
+    first, second = tiny.relative([swapped, right]).tolist()
+    assert first == second
 
 
 coordinates = st.integers(0, tiny.SIDE)
@@ -119,7 +121,9 @@ coordinates = st.integers(0, tiny.SIDE)
 
 @given(st.builds(PixelBox, coordinates, coordinates, coordinates, coordinates))
 def test_every_box_is_within_the_image_in_order_and_exact_in_float32(box: PixelBox):
-    ymin, xmin, ymax, xmax = tiny.relative(box)
+    relative = tiny.relative([box])
+    assert relative.dtype == np.float32
+    [[ymin, xmin, ymax, xmax]] = relative.tolist()
     assert 0 <= ymin <= ymax <= 1
     assert 0 <= xmin <= xmax <= 1
     stored = np.array([ymin, xmin, ymax, xmax], np.float32) * tiny.SIDE
@@ -133,3 +137,29 @@ def test_any_bytes_give_boxes_or_the_one_error(data: bytes):
     with contextlib.suppress(BoxFileError):
         boxes = tiny.train_boxes(data)
     assert all(0 <= number <= tiny.SIDE for box in boxes.values() for number in box)
+
+
+_PARTS = ["a.JPEG", "b.JPEG", "c.jpg", "x.JPEG.JPEG", ".JPEG", "n01443537", "0", "64", "65", "07"]
+_PARTS += ["\t", "\n", "\t1\t2\t3\t4\n", " ", "\r\n", "\x1c", "\u00a0", "\ufeff", "a.JPEG\t1"]
+
+
+@pytest.mark.parametrize("is_train", [True, False])
+@given(st.lists(st.sampled_from(_PARTS), max_size=12).map("".join))
+def test_what_is_read_at_once_is_what_is_read_line_by_line(is_train: bool, text: str):
+    def outcome() -> object:
+        try:
+            if is_train:
+                return list(tiny.train_boxes(text.encode()).items())
+            return list(tiny.validation_boxes(text.encode(), is_class).items())
+        except BoxFileError as error:
+            return str(error)
+
+    at_once = outcome()
+    with mock.patch.object(tiny, "_usual_lines", return_value=None):
+        assert at_once == outcome()
+
+
+def test_a_file_as_the_official_ones_is_read_at_once():
+    data = b"a.JPEG\t0\t10\t63\t64\nb.JPEG\t5\t6\t7\t8\n"
+    with mock.patch.object(tiny, "_lines", side_effect=AssertionError):
+        assert len(tiny.train_boxes(data)) == 2

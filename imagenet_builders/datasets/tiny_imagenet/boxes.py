@@ -12,17 +12,21 @@ val_37.JPEG, and are kept as they are.
 {'n01443537_0.JPEG': PixelBox(xmin=0, ymin=10, xmax=63, ymax=58)}
 >>> validation_boxes(b"val_0.JPEG\tn03444034\t0\t32\t44\t62\n", {"n03444034"}.__contains__)
 {'val_0.JPEG': ('n03444034', PixelBox(xmin=0, ymin=32, xmax=44, ymax=62))}
->>> relative(PixelBox(xmin=0, ymin=32, xmax=44, ymax=62))
-(0.5, 0.0, 0.96875, 0.6875)
+>>> relative([PixelBox(xmin=0, ymin=32, xmax=44, ymax=62)]).tolist()
+[[0.5, 0.0, 0.96875, 0.6875]]
 
 Source: copies of `val_annotations.txt` in public repositories; loaders for the train files.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SIDE = 64
 """Width and height of every image, in pixels."""
@@ -34,6 +38,10 @@ _NUMBER = re.compile(r"[0-9]{1,9}")
 _IMAGES = (".jpeg", ".jpg", ".png")
 
 _SHOWN = 60
+
+_PIXELS = {str(number): number for number in range(SIDE + 1)}
+# What separates columns or lines as well as tabs and newlines do, in ASCII.
+_OTHER_SPACES = " \r\v\f\x1c\x1d\x1e\x1f"
 
 
 class PixelBox(NamedTuple):
@@ -62,6 +70,10 @@ def train_boxes(data: bytes) -> dict[str, PixelBox]:
         BoxFileError: The file is too large or not text, a line does not have its columns, a number
             is not a pixel of the image, or an image is there twice.
     """
+    usual = _usual_lines(data, 5)
+    if usual is not None:
+        names, boxes = usual
+        return dict(zip(names, boxes, strict=True))
     return {name: _box(fields, where) for name, fields, where in _lines(data, 5)}
 
 
@@ -80,6 +92,11 @@ def validation_boxes(
     Raises:
         BoxFileError: As for `train_boxes`, or a class is not one of the classes.
     """
+    usual = _usual_lines(data, 6)
+    if usual is not None:
+        names, wnids, boxes = usual
+        if all(map(is_class, set(wnids))):
+            return dict(zip(names, zip(wnids, boxes, strict=True), strict=True))
     found = {}
     for name, (wnid, *numbers), where in _lines(data, 6):
         if not is_class(wnid):
@@ -88,18 +105,45 @@ def validation_boxes(
     return found
 
 
-def relative(box: PixelBox) -> tuple[float, float, float, float]:
-    """A box relative to the image: its numbers divided by `SIDE`.
+def relative(boxes: Sequence[PixelBox]) -> np.ndarray:
+    """Boxes relative to the image: their numbers divided by `SIDE`.
 
     Args:
-        box: In pixels. A min that is greater than its max changes places with it.
+        boxes: In pixels. A min that is greater than its max changes places with it.
 
     Returns:
-        ymin, xmin, ymax, xmax, each from 0 to 1, and exact in float32.
+        float32 of shape (n, 4): ymin, xmin, ymax, xmax of each, from 0 to 1 and exact.
     """
-    left, right = sorted((box.xmin, box.xmax))
-    top, bottom = sorted((box.ymin, box.ymax))
-    return top / SIDE, left / SIDE, bottom / SIDE, right / SIDE
+    import numpy as np
+
+    numbers = np.fromiter(itertools.chain.from_iterable(boxes), np.float32, 4 * len(boxes))
+    xy = numbers.reshape(-1, 2, 2) / np.float32(SIDE)
+    return np.concatenate([xy.min(axis=1)[:, ::-1], xy.max(axis=1)[:, ::-1]], axis=1)
+
+
+def _usual_lines(data: bytes, columns: int) -> list[tuple[Any, ...]] | None:
+    """The columns of a file as the official ones are: tabs, plain numbers, no empty line.
+
+    Returns:
+        The columns, with the box of each line in place of its four numbers; None of a file that is
+        different in anything, which `_lines` reads or refuses.
+    """
+    if len(data) > MAX_BYTES or not data.isascii():
+        return None
+    text = data.decode()
+    *lines, last = text.split("\n")
+    try:
+        found = list(zip(*(line.split("\t") for line in lines), strict=True))
+        numbers = [[_PIXELS[field] for field in column] for column in found[-4:]]
+    except (ValueError, KeyError):  # Lines of different lengths; no number of a pixel.
+        return None
+    if last or len(found) != columns or any(space in text for space in _OTHER_SPACES):
+        return None
+    names = found[0]
+    # No other column has it, so each name ends with it.
+    if text.count(".JPEG\t") != len(names) or len(set(names)) != len(names):
+        return None
+    return [*found[:-4], tuple(map(PixelBox._make, zip(*numbers, strict=True)))]
 
 
 def _lines(data: bytes, columns: int) -> Iterator[tuple[str, list[str], str]]:

@@ -8,7 +8,12 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from imagenet_builders import labels
-from imagenet_builders.datasets.tiny_imagenet.archives import Archive, tar_files, zip_files
+from imagenet_builders.datasets.tiny_imagenet.archives import (
+    Archive,
+    tar_files,
+    zip_files,
+    zip_files_at_once,
+)
 from imagenet_builders.datasets.tiny_imagenet.contents import Contents
 from imagenet_builders.datasets.tiny_imagenet.folder import Folder
 from imagenet_builders.datasets.tiny_imagenet.layouts import NAME, PACKED, UNPACKED, ZIP
@@ -24,17 +29,19 @@ _BOXES_OF = {"train": f"file such as {boxes_file('n01443537')}", "validation": A
 """Split to the files with its boxes, in words."""
 
 
-def contents_of(found: Found, file: SourceFile) -> Contents:
+def contents_of(found: Found, file: SourceFile, *, at_once: bool = False) -> Contents:
     """The contents of a source.
 
     Args:
         found: The source.
         file: Its file, unpacked where it is compressed; of no account for a folder.
+        at_once: Whether NumPy may look at all members at once; `check` does without.
     """
     label_of = labels.space(NAME).id_of
     if found.kind == UNPACKED:
         return Folder(found.paths[0], label_of)
-    return Archive(file, label_of, zip_files if found.kind == ZIP else tar_files)
+    of_zip = zip_files_at_once if at_once else zip_files
+    return Archive(file, label_of, of_zip if found.kind == ZIP else tar_files)
 
 
 @functools.lru_cache(maxsize=1)

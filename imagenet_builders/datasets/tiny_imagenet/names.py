@@ -18,6 +18,7 @@ True
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from imagenet_builders.datasets.tiny_imagenet.layouts import CLASS_LIST, SPLITS
@@ -44,6 +45,7 @@ _FOLDER = re.compile(
     rf"|val(?:/images)?(?:/(?P<sorted>{_WNID})(?:/images)?)?"
     rf"|test(?:/images)?"
 )
+_TRAIN_REST, _REST = (re.compile(number + _ENDING) for number in (_TRAIN_NUMBER, _NUMBER))
 _SPLIT_OF = {directory: split for split, directory in SPLITS.items()}
 
 
@@ -70,13 +72,37 @@ def role_of(name: str) -> Role | None:
     return Role(None, None) if name in (CLASS_LIST, ANNOTATIONS, _WORDS) else None
 
 
+def are_alike(folder: str, files: Sequence[str]) -> bool:
+    """Whether all files of a folder are images for which `role_of` says the same.
+
+    Args:
+        folder: Its path below the root, with the last slash; empty for the root.
+        files: Names of files in it, at least one.
+
+    Returns:
+        Whether they are. Where it cannot tell, they are not.
+
+    >>> are_alike("val/images/", ["val_0.JPEG", "val_1.jpg"])
+    True
+    >>> are_alike("val/images/", ["val_0.JPEG", "test_1.JPEG"])
+    False
+    """
+    role = role_of(folder + files[0])
+    if role is None or role.split is None:
+        return False
+    prefix = {"train": f"{role.wnid}_", "validation": "val_", "test": "test_"}[role.split]
+    rest = _TRAIN_REST if role.split == "train" else _REST
+    begin = len(prefix)
+    return all(file.startswith(prefix) and rest.fullmatch(file, begin) for file in files)
+
+
 def key_of(name: str) -> str:
     """The key of an image: its file name, with the official ending.
 
     >>> key_of("val_0.jpg")
     'val_0.JPEG'
     """
-    return name.rpartition(".")[0] + ".JPEG"
+    return name if name.endswith(".JPEG") else name.rpartition(".")[0] + ".JPEG"
 
 
 def root_of(name: str) -> str | None:

@@ -12,14 +12,12 @@ from typing import TypeVar
 
 from imagenet_builders import labels
 from imagenet_builders.datasets.tiny_imagenet import boxes as tiny
+from imagenet_builders.datasets.tiny_imagenet.boxes import PixelBox
 from imagenet_builders.datasets.tiny_imagenet.contents import NO_LABEL, TWICE, Contents, Images
 from imagenet_builders.datasets.tiny_imagenet.layouts import NAME
 from imagenet_builders.datasets.tiny_imagenet.names import ANNOTATIONS, boxes_file
 
-Box = tuple[float, float, float, float]
-"""A box relative to the image: ymin, xmin, ymax, xmax."""
-
-NO_BOX: Box = (0.0, 0.0, 0.0, 0.0)
+NO_BOX = PixelBox(0, 0, 0, 0)
 """The `bbox` of an image without one."""
 
 MISSING_TEXT = (
@@ -34,7 +32,7 @@ _SHOWN = 60
 _Line = TypeVar("_Line")
 
 
-def boxes_of(split: str, images: Images, contents: Contents) -> list[Box]:
+def boxes_of(split: str, images: Images, contents: Contents) -> list[PixelBox]:
     """The box of each image, `NO_BOX` for all of a split without any; it also sets labels.
 
     Args:
@@ -44,7 +42,7 @@ def boxes_of(split: str, images: Images, contents: Contents) -> list[Box]:
         contents: The contents of the source.
 
     Returns:
-        A box for each image.
+        A box for each image, in pixels.
 
     Raises:
         SourceError: The files of boxes are not those of the images, or an image is there twice.
@@ -61,6 +59,8 @@ def boxes_of(split: str, images: Images, contents: Contents) -> list[Box]:
 
 def check_once(images: Images, contents: Contents) -> None:
     """Refuses an image that is there twice, in two folders or spellings."""
+    if len(set(images.rows.keys)) == len(images.rows):
+        return
     first: dict[str, str] = {}
     for key, path in zip(images.rows.keys, images.paths, strict=True):
         other = first.setdefault(key, path)
@@ -68,7 +68,7 @@ def check_once(images: Images, contents: Contents) -> None:
             raise contents.error(path, TWICE.format(other))
 
 
-def _train(images: Images, contents: Contents) -> list[Box]:
+def _train(images: Images, contents: Contents) -> list[PixelBox]:
     rows = images.rows
     wnids = labels.wnids(NAME)
     by_class: dict[str, list[str]] = {}
@@ -76,14 +76,13 @@ def _train(images: Images, contents: Contents) -> list[Box]:
         by_class.setdefault(wnids[label], []).append(key)
     if not contents.has_boxes("train", by_class):
         return [NO_BOX] * len(rows)
-    found: dict[str, Box] = {}
+    found: dict[str, PixelBox] = {}
     for wnid, keys in by_class.items():
-        for key, box in _lines(contents, boxes_file(wnid), keys, tiny.train_boxes).items():
-            found[key] = tiny.relative(box)
+        found.update(_lines(contents, boxes_file(wnid), keys, tiny.train_boxes))
     return [found[key] for key in rows.keys]
 
 
-def _validation(images: Images, contents: Contents) -> list[Box]:
+def _validation(images: Images, contents: Contents) -> list[PixelBox]:
     rows = images.rows
     if contents.tells_labels("validation") and not contents.has_boxes("validation", ()):
         return [NO_BOX] * len(rows)
@@ -104,7 +103,7 @@ def _validation(images: Images, contents: Contents) -> list[Box]:
                 "was changed, stage the official archive",
             )
     rows.labels[:] = found
-    return [tiny.relative(lines[key][1]) for key in rows.keys]
+    return [lines[key][1] for key in rows.keys]
 
 
 def _lines(
@@ -121,6 +120,9 @@ def _lines(
         lines = parse(data)
     except tiny.BoxFileError as error:
         raise contents.error(name, f"{error}; stage the original archive") from None
+    images = set(keys)
+    if lines.keys() == images:
+        return lines
     without = [key for key in keys if key not in lines]
     if without:
         raise contents.error(
@@ -128,7 +130,6 @@ def _lines(
             f"expected a line for each image, found none for {without[0]!r}"
             f"{_and_others(without)}; stage the original archive",
         )
-    images = set(keys)
     astray = [image for image in lines if image not in images]
     if astray:
         raise contents.error(

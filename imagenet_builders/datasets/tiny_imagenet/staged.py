@@ -26,7 +26,7 @@ from imagenet_builders.datasets.tiny_imagenet.layouts import (
     PACKED,
     SPLITS,
 )
-from imagenet_builders.datasets.tiny_imagenet.split_boxes import Box, boxes_of
+from imagenet_builders.datasets.tiny_imagenet.split_boxes import boxes_of
 from imagenet_builders.errors import SourceError, StagingError
 from imagenet_builders.locate import listing
 from imagenet_builders.locate.choose import layout_of, not_it, nothing_staged, say
@@ -165,8 +165,10 @@ def open_staged(manual_dir: Path, context: BuildContext) -> Staged:
         [file] = ScratchMeans(NAME, context).unpack([packed_tar(archive)])
         # The indexes lie beside the file and are removed with it.
         cache = IndexCache(Path(file.copy).parent)
-        return Staged(contents_of(wanted[0], file), wanted[0], cache, (archive,))
-    return Staged(contents_of(wanted[0], context.source_file(path)), wanted[0], context.cache)
+        return Staged(contents_of(wanted[0], file, at_once=True), wanted[0], cache, (archive,))
+    return Staged(
+        contents_of(wanted[0], context.source_file(path), at_once=True), wanted[0], context.cache
+    )
 
 
 def index_split(split: str, staged: Staged) -> Index:
@@ -306,12 +308,12 @@ def _schema() -> pa.Schema:
     )
 
 
-def _table(images: Images, boxes: list[Box]) -> pa.Table:
+def _table(images: Images, boxes: list[tiny.PixelBox]) -> pa.Table:
     import numpy as np
     import pyarrow as pa
 
     # Not by `pa.array`; see `sources.columns`.
-    sides = number_array(np.array(boxes, np.float32).ravel(), pa.float32())
+    sides = number_array(tiny.relative(boxes).ravel(), pa.float32())
     columns = {
         "bbox": pa.FixedSizeListArray.from_arrays(sides, 4),
         "packed": number_array(np.array(images.packed, np.int64), pa.int64()),

@@ -50,6 +50,8 @@ class PlannedBuilder(PreparingBuilder, skip_registration=True):  # type: ignore[
         options: How to build. None takes them from the environment, when something is built.
         copies: The copies of archives (`--stage`) that this builder shares with others; by itself,
             it removes its copy when the dataset is published.
+        workers: Who does the work, on this machine. They end with a build, and start again with the
+            next. None starts those that are asked for.
         **kwargs: As for every TensorFlow Datasets builder (`data_dir`, `config`, `version`,
             `file_format`).
     """
@@ -213,7 +215,9 @@ class PlannedBuilder(PreparingBuilder, skip_registration=True):  # type: ignore[
         manual_dir = as_workers_see(tfds_request.manual_dir_of(dl_manager), download_config)
         added = self._running.added
         with phase("starting workers"):
-            pool = make_workers(options, download_config, session.job_dir, manual_dir)
+            pool = self._workers or make_workers(
+                options, download_config, session.job_dir, manual_dir
+            )
         with pool as workers:
             copy = copy_first(
                 "/".join(filter(None, (self.name, self.builder_config_name))),

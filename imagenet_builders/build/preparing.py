@@ -24,6 +24,7 @@ from imagenet_builders.publish.addition import KeptSplit
 from imagenet_builders.publish.published import Request, Task
 from imagenet_builders.publish.session import BuildSession, tidy
 from imagenet_builders.publish.target import Target
+from imagenet_builders.run.jobs import Workers
 from imagenet_builders.run.progress import phase
 from imagenet_builders.scratch.copy import ScratchCopy
 from imagenet_builders.scratch.shared_copies import SharedCopies
@@ -55,6 +56,7 @@ class PreparingBuilder(ReadingBuilder, skip_registration=True):  # type: ignore[
     Args:
         options: As for `PlannedBuilder`.
         copies: As there.
+        workers: As there.
         **kwargs: As there.
     """
 
@@ -63,6 +65,7 @@ class PreparingBuilder(ReadingBuilder, skip_registration=True):  # type: ignore[
         *,
         options: BuildOptions | None = None,
         copies: SharedCopies | None = None,
+        workers: Workers | None = None,
         **kwargs: Any,
     ):
         # First, because `_info` may depend on them.
@@ -79,6 +82,7 @@ class PreparingBuilder(ReadingBuilder, skip_registration=True):  # type: ignore[
         """Whether all of its shards are written, while it builds."""
         self._plans: dict[str, str] = {}
         self._copies = copies
+        self._workers = workers
         self._done_with_copy = copies.pass_on if copies else ScratchCopy.remove
         self._running: Running | None = None
         self._beside: Sequence[PreparingBuilder] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import os
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from imagenet_builders.words import logger
 from imagenet_builders.write import outputs
 
 if TYPE_CHECKING:
+    from imagenet_builders.run.local import LocalWorkers
     from imagenet_builders.scratch.shared_copies import SharedCopies
 
 _LOG = logger(__name__)
@@ -139,11 +141,39 @@ def run(arguments: argparse.Namespace) -> None:
         beam_options = beam_lib.parse(arguments.beam_options)
         beam_lib.check(None, beam_options, workers=worker_count(options))
 
+    with contextlib.ExitStack() as stack:
+        workers = None
+        if beam_options is None:
+            from imagenet_builders.build import ahead
+
+            workers = stack.enter_context(ahead.workers_for(options, *_first(arguments)))
+        _build(arguments, options, beam_options, workers)
+
+
+def _first(arguments: argparse.Namespace) -> tuple[Path, Path | None]:
+    """Where the archives of the first dataset are, and its directory, unless it is replaced."""
+    name, _ = arguments_lib.asked_for(arguments.datasets)[0]
+    root = Path(arguments.data_dir or default_data_dir())
+    return _manual_dir_of(name, arguments), None if arguments.overwrite else root / name
+
+
+def _build(
+    arguments: argparse.Namespace,
+    options: BuildOptions,
+    beam_options: Any,
+    workers: LocalWorkers | None,
+) -> None:
     from imagenet_builders.build.installed import import_tfds
+    from imagenet_builders.run.blas import without_threads
+    from imagenet_builders.run.garbage import uncollected
     from imagenet_builders.run.progress import phase
 
-    with phase("loading TensorFlow Datasets"):
+    with phase("loading TensorFlow Datasets"), uncollected(), without_threads():
         tfds = import_tfds()
+        asked = [
+            (name, config_name, datasets.get(name).builder())
+            for name, config_name in arguments_lib.asked_for(arguments.datasets)
+        ]
 
     mode = tfds.GenerateMode.REUSE_DATASET_IF_EXISTS
     if arguments.overwrite:
@@ -153,10 +183,6 @@ def run(arguments: argparse.Namespace) -> None:
         limits["max_shard_size"] = arguments.max_shard_size
     not_staged: list[StagingError] = []
     built = 0
-    asked = [
-        (name, config_name, datasets.get(name).builder())
-        for name, config_name in arguments_lib.asked_for(arguments.datasets)
-    ]
     copies = _shared_copies(arguments, options, asked)
     for name, config_name, cls in asked:
         manual_dir = _manual_dir_of(name, arguments)
@@ -176,6 +202,7 @@ def run(arguments: argparse.Namespace) -> None:
                 config=each,
                 options=datasets.get(name).own_options(options),
                 copies=copies,
+                workers=workers,
             )
             copies.next_turn()
             try:

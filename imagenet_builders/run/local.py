@@ -26,6 +26,7 @@ from multiprocessing.connection import Connection, Pipe, wait
 from typing import Any, cast
 
 from imagenet_builders.errors import WorkerError
+from imagenet_builders.run.blas import ONE_THREAD
 from imagenet_builders.run.jobs import Function, Job, Prefetch, Report, Result, Workers, ignore
 
 # A worker does one job while the next waits, so that it can read ahead and need not ask.
@@ -56,6 +57,11 @@ class LocalWorkers(Workers):
         self._on_start = on_start
         self._processes: list[subprocess.Popen[bytes]] = []
         self._connections: list[Connection] = []
+
+    def start(self) -> None:
+        """Starts the processes before there is a job for them; a single worker has none."""
+        if self._count > 1:
+            self._start()
 
     def close(self) -> None:
         """Ends the workers, whatever they are doing."""
@@ -171,8 +177,7 @@ def _environment() -> dict[str, str]:
     """The environment of a worker."""
     # What lies in the working directory may be anybody's.
     ours = {"PYTHONSAFEPATH": "1"}
-    # NumPy would start a thread for each processor, which spin, for work that nobody has.
-    return {"OPENBLAS_NUM_THREADS": "1"} | os.environ | ours
+    return ONE_THREAD | os.environ | ours
 
 
 def worker_main(fd: int) -> None:

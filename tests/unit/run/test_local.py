@@ -55,6 +55,24 @@ def test_small_work_is_done_in_this_process(count: int, in_process: bool) -> Non
     assert results == {0: os.getpid(), 1: os.getpid()}
 
 
+def test_processes_can_be_started_before_there_is_a_job_and_again_after_the_end() -> None:
+    with LocalWorkers(2) as workers:
+        workers.start()
+        started = {child.pid for child in children()}
+        assert len(started) == 2
+        assert {pid for _, pid in workers.run(jobs.slow_process_id, [0.1] * 4)} <= started
+        workers.close()
+        assert children() == []
+        assert dict(workers.run(jobs.square, [2, 3])) == {0: 4, 1: 9}
+    assert children() == []
+
+
+def test_a_single_worker_has_no_process_to_start() -> None:
+    with LocalWorkers(1) as workers:
+        workers.start()
+        assert children() == []
+
+
 def test_jobs_are_made_as_they_are_handed_out() -> None:
     made: list[int] = []
 

@@ -1,0 +1,82 @@
+"""Which builds start their workers before TensorFlow Datasets is imported."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from support import jobs_for_workers as jobs
+
+from imagenet_builders.build import ahead
+from imagenet_builders.cli import main
+from imagenet_builders.options import BuildOptions
+from imagenet_builders.run.local import LocalWorkers
+
+TWO = BuildOptions(workers=2)
+
+
+@pytest.fixture
+def manual_dir(tmp_path: Path) -> Path:
+    directory = tmp_path / "manual"
+    directory.mkdir()
+    (directory / "small.tar").write_bytes(b"")
+    return directory
+
+
+def add_large(manual_dir: Path) -> None:
+    with open(manual_dir / "large.tar", "wb") as file:
+        file.truncate(ahead._LARGE_BYTES)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[LocalWorkers]:
+    started: list[LocalWorkers] = []
+    monkeypatch.setattr(LocalWorkers, "start", lambda workers: started.append(workers))
+    return started
+
+
+def test_workers_start_where_there_is_a_large_archive(manual_dir: Path, tmp_path: Path):
+    add_large(manual_dir)
+    before = {child.pid for child in psutil.Process().children()}
+    with ahead.workers_for(TWO, manual_dir, tmp_path / "imagenet2012") as workers:
+        pids = {child.pid for child in psutil.Process().children()} - before
+        assert len(pids) == 2
+        assert {pid for _, pid in workers.run(jobs.process_id, range(4))} <= pids
+    assert {child.pid for child in psutil.Process().children()} <= before
+
+
+def test_they_do_not_where_there_is_little_to_do_or_nothing(
+    manual_dir: Path, tmp_path: Path, started: list[LocalWorkers]
+):
+    dataset = tmp_path / "imagenet2012"
+    ahead.workers_for(TWO, manual_dir, dataset)
+    ahead.workers_for(TWO, tmp_path / "missing", dataset)
+    add_large(manual_dir)
+    dataset.mkdir()
+    ahead.workers_for(TWO, manual_dir, dataset)
+    assert started == []
+    ahead.workers_for(TWO, manual_dir, None)
+    assert len(started) == 1
+
+
+def test_a_prepared_worker_has_imported_what_jobs_need_and_no_tfds():
+    program = (
+        "from imagenet_builders.build import ahead; ahead.prepare(); import sys; "
+        "assert {'numpy', 'pyarrow', 'imagenet_builders.write.shard'} <= {*sys.modules}; "
+        "assert not {'tensorflow', 'tensorflow_datasets'} & {*sys.modules}"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_command_that_fails_ends_the_workers_that_it_has_started(
+    manual_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    add_large(manual_dir)
+    before = psutil.Process().children()
+    places = ["--manual-dir", str(manual_dir), "--data-dir", str(tmp_path / "data")]
+    assert main(["build", "imagenet2012", *places, "--workers", "2"]) == 1
+    assert "nothing of imagenet2012 is staged" in capsys.readouterr().err
+    assert psutil.Process().children() == before

@@ -8,6 +8,7 @@ Nothing but the standard library is imported before the arguments are known to b
 from __future__ import annotations
 
 import argparse
+import gc
 import signal
 import sys
 import traceback
@@ -38,8 +39,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0 when all went well, 1 when it did not, 2 for arguments that cannot be
         used.
     """
-    with safe_streams(), console.shown():
-        return _run(_parser().parse_args(with_dashes(sys.argv[1:] if argv is None else argv)))
+    try:
+        with safe_streams(), console.shown():
+            return _run(_parser().parse_args(with_dashes(sys.argv[1:] if argv is None else argv)))
+    finally:
+        if argv is None:  # The process ends, and Python would look at all that it holds once more.
+            gc.freeze()
 
 
 def _run(arguments: argparse.Namespace) -> int:

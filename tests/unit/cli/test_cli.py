@@ -90,6 +90,20 @@ def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().out == f"imagenet-builders {imagenet_builders.__version__}\n"
 
 
+@pytest.mark.parametrize(("arguments", "is_program"), [("", True), ("['--version']", False)])
+def test_a_process_that_ends_does_not_look_for_garbage_once_more(
+    arguments: str, is_program: bool
+) -> None:
+    code = (
+        "import gc; from imagenet_builders.cli import main\n"
+        f"try: main({arguments})\n"
+        "except SystemExit: print(gc.get_freeze_count() > 0)"
+    )
+    command = [sys.executable, "-c", code, "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == str(is_program)
+
+
 def test_arguments_are_checked_before_anything_heavy_is_imported() -> None:
     code = (
         "import sys; from imagenet_builders.cli import main\n"

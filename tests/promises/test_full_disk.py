@@ -29,6 +29,8 @@ from support.killing.moments import built
 from support.killing.remains import content, differences, everything, incomplete_dir
 from support.killing.trials import SHARDS
 
+from imagenet_builders.words import counted
+
 SIZE = 24 << 20
 PAGE = 4096
 
@@ -62,7 +64,7 @@ def refused(ended: Ended, data_dir: Path) -> str:
     shards = list((incomplete_dir(data_dir) / "shards").iterdir()) if left else []
     if shards:
         [note] = notes
-        assert note.startswith(f"kept {len(shards)} finished shards of {DATASET} in ")
+        assert note.startswith(f"kept {counted(len(shards), 'finished shard')} of {DATASET} in ")
         assert note.endswith("; run the same command again to continue")
         assert len(left) == 1
     else:

@@ -26,6 +26,8 @@ from support.killing.remains import (
 )
 from support.killing.trials import SHARDS, Trials
 
+from imagenet_builders.words import counted
+
 IN_PIECES = "from imagenet_builders.write import new_file; new_file._MAX_BYTES = 1"
 
 
@@ -174,7 +176,7 @@ def test_a_time_limit_keeps_finished_shards_and_says_so(
     kept = inodes(directory)
     assert len(kept) >= 3
     assert (
-        f"{NOTE}kept {len(kept)} finished shards of {DATASET} in {directory}; "
+        f"{NOTE}kept {counted(len(kept), 'finished shard')} of {DATASET} in {directory}; "
         "run the same command again to continue\n"
     ) in ended.err
     assert_only_finished(tmp_path, set(kept))
@@ -401,7 +403,7 @@ def test_an_error_finishes_shards_in_progress_before_the_build_ends(
     assert ended.status == 1
     directory = incomplete_dir(data_dir) / "shards"
     names = {path.name for path in directory.iterdir()}
-    assert f"kept {len(names)} finished shards of" in ended.err
+    assert f"kept {counted(len(names), 'finished shard')} of" in ended.err
     assert_only_finished(data_dir, names)
 
 

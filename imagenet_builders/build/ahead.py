@@ -35,7 +35,13 @@ def workers_for(options: BuildOptions, manual_dir: Path, dataset: Path | None) -
     """
     workers = LocalWorkers(worker_count(options), on_start=prepare)
     if (dataset is None or not dataset.exists()) and _has_large_file(manual_dir):
-        workers.start()
+        try:
+            workers.start()
+        except OSError:  # Once there is work for them, this is tried again, and the error counts.
+            workers.close()
+        except BaseException:
+            workers.close()
+            raise
     return workers
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -60,6 +61,41 @@ def test_they_do_not_where_there_is_little_to_do_or_nothing(
     assert started == []
     ahead.workers_for(TWO, manual_dir, None)
     assert len(started) == 1
+
+
+def fail_after_one(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """Lets one process start, and no more."""
+    popen = subprocess.Popen
+
+    def fail(*args: object, **kwargs: object) -> None:
+        raise error
+
+    def start(*args: Any, **kwargs: Any) -> subprocess.Popen[bytes]:
+        monkeypatch.setattr(subprocess, "Popen", fail)
+        return popen(*args, **kwargs)
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+
+
+def test_that_workers_cannot_start_is_an_error_once_there_is_work(
+    manual_dir: Path, monkeypatch: pytest.MonkeyPatch
+):
+    add_large(manual_dir)
+    before = psutil.Process().children()
+    fail_after_one(monkeypatch, OSError("too many processes"))
+    with ahead.workers_for(TWO, manual_dir, None) as workers:
+        assert psutil.Process().children() == before
+        with pytest.raises(OSError, match="too many processes"):
+            list(workers.run(jobs.process_id, range(4)))
+
+
+def test_an_interrupted_start_leaves_no_process(manual_dir: Path, monkeypatch: pytest.MonkeyPatch):
+    add_large(manual_dir)
+    before = psutil.Process().children()
+    fail_after_one(monkeypatch, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        ahead.workers_for(TWO, manual_dir, None)
+    assert psutil.Process().children() == before
 
 
 def test_a_prepared_worker_has_imported_what_jobs_need_and_no_tfds():

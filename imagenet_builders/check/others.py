@@ -28,6 +28,7 @@ _LOOKED_AT = 200
 # A folder of more is not looked into: it is one of images, or of many shards.
 _LISTED_INSIDE = 2_000
 _THREADS = 16
+_ELSEWHERE = "give its directory, or put a link to it beside what is read"
 # Names that differ in their numbers alone are one thing.
 _NUMBER = re.compile(r"[0-9]+")
 # Whose files begin with no page, whatever else is in them.
@@ -166,7 +167,7 @@ def _of_group(group: _Group) -> list[Other]:
             return [Other(group.path, group.count, what, row.way, is_folder=True)]
     if group.count == 1:
         inside = [*_split_in(group.path, files)]
-        inside += [_of_files(each) for each in _groups(group.path, files, None)]
+        inside += [_of_files(each, _ELSEWHERE) for each in _groups(group.path, files, None)]
         if known := [other for other in inside if other.what]:
             return known
     return [Other(group.path, group.count, is_folder=True)]
@@ -177,16 +178,16 @@ def _split_in(directory: Path, files: list[str]) -> Iterator[Other]:
         yield Other(directory / split.names[0], 1, split.sentence, split.action)
 
 
-def _of_files(group: _Group) -> Other:
+def _of_files(group: _Group, way_of_official: str = "") -> Other:
     """What is said of files, of which the first is looked at."""
     name = group.path.name
     what, way = "a download or copy that is not done", "finish it"
     if not near_names.is_unfinished(name):
-        what, way = _what(name, first_bytes(group.path))
+        what, way = _what(name, first_bytes(group.path), way_of_official)
     return Other(group.path, group.count, what, way)
 
 
-def _what(name: str, begins: FirstBytes) -> tuple[str, str]:
+def _what(name: str, begins: FirstBytes, way_of_official: str) -> tuple[str, str]:
     """What a file is, and what to do with it; empty where that is not known."""
     row = next((row for row in _rows() if row.is_file(name)), None)
     official = official_archive(name)
@@ -195,7 +196,8 @@ def _what(name: str, begins: FirstBytes) -> tuple[str, str]:
     elif official is not None:
         row = None
         of = " and ".join(datasets.made_of(official.name))
-        what, way = f"the official archive of {of}" if of else "an official archive", ""
+        what = f"the official archive of {of}" if of else "an official archive"
+        way = way_of_official if of else ""
     elif site_lists.is_list(name):
         what, way = "a list of hashes", "check --hash compares them"
     else:

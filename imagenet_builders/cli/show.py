@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from imagenet_builders.words import counted, logger, printable
 from imagenet_builders.write import outputs
 
 _LOG = logger(__name__)
+# What TensorFlow puts around a reason: its function, its device and its operation.
+_OF_TENSORFLOW = re.compile(r"\{\{[^}]*\}\} ?| \[Op:\w*\].*")
 
 
 def add_parser(commands: Any) -> None:
@@ -75,7 +78,7 @@ def run(arguments: argparse.Namespace) -> None:
             # By its module's name, as elsewhere: TensorFlow's types are many.
             if not type(error).__module__.startswith("tensorflow."):
                 raise
-            what = str(error).strip().partition("\n")[0][:300]
+            what = _OF_TENSORFLOW.sub("", str(error).strip().partition("\n")[0])[:300]
             raise DatasetError(
                 f"{directory} cannot be read: {what}; `imagenet-builders verify` says more"
             ) from error
@@ -133,8 +136,8 @@ def _readers(info: Any) -> str:
     """
     shards = ", ".join(f"{name} {split.num_shards:,}" for name, split in info.splits.items())
     return (
-        f"readers (GPUs x workers) that get whole shards: {shards}; for more, build with "
-        "--num-shards"
+        f"readers (GPUs x workers) that get whole shards: {shards}; for more, build "
+        "anew with --num-shards N --overwrite"
     )
 
 

@@ -39,7 +39,7 @@ def _find(asked: str, data_dir: Path) -> list[Path]:
     path = Path(asked)
     readable.wait_for_exchange(path)
     if path.is_dir() and (path.is_absolute() or asked.startswith(".") or (path / INFO).is_file()):
-        return [path.absolute()]
+        return [_of_dataset(path)]
     if asked == "all":
         found = [
             each
@@ -61,6 +61,8 @@ def _find(asked: str, data_dir: Path) -> list[Path]:
     found = _under(root, version)
     if not found:
         if name not in datasets.names() and not root.is_dir():
+            if path.is_dir():
+                return [_of_dataset(path)]
             raise OptionError(datasets.no_such(name))
         what = f"no version {version}" if version else "no version"
         raise StagingError(
@@ -68,6 +70,16 @@ def _find(asked: str, data_dir: Path) -> list[Path]:
             "built into, or build it"
         )
     return found
+
+
+def _of_dataset(path: Path) -> Path:
+    """A directory of which something says that a dataset is, or was, in it."""
+    if not any((path / name).exists() for name in (INFO, "features.json", "provenance.json")):
+        raise StagingError(
+            f"{path}: there is no dataset in this directory, for there is no {INFO} in it; give "
+            "that of a version, such as NAME/5.1.0, or a name and --data-dir"
+        )
+    return path.absolute()
 
 
 def one(asked: str, data_dir: Path) -> Path:

@@ -12,6 +12,11 @@ from collections.abc import Iterable
 
 from imagenet_builders.formats.signatures import Signature
 
+READ_HERE = "it is read: give the directory that it lies in"
+"""The way from what a layout reads, but in its own place only."""
+SHARDS_READ_HERE = "they are read: give the directory that they lie in"
+"""The same of shards."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Packaging:

@@ -285,8 +285,8 @@ def count(
             str(found.paths[-1]),
             f"{shards:,} shards, as published",
             f"{len(found.paths):,}, of which this is the last",
-            "a subset, or a copy that was not finished",
-            "copy the others too, or build without them",
+            "a subset, a copy that was not finished, or shards made anew in another number",
+            "copy the others too, if there are any, or build without",
         )
     ]
 

@@ -71,7 +71,7 @@ def conclude(
                 Problem(str(directory), finding, advice="build it from the archives again")
             )
         there = [label for label, number in labels.items() if label >= 0 and number]
-        if examples != total:
+        if examples != total and all(result is not None for result in results):
             part = "a part of the official dataset"
             left_out = f" ({skipped:,} were skipped when it was built)" if skipped else ""
             of_classes = _of_classes(there, config)
@@ -92,7 +92,7 @@ def conclude(
         total,
         size,
         len(split.shards),
-        len(labels),
+        sum(1 for label, number in labels.items() if label >= 0 and number),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from imagenet_builders.words import printable
 
-REBUILD = "build the dataset again"
+REBUILD = "build it anew with --overwrite"
 REBUILD_DECODED = (
     "the archive that it was built from may have the same damage: compare that (check --hash), "
     "then build with --overwrite --decode"

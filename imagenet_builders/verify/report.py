@@ -17,8 +17,9 @@ def lines(verdict: Verdict) -> list[str]:
     word = f"WRONG, {problems}" if verdict.problem_count else "right"
     told = [f"{verdict.dataset} in {verdict.directory}: {word}"]
     for name, split in verdict.splits.items():
+        labels = f" of {counted(split.classes, 'label')}" if split.classes else ""
         told.append(
-            f"  {name}: {counted(split.examples, 'image')} of {counted(split.classes, 'label')} in "
+            f"  {name}: {counted(split.examples, 'image')}{labels} in "
             f"{counted(split.shards, 'shard')}, {size_text(split.record_bytes)}"
         )
     told += [f"  note: {note}" for note in verdict.notes]

@@ -17,7 +17,7 @@ class SplitVerdict:
         official_examples: Images that the official split has, or None where it is not known.
         record_bytes: Bytes of the records that were read.
         shards: Number of shards.
-        classes: Number of labels that examples have.
+        classes: Number of labels that examples have; that of images without one, -1, is none.
     """
 
     examples: int

@@ -49,7 +49,7 @@ def boxed(images: Found, index: Index, boxes: Found, annotations: Index) -> Spli
     if astray:
         _LOG.warning(
             f"split {images.split}: {astray:,} of the {len(annotations):,} annotations in "
-            f"{box_path} are of images that are not in {image_path}; they are left out"
+            f"{box_path} left out: no such image in {image_path}"
         )
     also_read = tuple(file for file in annotations.files if file not in index.files)
     return recipe(images, indexed, counts, also_read, boxes)

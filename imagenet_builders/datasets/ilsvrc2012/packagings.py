@@ -7,10 +7,9 @@ of `imagenet-face-obfuscation`; Kaggle's ImageNet object localization challenge.
 from __future__ import annotations
 
 from imagenet_builders.formats import signatures
-from imagenet_builders.locate.packaging import Packaging
+from imagenet_builders.locate.packaging import READ_HERE, SHARDS_READ_HERE, Packaging
 
 _NOT_NEEDED = "not needed here"
-_READ_HERE = "it is read: give the directory that it lies in"
 _UNPACK = (
     "unpack it: its folders ILSVRC/Data/CLS-LOC and ILSVRC/Annotations/CLS-LOC are read where the "
     "directory that holds ILSVRC is given"
@@ -27,7 +26,7 @@ PACKAGINGS = (
         names=r"ILSVRC2017_CLS-LOC(\.tar(\.gz)?|\.tgz)",
         example="ILSVRC2017_CLS-LOC.tar.gz",
         what="the archive of ILSVRC2017's classification task, with the images of 2012",
-        way=_READ_HERE,
+        way=READ_HERE,
         is_read=True,
     ),
     Packaging(
@@ -40,7 +39,7 @@ PACKAGINGS = (
         names=r"imagenet[-_]object[-_]localization[-_].*",
         example="imagenet-object-localization-challenge.zip",
         what="Kaggle's archive of the object localization challenge",
-        way=_READ_HERE,
+        way=READ_HERE,
         is_read=True,
     ),
     Packaging(
@@ -54,7 +53,15 @@ PACKAGINGS = (
         example="train_images_0.tar.gz",
         what="an archive of Hugging Face's imagenet-1k",
         begins=(signatures.GZIP,),
-        way=_READ_HERE,
+        way=READ_HERE,
+        is_read=True,
+    ),
+    Packaging(
+        names=r"imagenet1k-(train|validation)-[0-9]+\.tar",
+        example="imagenet1k-train-0000.tar",
+        what="shards of WebDataset, as timm/imagenet-1k-wds has them",
+        begins=(signatures.TAR,),
+        way=SHARDS_READ_HERE,
         is_read=True,
     ),
     Packaging(

@@ -11,7 +11,9 @@ from imagenet_builders import labels
 from imagenet_builders.datasets.description import Config, Dataset, LabelOf, Signs, Split
 from imagenet_builders.datasets.ilsvrc2012 import signs
 from imagenet_builders.datasets.imagenet12k import layouts
+from imagenet_builders.formats import signatures
 from imagenet_builders.labels.image_names import Naming
+from imagenet_builders.locate.packaging import SHARDS_READ_HERE, Packaging
 
 if TYPE_CHECKING:
     from imagenet_builders.plan.context import BuildContext
@@ -61,6 +63,16 @@ DATASET = Dataset(
         ),
     ),
     builder=_builder,
+    packagings=(
+        Packaging(
+            names=r"imagenet12k-(train|validation)-[0-9]+\.tar",
+            example="imagenet12k-train-0000.tar",
+            what="shards of WebDataset, as timm/imagenet-12k-wds has them",
+            begins=(signatures.TAR,),
+            way=SHARDS_READ_HERE,
+            is_read=True,
+        ),
+    ),
     find=layouts.survey,
     recipes=_recipes,
     count=layouts.SHARDS.count,

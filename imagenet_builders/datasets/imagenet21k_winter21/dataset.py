@@ -12,8 +12,9 @@ from imagenet_builders import labels
 from imagenet_builders.datasets.description import Config, Dataset, LabelOf, Split
 from imagenet_builders.datasets.ilsvrc2012.splits import label_of
 from imagenet_builders.datasets.imagenet21k_winter21 import layouts, signs
+from imagenet_builders.formats import signatures
 from imagenet_builders.locate.found import Found
-from imagenet_builders.locate.packaging import Packaging
+from imagenet_builders.locate.packaging import READ_HERE, SHARDS_READ_HERE, Packaging
 from imagenet_builders.sources.inspection import Counted, Inspection, Problem
 from imagenet_builders.sources.kind import Expected
 
@@ -90,6 +91,21 @@ PACKAGINGS = (
         example="fall11_whole.tar",
         what="ImageNet of fall 2011, 21,841 classes, another release than winter 2021",
         way="stage winter21_whole.tar.gz, which image-net.org offers in its place",
+    ),
+    Packaging(
+        names=r"imagenet21k_resized\.tar(\.gz)?",
+        example="imagenet21k_resized.tar.gz",
+        what="the archive of ImageNet-21K-P",
+        way=READ_HERE,
+        is_read=True,
+    ),
+    Packaging(
+        names=r"imagenet_w21-train-[0-9]+\.tar",
+        example="imagenet_w21-train-0000.tar",
+        what="shards of WebDataset, as timm/imagenet-w21-wds has them",
+        begins=(signatures.TAR,),
+        way=SHARDS_READ_HERE,
+        is_read=True,
     ),
     Packaging(
         names=r"imagenet21k_resized.+|imagenet[-_]?2[12]k.*(\.tar(\.gz)?|\.tgz|\.zip)",

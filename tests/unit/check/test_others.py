@@ -202,6 +202,29 @@ def test_a_known_packaging_is_named_with_the_way_from_there(tmp_path: Path, name
     assert said_of(checked(tmp_path, "imagenet2012", "--strict", status=1), shown) == said
 
 
+def test_what_a_layout_reads_is_not_called_by_another_name_where_it_lies_elsewhere(
+    tmp_path: Path,
+) -> None:
+    """The parent of several datasets' directories: none of them is to be unpacked or renamed."""
+    stage(tmp_path / "all" / "tiny_imagenet", "tiny_imagenet")
+    lay(tmp_path / "all", {"twelve/imagenet12k-train-0000.tar": tar("n01440764_18.jpg")})
+    lay(tmp_path / "all", {"winter/imagenet_w21-train-0000.tar": tar("n01440764_18.jpg")})
+    lay(tmp_path / "all", {"p/imagenet21k_resized.tar.gz": TGZ})
+    stage(tmp_path / "all", "imagenet2012")
+    document = checked(tmp_path / "all", "imagenet2012", status=0)
+    for name in ("twelve/imagenet12k-", "winter/imagenet_w21-"):
+        assert said_of(document, name).endswith(
+            "they are read: give the directory that they lie in"
+        )
+    assert said_of(document, "p/imagenet21k") == (
+        "the archive of ImageNet-21K-P; it is read: give the directory that it lies in"
+    )
+    assert said_of(document, "tiny_imagenet/") == (
+        "the official archive of tiny_imagenet; give its directory, or put a link to it beside "
+        "what is read"
+    )
+
+
 def test_a_file_that_contradicts_its_name_is_named_by_its_bytes(tmp_path: Path) -> None:
     lay(tmp_path, {"train.rec": zipped(IMAGE), "images.tar": TGZ, "val.mdb": b"abc"})
     document = checked(tmp_path, status=1)

@@ -57,7 +57,9 @@ def test_the_call_that_it_shows_reads_the_dataset(
     # ArrayRecord is read in any order, by any number.
     assert readers == lines[3:4] * (file_format == "tfrecord")
     for line in readers:
-        assert "whole shards: train 1, validation 1, test 1; for more, build with --num" in line
+        assert (
+            "whole shards: train 1, validation 1, test 1; for more, build anew with --num" in line
+        )
     counts = [line for line in lines if not line.startswith(" ")]
     assert re.fullmatch(r"train: (\d+) examples in 1 shard", counts[1])
     assert lines[-1] == f"contact sheet: {sheet}"
@@ -99,6 +101,7 @@ def test_versions_and_configurations_are_in_the_call(tmp_path: Path) -> None:
         (["imagenet2012:4.0.0"], 1, "imagenet2012:4.0.0 is not built: there is no version 4.0.0"),
         (["all"], 1, "there is no dataset of this package"),
         (["../x y"], 2, "is neither a dataset .* nor the directory of one"),
+        (["/usr"], 1, "/usr: there is no dataset in this directory, for there is no dataset_info"),
         (["all", "--count", "0"], 2, "--count must be at least 1, not 0"),
     ],
 )
@@ -109,6 +112,20 @@ def test_what_cannot_be_shown_is_an_error_of_one_line(
     assert (done.returncode, done.stdout) == (status, "")
     [line] = done.stderr.splitlines()
     assert re.match(rf"imagenet-builders: error: .*{said}", line)
+
+
+def test_a_damaged_shard_is_told_of_without_what_tensorflow_calls_its_functions(
+    tmp_path: Path,
+) -> None:
+    build("tiny_imagenet", tmp_path)
+    [shard] = (tmp_path / "tiny_imagenet" / "1.0.0").glob("*-train*")
+    shard.write_bytes(shard.read_bytes()[:20] + b"damaged" + shard.read_bytes()[27:])
+    done = run_cli("show", "tiny_imagenet", f"--data-dir={tmp_path}", check=False)
+    assert done.returncode == 1
+    line = done.stderr.splitlines()[-1]
+    assert line.endswith(
+        "1.0.0 cannot be read: corrupted record at 12; `imagenet-builders verify` says more"
+    )
 
 
 def test_an_incomplete_dataset_is_warned_of(tmp_path: Path) -> None:

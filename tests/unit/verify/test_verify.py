@@ -120,6 +120,30 @@ def test_the_report_calls_a_small_dataset_partial(built: Path):
     status, out, _ = run_here("verify", built)
     assert status == 0
     assert "train is a part of the official dataset: 24 of 1,281,167 images" in out
+    assert "  train: 24 images of 6 labels in " in out
+    assert "  test: 6 images in " in out
+
+
+def test_a_dataset_without_one_of_its_shards_is_called_no_part(dataset: Path):
+    shards(dataset, "train")[1].unlink()
+    status, out, _ = run_here("verify", dataset)
+    assert status == 1
+    assert "this shard is not there" in out
+    assert "train is a part" not in out
+    assert "validation is a part of the official dataset" in out
+
+
+def test_a_directory_of_something_else_is_no_dataset_to_be_built_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Such as that of all datasets, or a relative path."""
+    (tmp_path / "shared" / "imagenet2012" / "5.1.0").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    for asked in (tmp_path / "shared", "shared", "shared/imagenet2012"):
+        status, out, err = run_here("verify", asked)
+        assert (status, out) == (1, "")
+        assert "there is no dataset in this directory, for there is no dataset_info.json" in err
+        assert "--overwrite" not in err
 
 
 def test_json_names_a_problem_by_its_place(dataset: Path):
@@ -137,7 +161,7 @@ def test_json_names_a_problem_by_its_place(dataset: Path):
     assert "checksum" in problem["what"]
     assert problem["expected"] != problem["found"]
     assert problem["sentence"].startswith(f"{shard}, record 0, at byte 12: the checksum of the")
-    assert problem["sentence"].endswith("; build the dataset again")
+    assert problem["sentence"].endswith("; build it anew with --overwrite")
 
 
 def change_record(split: str, change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from imagenet_builders import datasets
 from imagenet_builders.catalog.model import Fault
 from imagenet_builders.errors import StagingError
 from imagenet_builders.export import compare
@@ -93,7 +94,8 @@ def _below(
     try:
         names = _names(directory)
     except OSError as error:
-        yield _fault(directory, f"it cannot be listed: {_why(directory, error)}")
+        sentence = f"it cannot be listed: {_why(directory, error)}"
+        yield _fault(directory, sentence, unread=_is_for_datasets(directory, depth))
         return
     if depth and (INFO in names or provenance.FILE_NAME in names):
         if (there := _what(directory, names)) is not None:
@@ -112,7 +114,8 @@ def _below(
     if depth == _DEPTH:
         return
     if not os.access(directory, os.X_OK):
-        yield _fault(directory, f"it cannot be looked into: {readable.whose(directory)}")
+        sentence = f"it cannot be looked into: {readable.whose(directory)}"
+        yield _fault(directory, sentence, unread=_is_for_datasets(directory, depth))
         return
     unread = {provenance.FILE_NAME} & names if depth else set()
     if unread and not os.access(directory / provenance.FILE_NAME, os.R_OK):
@@ -152,8 +155,17 @@ def _below(
                 yield one
         if nothing and depth and _VERSION.fullmatch(name):
             yield _fault(
-                path, f"it has the name of a version, and no {INFO}, so there is no dataset in it"
+                path,
+                f"it has the name of a version, and no {INFO}, so there is no dataset in it",
+                # Of whatever has this, there was one.
+                unread=os.path.lexists(path / provenance.FILE_NAME),
             )
+
+
+def _is_for_datasets(directory: Path, depth: int) -> bool:
+    """Whether nothing but datasets is where this directory is, or has such a name."""
+    name = directory.name
+    return not depth or name in datasets.names() or _VERSION.fullmatch(name) is not None
 
 
 def _names(directory: Path) -> set[str]:

@@ -131,6 +131,39 @@ def test_what_may_not_be_read_is_told(open_path: Path) -> None:
     assert lines[3:] == ["1.0.0"]
 
 
+@pytest.mark.parametrize(
+    ("closed", "mode", "unread"),
+    [
+        (".", 0o744, True),
+        ("imagenet2012", 0o700, True),
+        ("imagenet2012", 0o744, True),
+        ("a/1.0.0", 0o700, True),
+        ("lost+found", 0o700, False),
+        ("a", 0o744, False),
+    ],
+)
+def test_a_dataset_that_may_not_be_read_is_unread(
+    open_path: Path, closed: str, mode: int, unread: bool
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give this to others")
+    directory = open_path / "data" / closed
+    directory.mkdir(parents=True)
+    directory.chmod(mode)
+    program = _AS_NOBODY + "print([each.unread for each in faults])"
+    assert run_python(program, open_path / "data").splitlines()[-1] == f"[{unread}]"
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_a_dataset_that_has_lost_its_metadata_is_unread(tmp_path: Path, left: bool) -> None:
+    directory = tmp_path / "a" / "1.0.0"
+    directory.mkdir(parents=True)
+    if left:
+        (directory / "provenance.json").write_text("{}")
+    found, [fault] = find(tmp_path)
+    assert (found, fault.path, fault.unread) == ([], str(directory), left)
+
+
 def test_what_is_to_be_skipped_is(tmp_path: Path) -> None:
     directory = dataset(tmp_path / "site")
     assert find(tmp_path, skip=[directory]) == ([], [])

@@ -299,7 +299,8 @@ class Reader:
                 os.preadv(self.open(file), byte, offset + max(0, size - 1), os.RWF_NOWAIT)
                 for file, offset, size in ranges.tolist()
             )
-        except OSError:  # It is not, or the file system does not say; or cannot be read at all.
+        except (OSError, NotImplementedError):
+            # It is not, or file system or C library do not say; or cannot be read at all.
             return False
 
     def opened(self, file: int, open_it: Callable[[SourceFile], _C]) -> _C:

@@ -28,6 +28,13 @@ _LOOKED_AT = 200
 # A folder of more is not looked into: it is one of images, or of many shards.
 _LISTED_INSIDE = 2_000
 _THREADS = 16
+# Folders in the directory of all versions, or of all configurations, of a dataset.
+_OF_BUILT = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+|\.config")
+_BUILT = (
+    "a dataset that was built",
+    "tfds.load reads it, where data_dir is the directory that it lies in; only derived datasets "
+    "are built from one (--source built)",
+)
 _ELSEWHERE = "give its directory, or put a link to it beside what is read"
 # Names that differ in their numbers alone are one thing.
 _NUMBER = re.compile(r"[0-9]+")
@@ -157,6 +164,8 @@ def _of_group(group: _Group) -> list[Other]:
     if group.inside is None:
         return [_of_files(group)]
     files, folders = _inside(group.path)
+    if group.path.name in datasets.names() and any(map(_OF_BUILT.fullmatch, folders)):
+        return [Other(group.path, group.count, *_BUILT, is_folder=True)]
     for row in _rows():
         if row.is_the_folder(group.path.name, [*files, *folders]):
             by = next(filter(row.is_inside, [*files, *folders]), None)

@@ -29,10 +29,12 @@ def inspect(path: Path, fd: int, size: int) -> tuple[Wrong | None, tuple[str, ..
         expected = "a zip archive of plain files, stored or deflated"
         return Wrong(expected, found + of_member, "", action or "check where it comes from"), None
     except ArchiveError as error:
-        at = "" if error.offset is None else f", at byte {error.offset:,}"
+        # The advice is said by the report, in its own place.
+        what = error.problem.removeprefix(_EXPECTED).removesuffix(zip_directory.COPY_AGAIN)
+        at = f", at byte {error.offset:,}" if error.offset else ""
         return Wrong(
             "a zip archive with its directory at the end",
-            f"{error.problem.removeprefix(_EXPECTED)}{at}",
+            f"{what.rstrip(' ,;')}{at}",
             "the copy was cut off, is not done yet, or was damaged",
         ), None
     return None, tuple(entry.filename for entry in entries)

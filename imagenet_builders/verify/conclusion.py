@@ -73,7 +73,7 @@ def conclude(
         there = [label for label, number in labels.items() if label >= 0 and number]
         if examples != total and all(result is not None for result in results):
             part = "a part of the official dataset"
-            left_out = f" ({skipped:,} were skipped when it was built)" if skipped else ""
+            left_out = f" ({skipped:,} skipped when it was built)" if skipped else ""
             of_classes = _of_classes(there, config)
             problems.note(
                 f"{split.name} is {part}: {examples:,} of {total:,} images{left_out}{of_classes}"

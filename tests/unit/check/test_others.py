@@ -101,6 +101,16 @@ KNOWN: dict[str, tuple[dict[str, bytes], str, list[str]]] = {
         ["shards of WebDataset", "official names"],
     ),
     "tfds": ({"5.1.0/dataset_info.json": b"{}"}, "5.1.0", ["TensorFlow Datasets has built"]),
+    "built": (
+        {"imagenet12k/1.0.0/dataset_info.json": b"{}"},
+        "imagenet12k",
+        ["a dataset that was built", "tfds.load reads it"],
+    ),
+    "built, of several configurations": (
+        {"imagenet2012_downsampled/.config/metadata.json": b"{}"},
+        "imagenet2012_downsampled",
+        ["a dataset that was built", "tfds.load reads it"],
+    ),
     "saved": (
         {"train/state.json": b"{}", "train/dataset_info.json": b"{}"},
         "train",

@@ -48,10 +48,10 @@ def workers_for(options: BuildOptions, manual_dir: Path, dataset: Path | None) -
 def prepare() -> None:
     """Prepares a worker process for its first job: what all jobs need is imported."""
     keep_files_open()
-    import numpy  # noqa: F401
-    import pyarrow  # noqa: F401
+    import numpy  # noqa: F401  # For the jobs to come.
+    import pyarrow  # noqa: F401  # As above.
 
-    import imagenet_builders.write.shard  # noqa: F401
+    import imagenet_builders.write.shard  # noqa: F401  # As above.
 
 
 def _has_large_file(directory: Path) -> bool:

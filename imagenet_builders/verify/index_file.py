@@ -21,7 +21,10 @@ from imagenet_builders.write.outputs.output import Record, RecordIndex
 _BYTES_A_RECORD, _MORE_BYTES = 64, 1 << 16
 
 _MOVE = "move it elsewhere"
-_ANEW = "the shards are read without it; for readers that need it, build anew with --overwrite"
+_ANEW = (
+    "the shards are read without it; for readers that need it, `imagenet-builders export` makes "
+    "all indexes from the shards"
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,6 +24,11 @@ from support.killing.trials import SHARDS
 from support.processes import blocking, run_python
 from support.verifying import copy, said, verified, without_checksums, write_frames
 
+from imagenet_builders.export import forms
+from imagenet_builders.export.run import export
+from imagenet_builders.export.source import BuiltSource
+from imagenet_builders.options import BuildOptions
+
 FOLDER = "dali_index"
 
 
@@ -175,6 +180,22 @@ def test_verify_finds_what_is_wrong(
     verdict = verified(damaged)
     assert DAMAGE[damage][1] in said(verdict)
     assert verdict.problem_count == 1
+
+
+def test_a_lost_index_is_made_again_as_verify_says(dataset: Path, tmp_path: Path) -> None:
+    """Without building anew, which may take hours for a few kilobytes."""
+    damaged = copy(dataset, tmp_path / "damaged")
+    lost = first_index(damaged)
+    content = lost.read_bytes()
+    lost.unlink()
+    assert "`imagenet-builders export` makes all indexes from the shards" in said(verified(damaged))
+    out = tmp_path / "out"
+    export(
+        BuiltSource(str(damaged), tmp_path), forms.get("dali-index"), out, BuildOptions(workers=1)
+    )
+    lost.write_bytes((out / lost.name).read_bytes())
+    assert lost.read_bytes() == content
+    assert said(verified(damaged)) == ""
 
 
 def test_a_right_index_of_a_dataset_that_was_not_built_with_it_is_no_problem(

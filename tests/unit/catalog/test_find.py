@@ -104,6 +104,8 @@ _AS_NOBODY = """
 import os, sys
 from pathlib import Path
 import imagenet_builders.catalog.find as find
+from imagenet_builders import datasets
+datasets.names()  # The package may lie where only its owner may look.
 if os.geteuid() == 0:
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
 found, faults = find.find(Path(sys.argv[1]))

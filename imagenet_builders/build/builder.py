@@ -271,7 +271,9 @@ class PlannedBuilder(PreparingBuilder, skip_registration=True):  # type: ignore[
         if self._running is not None and given:
             # Not beside all datasets: a user who may build this one may not write there.
             kwargs["download_dir"] = self._running.session.incomplete.directory.place_of(DOWNLOADS)
-        with durable.writing(Path(kwargs.get("download_dir") or self.data_dir_root)):
+        # Another way to write may be one that downloads.
+        known = tfds_request.no_url_infos() if self.is_planned else contextlib.nullcontext()
+        with durable.writing(Path(kwargs.get("download_dir") or self.data_dir_root)), known:
             manager = super()._make_download_manager(**kwargs)
         for directory in (manager._extract_dir, manager._download_dir):
             with contextlib.suppress(OSError):

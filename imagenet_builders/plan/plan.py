@@ -18,7 +18,7 @@ import numpy as np
 from imagenet_builders.errors import SourceError
 from imagenet_builders.plan.index import Index
 from imagenet_builders.sources import duplicates
-from imagenet_builders.sources.columns import number_array, numbers_in
+from imagenet_builders.sources.columns import number_array, numbers_in, rows_at
 from imagenet_builders.sources.reader import Access
 from imagenet_builders.sources.rows import SourceFile, SourceFiles
 from imagenet_builders.words import counted
@@ -112,8 +112,6 @@ def plan_split(
     Raises:
         SourceError: Two rows have the same key, or there are no rows.
     """
-    import pyarrow as pa
-
     table = index.table
     if max_examples is not None:
         table = table.slice(0, max_examples)
@@ -128,7 +126,7 @@ def plan_split(
         # The order is stable, so the first of equal keys is the first in the source.
         order = order[np.concatenate(([True], ~same))]
     count = count_shards(int(example_sizes[order].sum()), len(order))
-    rows = table.take(number_array(order, pa.int64()))
+    rows = rows_at(table, order)
     ends = shard_ends(len(order), count)
     return SplitPlan(split, rows, index.files, ends, index.access, made_with or {})
 

@@ -18,7 +18,7 @@ from imagenet_builders.reading.split_text import Splits, names_in
 from imagenet_builders.records.values import flat_of_example
 from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.scratch.space import make_scratch
-from imagenet_builders.sources.columns import number_array
+from imagenet_builders.sources.columns import rows_at
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.words import counted
 
@@ -84,10 +84,9 @@ class StagedExamples:
             SourceError: An image is bad, or an archive has changed.
         """
         import numpy as np
-        import pyarrow as pa
 
         plan = self._plans[split]
-        rows = plan.rows.take(number_array(np.array(numbers, np.int64), pa.int64()))
+        rows = rows_at(plan.rows, np.array(numbers, np.int64))
         made = self._examples[split](rows, self._reader(split), self._policy, [])
         found = [flat_of_example(example) for _, example in made]
         if len(found) != len(numbers):

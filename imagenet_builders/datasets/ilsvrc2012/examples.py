@@ -15,7 +15,7 @@ from imagenet_builders.formats.tfrecord.example import (
 )
 from imagenet_builders.plan.index import Index
 from imagenet_builders.plan.recipe import ImagePolicy, Note
-from imagenet_builders.sources.columns import numbers_in
+from imagenet_builders.sources.columns import numbers_in, text_sizes
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.write.bad_images import good_images
 from imagenet_builders.write.image_rows import ImageExamples
@@ -102,7 +102,6 @@ def example_sizes(
         Numbers of shape (rows,).
     """
     import numpy as np
-    import pyarrow.compute as pc
 
     sizes = np.empty(len(index), np.int64)
     for start in range(0, len(index), _ROWS_AT_A_TIME):
@@ -111,7 +110,7 @@ def example_sizes(
             {
                 "image": bytes_value_sizes(numbers_in(rows["size"])),
                 "label": int_value_sizes(numbers_in(rows["label"])),
-                "file_name": bytes_value_sizes(numbers_in(pc.binary_length(rows["key"]))),
+                "file_name": bytes_value_sizes(text_sizes(rows["key"])),
                 **more(rows),
             },
             len(rows),

@@ -16,7 +16,7 @@ from imagenet_builders.formats.tfrecord.example import (
 )
 from imagenet_builders.plan.index import Index
 from imagenet_builders.plan.recipe import ImagePolicy
-from imagenet_builders.sources.columns import number_array, numbers_in
+from imagenet_builders.sources.columns import numbers_in, rows_at, text_sizes
 from imagenet_builders.sources.reader import Reader
 from imagenet_builders.write.encoded_rows import EncodedExamples
 
@@ -71,12 +71,9 @@ def example_sizes(index: Index) -> np.ndarray:
     Returns:
         int64 array of shape (rows,).
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     table = index.table
     sample = np.unique(np.linspace(0, len(index) - 1, min(SAMPLE_ROWS, len(index)), dtype=np.int64))
-    rows = table.take(number_array(sample, pa.int64()))
+    rows = rows_at(table, sample)
     with index.reader() as reader:
         examples = make_examples(rows, reader, ImagePolicy(), [])
         measured = [len(example["image"]) for _, example in examples]  # type: ignore[arg-type]  # Bytes.
@@ -86,7 +83,7 @@ def example_sizes(index: Index) -> np.ndarray:
         {
             "image": bytes_value_sizes(sizes),
             "label": int_value_sizes(numbers_in(table["label"])),
-            "id": bytes_value_sizes(numbers_in(pc.binary_length(table["key"]))),
+            "id": bytes_value_sizes(text_sizes(table["key"])),
         },
         len(index),
     )

@@ -16,12 +16,14 @@ from pathlib import Path
 
 from imagenet_builders import datasets
 from imagenet_builders.check import near_names, packagings, parts, site_lists
+from imagenet_builders.check.exports import OfExport, of_folder
 from imagenet_builders.check.first_bytes import FirstBytes, first_bytes
 from imagenet_builders.check.report import Other
 from imagenet_builders.datasets.built import INFO
 from imagenet_builders.formats import signatures
+from imagenet_builders.locate.exported import exported
 from imagenet_builders.locate.official import official_archive
-from imagenet_builders.locate.packaging import Packaging
+from imagenet_builders.locate.search import PROVENANCE
 
 _MAX_DIRECTORIES = 16
 _LOOKED_AT = 200
@@ -84,12 +86,18 @@ def others(manual_dir: Path, used: Iterable[Path], explained: Iterable[Path]) ->
         if directory in holding and os.path.isfile(os.path.join(directory, INFO)):
             continue  # A built dataset that is read: all files there are its own.
         of_source = _names_in_sources() if directory in taken else None
+        export = exported(Path(directory))
+        of_export = OfExport(export, taken) if export is not None else None
+        below_root = manual_dir / os.path.relpath(directory, root)
         files, folders = list[str](), list[str]()
         for entry in _entries(directory):
             if entry.path in known or (of_source is not None and of_source(entry.name)):
                 continue
-            (folders if _is_folder(entry) else files).append(entry.name)
-        below_root = manual_dir / os.path.relpath(directory, root)
+            is_folder = _is_folder(entry)
+            if of_export is not None and of_export.says_all_of(entry.name, is_folder=is_folder):
+                continue
+            (folders if is_folder else files).append(entry.name)
+        found += of_export.others(below_root) if of_export is not None else ()
         found += _named(below_root, sorted(files), sorted(folders))
     return sorted(found, key=lambda other: not other.what)
 
@@ -166,7 +174,10 @@ def _of_group(group: _Group) -> list[Other]:
     files, folders = _inside(group.path)
     if group.path.name in datasets.names() and any(map(_OF_BUILT.fullmatch, folders)):
         return [Other(group.path, group.count, *_BUILT, is_folder=True)]
-    for row in _rows():
+    export = exported(group.path) if PROVENANCE in files else None
+    if export is not None:
+        return [Other(group.path, group.count, *of_folder(export, group.count), is_folder=True)]
+    for row in packagings.rows():
         if row.is_the_folder(group.path.name, [*files, *folders]):
             by = next(filter(row.is_inside, [*files, *folders]), None)
             what = row.what if by is None else f"{row.what} ({by} is in it)"
@@ -198,7 +209,7 @@ def _of_files(group: _Group, way_of_official: str = "") -> Other:
 
 def _what(name: str, begins: FirstBytes, way_of_official: str) -> tuple[str, str]:
     """What a file is, and what to do with it; empty where that is not known."""
-    row = next((row for row in _rows() if row.is_file(name)), None)
+    row = next((row for row in packagings.rows() if row.is_file(name)), None)
     official = official_archive(name)
     if row is not None and (official is None or row not in packagings.ROWS):
         what, way = row.what, row.way
@@ -231,9 +242,3 @@ def _what(name: str, begins: FirstBytes, way_of_official: str) -> tuple[str, str
 
 def _but(by_name: str, found: str) -> str:
     return f"by its name {by_name}; but it is {found}" if by_name else found
-
-
-def _rows() -> Iterator[Packaging]:
-    for dataset in datasets.every():
-        yield from dataset.packagings
-    yield from packagings.ROWS

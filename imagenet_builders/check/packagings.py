@@ -6,6 +6,9 @@ it is found, and never comes here.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from imagenet_builders import datasets
 from imagenet_builders.formats import signatures
 from imagenet_builders.locate.packaging import Packaging
 
@@ -49,6 +52,7 @@ ROWS = (
         example="train.idx",
         what="an index or a list for MXNet or DALI",
         way="not needed here",
+        holds_of_exports=True,
     ),
     Packaging(
         names=r".*\.(h5|hdf5)",
@@ -131,6 +135,7 @@ ROWS = (
         what="a SquashFS image whose name does not say what is in it",
         begins=(signatures.SQUASHFS,),
         way="mount it (squashfuse IMAGE DIR), and check that directory",
+        holds_of_exports=True,
     ),
     Packaging(
         names=r".*\.zip",
@@ -154,3 +159,10 @@ ROWS = (
     ),
 )
 """The rows, the more particular ones first; those of datasets come before all of them."""
+
+
+def rows() -> Iterator[Packaging]:
+    """All rows: those of datasets, and then `ROWS`."""
+    for dataset in datasets.every():
+        yield from dataset.packagings
+    yield from ROWS

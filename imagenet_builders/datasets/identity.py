@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING
 from imagenet_builders import datasets
 from imagenet_builders.datasets.description import Config, Dataset, Signs, Split, Tally
 from imagenet_builders.errors import SourceError
+from imagenet_builders.locate import exported
 from imagenet_builders.locate.found import Found, Mismatch, Survey
 from imagenet_builders.locate.glimpse import Glimpse
+from imagenet_builders.locate.search import PROVENANCE
 from imagenet_builders.sources import kinds
 from imagenet_builders.sources.columns import numbers_in
 from imagenet_builders.words import counted, logger
@@ -54,6 +56,8 @@ def judged(dataset: Dataset, config: Config | None, survey: Survey, *, headers: 
     def judge(found: Found) -> Found:
         if found.problem:
             return found
+        if (mismatch := _of_derived(found)) is not None:
+            return dataclasses.replace(found, problem=str(mismatch), mismatch=mismatch)
         name_only = _is_shared(found, splits_of) or (
             kinds.kind(found.kind).form == "files" and not headers
         )
@@ -65,6 +69,19 @@ def judged(dataset: Dataset, config: Config | None, survey: Survey, *, headers: 
 
     found = {split: tuple(map(judge, sources)) for split, sources in survey.found.items()}
     return dataclasses.replace(survey, found=found)
+
+
+def _of_derived(found: Found) -> Mismatch | None:
+    """What is an export of a derived dataset, whose images have the names of the original ones."""
+    export = exported.around(found.paths[0])
+    other = datasets.find(export.dataset.split("/")[0]) if export is not None else None
+    if export is None or other is None or not other.is_derived:
+        return None
+    what = (
+        f"this was exported from {export.dataset}, as {PROVENANCE} beside it says, and its images "
+        "are not the original ones"
+    )
+    return Mismatch(found.paths[0], what, "stage the original ones")
 
 
 def _splits_of(survey: Survey) -> Counter[Path]:

@@ -31,6 +31,7 @@ class Packaging:
         is_folder: Whether it is a folder; None if it may be either.
         inside: Regular expression of a name that such a folder has in it; empty if any will do.
         is_read: Whether a layout reads it, in its own place; the documentation does not list it.
+        holds_of_exports: Whether the way is right also for what this package has exported.
     """
 
     names: str
@@ -41,6 +42,7 @@ class Packaging:
     is_folder: bool | None = None
     inside: str = ""
     is_read: bool = False
+    holds_of_exports: bool = False
 
     def is_file(self, name: str) -> bool:
         """Whether a file of this name is the packaging."""

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from imagenet_builders.errors import SourceError
 from imagenet_builders.labels.image_names import Naming
+from imagenet_builders.locate import exported
 from imagenet_builders.locate.found import Found
-from imagenet_builders.locate.search import Match, Place
+from imagenet_builders.locate.search import PROVENANCE, Match, Place
 from imagenet_builders.sources.folder_images import source_files
 from imagenet_builders.sources.indexing import (
     BATCH_BYTES,
@@ -43,6 +44,7 @@ _THREADS = 4
 
 # So many missing files are named; who lacks more knows what happened.
 _NAMED = 5
+_FEWER = "a subset, a copy that was not finished, or shards made anew in another number"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -269,13 +271,21 @@ def count(
 ) -> tuple[Counted, list[Problem]]:
     """Says where shards lack at the end, which names that do not count them leave open.
 
+    Of an export of this package, `provenance.json` beside them tells how many there are.
+
     Args:
         official: Split to the number of shards as they were published.
         found: As in `Kind.count`, like what follows.
         inspected: Not used.
         expected: Not used.
     """
+    first = found.paths[0]
+    export = exported.around(first)
     shards = official[found.split]
+    whole, cause = f"{shards:,} shards, as published", _FEWER
+    if export is not None and (beside := export.number_beside(first.name)):
+        shards, cause = beside, "a copy that was not finished"
+        whole = f"{shards:,} shards, as {PROVENANCE} beside them says"
     counted = Counted(unread=f"the names in {found.where or found.paths[0]}")
     if len(found.paths) >= shards:
         return counted, []
@@ -283,9 +293,9 @@ def count(
         Problem(
             WARNING,
             str(found.paths[-1]),
-            f"{shards:,} shards, as published",
+            whole,
             f"{len(found.paths):,}, of which this is the last",
-            "a subset, a copy that was not finished, or shards made anew in another number",
+            cause,
             "copy the others too, if there are any, or build without",
         )
     ]

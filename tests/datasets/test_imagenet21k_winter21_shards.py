@@ -147,3 +147,16 @@ def test_a_missing_shard_is_named_by_build_and_check(tmp_path: Path):
 def test_strict_refuses_a_part(tmp_path: Path):
     sentence = refused(stage(tmp_path / "staged"), tmp_path / "data", "--strict")
     assert "expected 13,151,276 images in all shards, found 8; stage them all" in sentence
+
+
+def test_shards_that_this_package_has_exported_are_not_said_to_be_smaller(tmp_path: Path):
+    staged, out = tmp_path / "staged", tmp_path / "out"
+    make(staged, "whole", "class tars")
+    to = ("--to", "webdataset", "--manual-dir", str(staged), "--out", str(out), "--workers=1")
+    assert run("export", WHOLE, *to).status == 0
+    assert "less than 32 pixels" not in check(out).out
+    where = ("--manual-dir", str(out), "--data-dir", str(tmp_path / "data"), "--workers=1")
+    outcome = run("build", WHOLE, *where)
+    assert (outcome.status, "32 pixels" in outcome.err) == (0, False), outcome.err
+    [path] = (tmp_path / "data").rglob("provenance.json")
+    assert "32 pixels" not in path.read_text()

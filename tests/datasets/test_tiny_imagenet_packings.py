@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from makers import archives
 from makers.tiny_imagenet import ROOT
-from support.built_datasets import example, records, shards
+from support.built_datasets import example, records, shards, split_content
 from support.checking import check, checked, problem
 from support.command_line import run
 from support.corpora.tiny_imagenet import (
@@ -296,3 +296,20 @@ def test_a_gzip_file_that_is_cut_off_is_refused(tmp_path: Path, at: int):
     made = {f"{ROOT}.tar.gz": gzip.compress(tar_of(files()))[:at]}
     sentence = refused(stage_files(tmp_path / "staged", made), tmp_path / "data")
     assert f"{ROOT}.tar.gz" in sentence
+
+
+def test_class_folders_that_this_package_has_exported_are_read(tmp_path: Path) -> None:
+    """Its lists do not belong in the folder, but are the export's own."""
+    staged, out = stage(tmp_path / "staged", unpacked=False), tmp_path / "out"
+    to = ("--to", "imagefolder", "--manual-dir", str(staged), "--out", str(out), "--workers=1")
+    assert run("export", "tiny_imagenet", *to).status == 0
+    outcome = build(out, tmp_path / "found")
+    assert outcome.status == 0, outcome.err
+    assert build(staged, tmp_path / "expected").status == 0
+    built = "tiny_imagenet/1.0.0"
+    for split in ("train", "validation", "test"):
+        found = split_content(tmp_path / "found" / built, split)
+        assert found
+        assert found == split_content(tmp_path / "expected" / built, split)
+    (out / "notes.txt").write_bytes(b"1")
+    assert "does not belong in the folder" in refused(out, tmp_path / "again")

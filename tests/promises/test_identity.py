@@ -533,3 +533,31 @@ def test_a_small_part_of_the_right_dataset_is_no_false_alarm(
     options = ("--deep", f"--scratch-dir={tmp_path / 'scratch'}")
     document = checked(tmp_path / "staged", dataset, *options, status=0)
     assert "error" not in [one["severity"] for one in document["problems"]]
+
+
+# --- Exports of what is derived -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["imagefolder", "slim", "huggingface --parquet"])
+def test_an_export_of_smaller_images_is_not_the_original(form: str, tmp_path: Path) -> None:
+    """Names, classes and numbers are those of the original; only the export itself tells."""
+    archives_of = f"--manual-dir={DUMMY_DATA / 'imagenet2012'}"
+    out, to = tmp_path / "out", ("--to", *form.split())
+    exported = command_line.run(
+        "export", "imagenet2012_resized/256", *to, archives_of, f"--out={out}", "--workers=1"
+    )
+    assert exported.status == 0, exported.err
+    said = "this was exported from imagenet2012_resized/256/1.0.0, as provenance.json beside it"
+    for dataset in ("imagenet2012", "imagenet2012_resized/512"):
+        outcome = build(dataset, out, tmp_path / "data")
+        assert (outcome.status, said in outcome.err) == (1, True), outcome
+        found = checked(out, dataset, status=1)["problems"]
+        assert any(said in one["found"] for one in found if one["severity"] == "error")
+    assert not list((tmp_path / "data").rglob("dataset_info.json"))
+    # An export of the original is the original.
+    out = tmp_path / "original"
+    exported = command_line.run(
+        "export", "imagenet2012", *to, archives_of, f"--out={out}", "--workers=1"
+    )
+    assert exported.status == 0, exported.err
+    assert build("imagenet2012", out, tmp_path / "data").status == 0

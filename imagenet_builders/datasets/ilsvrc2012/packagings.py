@@ -84,6 +84,12 @@ PACKAGINGS = (
         way="not needed here: classes and labels are in this package",
     ),
     Packaging(
+        names=r"meta\.bin",
+        example="meta.bin",
+        what="the list of classes that torchvision's ImageNet reads",
+        way=_NOT_NEEDED,
+    ),
+    Packaging(
         names=r"LOC_(synset_mapping|train_solution|val_solution|sample_submission)\.(csv|txt)",
         example="LOC_synset_mapping.txt",
         what="a table of Kaggle's object localization challenge",

@@ -251,6 +251,7 @@ def as_found(config: str, source: Source, split: str) -> Found | None:
     paths: tuple[Path, ...] = (source.path,)
     where = ""
     if source.shards:
-        paths, note = tuple(source.path / name for name in source.shards), shards.NOTE
+        paths = tuple(source.path / name for name in source.shards)
+        note = shards.note_of(paths[0])
         where = f"{source.path} ({len(paths):,} files)" if len(paths) > 1 else ""
     return Found(split, kind, layout, paths, note=note, problem=source.problem, where=where)

@@ -11,9 +11,11 @@ Source: the dataset card of `timm/imagenet-w21-wds`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from imagenet_builders.datasets.imagenet21k_winter21.classes import classes_of, why_unknown
 from imagenet_builders.labels.image_names import train_image
+from imagenet_builders.locate import exported
 from imagenet_builders.sources.webdataset import Collection
 
 CONFIG = "whole"
@@ -27,6 +29,15 @@ NOTE = (
     "smaller side, so bytes are not the official ones"
 )
 """What is to be known of a dataset that is built of them."""
+
+
+def note_of(shard: Path) -> str:
+    """`NOTE`, unless this package has exported a shard, whose images are then those of a dataset.
+
+    Args:
+        shard: One of the shards.
+    """
+    return "" if exported.around(shard) is not None else NOTE
 
 
 def _row_of(name: str) -> tuple[str, int]:

@@ -90,8 +90,9 @@ def recipes(config: str, manual_dir: Path, context: BuildContext) -> list[SplitR
     passed_over = layouts.check_entries(source, strict=context.options.strict)
     if passed_over:
         _LOG.warning(passed_over)
-    if source.kind == layouts.SHARDS:
-        _LOG.warning(f"{NAME}/{config}: {source}: {shards.NOTE}")
+    note = shards.note_of(source.path / source.shards[0]) if source.shards else ""
+    if note:
+        _LOG.warning(f"{NAME}/{config}: {source}: {note}")
     archive: tuple[SourceFile, ...] = ()
     if source.kind == layouts.GZIP:
         archive = (SourceFile.of(source.path),)
@@ -117,7 +118,6 @@ def recipes(config: str, manual_dir: Path, context: BuildContext) -> list[SplitR
     )
     _check_disjoint(indexes)
     kind, layout = KINDS[source.kind]
-    note = f"; {shards.NOTE}" if source.kind == layouts.SHARDS else ""
     return [
         SplitRecipe(
             split,
@@ -125,7 +125,7 @@ def recipes(config: str, manual_dir: Path, context: BuildContext) -> list[SplitR
             make_examples,
             examples.example_sizes,
             also_read=archive,
-            layout=f"{layout} ({kind}){note}",
+            layout="; ".join(filter(None, (f"{layout} ({kind})", note))),
         )
         for split, index in indexes.items()
     ]

@@ -23,6 +23,7 @@ from imagenet_builders.errors import SourceError
 from imagenet_builders.files.regular import open_regular
 from imagenet_builders.locate import listing
 from imagenet_builders.locate.access import unreadable
+from imagenet_builders.locate.exported import exported
 from imagenet_builders.sources import folder_images
 from imagenet_builders.sources.rows import WHOLE_FILE, Rows, SourceFile
 
@@ -62,6 +63,8 @@ class Folder(Contents):
         self._texts: set[str] = set()
         self._first: dict[str, str] = {}
         self._directories: dict[str, list[_Directory]] = {split: [] for split in SPLITS}
+        export = exported(path)
+        self._of_export = export.of_all if export is not None else frozenset[str]()
         self._walk("")
         for directories in self._directories.values():
             directories.sort()
@@ -148,6 +151,8 @@ class Folder(Contents):
         images = below = 0
         for name in files:
             role = role_of(prefix + name)
+            if role is None and prefix + name in self._of_export:
+                continue  # Lists of an export that is built from here.
             if role is None:
                 raise self._unexpected(prefix + name)
             if role.split is None:

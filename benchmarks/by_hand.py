@@ -315,7 +315,8 @@ def example_window(directory: Path) -> None:
     import tensorflow as tf
 
     from imagenet_builders.formats.tfrecord import frame
-    from imagenet_builders.formats.tfrecord.example_window import Features, Kind, Window
+    from imagenet_builders.formats.tfrecord.example_values import Kind
+    from imagenet_builders.formats.tfrecord.example_window import Features, Window
     from imagenet_builders.write.outputs import for_tfds
 
     path, image = directory / "a.tfrecord", random.Random(0).randbytes(100_000)

@@ -14,7 +14,8 @@ from pathlib import Path
 from imagenet_builders.catalog.features import ImageFeatures
 from imagenet_builders.errors import SourceError
 from imagenet_builders.files.regular import open_regular, read_regular
-from imagenet_builders.formats.tfrecord.example_window import Features, Kind, Span, Window
+from imagenet_builders.formats.tfrecord.example_values import Kind, Span
+from imagenet_builders.formats.tfrecord.example_window import Features, Window
 from imagenet_builders.formats.tfrecord.wire import DamageError
 from imagenet_builders.images import ImageFacts, inspect
 from imagenet_builders.run.jobs import Report

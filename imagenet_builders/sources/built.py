@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from imagenet_builders.errors import ArchiveError, SourceError
 from imagenet_builders.files.regular import read_regular
+from imagenet_builders.formats.tfrecord.example_values import Kind as Read
 from imagenet_builders.formats.tfrecord.example_window import Features
-from imagenet_builders.formats.tfrecord.example_window import Kind as Read
 from imagenet_builders.formats.tfrecord.wire import DamageError
 from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.locate.found import Found

@@ -23,7 +23,6 @@ tensorflow/models.
 from __future__ import annotations
 
 import functools
-import math
 import os
 from array import array
 from collections.abc import Callable
@@ -31,13 +30,15 @@ from typing import TYPE_CHECKING, Any
 
 from imagenet_builders import labels
 from imagenet_builders.errors import ArchiveError
-from imagenet_builders.formats import signatures, voc
+from imagenet_builders.formats import signatures
 from imagenet_builders.formats.signatures import Signature, recognise
 from imagenet_builders.formats.tfrecord import frame
-from imagenet_builders.formats.tfrecord.example_window import Features, Kind, Window
+from imagenet_builders.formats.tfrecord.example_values import Kind
+from imagenet_builders.formats.tfrecord.example_window import Features, Window
 from imagenet_builders.formats.tfrecord.wire import DamageError
 from imagenet_builders.labels.image_names import Naming
 from imagenet_builders.sources import shard_sets as sets
+from imagenet_builders.sources import slim_boxes
 from imagenet_builders.sources.columns import number_array
 from imagenet_builders.sources.rows import (
     Rows,
@@ -47,6 +48,7 @@ from imagenet_builders.sources.rows import (
     row_schema,
 )
 from imagenet_builders.sources.shard_sets import ShardsJob
+from imagenet_builders.sources.slim_boxes import CLASSES, Odd, listed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,19 +59,17 @@ _ENCODED = b"image/encoded"
 _FORMAT = b"image/format"
 _SYNSET = b"image/class/synset"
 _LABEL = b"image/class/label"
-_CORNERS = tuple(b"image/object/bbox/" + name for name in (b"xmin", b"ymin", b"xmax", b"ymax"))
-_BOX_LABELS = b"image/object/bbox/label"
+_NEEDED = (_FILENAME, _ENCODED, _LABEL)
 _WANTED = {
     _FILENAME: Kind.TEXT,
     _ENCODED: Kind.PLACE,
     _FORMAT: Kind.TEXT,
     _SYNSET: Kind.TEXT,
     _LABEL: Kind.INTS,
-    **dict.fromkeys(_CORNERS, Kind.FLOATS),
-    _BOX_LABELS: Kind.INTS,
+    **slim_boxes.WANTED,
 }
 
-_CLASSES = 1000
+_JPEG = b"JPEG"
 
 AGAIN = "the file was damaged, copy it again"
 """What to do about a file whose records are wrong."""
@@ -81,37 +81,46 @@ _AS_WRITTEN = (
 
 
 class _Collected:
-    """Rows of records, with what `slim_schema` adds to them."""
+    """Rows of the records of a shard, with what `slim_schema` adds to them.
 
-    def __init__(self) -> None:
-        self.rows = Rows()
+    Args:
+        position: The shard's position among the files of the index.
+    """
+
+    def __init__(self, position: int) -> None:
         self.base: int | None = None  # What classes are counted from.
-        self.record_offsets = array("q")
-        self.record_sizes = array("q")
+        # Key, label, offset and size of the image, offset and size of the record.
+        self.records: list[tuple[str, int, int, int, int, int]] = []
+        # Of records with boxes: their rows, how many boxes, and how many odd ones.
+        self.boxed: list[tuple[int, int, Odd]] = []
         self.corners = array("f")
         self.box_labels = array("i")
-        self.boxes_so_far = array("i", [0])
-        self.odd = {name: array("i") for name in ("swapped", "clamped", "empty")}
+        self._position = position
 
     def table(self) -> pa.Table:
         import numpy as np
         import pyarrow as pa
 
-        def numbers(values: array[int] | array[float], kind: pa.DataType) -> pa.Array:
-            return number_array(np.frombuffer(values, values.typecode), kind)
-
-        ends = np.frombuffer(self.boxes_so_far, np.int32)
-        table = self.rows.table()
+        rows = Rows()
+        by_column = map(list, zip(*self.records, strict=True))
+        rows.keys, rows.labels, rows.offsets, rows.sizes, record_offsets, record_sizes = by_column
+        rows.files = [self._position] * len(rows)
+        boxed, counts, odd = zip(*self.boxed, strict=True) if self.boxed else ((), (), ())
+        ends = np.zeros(len(rows) + 1, np.int32)
+        ends[[row + 1 for row in boxed]] = counts
+        ends = ends.cumsum(dtype=np.int32)
+        odd_columns = np.zeros((len(Odd._fields), len(rows)), np.int32)
+        odd_columns[:, list(boxed)] = np.array(odd, np.int32).reshape(-1, len(Odd._fields)).T
         lists = (
-            (ends * 4, numbers(self.corners, pa.float32())),
-            (ends, numbers(self.box_labels, pa.int32())),
+            (ends * 4, number_array(np.frombuffer(self.corners, np.float32), pa.float32())),
+            (ends, number_array(np.frombuffer(self.box_labels, np.int32), pa.int32())),
         )
         columns = [
-            *table.columns,
-            numbers(self.record_offsets, pa.int64()),
-            numbers(self.record_sizes, pa.int64()),
+            *rows.table().columns,
+            number_array(np.array(record_offsets, np.int64), pa.int64()),
+            number_array(np.array(record_sizes, np.int64), pa.int64()),
             *(pa.ListArray.from_arrays(number_array(e, pa.int32()), v) for e, v in lists),
-            *(numbers(column, pa.int32()) for column in self.odd.values()),
+            *(number_array(column, pa.int32()) for column in odd_columns),
         ]
         return pa.Table.from_arrays(columns, schema=slim_schema())
 
@@ -201,16 +210,19 @@ def _shard_rows(
     naming: Naming, position: int, file: SourceFile, most: int | None = None
 ) -> _Collected:
     """The rows of one shard, or of its first records."""
-    collected = _Collected()
-    features = Features(_WANTED, repeating=frozenset((_FORMAT, _SYNSET, _LABEL)))
+    collected = _Collected(position)
 
     def add(found: dict[bytes, Any], at: int, end: int) -> None:
-        _add(collected, position, found, naming)
-        collected.record_offsets.append(at)
-        collected.record_sizes.append(end - at)
+        _add(collected, found, at, end, naming)
 
-    read_records(file, features, add, if_written_so=_AS_WRITTEN, most=most)
+    read_records(file, _features(), add, if_written_so=_AS_WRITTEN, most=most)
     return collected
+
+
+@functools.cache
+def _features() -> Features:
+    """Reads examples of slim; one for all shards, as most repeat what others have."""
+    return Features(_WANTED, repeating=frozenset((_FORMAT, _SYNSET, _LABEL)))
 
 
 def read_records(
@@ -283,14 +295,14 @@ def _is_whole(fd: int, at: int, end: int) -> bool:
     return bool(record) and frame.data_damage(data, tail) is None
 
 
-def _add(collected: _Collected, position: int, found: dict[bytes, Any], naming: Naming) -> None:
+def _add(collected: _Collected, found: dict[bytes, Any], at: int, end: int, naming: Naming) -> None:
     """Adds the row of an example, once its features agree."""
     if _FILENAME not in found and _ENCODED in found:
         raise DamageError(
             "expected the feature 'image/filename', found none: records without file names make no "
             "examples, which have one each"
         )
-    for feature in (_FILENAME, _ENCODED, _LABEL):
+    for feature in _NEEDED:
         if feature not in found:
             raise DamageError(f"expected the feature {feature.decode()!r}, found none")
     key = found[_FILENAME].rpartition(b"/")[2].decode("latin-1")
@@ -298,60 +310,38 @@ def _add(collected: _Collected, position: int, found: dict[bytes, Any], naming: 
         key, label = naming.row_of(key)
     except ValueError as error:
         raise DamageError(f"expected the name of an image, found {key[:80]!r}: {error}") from None
-    if collected.base is None:
-        collected.base = 0 if found[_LABEL] == (label,) else 1
-    _check_class(found, key, label, collected.base)
+    base = collected.base
+    if base is None:
+        base = collected.base = 0 if found[_LABEL] == (label,) else 1
+    _check_class(found, key, label, base)
     offset, size = found[_ENCODED]
-    collected.rows.add(key, label, position, offset, size)
-    boxes = _boxes(found, key, label, collected.base)
-    collected.corners.extend(boxes.corners)
-    collected.box_labels.extend(map(int, boxes.names))
-    collected.boxes_so_far.append(len(collected.box_labels))
-    for name, column in collected.odd.items():
-        column.append(getattr(boxes, name))
+    if any(map(found.get, slim_boxes.WANTED)):
+        boxes = slim_boxes.boxes_of(found, key, label, base)
+        collected.corners.extend(boxes.corners)
+        collected.box_labels.extend(boxes.labels)
+        collected.boxed.append((len(collected.records), len(boxes.labels), boxes.odd))
+    collected.records.append((key, label, offset, size, at, end - at))
+
+
+@functools.cache
+def _wnids() -> tuple[bytes, ...]:
+    return tuple(wnid.encode() for wnid in labels.wnids("imagenet2012"))
 
 
 def _check_class(found: dict[bytes, Any], key: str, label: int, base: int) -> None:
     """Checks that everything that says the class says that of the name."""
     if found[_LABEL] != (label + base,):
         raise DamageError(
-            f"expected class {label + base} (of {base} to {_CLASSES - 1 + base:,}), that of the "
-            f"name {key}, found {_listed(found[_LABEL])}"
+            f"expected class {label + base} (of {base} to {CLASSES - 1 + base:,}), that of the "
+            f"name {key}, found {listed(found[_LABEL])}"
         )
-    wnid = labels.wnids("imagenet2012")[label]
-    if found.get(_SYNSET, wnid.encode()) != wnid.encode():
+    wnid = _wnids()[label]
+    if found.get(_SYNSET, wnid) != wnid:
         synset = found[_SYNSET].decode("latin-1")
         raise DamageError(
-            f"expected the synset {wnid}, that of the name {key}, found {synset[:80]!r}"
+            f"expected the synset {wnid.decode()}, that of the name {key}, found {synset[:80]!r}"
         )
-    kind = found.get(_FORMAT, b"JPEG").decode("latin-1")
-    if kind.upper() != "JPEG":
+    kind = found.get(_FORMAT, _JPEG)
+    if kind != _JPEG and kind.decode("latin-1").upper() != "JPEG":
+        kind = kind.decode("latin-1")
         raise DamageError(f"expected the format JPEG of {key}, found {kind[:80]!r}")
-
-
-def _boxes(found: dict[bytes, Any], key: str, label: int, base: int) -> voc.Boxes:
-    """The boxes of an image, each with its label for a name."""
-    xmin, ymin, xmax, ymax = (found.get(name, ()) for name in _CORNERS)
-    own = (label + base,) * len(xmin)
-    box_labels = found.get(_BOX_LABELS, own)
-    if not len(xmin) == len(ymin) == len(xmax) == len(ymax) == len(box_labels):
-        raise DamageError(f"expected as many of each side and label of the boxes of {key}")
-    if not xmin:
-        return _NO_BOXES
-    if not all(map(math.isfinite, xmin + ymin + xmax + ymax)):
-        raise DamageError(f"expected boxes of {key} relative to it, found what is not a number")
-    if not all(base <= number < _CLASSES + base for number in box_labels):
-        raise DamageError(
-            f"expected classes from {base} to {_CLASSES - 1 + base:,} of the boxes of {key}, "
-            f"found {_listed(box_labels)}"
-        )
-    names = (str(number - base) for number in box_labels)
-    objects = map(voc.VocObject, names, xmin, ymin, xmax, ymax)
-    return voc.relative(voc.Annotation(1.0, 1.0, tuple(objects)))
-
-
-def _listed(numbers: tuple[int, ...]) -> str:
-    return ", ".join(map(str, numbers[:5])) or "none"
-
-
-_NO_BOXES = voc.Boxes(array("f"), (), 0, 0, 0)

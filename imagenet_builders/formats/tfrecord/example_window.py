@@ -18,59 +18,30 @@ Source: `example.proto` and `feature.proto` of TensorFlow; protobuf's encoding.
 
 from __future__ import annotations
 
-import enum
 import os
-import struct
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
-from imagenet_builders.formats.tfrecord.wire import DamageError, decode_varint, signed
+from imagenet_builders.formats.tfrecord.example_plain import MAX_FEATURES, PlainExamples
+from imagenet_builders.formats.tfrecord.example_values import (
+    FIRST,
+    LISTS,
+    SECOND,
+    Kind,
+    Span,
+    floats,
+    ints,
+)
+from imagenet_builders.formats.tfrecord.wire import DamageError, decode_varint
 
 MAX_NAME_BYTES = 256
 """Bound on the name of a feature."""
 MAX_VALUE_BYTES = 64 << 10
 """Bound on the values of a feature that is read; a real one has tens of bytes."""
-MAX_FEATURES = 256
-"""Bound on the features of an example; real ones have up to 16."""
-
 _WINDOW = 4096
-
-# Most features are the same in many examples (class, colour space, no boxes): their bytes are
-# looked up before they are read, as long as there are not too many of them.
-_SHORT = 128
-_REMEMBERED = 1 << 14
 
 # Tag and length of any field take no more.
 _FIELD_HEAD = 12
-
-# Number and wire type of a field.
-_FIRST, _SECOND, _THIRD = 0x0A, 0x12, 0x1A
-_FIRST_VARINT, _FIRST_FLOAT = 0x08, 0x0D
-
-
-class Kind(enum.Enum):
-    """How a feature is read."""
-
-    TEXT = enum.auto()
-    """Its one byte string, as bytes."""
-    PLACE = enum.auto()
-    """Where its one byte string is, as a `Span`; the string is not read."""
-    INTS = enum.auto()
-    """Its integers, a tuple."""
-    FLOATS = enum.auto()
-    """Its float32 numbers, a tuple."""
-
-
-class Span(NamedTuple):
-    """A range of bytes in a file.
-
-    Attributes:
-        offset: Of the first.
-        size: How many.
-    """
-
-    offset: int
-    size: int
 
 
 class Window:
@@ -79,28 +50,32 @@ class Window:
     Args:
         fd: Open descriptor.
         size: Bytes of the file.
+
+    Attributes:
+        data: The bytes that were read last.
+        start: Where in the file they begin.
     """
 
     def __init__(self, fd: int, size: int):
         self._fd = fd
         self._size = size
-        self._start = 0
-        self._data = b""
+        self.start = 0
+        self.data = b""
 
     @classmethod
     def over(cls, data: bytes) -> Self:
         """A window over bytes that were read already."""
         window = cls(-1, len(data))
-        window._data = data
+        window.data = data
         return window
 
     def get(self, at: int, size: int) -> bytes:
         """The `size` bytes at `at`, which must be there, or DamageError is raised."""
-        i = at - self._start
-        if i < 0 or i + size > len(self._data):
+        i = at - self.start
+        if i < 0 or i + size > len(self.data):
             self._load(at, size)
             i = 0
-        return self._data[i : i + size]
+        return self.data[i : i + size]
 
     def field(self, at: int, end: int) -> tuple[int, int, int]:
         """The length-delimited field at `at`.
@@ -116,22 +91,22 @@ class Window:
             DamageError: There is none, or it goes beyond `end`.
             OSError: It cannot be read.
         """
-        i = at - self._start
-        there = len(self._data)
-        if i < 0 or (i + _FIELD_HEAD > there and self._start + there < self._size):
+        i = at - self.start
+        there = len(self.data)
+        if i < 0 or (i + _FIELD_HEAD > there and self.start + there < self._size):
             self._load(at, min(_FIELD_HEAD, self._size - at))
             i = 0
-        data = self._data
+        data = self.data
         try:
             tag, size = data[i], data[i + 1]
             i += 2
             if size > 127:
-                size, i = decode_varint(data, i - 1, len(data), self._start)
+                size, i = decode_varint(data, i - 1, len(data), self.start)
         except IndexError:
             raise DamageError("expected a field, found the end of the file") from None
         if tag & 7 != 2:
             raise DamageError(f"expected a field of an Example, found the byte {tag:#04x}")
-        start = self._start + i
+        start = self.start + i
         if size > end - start:
             raise DamageError(
                 f"expected a field within its message, where {max(0, end - start):,} bytes remain, "
@@ -149,7 +124,7 @@ class Window:
                 f"expected {size:,} bytes, found only {len(data):,}: the file became shorter while "
                 "it was read"
             )
-        self._start, self._data = at, data
+        self.start, self.data = at, data
 
 
 class Features:
@@ -163,11 +138,12 @@ class Features:
 
     def __init__(self, wanted: Mapping[bytes, Kind], repeating: frozenset[bytes]):
         self._wanted = wanted
-        self._repeating = repeating
-        self._remembered: dict[bytes, tuple[bytes, Any]] = {}
+        self._plain = PlainExamples(wanted, repeating, self._entry)
 
     def read(self, window: Window, begin: int, end: int) -> dict[bytes, Any]:
         """The features of the example between `begin` and `end`.
+
+        One in which anything is wrong is read once more, by `read_carefully`.
 
         Returns:
             Name to value, as `Kind` says; None for a feature that is not wanted. A list without
@@ -177,17 +153,25 @@ class Features:
             DamageError: This is no Example, or a wanted feature is of another kind or too large.
             OSError: It cannot be read.
         """
+        try:
+            found = self._plain.read(window, begin, end)
+        except DamageError:
+            found = None
+        return self.read_carefully(window, begin, end) if found is None else found
+
+    def read_carefully(self, window: Window, begin: int, end: int) -> dict[bytes, Any]:
+        """The same field by field, which says what is wrong with the first that is; see `read`."""
         if begin == end:
             raise DamageError("expected an Example, found nothing")
         tag, at, stop = window.field(begin, end)
-        if tag != _FIRST or stop != end:
+        if tag != FIRST or stop != end:
             raise DamageError("expected an Example of nothing but features, found something else")
         found: dict[bytes, Any] = {}
         while at < stop:
             tag, start, after = window.field(at, stop)
-            if tag != _FIRST:
+            if tag != FIRST:
                 raise DamageError(f"expected a feature, found a field with the tag {tag:#04x}")
-            name, value = self._feature(window, start, after)
+            name, value = self._entry(window, start, after)
             if name in found:
                 raise DamageError(f"expected the feature {_shown(name)} once, found it twice")
             if len(found) == MAX_FEATURES:
@@ -196,31 +180,16 @@ class Features:
             at = after
         return found
 
-    def _feature(self, window: Window, start: int, end: int) -> tuple[bytes, Any]:
-        """Name and value of the map entry between `start` and `end`."""
-        if end - start > _SHORT:
-            return self._entry(window, start, end)
-        data = window.get(start, end - start)
-        pair = self._remembered.get(data)
-        if pair is None:
-            pair = self._entry(window, start, end)
-            name, value = pair
-            # Places differ, whatever the bytes.
-            repeats = not value or name in self._repeating
-            if repeats and len(self._remembered) < _REMEMBERED:
-                self._remembered[data] = pair
-        return pair
-
     def _entry(self, window: Window, at: int, end: int) -> tuple[bytes, Any]:
         name: bytes | None = None
         feature: tuple[int, int] | None = None
         while at < end:
             tag, start, after = window.field(at, end)
-            if tag == _FIRST and name is None:
+            if tag == FIRST and name is None:
                 if after - start > MAX_NAME_BYTES:
                     raise DamageError(f"expected a feature's name, found {after - start:,} bytes")
                 name = window.get(start, after - start)
-            elif tag == _SECOND and feature is None:
+            elif tag == SECOND and feature is None:
                 feature = start, after
             else:
                 raise DamageError(f"expected one name and one value, found another tag {tag:#04x}")
@@ -243,13 +212,13 @@ def _value(window: Window, kind: Kind, start: int, end: int) -> Any:
     tag, start, after = window.field(start, end)
     if after != end:
         raise DamageError("expected one list of values, found more")
-    if tag != _LISTS[kind]:
+    if tag != LISTS[kind]:
         raise DamageError(f"expected values of another type, found a list with the tag {tag:#04x}")
     if kind is Kind.PLACE or kind is Kind.TEXT:
         if start == end:
             raise DamageError("expected a value, found none")
         tag, start, after = window.field(start, end)
-        if tag != _FIRST or after != end:
+        if tag != FIRST or after != end:
             raise DamageError("expected one value, found more")
         if kind is Kind.PLACE:
             return Span(start, end - start)
@@ -258,55 +227,7 @@ def _value(window: Window, kind: Kind, start: int, end: int) -> Any:
     data = window.get(start, end - start)
     if kind is Kind.TEXT:
         return data
-    return _floats(data, start) if kind is Kind.FLOATS else _ints(data, start)
-
-
-_LISTS = {
-    Kind.TEXT: _FIRST,
-    Kind.PLACE: _FIRST,
-    Kind.FLOATS: _SECOND,
-    Kind.INTS: _THIRD,
-}
-
-
-def _floats(data: bytes, base: int) -> tuple[float, ...]:
-    """The numbers of a FloatList, each packed with others or by itself."""
-    numbers: list[float] = []
-    i = 0
-    while i < len(data):
-        tag = data[i]
-        i += 1
-        size = 4
-        if tag == _FIRST:
-            size, i = decode_varint(data, i, len(data), base)
-        if tag not in (_FIRST, _FIRST_FLOAT) or size > len(data) - i or size % 4:
-            raise DamageError("expected a list of float32, found something else")
-        numbers += struct.unpack_from(f"<{size // 4}f", data, i)
-        i += size
-    return tuple(numbers)
-
-
-def _ints(data: bytes, base: int) -> tuple[int, ...]:
-    """The numbers of an Int64List, each packed with others or by itself."""
-    numbers: list[int] = []
-    i = 0
-    while i < len(data):
-        tag = data[i]
-        i += 1
-        if tag == _FIRST:
-            size, i = decode_varint(data, i, len(data), base)
-            end = i + size
-            if end > len(data):
-                raise DamageError("expected a list of integers, found one that is cut off")
-            while i < end:
-                number, i = decode_varint(data, i, end, base)
-                numbers.append(signed(number))
-        elif tag == _FIRST_VARINT:
-            number, i = decode_varint(data, i, len(data), base)
-            numbers.append(signed(number))
-        else:
-            raise DamageError("expected a list of integers, found something else")
-    return tuple(numbers)
+    return floats(data, start) if kind is Kind.FLOATS else ints(data, start)
 
 
 def _shown(name: bytes) -> str:

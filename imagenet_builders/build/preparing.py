@@ -19,9 +19,10 @@ from imagenet_builders.build.running import Built, Running
 from imagenet_builders.build.summary import summary
 from imagenet_builders.errors import TargetError
 from imagenet_builders.options import BuildOptions
-from imagenet_builders.publish import readable
+from imagenet_builders.publish import readable, unchanged
+from imagenet_builders.publish.access import Access
 from imagenet_builders.publish.addition import KeptSplit
-from imagenet_builders.publish.published import Request, Task
+from imagenet_builders.publish.published import Request, Task, limit_of
 from imagenet_builders.publish.session import BuildSession, tidy
 from imagenet_builders.publish.target import Target
 from imagenet_builders.run.jobs import Workers
@@ -43,11 +44,13 @@ class Asked:
         request: What, and where.
         look: Looks for splits that can be added to the dataset that is there.
         file_format: The file format; None for any.
+        num_shards: The number of shards of each split; None for any.
     """
 
     request: Request
     look: Callable[[], adding.Addition | None]
     file_format: str | None
+    num_shards: int | None
 
 
 class PreparingBuilder(ReadingBuilder, skip_registration=True):  # type: ignore[call-arg]  # As its base.
@@ -124,7 +127,7 @@ class PreparingBuilder(ReadingBuilder, skip_registration=True):  # type: ignore[
             limit=config.max_examples_per_split,
         )
         look = functools.partial(self._look_for_more, request, download_dir, config)
-        return Asked(request, look, file_format)
+        return Asked(request, look, file_format, config.num_shards)
 
     def is_there(self, asked: Asked) -> bool:
         """Whether all that was asked for is there; then it is left as it is."""
@@ -132,10 +135,21 @@ class PreparingBuilder(ReadingBuilder, skip_registration=True):  # type: ignore[
         if request.task() is not Task.NOTHING or asked.look() is not None:
             return False
         request.compare(self.info.file_format.value, asked.file_format)
+        self._warn_of_what_changes_nothing(asked)
         tidy(Target(request.path), self.info.full_name)
         with contextlib.suppress(TargetError):  # Whoever only reads may not write there.
             self._name_default_config(request.path, request.options)
         return True
+
+    def _warn_of_what_changes_nothing(self, asked: Asked) -> None:
+        """Says what was asked for and is not made, because the dataset is there already."""
+        request, splits = asked.request, self.info.splits
+        shards = {name: each.num_shards for name, each in splits.items()}
+        unchanged.warn_of_shards(request.path, shards, asked.num_shards)
+        if limit_of(request.path) is None:
+            examples = {name: each.num_examples for name, each in splits.items()}
+            unchanged.warn_of_examples(request.path, examples, request.limit)
+        unchanged.warn_of_access(request.path, Access.of(request.options))
 
     @contextlib.contextmanager
     def holding(self, asked: Asked) -> Iterator[Running | None]:
@@ -158,6 +172,7 @@ class PreparingBuilder(ReadingBuilder, skip_registration=True):  # type: ignore[
                 request.compare(self.info.file_format.value, file_format)
                 task, added = Task.ADD, asked.look()
                 if added is None:
+                    self._warn_of_what_changes_nothing(asked)
                     yield None
                     return
                 file_format = self.info.file_format.value

@@ -19,6 +19,7 @@ from imagenet_builders.export.source import Planned, Source
 from imagenet_builders.options import BuildOptions
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.identity import describe
+from imagenet_builders.publish import unchanged
 from imagenet_builders.publish.incomplete import IncompleteDir
 from imagenet_builders.publish.provenance import read_provenance
 from imagenet_builders.publish.readable import INFO
@@ -81,6 +82,8 @@ def export(
     out = out.absolute()
     name = f"{source.name} as {form.name}"
     if _is_there(out, source, form):
+        if not form.joined:
+            unchanged.warn_of_exported_shards(out, _shards_in(out), num_shards)
         tidy(Target(out), name)
         return False
     _check_place(out)
@@ -159,6 +162,15 @@ def _is_there(out: Path, source: Source, form: Form) -> bool:
         return True
     check_free(out)
     return False
+
+
+def _shards_in(out: Path) -> dict[str, int]:
+    """Split to the number of its shards, of an export that has such."""
+    try:
+        splits = (read_provenance(out) or {})["splits"]
+        return {name: int(each["shards"]) for name, each in splits.items() if "files" in each}
+    except (KeyError, TypeError, ValueError, AttributeError):  # As somebody else wrote it.
+        return {}
 
 
 def check_free(out: Path) -> None:

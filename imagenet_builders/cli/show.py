@@ -132,13 +132,16 @@ def _readers(info: Any) -> str:
     """How many readers of TFRecord can have files of their own.
 
     A job with more readers than shards has each file opened by several, each of which passes over
-    what it does not want (timm, `tfds.even_splits`).
+    what it does not want (timm, `tfds.even_splits`). A data source shares any shards among any
+    number of readers, without another build.
     """
+    from imagenet_builders import datasets
+
     shards = ", ".join(f"{name} {split.num_shards:,}" for name, split in info.splits.items())
-    return (
-        f"readers (GPUs x workers) that get whole shards: {shards}; for more, build "
-        "anew with --num-shards N --overwrite"
-    )
+    way = ""
+    if datasets.find(info.name) is not None:
+        way = "; for more, read it as a data source, or build anew with --num-shards N --overwrite"
+    return f"readers (GPUs x workers) that get whole shards: {shards}{way}"
 
 
 def _name_of(builder: Any, label: int) -> str:

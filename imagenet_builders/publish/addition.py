@@ -87,7 +87,7 @@ class KeptSplit:
         if plan.shard_count != len(self.shards):
             return (
                 f"it has {counted(len(self.shards), 'shard')} of {self.split}, not "
-                f"{plan.shard_count}"
+                f"{plan.shard_count} (--num-shards says how many)"
             )
         now = [
             (os.path.basename(file.path), file.size)

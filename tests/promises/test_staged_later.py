@@ -454,7 +454,7 @@ def with_other_names(manual_dir: Path) -> tuple[str, ...]:
 
 
 DIFFERENT: dict[str, tuple[Callable[[Path], tuple[str, ...]], str]] = {
-    "shards": (with_more_shards, "it has 2 shards of train, not 3"),
+    "shards": (with_more_shards, "it has 2 shards of train, not 3 (--num-shards says how many)"),
     "archive": (with_another_archive, "its train was built from other files than those"),
     "names": (with_other_names, "what is in the files that its train was built from has changed"),
 }

@@ -57,9 +57,8 @@ def test_the_call_that_it_shows_reads_the_dataset(
     # ArrayRecord is read in any order, by any number.
     assert readers == lines[3:4] * (file_format == "tfrecord")
     for line in readers:
-        assert (
-            "whole shards: train 1, validation 1, test 1; for more, build anew with --num" in line
-        )
+        assert "whole shards: train 1, validation 1, test 1; for more, read it as a data" in line
+        assert line.endswith("or build anew with --num-shards N --overwrite")
     counts = [line for line in lines if not line.startswith(" ")]
     assert re.fullmatch(r"train: (\d+) examples in 1 shard", counts[1])
     assert lines[-1] == f"contact sheet: {sheet}"

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from imagenet_builders.formats.zip_directory import (
     ENCRYPTED,
+    ENTRY,
     FULL32,
+    MAX_MEMBERS,
     SIZES_FOLLOW,
     UTF8,
     Place,
@@ -93,6 +95,8 @@ def usual_members(fd: int, archive: str) -> ZipColumns | None:
         place = Place(fd, archive, 0, None, None)
         directory, size, count = find_directory(place)
         data = place.read(directory, size)
+        if data.count(ENTRY) > MAX_MEMBERS:  # In whatever place: `zip_directory` counts so.
+            return None
         ends = _ends(data, count) if len(data) == size else None
         if ends is None:
             return None
@@ -141,7 +145,7 @@ def _are_usual(data: np.ndarray, begins: np.ndarray, entries: np.ndarray) -> boo
     deflated = entries["method"] == _DEFLATED
     compressed, size = (entries[name].astype(np.int64) for name in ("compressed", "size"))
     usual = (
-        (entries["magic"] == b"PK\1\2")
+        (entries["magic"] == ENTRY)
         & (entries["needed"] & 0xFF <= _MOST_NEEDED)
         & (entries["flags"] & ~np.uint16(_USUAL_FLAGS) == 0)
         & (deflated | (entries["method"] == _STORED))

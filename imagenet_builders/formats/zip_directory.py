@@ -38,7 +38,9 @@ _IN_PARTS = f"this is one part of a zip archive in several; {_JOIN}"
 
 _HIDDEN_NAMES = 1 << 13
 _METHOD_NAMES = {9: "deflate64", 12: "bzip2", 14: "LZMA", 93: "zstd", 95: "xz", 99: "AES"}
-_ENTRY, _ENTRY_BYTES = b"PK\1\2", 46  # 4.3.12, without its name and what follows
+ENTRY = b"PK\1\2"
+"""What an entry begins with (4.3.12)."""
+_ENTRY_BYTES = 46  # Without its name and what follows.
 _FULL16 = 0xFFFF
 _WINDOW = 256 << 10
 
@@ -183,7 +185,7 @@ def read_directory(place: Place, position: int, size: int, count: int) -> list[z
         OSError: The file cannot be read.
     """
     data = place.read(position, size)
-    found = data.count(_ENTRY)
+    found = data.count(ENTRY)
     if found > MAX_MEMBERS:  # `zipfile` does not count.
         raise _too_large(place, position, size, found, MAX_MEMBERS)
     if len(data) != size:

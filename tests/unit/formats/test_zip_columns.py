@@ -13,6 +13,7 @@ import pytest
 
 from imagenet_builders.errors import ArchiveError
 from imagenet_builders.formats import zip_columns
+from imagenet_builders.formats.zip_directory import ENTRY, MAX_MEMBERS
 from imagenet_builders.formats.zip_members import list_members
 
 STORED, DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
@@ -166,3 +167,25 @@ def test_no_cut_is_overlooked(listed):
         at_once, one_by_one = listed(data[:end])
         assert at_once is None or at_once == one_by_one
         assert isinstance(one_by_one, str)
+
+
+@pytest.mark.parametrize(("more", "refused"), [(0, False), (1, True)])
+def test_what_looks_like_too_many_entries_is_too_many(more: int, refused: bool, listed):
+    """Comments full of what an entry begins with, up to the bound and beyond it."""
+    members = 17
+    left = MAX_MEMBERS + more - members
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for number in range(members):
+            member = zipfile.ZipInfo(f"{number}")
+            member.comment = ENTRY * min(left, 0xFFFF // len(ENTRY))
+            left -= len(member.comment) // len(ENTRY)
+            archive.writestr(member, b"1")
+    assert left == 0
+    at_once, one_by_one = listed(stream.getvalue())
+    if refused:
+        assert at_once is None
+        assert f"found one that says it has {MAX_MEMBERS + more:,}" in one_by_one
+    else:
+        assert len(at_once) == members
+        assert at_once == one_by_one

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +12,11 @@ from imagenet_builders import datasets
 from imagenet_builders.cli import arguments as arguments_lib
 from imagenet_builders.cli.streams import tell
 from imagenet_builders.errors import OptionError
-from imagenet_builders.options import OPTIONS, default_data_dir, require_local
+from imagenet_builders.options import OPTIONS, BuildOptions, default_data_dir, require_local
 
 if TYPE_CHECKING:
     from imagenet_builders.export.form import Form
+    from imagenet_builders.run.local import LocalWorkers
 
 # Options of a build that mean nothing here.
 _NOT_HERE = ("allow_fewer_splits", "array_record_dir", "stage")
@@ -98,10 +100,28 @@ def run(arguments: argparse.Namespace) -> None:
     arguments_lib.check_places(arguments)
     require_local("data_dir", arguments.out, called="--out")
     arguments_lib.at_least(1, arguments.num_shards, "--num-shards")
-    from imagenet_builders.export.run import export
-    from imagenet_builders.export.source import BuiltSource, Source, StagedSource
+    out = Path(arguments.out).absolute()
+    with contextlib.ExitStack() as stack:
+        workers = None
+        if arguments.manual_dir is not None:
+            from imagenet_builders.build import ahead
 
-    form, out = _chosen(arguments), Path(arguments.out).absolute()
+            manual_dir = Path(arguments.manual_dir)
+            workers = stack.enter_context(ahead.workers_for(options, manual_dir, out))
+        _export(arguments, options, out, workers)
+
+
+def _export(
+    arguments: argparse.Namespace, options: BuildOptions, out: Path, workers: LocalWorkers | None
+) -> None:
+    from imagenet_builders.run.blas import without_threads
+    from imagenet_builders.run.garbage import uncollected
+
+    with uncollected(), without_threads():
+        from imagenet_builders.export.run import export
+        from imagenet_builders.export.source import BuiltSource, Source, StagedSource
+
+        form = _chosen(arguments)
     form.check_installed()
     source: Source
     if arguments.manual_dir is not None:
@@ -121,7 +141,7 @@ def run(arguments: argparse.Namespace) -> None:
         source = BuiltSource(
             arguments.dataset, default_data_dir() if data_dir is None else Path(data_dir)
         )
-    if export(source, form, out, options, num_shards=arguments.num_shards):
+    if export(source, form, out, options, num_shards=arguments.num_shards, workers=workers):
         tell(str(out))
     else:
         tell(f"{source.name} as {form.name} is there already: {out}")

@@ -54,6 +54,7 @@ def export(
     options: BuildOptions,
     *,
     num_shards: int | None = None,
+    workers: LocalWorkers | None = None,
 ) -> bool:
     """Exports a dataset, unless that is there already.
 
@@ -65,6 +66,7 @@ def export(
         out: Its directory, which is empty or not there, or has such an export.
         options: How to build.
         num_shards: Number of parts of each split; None leaves it to the form.
+        workers: Who does it, in a `with` block of the caller's; None has them started here.
 
     Returns:
         Whether it was exported; otherwise it was there.
@@ -95,9 +97,9 @@ def export(
         if source.is_staged:  # Its index is kept there.
             scratch = make_scratch(scratch, options)
         when_built = contextlib.ExitStack()  # Not closed otherwise, for another attempt.
-        workers = at_end.enter_context(
-            LocalWorkers(worker_count(options), on_start=keep_files_open)
-        )
+        if workers is None:
+            workers = LocalWorkers(worker_count(options), on_start=keep_files_open)
+            at_end.enter_context(workers)
         context = BuildContext(scratch, options, workers, at_end=at_end, when_built=when_built)
         with phase(f"indexing {source.name}") as shown:
             counting = context.with_workers(shown.counting(workers))
@@ -142,7 +144,7 @@ def export(
                 files=files,
                 seconds=session.seconds,
             )
-            session.incomplete.expect([*names, *others, provenance.FILE_NAME])
+            session.incomplete.expect([*others, provenance.FILE_NAME], confirmed=names)
             session.publish(replace=False)
         when_built.close()
         seconds = session.seconds

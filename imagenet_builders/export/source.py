@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from imagenet_builders import datasets
 from imagenet_builders.build import foreign_links
+from imagenet_builders.build.installed import import_tfds
 from imagenet_builders.datasets import built
 from imagenet_builders.errors import OptionError, SourceError
 from imagenet_builders.export.form import Form, Subject
@@ -238,6 +239,8 @@ class StagedSource:
 
     def planned(self, form: Form, parts: int | None, context: BuildContext) -> Planned:
         """See `Source`."""
+        if parts is None and form.parts is None:
+            import_tfds()  # Now, while workers start, if they do; see `_as_tfds`.
         with saying_why(self._manual_dir):
             recipes = self._dataset.indexed(self._manual_dir, self._config.name, context)
         foreign_links.announce(self._manual_dir, recipes, strict=context.options.strict)
@@ -284,8 +287,6 @@ def _given(count: int, size: int, examples: int) -> int:
 
 def _as_tfds(size: int, examples: int) -> int:
     """The number of shards of a build."""
-    from imagenet_builders.build.installed import import_tfds
-
     tfds = import_tfds()
     count: int = tfds.download.DownloadConfig().get_shard_config().get_number_shards(size, examples)
     return count

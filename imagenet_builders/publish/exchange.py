@@ -11,11 +11,11 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Set
 from pathlib import Path
 
 from imagenet_builders.errors import TargetError
+from imagenet_builders.files.at_once import at_once
 from imagenet_builders.files.ours import is_ours
 from imagenet_builders.files.private_dir import NotOursError, PrivateDir
 from imagenet_builders.publish.known import DIRECTORY, Known
@@ -56,6 +56,7 @@ def publish(
     replace: bool,
     replaced: Known | None = None,
     last_check: Callable[[], None] = lambda: None,
+    confirmed: Set[str] = frozenset(),
 ) -> None:
     """Flushes a finished directory to the storage and gives it its name.
 
@@ -72,6 +73,8 @@ def publish(
         replace: Whether to replace a dataset that is there.
         replaced: The dataset to replace, as it was known before; None takes what is there now.
         last_check: Called right before the rename; to flush everything may take long.
+        confirmed: Files in it that the storage has confirmed already, and that were not changed
+            since; see `flush_all`.
 
     Raises:
         TargetError: It could not be published; what was there before is there still, unless its
@@ -82,7 +85,7 @@ def publish(
     if replace and replaced is None:
         with durable.reading(path):
             replaced = Known.at(path)
-    flush_all(finished)
+    flush_all(finished, confirmed)
     last_check()
     identity = _identity(finished)
     with durable.writing(path):
@@ -198,17 +201,31 @@ def remove(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def flush_all(directory: Path) -> None:
+def flush_all(directory: Path, confirmed: Set[str] = frozenset()) -> None:
     """Flushes a directory and all in it to the storage.
+
+    Args:
+        directory: The directory.
+        confirmed: Paths in it of files that need not be flushed once more. The directories that
+            they are in are flushed, so that they have their names.
 
     Raises:
         TargetError: The storage could not.
     """
-    paths = [path for path in directory.rglob("*") if path.is_file() or path.is_dir()]
-    with ThreadPoolExecutor(_THREADS) as threads:
-        for _ in threads.map(durable.flush, paths):
-            pass
+    paths = [path for path in _all_in(directory, "") if path not in confirmed]
+    at_once(lambda path: durable.flush(directory / path), paths, threads=_THREADS, waits=True)
     durable.flush(directory)
+
+
+def _all_in(directory: Path, folder: str) -> Iterator[str]:
+    """The paths of all files and directories in it; to what links lead, nobody goes."""
+    with durable.reading(directory / folder), os.scandir(directory / folder) as entries:
+        for entry in entries:
+            path = f"{folder}{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                yield from _all_in(directory, f"{path}/")
+            if entry.is_file() or entry.is_dir():
+                yield path
 
 
 def _make_movable(directory: Path) -> None:

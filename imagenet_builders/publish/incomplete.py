@@ -75,7 +75,8 @@ class IncompleteDir:
         self.shards = self.path / SHARDS
         self._directory: PrivateDir | None = None
         self._metadata: frozenset[str] = frozenset()
-        self._expected: frozenset[str] | None = None
+        self._expected: set[str] = set()
+        self._confirmed: set[str] = set()
 
     @property
     def directory(self) -> PrivateDir:
@@ -179,9 +180,7 @@ class IncompleteDir:
         Raises:
             TargetError: It is not there, or is no file.
         """
-        path = build_dir.shard_name(name)
-        with durable.writing(self.shards / name):
-            status = os.stat(path, dir_fd=self.directory.fd, follow_symlinks=False)
+        status = self._status_of(name)
         if not stat.S_ISREG(status.st_mode):
             raise self._foreign(name, status.st_mode)
         return status.st_size
@@ -206,13 +205,20 @@ class IncompleteDir:
             with contextlib.suppress(OSError):
                 os.rmdir(METADATA, dir_fd=self.directory.fd)
 
-    def expect(self, names: Iterable[str]) -> None:
+    def expect(self, names: Iterable[str], confirmed: Iterable[str] = ()) -> None:
         """Tells which files, besides those about the dataset, will lie among the shards.
 
         Args:
             names: Their names; those in a folder begin with its name and a slash.
+            confirmed: Names of others, which the storage has confirmed, as the marks of the shards
+                say that they are from.
         """
-        self._expected = frozenset(names)
+        self._expected, self._confirmed = set(names), set(confirmed)
+
+    @property
+    def confirmed(self) -> Set[str]:
+        """The names of files that the storage has confirmed, and that were not changed since."""
+        return self._confirmed
 
     def finish(self, access: Access) -> None:
         """Makes sure that nothing else lies among the shards, and gives all of it its mode.
@@ -223,54 +229,57 @@ class IncompleteDir:
         Raises:
             TargetError: Something else is there, or a mode cannot be given.
         """
-        known = self._expected and self._expected | self._metadata
-        folders = {name.rpartition("/")[0] for name in known or ()}
+        known = (self._expected, self._confirmed, self._metadata)
+        folders = {name.rpartition("/")[0] for names in known for name in names}
         for inner in [*folders]:
             folders.update(map(str, Path(inner).parents))
-        self._finish_folder("", known, folders, access)
+        self._finish_folder("", folders, access)
         self.give(access)
 
-    def _finish_folder(
-        self, folder: str, known: frozenset[str] | None, folders: Set[str], access: Access
-    ) -> None:
+    def _finish_folder(self, folder: str, folders: Set[str], access: Access) -> None:
+        natural = self.file_mode
         for each in self._names_in(folder):
             name = f"{folder}/{each}".lstrip("/")
-            if name in folders and stat.S_ISDIR(self._mode_of(name)):
-                self._finish_folder(name, known, folders, access)
+            if name in folders and stat.S_ISDIR(self._status_of(name).st_mode):
+                self._finish_folder(name, folders, access)
                 self._give_directory(access, name)
             else:
-                self._finish_file(name, known, access)
+                self._finish_file(name, access, natural)
 
     def _names_in(self, folder: str) -> list[str]:
         """Names of what lies among the shards, or in a folder there."""
         with durable.writing(self.shards / folder):
             return sorted(self.directory.names_in(build_dir.shard_name(folder).rstrip("/")))
 
-    def _mode_of(self, name: str) -> int:
-        with durable.writing(self.shards / name):
+    def _status_of(self, name: str) -> os.stat_result:
+        try:
             path = build_dir.shard_name(name)
-            return os.stat(path, dir_fd=self.directory.fd, follow_symlinks=False).st_mode
+            return os.stat(path, dir_fd=self.directory.fd, follow_symlinks=False)
+        except OSError as error:
+            raise durable.target_error(self.shards / name, error) from error
 
-    def _finish_file(self, name: str, known: frozenset[str] | None, access: Access) -> None:
-        mode = self._mode_of(name)
-        if not stat.S_ISREG(mode) or (known and name not in known):
-            raise self._foreign(name, mode)
+    def _finish_file(self, name: str, access: Access, natural: int) -> None:
+        status = self._status_of(name)
+        if not stat.S_ISREG(status.st_mode) or not self._is_known(name):
+            raise self._foreign(name, status.st_mode)
+        # TensorFlow writes some files with modes of its own; an interrupted build's umask may have
+        # been another. A shard that is kept is that of the dataset which is there, too.
+        if stat.S_IMODE(status.st_mode) != natural and status.st_nlink == 1:
+            access = Access(natural if access.mode is None else access.mode, access.group)
+        if access == Access():
+            return
+        self._expected.add(name)
+        self._confirmed.discard(name)
         with durable.writing(self.shards / name):
             fd = open_regular(build_dir.shard_name(name), dir_fd=self.directory.fd)
         try:
-            self._give(access, fd, self.shards / name)
+            access.give(fd, self.shards / name)
         finally:
             os.close(fd)
 
-    def _give(self, access: Access, fd: int, path: Path) -> None:
-        if access.mode is None:
-            # TensorFlow writes some files with modes of its own; an interrupted build's umask may
-            # have been another.
-            mode, status = self.file_mode, os.fstat(fd)
-            # A shard that is kept is that of the dataset which is there, too.
-            if stat.S_IMODE(status.st_mode) != mode and status.st_nlink == 1:
-                Access(mode).give(fd, path)
-        access.give(fd, path)
+    def _is_known(self, name: str) -> bool:
+        known = (self._expected, self._confirmed, self._metadata)
+        return any(name in names for names in known) or not (self._expected or self._confirmed)
 
     def give(self, access: Access) -> None:
         """Gives the directory of the shards the mode and the group that were asked for.

@@ -205,6 +205,7 @@ class BuildSession:
             replace=replace and self._replaced is not None,
             replaced=self._replaced,
             last_check=self._lock.check,
+            confirmed=self.incomplete.confirmed,
         )
         self._is_published = True
 

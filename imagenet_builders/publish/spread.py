@@ -5,15 +5,15 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from imagenet_builders.errors import TargetError
+from imagenet_builders.files.at_once import at_once
 from imagenet_builders.publish.incomplete import IncompleteDir
 from imagenet_builders.write import build_dir, durable, marks
 from imagenet_builders.write.outputs.output import WrittenFile
 
-# Files that are moved at the same time: over a network, each waits for a few answers.
+# Files that are moved at the same time over a network, where each waits for a few answers.
 _MOVED_AT_ONCE = 16
 
 
@@ -34,15 +34,14 @@ def spread(incomplete: IncompleteDir, shards: Iterable[Path]) -> Iterator[Writte
         TargetError: A file is missing or not as it was written, or two have one name.
     """
     made: set[str] = set()
-    with ThreadPoolExecutor(_MOVED_AT_ONCE, thread_name_prefix="move-files") as threads:
-        for shard in shards:
-            files = files_of(incomplete, shard)
-            for file in files:
-                with durable.writing(incomplete.shards / file.name):
-                    _make_above(incomplete, file.name, made)
-            yield from threads.map(functools.partial(_move, incomplete, shard), files)
-            with durable.writing(shard):
-                incomplete.directory.discard(build_dir.shard_name(shard.name))
+    for shard in shards:
+        files = files_of(incomplete, shard)
+        for file in files:
+            _make_above(incomplete, file.name, made)
+        move = functools.partial(_move, incomplete, shard)
+        yield from at_once(move, files, threads=_MOVED_AT_ONCE)
+        with durable.writing(shard):
+            incomplete.directory.discard(build_dir.shard_name(shard.name))
 
 
 def files_of(incomplete: IncompleteDir, shard: Path) -> tuple[WrittenFile, ...]:
@@ -58,28 +57,31 @@ def _make_above(incomplete: IncompleteDir, name: str, made: set[str]) -> None:
     above = name.rpartition("/")[0]
     if above in made:
         return
-    for at in (at for at, each in enumerate(f"{above}/") if each == "/" and at):
-        inner = build_dir.shard_name(above[:at])
-        # Those of one split may be there for another.
-        if above[:at] not in made and not directory.has(inner):
-            os.mkdir(inner, dir_fd=directory.fd)
-        made.add(above[:at])
+    with durable.writing(incomplete.shards / name):
+        for at in (at for at, each in enumerate(f"{above}/") if each == "/" and at):
+            inner = build_dir.shard_name(above[:at])
+            # Those of one split may be there for another.
+            if above[:at] not in made and not directory.has(inner):
+                os.mkdir(inner, dir_fd=directory.fd)
+            made.add(above[:at])
 
 
 def _move(incomplete: IncompleteDir, shard: Path, file: WrittenFile) -> WrittenFile:
     """Moves a file out of its shard."""
-    path, place = incomplete.shards / file.name, f"{shard.name}/{file.place}"
-    with durable.writing(path):
-        if incomplete.directory.has(build_dir.shard_name(file.name)):
+    path, place = build_dir.shard_name(file.name), f"{shard.name}/{file.place}"
+    try:
+        if incomplete.directory.has(path):
             raise TargetError(
-                f"{path} would have to be two files; two examples have the same name, see what is "
-                "in the source"
+                f"{incomplete.shards / file.name} would have to be two files; two examples have "
+                "the same name, see what is in the source"
             )
         found = incomplete.size_of(place)
         if found != file.size:
             raise TargetError(
-                f"{path} had {file.size:,} bytes when it was written and has {found:,} now; find "
-                "out what changed it, then run the same command again"
+                f"{incomplete.shards / file.name} had {file.size:,} bytes when it was written and "
+                f"has {found:,} now; find out what changed it, then run the same command again"
             )
-        incomplete.directory.replace(build_dir.shard_name(place), build_dir.shard_name(file.name))
+        incomplete.directory.replace(build_dir.shard_name(place), path)
+    except OSError as error:
+        raise durable.target_error(incomplete.shards / file.name, error) from error
     return file

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from imagenet_builders.errors import SourceError, TargetError
+from imagenet_builders.files.at_once import at_once
 from imagenet_builders.files.private_dir import PrivateDir
 from imagenet_builders.locate.access import unreadable
 from imagenet_builders.plan import index as index_lib
@@ -228,10 +229,9 @@ def _flushed(directory: PrivateDir, names: Sequence[str]) -> int:
 
     Thousands of small ones wait for it together, and not one after another.
     """
-    if len(names) < _MANY_FILES:
-        return sum(build_dir.flush(directory, name) for name in names)
-    with ThreadPoolExecutor(_FLUSHED_AT_ONCE, thread_name_prefix="flush-files") as threads:
-        return sum(threads.map(functools.partial(build_dir.flush, directory), names))
+    threads = _FLUSHED_AT_ONCE if len(names) >= _MANY_FILES else 1
+    flush = functools.partial(build_dir.flush, directory)
+    return sum(at_once(flush, names, threads=threads, waits=True))
 
 
 @functools.cache

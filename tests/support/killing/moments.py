@@ -41,8 +41,8 @@ def at_publishing(code: str) -> str:
         "import os, pathlib, shutil, time\n"
         "from imagenet_builders.publish import exchange as publish\n"
         "flush_all = publish.flush_all\n"
-        "def flush_and_more(directory):\n"
-        "    flush_all(directory)\n" + textwrap.indent(code, "    ") + "\n"
+        "def flush_and_more(*arguments):\n"
+        "    flush_all(*arguments)\n" + textwrap.indent(code, "    ") + "\n"
         "publish.flush_all = flush_and_more\n"
     )
 

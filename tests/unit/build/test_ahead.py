@@ -107,12 +107,32 @@ def test_a_prepared_worker_has_imported_what_jobs_need_and_no_tfds():
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["build", "imagenet2012", "--data-dir"],
+        ["export", "imagenet2012", "--to", "slim", "--out"],
+        ["export", "imagenet2012", "--to", "webdataset", "--out"],
+    ],
+)
 def test_a_command_that_fails_ends_the_workers_that_it_has_started(
-    manual_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    command: list[str],
+    manual_dir: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ):
     add_large(manual_dir)
     before = psutil.Process().children()
-    places = ["--manual-dir", str(manual_dir), "--data-dir", str(tmp_path / "data")]
-    assert main(["build", "imagenet2012", *places, "--workers", "2"]) == 1
+    start, started = LocalWorkers.start, list[LocalWorkers]()
+
+    def noted(workers: LocalWorkers) -> None:
+        started.append(workers)
+        start(workers)
+
+    monkeypatch.setattr(LocalWorkers, "start", noted)
+    places = [str(tmp_path / "data"), "--manual-dir", str(manual_dir)]
+    assert main([*command, *places, "--workers", "2"]) == 1
     assert "nothing of imagenet2012 is staged" in capsys.readouterr().err
+    assert len(started) == 1
     assert psutil.Process().children() == before

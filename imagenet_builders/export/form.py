@@ -166,6 +166,8 @@ class Form:
             not taken for the other.
         grouped: Whether small shards may be written as one part (see `grouped`). Then `write` is
             given a directory in which others may be, and each shard is a file and its index.
+        unread: Whether `write` takes examples whose images were not read yet (see `write.unread`),
+            for it to have them read to where they are to lie. It is given these or others.
         follows: Whether it makes something for the very shards of a dataset that was built, and
             reads only where their records are. Then a part is a split, and `write` is given for
             each record the name of its `shard`, and `offset` and `size` in that.
@@ -184,6 +186,7 @@ class Form:
     joined: bool = False
     switches: Mapping[str, Callable[[Form, str], Form]] = dataclasses.field(default_factory=dict)
     grouped: bool = False
+    unread: bool = False
     follows: bool = False
     library: str | None = None
     package: str | None = None

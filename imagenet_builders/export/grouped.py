@@ -21,6 +21,7 @@ from imagenet_builders.plan.plan import SplitPlan
 from imagenet_builders.plan.recipe import ImagePolicy, MakeExamples, Note
 from imagenet_builders.sources.columns import number_array, numbers_in
 from imagenet_builders.write.outputs.output import Piece, Written
+from imagenet_builders.write.unread import unread_examples
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,11 +39,12 @@ WriteShard = Callable[[Subject, Part, Path, "Iterable[FlatExample]"], Written]
 """See `Form.write`."""
 
 
-def group(planned: Planned) -> tuple[Planned, dict[str, list[range]]]:
+def group(planned: Planned, *, unread: bool) -> tuple[Planned, dict[str, list[range]]]:
     """Puts small shards together.
 
     Args:
         planned: The splits, cut into shards.
+        unread: Whether examples may have images that were not read yet; see `Form`.
 
     Returns:
         The splits, cut into parts, whose examples have the number of their shard; and for each
@@ -54,7 +56,7 @@ def group(planned: Planned) -> tuple[Planned, dict[str, list[range]]]:
         shards[plan.split] = parts = _parts(plan.shard_sizes())
         ends = tuple(plan.ends[part.stop - 1] for part in parts)
         plans.append(dataclasses.replace(plan, rows=_numbered(plan), ends=ends))
-        examples = functools.partial(_examples, recipe.examples)
+        examples = functools.partial(_examples, recipe.examples, unread)
         recipes.append(dataclasses.replace(recipe, examples=examples))
     return Planned(planned.subject, recipes, plans), shards
 
@@ -80,12 +82,23 @@ def _numbered(plan: SplitPlan) -> pa.Table:
 
 
 def _examples(
-    examples: MakeExamples, rows: pa.Table, reader: Reader, policy: ImagePolicy, notes: list[Note]
+    examples: MakeExamples,
+    unread: bool,
+    rows: pa.Table,
+    reader: Reader,
+    policy: ImagePolicy,
+    notes: list[Note],
 ) -> Iterator[tuple[str, FlatExample]]:
     """Yields the examples of each shard, each with the number of that; see `MakeExamples`."""
     import numpy as np
 
     numbers = numbers_in(rows[_SHARD])
+    every = unread_examples(examples, rows, reader, policy, notes) if unread else None
+    if every is not None:
+        for (key, features), shard in zip(every, numbers.tolist(), strict=True):
+            features[_SHARD] = shard
+            yield key, features
+        return
     starts = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
     rows = rows.drop_columns([_SHARD])
     for start, end in itertools.pairwise(starts):

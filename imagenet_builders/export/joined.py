@@ -23,7 +23,8 @@ from imagenet_builders.sources.columns import number_array, numbers_in
 from imagenet_builders.sources.reader import Access, Reader
 from imagenet_builders.sources.rows import SourceFiles
 from imagenet_builders.write.results import SplitResult
-from imagenet_builders.write.shard import ask_for, reading_errors
+from imagenet_builders.write.shard import ask_for
+from imagenet_builders.write.source_errors import reading_errors
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -106,7 +106,7 @@ def export(
             planned = source.planned(form, num_shards, counting)
         shards = dict[str, list[range]]()
         if form.grouped:
-            planned, shards = grouped.group(planned)
+            planned, shards = grouped.group(planned, unread=form.unread)
         description = describe(
             planned.plans,
             [recipe.also_read for recipe in planned.recipes],

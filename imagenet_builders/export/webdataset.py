@@ -26,8 +26,10 @@ from typing import TYPE_CHECKING
 from imagenet_builders.errors import SourceError
 from imagenet_builders.export.form import Exported, Form, Part, Subject, image_of
 from imagenet_builders.export.pictures import facts_of
+from imagenet_builders.write.laid_out import LaidOutFile
 from imagenet_builders.write.new_file import NewFile
 from imagenet_builders.write.outputs.output import Written, WrittenFile
+from imagenet_builders.write.unread import Unread, unread_image
 
 if TYPE_CHECKING:
     from imagenet_builders.formats.tfrecord.example import FlatExample
@@ -41,6 +43,8 @@ _NAME_BYTES, _SIZE_AT, _CHECKSUM_AT, _MAX_BYTES = 100, 124, 148, 8**11
 
 # Three headers, a label and a description in a block each, and what fills the image's last one.
 _BYTES_A_SAMPLE = 6 * tarfile.BLOCKSIZE
+# In the description, a letter of the name may be `\\ud83d\\ude00`.
+_LETTER_BYTES = 12
 # The index: three names, offsets and sizes.
 _BYTES_A_LINE = 192
 
@@ -55,34 +59,16 @@ def write(
         TargetError: A file cannot be written.
     """
     shard = _shard_name(subject, part.split, part.number, part.count)
-    count = size = 0
-    lines: list[str] = []
-    stems = set[str]()
-    with NewFile(directory / shard) as file:
-        at = 0
+    with LaidOutFile(directory / shard) as file:
+        samples = _Samples(subject, file)
         for example in examples:
-            stem, members = _sample(subject, example)
-            if stem in stems:
-                raise SourceError(
-                    f"{subject.full_name}: two examples of a shard have the name {stem!r}, which "
-                    "readers of WebDataset would take for one; see what is in the source"
-                )
-            stems.add(stem)
-            line = []
-            for extension, body in members:
-                name = f"{stem}.{extension}"
-                filled = -len(body) % tarfile.BLOCKSIZE
-                head = _header(name, len(body))
-                file.write([head, body, bytes(filled)], len(head) + len(body) + filled)
-                line.append(f"{extension} {at + len(head)} {len(body)} {name}")
-                at += len(head) + len(body) + filled
-                size += len(body)
-            lines.append(" ".join(line))
-            count += 1
+            samples.write(example)
         end = 2 * tarfile.BLOCKSIZE
-        end += -(at + end) % tarfile.RECORDSIZE
+        end += -(samples.end + end) % tarfile.RECORDSIZE
         file.write([bytes(end)], end)
-    content = "".join(f"{line}\n" for line in (f"{_INDEX_VERSION} {count}", *lines)).encode()
+    count = len(samples.lines)
+    lines = (f"{_INDEX_VERSION} {count}", *samples.lines)
+    content = "".join(f"{line}\n" for line in lines).encode()
     index = shard.removesuffix(".tar") + ".idx"
     with NewFile(directory / index) as index_file:
         index_file.write([content], len(content))
@@ -90,7 +76,95 @@ def write(
         WrittenFile(shard, file.size, file.crc32c),
         WrittenFile(index, index_file.size, index_file.crc32c),
     ]
-    return Written.of_files(count, size, files)
+    return Written.of_files(count, samples.size, files)
+
+
+class _Samples:
+    """The samples of a shard.
+
+    Args:
+        subject: The dataset.
+        file: The shard.
+
+    Attributes:
+        lines: Those of the index, one for each sample.
+        size: Bytes of all members.
+        end: Bytes of the shard.
+    """
+
+    def __init__(self, subject: Subject, file: LaidOutFile):
+        self._subject, self._file = subject, file
+        self._stems = set[str]()
+        self.lines: list[str] = []
+        self.size = self.end = 0
+
+    def write(self, example: FlatExample) -> None:
+        """Writes the members of a sample, if its image is not left out."""
+        image = unread_image(example)
+        if image is not None:
+            if self._put(example, image):
+                return
+            made = image.example()
+            if made is None:
+                return
+            example = made
+        sample = _Sample(self._subject, example)
+        data = image_of(example)
+        facts = facts_of(sample.name, data)
+        extension, said = _EXTENSIONS[facts.format], sample.said(facts.width, facts.height)
+        members = sorted({"cls": sample.label, extension: data, "json": said}.items())
+        self._check_new(sample.stem)
+        at, line = self.end, []
+        for each, body in members:
+            name = f"{sample.stem}.{each}"
+            head, filled = _header(name, len(body)), -len(body) % tarfile.BLOCKSIZE
+            self._file.write([head, body, bytes(filled)], len(head) + len(body) + filled)
+            line.append(f"{each} {at + len(head)} {len(body)} {name}")
+            at += len(head) + len(body) + filled
+        self._add(line, at, sum(len(body) for _, body in members))
+
+    def _put(self, example: FlatExample, image: Unread) -> bool:
+        """Has an image read to where it is to lie, between the two other members of its sample."""
+        try:
+            sample = _Sample(self._subject, example)
+            stem, size = sample.stem, image.size
+            label, jpeg, json_name = f"{stem}.cls", f"{stem}.jpg", f"{stem}.json"
+            before = _member(label, sample.label) + _header(jpeg, size)
+        except SourceError:
+            return False  # It is raised once it is known that the image is not left out.
+        begin, end = len(before), len(before) + size
+        filled = -size % tarfile.BLOCKSIZE
+        room = self._file.room(end + filled + _BYTES_A_SAMPLE + _LETTER_BYTES * len(sample.name))
+        sides = image.put(room[begin:end])
+        if sides is None:
+            return False
+        said = sample.said(*sides)
+        after = bytes(filled) + _member(json_name, said)
+        self._check_new(stem)
+        room[:begin] = before
+        room[end : end + len(after)] = after
+        self._file.add(end + len(after))
+        at = self.end
+        line = [
+            f"cls {at + tarfile.BLOCKSIZE} {len(sample.label)} {label}",
+            f"jpg {at + begin} {size} {jpeg}",
+            f"json {at + end + filled + tarfile.BLOCKSIZE} {len(said)} {json_name}",
+        ]
+        self._add(line, at + end + len(after), len(sample.label) + size + len(said))
+        return True
+
+    def _check_new(self, stem: str) -> None:
+        if stem in self._stems:
+            raise SourceError(
+                f"{self._subject.full_name}: two examples of a shard have the name {stem!r}, which "
+                "readers of WebDataset would take for one; see what is in the source"
+            )
+        self._stems.add(stem)
+
+    def _add(self, line: Sequence[str], end: int, size: int) -> None:
+        self.lines.append(" ".join(line))
+        self.end = end
+        self.size += size
 
 
 def finish(exported: Exported) -> Mapping[str, bytes]:
@@ -111,19 +185,33 @@ def finish(exported: Exported) -> Mapping[str, bytes]:
     return {"_info.json": _json(info), "sizes.json": _json(sizes)}
 
 
-def _sample(subject: Subject, example: FlatExample) -> tuple[str, Sequence[tuple[str, bytes]]]:
-    """The name of a sample and its members, by their extensions."""
-    name, label, image = subject.file_name(example), subject.label(example), image_of(example)
-    facts = facts_of(name, image)
-    extension = _EXTENSIONS[facts.format]
-    said = {"label": label, "width": facts.width, "height": facts.height, "filename": name}
-    members = {"cls": str(label).encode(), extension: image, "json": json.dumps(said).encode()}
-    stem = os.path.splitext(name)[0]
-    if "." in stem:
-        raise SourceError(
-            f"{name!r} has two points, by which WebDataset would take a part of it for an extension"
-        )
-    return stem, sorted(members.items())
+class _Sample:
+    """What a sample says of its image.
+
+    Attributes:
+        name: The image's name.
+        stem: What the names of its members have before their extensions.
+        label: The member with the label.
+    """
+
+    def __init__(self, subject: Subject, example: FlatExample):
+        self.name, self._number = subject.file_name(example), subject.label(example)
+        self.label = str(self._number).encode()
+        self.stem = os.path.splitext(self.name)[0]
+        if "." in self.stem:
+            raise SourceError(
+                f"{self.name!r} has two points, by which WebDataset would take a part of it for an "
+                "extension"
+            )
+
+    def said(self, width: int, height: int) -> bytes:
+        """The member with the description."""
+        said = {"label": self._number, "width": width, "height": height, "filename": self.name}
+        return json.dumps(said).encode()
+
+
+def _member(name: str, body: bytes) -> bytes:
+    return _header(name, len(body)) + body + bytes(-len(body) % tarfile.BLOCKSIZE)
 
 
 def _header(name: str, size: int) -> bytes:
@@ -180,5 +268,6 @@ FORM = Form(
     finish=finish,
     bytes_a_record=_BYTES_A_SAMPLE + _BYTES_A_LINE,
     grouped=True,
+    unread=True,
 )
 """WebDataset, as timm publishes it."""

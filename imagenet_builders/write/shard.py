@@ -13,12 +13,11 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from imagenet_builders.errors import SourceError, TargetError
+from imagenet_builders.errors import TargetError
 from imagenet_builders.files.at_once import at_once
 from imagenet_builders.files.private_dir import PrivateDir
-from imagenet_builders.locate.access import unreadable
 from imagenet_builders.plan import index as index_lib
 from imagenet_builders.plan.recipe import ImagePolicy, MakeExamples, Note
 from imagenet_builders.run.jobs import Report
@@ -30,13 +29,12 @@ from imagenet_builders.write.image_rows import RowExamples
 from imagenet_builders.write.marks import mark_content
 from imagenet_builders.write.outputs.output import Output, Written
 from imagenet_builders.write.results import ShardResult
+from imagenet_builders.write.source_errors import reading_errors, source_error
 from imagenet_builders.write.together import write_together
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
-
-_T = TypeVar("_T")
 
 # Bytes of images between two reports of progress.
 _REPORT_EVERY = 8 << 20
@@ -315,7 +313,7 @@ def _fast_way(job: ShardJob, outputs: Sequence[Output]) -> _WriteImages | None:
                 leading = write(places[lead], images, also)
             except OSError as error:
                 # What cannot be written is a `TargetError` by now.
-                raise _source_error(error, reader) from error
+                raise source_error(error, reader) from error
         found = {lead: leading}
         found.update(zip(others, (writer.written() for writer in also), strict=True))
         return [found[number] for number in range(len(outputs))]
@@ -356,34 +354,3 @@ def _reporting(examples: Iterator[Any], reader: Reader, progress: _Progress) -> 
     for _, example in reading_errors(examples, reader):
         yield example
         progress.tell()
-
-
-def reading_errors(examples: Iterator[_T], reader: Reader) -> Iterator[_T]:
-    """Passes examples on, and turns an OSError into a `SourceError`: it came from reading.
-
-    Args:
-        examples: Examples that are being made.
-        reader: What they are read with.
-
-    Raises:
-        SourceError: A file cannot be read.
-    """
-    while True:
-        try:
-            example = next(examples)
-        except StopIteration:
-            return
-        except OSError as error:
-            raise _source_error(error, reader) from error
-        yield example
-
-
-def _source_error(error: OSError, reader: Reader) -> SourceError:
-    """What to say of a file that cannot be read."""
-    path = error.filename or ", ".join(file.path for file in reader.files[:3])
-    if isinstance(error, PermissionError):
-        return unreadable(path, error)
-    return SourceError(
-        f"{path}: cannot be read: {error.strerror or error}; check that its file system "
-        "is healthy and that you may read it, then run the same command again"
-    )

@@ -85,7 +85,7 @@ def serialize(example: FlatExample) -> list[bytes]:
         if isinstance(value, str):
             value = value.encode()
         if isinstance(value, bytes):
-            before, data = _before_bytes(name, len(value)), value
+            before, data = before_bytes(name, len(value)), value
         elif type(value) is int:
             before, data = _number_entry(name, value), b""
         else:
@@ -173,8 +173,8 @@ def parse(record: bytes) -> dict[str, Feature]:
 
 # Lengths of names and of small images, and labels, are the same again and again.
 @functools.lru_cache(maxsize=1 << 13)
-def _before_bytes(name: str, size: int) -> bytes:
-    """What goes before the data of an entry with one value of bytes."""
+def before_bytes(name: str, size: int) -> bytes:
+    """What goes before the data of an entry with one value of bytes, of so many."""
     return _before(name, _BYTES, b"\x0a" + encode_varint(size), size)
 
 

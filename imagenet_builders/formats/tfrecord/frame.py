@@ -52,8 +52,13 @@ def frame(buffers: Sequence[bytes]) -> tuple[bytes, bytes, int]:
     for buffer in buffers:
         length += len(buffer)
         crc = google_crc32c.extend(crc, buffer)
+    return head(length), _TAIL.pack(masked(crc)), length
+
+
+def head(length: int) -> bytes:
+    """What goes before a record of so many bytes."""
     packed = struct.pack("<Q", length)
-    return packed + _TAIL.pack(masked(google_crc32c.value(packed))), _TAIL.pack(masked(crc)), length
+    return packed + _TAIL.pack(masked(google_crc32c.value(packed)))
 
 
 def put_tail(buffer: memoryview, at: int, crc: int) -> None:

@@ -119,11 +119,16 @@ def _written(sizes: array[int], file_bytes: int, crc32c: str) -> Written:
         record_bytes=sum(sizes),
         file_bytes=file_bytes,
         crc32c=crc32c,
-        offsets=_offsets(sizes),
+        offsets=offsets_of(sizes),
     )
 
 
-def _offsets(sizes: array[int]) -> RecordOffsets:
+def offsets_of(sizes: array[int]) -> RecordOffsets:
+    """Where the records of a file lie.
+
+    Args:
+        sizes: Bytes of each, in order, as unsigned 32-bit numbers.
+    """
     import numpy as np
 
     return _one_after_another(np.frombuffer(sizes, dtype=np.uintc))
@@ -260,7 +265,7 @@ class _RecordFile:
                 raise RecordFileError(error.what, at, error.expected, error.found) from None
             sizes.append(length)
             at += frame.FRAME_BYTES + length
-        return _offsets(sizes)
+        return offsets_of(sizes)
 
 
 def _open(path: str, known: RecordOffsets | None) -> RecordFile:

@@ -141,6 +141,11 @@ class Shards:
         ]
         before = [shard for shard in shards if (shard.split, shard.number) in self._before]
         written = [each for shard in shards for each in shard.apart()]
+        notes = tuple(
+            dataclasses.replace(note, path=paths.get(os.path.basename(note.path), note.path))
+            for shard in shards
+            for note in shard.notes
+        )
         result = SplitResult(
             split=plan.split,
             shard_lengths=tuple(each.examples for each in written),
@@ -148,13 +153,9 @@ class Shards:
             shard_bytes=tuple(each.file_bytes for each in written),
             shard_crc32c=tuple(each.crc32c for each in written),
             index_crc32c=None if index_crcs is None else tuple(index_crcs[name] for name in names),
-            notes=tuple(
-                dataclasses.replace(note, path=paths.get(os.path.basename(note.path), note.path))
-                for shard in shards
-                for note in shard.notes
-            ),
+            notes=notes,
             files=plan.files + recipe.also_read,
-            counts=recipe.counts,
+            counts=recipe.counts_of(plan.rows, notes),
             layout=recipe.layout,
             part=recipe.part,
             made_with=recipe.made_with,

@@ -96,12 +96,8 @@ def named_images(document: Document, action: str) -> tuple[NamedImage, ...]:
 
 def parts(document: Document) -> dict[str, str]:
     """Split to how much of the official split it is, for those that are a part of it."""
-    found = {split: provenance.part_of(document, split) for split, _ in _splits(document)}
-    return {
-        split: printable(f"a part of the official split: {part}")
-        for split, part in found.items()
-        if part is not None
-    }
+    found = {split: provenance.part_text(document, split) for split, _ in _splits(document)}
+    return {split: printable(part) for split, part in found.items() if part is not None}
 
 
 def differences(

@@ -112,9 +112,9 @@ def _described(builder: Any, count: int, pictures: list[Picture]) -> Iterator[st
     for split, split_info in info.splits.items():
         examples = counted(split_info.num_examples, "example")
         yield f"{split}: {examples} in {counted(split_info.num_shards, 'shard')}"
-        part = provenance.part_of(document, split)
+        part = provenance.part_text(document, split)
         if part is not None:
-            yield f"  a part of the official split: {part}"
+            yield f"  {part}"
         for example in _first(builder, split, count):
             label = int(example["label"])
             wnid = _name_of(builder, label) if label >= 0 else None

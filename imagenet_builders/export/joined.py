@@ -102,7 +102,7 @@ def part(joined: SplitResult, planned: Planned) -> list[SplitResult]:
                 shard_lengths=(plan.rows.num_rows - skipped,),
                 notes=notes,
                 files=tuple(plan.files) + recipe.also_read,
-                counts=recipe.counts,
+                counts=recipe.counts_of(plan.rows, notes),
                 layout=recipe.layout,
                 part=recipe.part,
                 made_with=recipe.made_with,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from imagenet_builders.plan.index import Index
@@ -108,6 +108,8 @@ class SplitRecipe:
         example_sizes: Computes the bytes of each serialized example from the index, shape (rows,).
         counts: Other numbers worth knowing about the split, by names with underscores; shown at the
             end of a build and kept in `provenance.json`.
+        recount: Gives such of these numbers as rows of the index tell, of some of these; needed
+            where not all are stored.
         also_read: Files that the index was made from besides those that its rows point into.
         layout: Its layout under `manual_dir`, in words; kept in `provenance.json`.
         classes: The wnids in the order of their labels, as an archive has them; empty where they
@@ -123,11 +125,29 @@ class SplitRecipe:
     examples: MakeExamples
     example_sizes: Callable[[Index], np.ndarray]
     counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    recount: Callable[[pa.Table], Mapping[str, int]] | None = None
     also_read: tuple[SourceFile, ...] = ()
     layout: str = ""
     classes: tuple[str, ...] = ()
     part: Part | None = None
     made_with: Mapping[str, str | int] = dataclasses.field(default_factory=dict)
+
+    def counts_of(self, planned: pa.Table, notes: Iterable[Note]) -> Mapping[str, int]:
+        """`counts` of what is stored.
+
+        Args:
+            planned: The rows of the plan.
+            notes: What was repaired or skipped of them.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        skipped = {note.key for note in notes if note.action == "skipped"}
+        if self.recount is None or (not skipped and planned.num_rows == len(self.index)):
+            return self.counts
+        left_out = pc.is_in(planned["key"], value_set=pa.array(sorted(skipped), pa.string()))
+        stored = self.recount(planned.filter(pc.invert(left_out)))
+        return {name: stored.get(name, number) for name, number in self.counts.items()}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

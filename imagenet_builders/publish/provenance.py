@@ -177,6 +177,20 @@ def part_of(document: Mapping[str, Any], split: str) -> Part | None:
     return part if is_sound and isinstance(part.known_as, str | None) else None
 
 
+def part_text(document: Mapping[str, Any], split: str) -> str | None:
+    """How much of the official split a dataset has, in a phrase; None where that is all of it.
+
+    Of a split without some of the images that were staged, such as those that were skipped, it says
+    how many there are, too.
+    """
+    part = part_of(document, split)
+    if part is None:
+        return None
+    there = document["splits"][split].get("examples")
+    less = type(there) is int and there < part.images
+    return f"a part of the official split: {f'{there:,} of what was staged, ' * less}{part}"
+
+
 def made_with_of(document: Mapping[str, Any] | None) -> dict[str, Any]:
     """What decided the bytes of images that were made anew (`SplitRecipe.made_with`), if any."""
     try:

@@ -114,6 +114,19 @@ def test_oddities_are_counted_and_kept_with_the_dataset(built: Path):
         assert [Path(source["path"]).name for source in document[split]["sources"]][1:] == [archive]
 
 
+@pytest.mark.parametrize("limit", [1, 3, 5, 9])
+def test_boxes_are_counted_of_what_is_in_the_dataset(tmp_path: Path, limit: int):
+    directory = build_here(DUMMY, tmp_path, max_examples_per_split=limit)
+    document = json.loads((directory / "provenance.json").read_text())["splits"]
+    for split in SPLITS:
+        boxes = seen(directory, split)
+        assert len(boxes) == min(limit, SPLITS[split])
+        counts = document[split]["counts"]
+        assert counts["boxes"] == sum(map(len, boxes.values()))
+        assert counts["images_without_boxes"] == sum(not each for each in boxes.values())
+        assert list(counts) == list(COUNTS[split])
+
+
 def test_the_summary_lists_oddities(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     build_here(DUMMY, tmp_path)
     said = caplog.text

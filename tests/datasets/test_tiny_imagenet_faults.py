@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from makers import tiny_imagenet as maker
 from makers.tiny_imagenet import ARCHIVE, ROOT
 from PIL import Image
 from support.built_datasets import example, records, shards
+from support.command_line import run
 from support.corpora.tiny_imagenet import (
     ANNOTATIONS,
     BOXES,
@@ -226,6 +228,12 @@ def test_a_bad_image_is_named_or_skipped(tmp_path: Path, unpacked: bool, kind: s
     assert "(0 repaired, 1 skipped)" in skipping.summary["train"]
     assert len(names_built(tmp_path / "data", "train")) == 11
     assert "n01443537_1.JPEG" not in names_built(tmp_path / "data", "train")
+    assert "              11 boxes" in skipping.err.splitlines()
+    [path] = (tmp_path / "data").rglob("provenance.json")
+    train = json.loads(path.read_text())["splits"]["train"]
+    assert (train["counts"]["boxes"], train["part"]["images"]) == (11, 12)
+    shown = run("show", "tiny_imagenet", f"--data-dir={tmp_path / 'data'}", "--count=1").out
+    assert "a part of the official split: 11 of what was staged, 12 of 100,000 images" in shown
 
 
 @either_way

@@ -70,6 +70,7 @@ def recipe(
         examples.make_boxed_examples,
         examples.boxed_example_sizes,
         counts=counts,
+        recount=objects.counts_of,
         also_read=also_read,
         layout=layout,
     )

@@ -55,22 +55,35 @@ def with_objects(index: Index, boxes: pa.Table) -> tuple[Index, dict[str, int]]:
         column = pa.concat_arrays([column, list_array([[]], column.type)])
         table = table.append_column(name, column.take(row))
     used = boxes.take(found.drop_null().unique())
-    per_image = numbers_in(pc.list_value_length(table["box_labels"]))
-    image_labels = np.repeat(numbers_in(table["label"]), per_image)
-    box_labels = numbers_in(pc.list_flatten(table["box_labels"]))
+    of_rows = counts_of(table)
     counts = {
-        "boxes": int(per_image.sum()),
+        "boxes": of_rows["boxes"],
         "boxes_swapped": _sum(used, "swapped"),
         "boxes_clamped": _sum(used, "clamped"),
         "boxes_dropped_as_empty": _sum(used, "empty"),
         "boxes_not_named_by_a_class": _sum(used, "unnamed"),
-        "boxes_of_another_class": int((image_labels != box_labels).sum()),
-        "images_without_boxes": int((per_image == 0).sum()),
+        "boxes_of_another_class": of_rows["boxes_of_another_class"],
+        "images_without_boxes": of_rows["images_without_boxes"],
         "annotations_without_image": boxes.num_rows - used.num_rows,
         "annotations_in_another_folder": _sum(used, "elsewhere"),
         "annotations_repeated": _sum(used, "repeats"),
     }
     return dataclasses.replace(index, table=table), counts
+
+
+def counts_of(rows: pa.Table) -> dict[str, int]:
+    """The counts of `with_objects` that the rows of its index tell."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    per_image = numbers_in(pc.list_value_length(rows["box_labels"]))
+    image_labels = np.repeat(numbers_in(rows["label"]), per_image)
+    box_labels = numbers_in(pc.list_flatten(rows["box_labels"]))
+    return {
+        "boxes": int(per_image.sum()),
+        "boxes_of_another_class": int((image_labels != box_labels).sum()),
+        "images_without_boxes": int((per_image == 0).sum()),
+    }
 
 
 def without_objects(index: Index) -> tuple[Index, dict[str, int]]:

@@ -49,6 +49,7 @@ _LOG = logger(__name__)
 
 # Names in a message.
 _NAMED = 5
+_NO_BOXES = {"boxes": 0, "boxes_without_area": 0}
 
 
 def recipes(manual_dir: Path, context: BuildContext) -> list[SplitRecipe]:
@@ -93,7 +94,8 @@ def recipes(manual_dir: Path, context: BuildContext) -> list[SplitRecipe]:
             index,
             examples.make_examples,
             examples.example_sizes,
-            counts=_counts(index, has_boxes=no_boxes[split] is None),
+            counts=_counts(index.table) if no_boxes[split] is None else _NO_BOXES,
+            recount=_counts if no_boxes[split] is None else None,
             also_read=(*there.also_read, *contents.text_sources(split)),
             layout=layout_of(there.found),
         )
@@ -253,12 +255,10 @@ def check_complete(
     return f"{contents.path}: this is only a part of Tiny ImageNet (images: {counts}{classes})"
 
 
-def _counts(index: Index, *, has_boxes: bool) -> dict[str, int]:
+def _counts(rows: pa.Table) -> dict[str, int]:
     """Counts of boxes, for `provenance.json`."""
-    if not has_boxes:
-        return {"boxes": 0, "boxes_without_area": 0}
-    boxes = numbers_in(index.table["bbox"].combine_chunks().flatten()).reshape(-1, 4)
-    is_box = numbers_in(index.table["label"]) != NO_LABEL
+    boxes = numbers_in(rows["bbox"].combine_chunks().flatten()).reshape(-1, 4)
+    is_box = numbers_in(rows["label"]) != NO_LABEL
     flat = ((boxes[:, 0] == boxes[:, 2]) | (boxes[:, 1] == boxes[:, 3])) & is_box
     return {"boxes": int(is_box.sum()), "boxes_without_area": int(flat.sum())}
 

@@ -99,7 +99,13 @@ class Member(NamedTuple):
 
 
 def walk(
-    fd: int, archive: str, *, start: int = 0, end: int | None = None, inner: str | None = None
+    fd: int,
+    archive: str,
+    *,
+    start: int = 0,
+    end: int | None = None,
+    inner: str | None = None,
+    go_on: int | None = None,
 ) -> Iterator[Member]:
     """Yields the members of a tar archive in their order, reading nothing but headers.
 
@@ -112,6 +118,7 @@ def walk(
         start: Where the archive begins in the file; other than 0 for a tar inside a tar.
         end: Where the archive ends in the file; the end of the file if None.
         inner: Name of the inner archive, for messages, when a tar inside a tar is walked.
+        go_on: Offset of a header to go on with, if all before are sound and have one header each.
 
     Yields:
         Each member, once its header has been found sound and its body is known to be there.
@@ -121,7 +128,7 @@ def walk(
             cut off, damaged in a header, not ended by two blocks of zeros, or followed by other
             data.
     """
-    position = start
+    position = start if go_on is None else go_on
     name: str | None = None
     try:
         file_size = os.fstat(fd).st_size

@@ -41,7 +41,8 @@ from imagenet_builders.sources.inspection import ERROR, Counted, Inspection, Pro
 from imagenet_builders.sources.kind import Expected, Kind
 from imagenet_builders.sources.rows import Rows, SourceFile, opened
 from imagenet_builders.sources.shard_sets import ShardSet, ShardsJob
-from imagenet_builders.sources.webdataset_samples import STAGE_JPEG, WEBP, shard_rows
+from imagenet_builders.sources.webdataset_runs import shard_rows
+from imagenet_builders.sources.webdataset_samples import STAGE_JPEG, WEBP
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,12 +9,14 @@ import json
 import os
 import re
 from collections.abc import Callable
+from typing import NamedTuple
 
 from imagenet_builders.errors import ArchiveError
 from imagenet_builders.formats import tar
 from imagenet_builders.formats.signatures import described
+from imagenet_builders.formats.tar_header import BLOCK, padded
 from imagenet_builders.locate.listing import is_system_file
-from imagenet_builders.sources.rows import Rows, SourceFile, check_not_too_many, opened
+from imagenet_builders.sources.rows import Rows, check_not_too_many
 from imagenet_builders.sources.tar_images import file_name, unexpected
 
 MAX_CLS_BYTES = 32
@@ -26,15 +28,15 @@ WEBP = "WEBP images, which cannot be stored as the JPEG images that this dataset
 STAGE_JPEG = "stage the shards of JPEG images"
 """What is said of shards whose images are encoded in another way."""
 
-# Extension, in whatever case, to the kind of member.
-_USED = {"jpg": "jpg", "jpeg": "jpg", "cls": "cls", "json": "json", "webp": "webp"}
+USED = {"jpg": "jpg", "jpeg": "jpg", "cls": "cls", "json": "json", "webp": "webp"}
+"""Extension, in whatever case, to the kind of member."""
 _NUMBER = re.compile(rb"\s*([0-9]{1,9})\s*")
 
 _OTHERWISE = "the shard is damaged or was made in another way; compare it with the original"
 
 
 class _Sample:
-    """A sample as far as it was met: its key, its label, and by extension the members of use."""
+    """A sample as far as it was met: key, label, its members, and by extension those of use."""
 
     def __init__(self, stem: str, key: str, label: int, first: tar.Member):
         self.stem = stem
@@ -42,9 +44,10 @@ class _Sample:
         self.label = label
         self.first = first
         self.members: dict[str, tar.Member] = {}
+        self.all: list[tar.Member] = []
 
 
-class _Classes:
+class Classes:
     """What the labels in one shard are compared with."""
 
     def __init__(self, count: int, bases: tuple[int, ...]):
@@ -64,38 +67,67 @@ class _Classes:
         return f"expected class {label + self.base}, that of the image's name, found {found}"
 
 
-def shard_rows(
-    row_of: Callable[[str], tuple[str, int]],
-    count: int,
-    bases: tuple[int, ...],
-    position: int,
-    file: SourceFile,
-) -> tuple[Rows, int | None]:
-    """The rows of one shard.
+class Place(NamedTuple):
+    """Where a sample of a shard begins, and the one before it.
+
+    Attributes:
+        position: Offset of its first header.
+        members: All members of the sample before; each has one header, and follows the other.
+    """
+
+    position: int
+    members: tuple[tar.Member, ...]
+
+
+class Shard:
+    """Reads the samples of a shard with care; the rows of what was read are in `rows`.
 
     Args:
         row_of: Gives key and label from the name of an image; raises ValueError with the reason
             for a name that should not be there.
-        count: Number of classes.
-        bases: The numbers that classes may be counted from.
+        classes: What labels are compared with.
         position: The shard's position among the files of the index.
-        file: The shard.
-
-    Returns:
-        The rows, in the order of the shard, and the number that its classes are counted from; None
-        if nothing tells it.
-
-    Raises:
-        SourceError: The shard changed, or cannot be opened.
-        ArchiveError: It is damaged or empty, or holds what it should not; an image is missing; a
-            label is not that of the image's name.
+        path: Path of the shard.
+        fd: Open descriptor of it.
     """
-    rows = Rows()
-    classes = _Classes(count, bases)
-    sample: _Sample | None = None
-    with opened(file) as fd:
-        for member in tar.walk(fd, file.path):
-            name = file_name(file.path, member)
+
+    def __init__(
+        self,
+        row_of: Callable[[str], tuple[str, int]],
+        classes: Classes,
+        position: int,
+        path: str,
+        fd: int,
+    ):
+        self.rows = Rows()
+        self.row_of = row_of
+        self.classes = classes
+        self.position = position
+        self.path = path
+        self.fd = fd
+
+    def read(self, position: int | None = None, samples: int | None = None) -> Place | None:
+        """Reads samples.
+
+        Args:
+            position: Offset of the header to go on with; None for the beginning of the shard.
+            samples: To stop behind so many, if all members until then have one header each; None
+                to read all.
+
+        Returns:
+            Where it stopped; None at the end of the shard.
+
+        Raises:
+            ArchiveError: The shard is damaged or empty, or holds what it should not; an image is
+                missing; a label is not that of the image's name.
+        """
+        path, rows = self.path, self.rows
+        sample: _Sample | None = None
+        end = 0
+        for member in tar.walk(self.fd, path, go_on=position):
+            follows = member.header_offset == end and member.offset == end + BLOCK
+            before, end = end, member.offset + padded(member.size) if follows else -1
+            name = file_name(path, member)
             if name is None:
                 continue
             if not name.startswith("n") and is_system_file(member.name):
@@ -104,82 +136,97 @@ def shard_rows(
             stem, _, extension = name.partition(".")
             if sample is None or stem != sample.stem:
                 if sample is not None:
-                    _add_sample(rows, position, fd, file.path, sample, classes)
-                    check_not_too_many(file.path, len(rows))
+                    self._add(sample)
+                    check_not_too_many(path, len(rows))
+                    if len(rows) == samples and follows:
+                        return Place(before, tuple(sample.all))
                 try:
-                    sample = _Sample(stem, *row_of(f"{stem}.JPEG"), member)
+                    sample = _Sample(stem, *self.row_of(f"{stem}.JPEG"), member)
                 except ValueError as error:
-                    raise unexpected(file.path, member, str(error)) from None
-            kind = _USED.get(extension.lower())
+                    raise unexpected(path, member, str(error)) from None
+            sample.all.append(member)
+            kind = USED.get(extension.lower())
             if kind is None:
                 continue
             if kind in sample.members:
-                raise unexpected(file.path, member, f"its sample has a .{kind} already")
+                raise unexpected(path, member, f"its sample has a .{kind} already")
             sample.members[kind] = member
         if sample is None:
             raise ArchiveError(
-                file.path, "there is no image in this shard; compare it with the original"
+                path, "there is no image in this shard; compare it with the original"
             )
-        _add_sample(rows, position, fd, file.path, sample, classes)
-    return rows, classes.base
+        self._add(sample)
+        return None
+
+    def _add(self, sample: _Sample) -> None:
+        """Adds the row of a sample once it is found sound."""
+        path, classes = self.path, self.classes
+        stem, label, members = sample.stem, sample.label, sample.members
+        if "jpg" not in members and "webp" in members:
+            image = members["webp"]
+            problem = f"expected JPEG images, found {WEBP}; {STAGE_JPEG}"
+            raise ArchiveError(path, problem, member=image.name, offset=image.header_offset)
+        if "jpg" not in members:
+            raise ArchiveError(
+                path,
+                f"expected the image {stem}.jpg beside this member, found none; {_OTHERWISE}",
+                member=sample.first.name,
+                offset=sample.first.header_offset,
+            )
+        if "cls" in members:
+            member = members["cls"]
+            data = _read(self.fd, path, member, MAX_CLS_BYTES)
+            if (wrong := cls_problem(data, label, classes)) is not None:
+                raise _wrong(path, member, wrong)
+        if "json" in members:
+            member = members["json"]
+            data = _read(self.fd, path, member, MAX_JSON_BYTES)
+            if (wrong := json_problem(data, stem, label, classes)) is not None:
+                raise _wrong(path, member, wrong)
+        image = members["jpg"]
+        self.rows.add(sample.key, label, self.position, image.offset, image.size, f"{stem}.JPEG")
 
 
-def _add_sample(
-    rows: Rows, position: int, fd: int, path: str, sample: _Sample, classes: _Classes
-) -> None:
-    """Adds the row of a sample once it is found sound."""
-    stem, label, members = sample.stem, sample.label, sample.members
-    if "jpg" not in members and "webp" in members:
-        image = members["webp"]
-        problem = f"expected JPEG images, found {WEBP}; {STAGE_JPEG}"
-        raise ArchiveError(path, problem, member=image.name, offset=image.header_offset)
-    if "jpg" not in members:
-        raise ArchiveError(
-            path,
-            f"expected the image {stem}.jpg beside this member, found none; {_OTHERWISE}",
-            member=sample.first.name,
-            offset=sample.first.header_offset,
-        )
-    if "cls" in members:
-        _check_cls(fd, path, label, members["cls"], classes)
-    if "json" in members:
-        _check_json(fd, path, stem, label, members["json"], classes)
-    image = members["jpg"]
-    rows.add(sample.key, label, position, image.offset, image.size, f"{stem}.JPEG")
+def cls_problem(data: bytes, label: int, classes: Classes) -> str | None:
+    """What is wrong with the content of a `.cls`, or None.
 
-
-def _check_cls(fd: int, path: str, label: int, member: tar.Member, classes: _Classes) -> None:
-    data = _read(fd, path, member, MAX_CLS_BYTES)
+    Args:
+        data: The content.
+        label: The label of the image.
+        classes: What it is compared with.
+    """
     match = _NUMBER.fullmatch(data)
     if match is None:
         expected = f"expected a class from 0 to {classes.last} in it"
-        raise _wrong(path, member, f"{expected}, found {described(data, len(data))}")
-    problem = classes.problem(label, int(match[1]))
-    if problem is not None:
-        raise _wrong(path, member, problem)
+        return f"{expected}, found {described(data, len(data))}"
+    return classes.problem(label, int(match[1]))
 
 
-def _check_json(
-    fd: int, path: str, stem: str, label: int, member: tar.Member, classes: _Classes
-) -> None:
-    data = _read(fd, path, member, MAX_JSON_BYTES)
+def json_problem(data: bytes, stem: str, label: int, classes: Classes) -> str | None:
+    """What is wrong with the content of a `.json`, or None.
+
+    Args:
+        data: The content.
+        stem: The name of its sample.
+        label: The label of the image.
+        classes: What that is compared with.
+    """
     try:
         said = json.loads(data)
     except (ValueError, RecursionError) as error:
-        problem = f"expected JSON in it, found what cannot be read ({str(error)[:100]})"
-        raise _wrong(path, member, problem) from None
+        return f"expected JSON in it, found what cannot be read ({str(error)[:100]})"
     if not isinstance(said, dict):
-        raise _wrong(path, member, "expected a JSON object in it, found another JSON value")
+        return "expected a JSON object in it, found another JSON value"
     found = said.get("label")
     if found is not None and type(found) is not int and len(classes.bases) == 1:
-        problem = f"expected class {label}, that of the image's name, found {found!r:.40}"
-        raise _wrong(path, member, problem)
+        return f"expected class {label}, that of the image's name, found {found!r:.40}"
     # What others than numbers mean in collections without a documented form is not known.
     if type(found) is int and (wrong := classes.problem(label, found)) is not None:
-        raise _wrong(path, member, wrong)
+        return wrong
     name = said.get("filename", stem)
     if not isinstance(name, str) or os.path.basename(name).partition(".")[0] != stem:
-        raise _wrong(path, member, f"expected the file name {stem}.JPEG in it, found {name!r:.80}")
+        return f"expected the file name {stem}.JPEG in it, found {name!r:.80}"
+    return None
 
 
 def _wrong(path: str, member: tar.Member, problem: str) -> ArchiveError:

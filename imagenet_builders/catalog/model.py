@@ -279,6 +279,7 @@ class Entry:
         warnings: Sentences that a reader of the page must know, such as what is damaged.
         json_ld: The text of `croissant.json` for a `<script type="application/ld+json">`, in which
             it needs no more escaping.
+        exported_from: The slug of the dataset that an export was made from, if that has a page.
     """
 
     slug: str
@@ -314,6 +315,7 @@ class Entry:
     pictures: tuple[Picture, ...]
     warnings: tuple[str, ...]
     json_ld: str
+    exported_from: str = ""
 
     @property
     def full_name(self) -> str:

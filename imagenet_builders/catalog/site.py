@@ -94,7 +94,8 @@ def make(data_dir: Path, out: Path, wishes: Wishes) -> Site:
         entries = []
         for slug, item in named:
             try:
-                entries.append(_write_entry(site, slug, item, remembered[slug], wishes))
+                entry_of = _write_entry(site, slug, item, remembered[slug], wishes)
+                entries.append((item, entry_of))
             except (ImagenetBuildersError, OSError) as error:
                 if isinstance(error, TargetError):
                     raise
@@ -102,7 +103,7 @@ def make(data_dir: Path, out: Path, wishes: Wishes) -> Site:
         made = Site(
             data_dir=printable(str(data_dir)),
             made_at=health.now(),
-            entries=tuple(entries),
+            entries=_with_origins(entries),
             faults=tuple(sorted(faults, key=lambda each: each.path)),
             contact=wishes.contact,
             notice=wishes.notice,
@@ -258,6 +259,23 @@ def _write_entry(site: Path, slug: str, item: _Item, known: Kept, wishes: Wishes
         made,
         json_ld=croissant.embedded(document),
         pictures=_pictures(directory, item, made, wishes.images),
+    )
+
+
+def _with_origins(entries: Sequence[tuple[_Item, Entry]]) -> tuple[Entry, ...]:
+    """Entries of which exports name the page of the very dataset that they were made from.
+
+    They tell it by the digest of its provenance, so it has not changed since.
+    """
+    slugs = {
+        str(item.document.get("self")): entry.slug
+        for item, entry in entries
+        if isinstance(item, Dataset)
+    }
+    return tuple(
+        dataclasses.replace(entry, exported_from=slugs.get(str(digest), "") if digest else "")
+        for item, entry in entries
+        for digest in (item.document.get("exported_from"),)
     )
 
 

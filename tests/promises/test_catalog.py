@@ -459,3 +459,26 @@ def test_storage_that_takes_no_more_is_named_and_the_last_catalog_stays(
     assert "/proc/" not in done.stderr
     assert files(site) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["site"]
+
+
+def test_an_export_links_to_the_statistics_of_its_dataset(built: Path, tmp_path: Path) -> None:
+    """Of the very dataset that it was made from: not of another build of it."""
+    data_dir, site = tmp_path / "data", tmp_path / "site"
+    shutil.copytree(built, data_dir)
+    link = f'<a href="../{DATASET}/index.html#statistics">imagenet2012/5.1.0</a>'
+    page = site / f"{DATASET}-imagefolder" / "index.html"
+    assert catalog(data_dir, site).status == 0
+    assert link in page.read_text()
+    assert link not in (site / DATASET / "index.html").read_text()
+    assert 'id="statistics"' in (site / DATASET / "index.html").read_text()
+    [path] = data_dir.glob("imagenet2012/*/provenance.json")
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps(document | {"self": "0" * 64}))
+    assert catalog(data_dir, site).status == 0
+    assert link not in page.read_text()
+    path.write_text(json.dumps(document | {"self": [1]}))
+    assert catalog(data_dir, site).status == 0
+    assert link not in page.read_text()
+    path.parent.rename(tmp_path / "elsewhere")
+    assert catalog(data_dir, site).status == 0
+    assert "whose page has the statistics if it is here" in page.read_text()

@@ -32,7 +32,7 @@ from imagenet_builders.sources.inspection import (
     refused,
 )
 from imagenet_builders.sources.kind import Expected, Kind
-from imagenet_builders.sources.reader import Access, ImageRow, Reader, columns
+from imagenet_builders.sources.reader import Access, Fill, ImageRow, Reader, columns
 from imagenet_builders.sources.rows import (
     WHOLE_FILE,
     Rows,
@@ -176,6 +176,24 @@ def read(reader: Reader, rows: pa.Table) -> Iterator[ImageRow]:
         yield ImageRow(key, label, os.path.join(reader.files[file].path, name), 0, data)
 
 
+def fill(reader: Reader, rows: pa.Table) -> Fill:
+    """Reads images as `read` does into buffers; see `Access.fill`."""
+    images = columns(rows, "key", "file", "size", "name", "reference")
+
+    def fill_next(buffer: memoryview) -> bool:
+        key, file, size, name, reference = next(images)
+        image = reader.opened(file, _open)
+        if size != len(buffer) or not image.read_into(reference, buffer):
+            data = image.read(reference, size, name or key)
+            if len(data) != len(buffer):
+                return False
+            buffer[:] = data
+        reader.bytes_read += size
+        return True
+
+    return fill_next
+
+
 def ranges(reader: Reader, rows: pa.Table) -> Iterator[tuple[int, int, int]]:
     """Where images lie, as their inodes say; see `Access.ranges`."""
     # As the inodes lie, so that each block of them is read once.
@@ -265,7 +283,7 @@ def count(
 KIND = Kind(
     name="squashfs",
     recognise=recognise,
-    access=Access(read, ranges),
+    access=Access(read, ranges, fill),
     images=prepare_images,
     classes=classes,
     glimpse=glimpse,

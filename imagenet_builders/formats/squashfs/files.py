@@ -16,6 +16,8 @@ from imagenet_builders.formats.squashfs.tables import COPY_AGAIN, SUPERBLOCK_BYT
 MAX_FILE_BYTES = 1 << 30
 """Bound on a file that is read whole; images have a few megabytes."""
 
+# Of the inode of a file of the basic type: type, start, fragment, size; its blocks' sizes follow.
+_INODE = struct.Struct("<H14x2I4xI")
 _FRAGMENT = struct.Struct("<QII")  # start, size, unused
 _FRAGMENTS_A_BLOCK = 512
 _CACHED_FRAGMENTS = 4
@@ -46,8 +48,38 @@ class FileReader:
             parts.append(self._from_fragment(inode, end))
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def stored_at(self, reference: int, size: int) -> int | None:
+        """Where all bytes of a file lie, if they do so one after the other and are not packed.
+
+        Nothing is wrong with such a file, as far as can be seen. Of others, `read` tells.
+        """
+        known = self._super
+        table, block_size = known.inode_table, known.block_size
+        data = self._blocks.metadata(table + (reference >> 16), known.directory_table)[0]
+        at = reference & 0xFFFF
+        fields = at + _INODE.size
+        more, last = divmod(size - 1, block_size)
+        end = fields + 4 * more + 4
+        if end > len(data) or not 0 < size <= MAX_FILE_BYTES:
+            return None
+        type_, start, fragment, found = _INODE.unpack_from(data, at)
+        sizes = (_STORED_PLAIN + last + 1).to_bytes(4, "little")
+        if more:
+            sizes = (_STORED_PLAIN + block_size).to_bytes(4, "little") * more + sizes
+        is_plain = (
+            type_ == FILE
+            and found == size
+            and fragment == NO_FRAGMENT
+            and data[fields:end] == sizes
+            and SUPERBLOCK_BYTES <= start <= table - size
+        )
+        return start if is_plain else None
+
     def ranges(self, reference: int, size: int) -> list[tuple[int, int]]:
         """Where the bytes of a file are; see `SquashFSImage.ranges`."""
+        at = self.stored_at(reference, size)
+        if at is not None:
+            return [(at, size)]
         inode, count, end = self._parts(reference, size)
         found = []
         if count:

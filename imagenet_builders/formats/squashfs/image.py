@@ -136,6 +136,22 @@ class SquashFSImage:
                 self.path, error.problem, member=member, offset=error.offset
             ) from error
 
+    def read_into(self, reference: int, buffer: memoryview) -> bool:
+        """Reads a file of the size of a buffer to there, if it is not packed and can be read.
+
+        Args:
+            reference: Of the file, from `Member`.
+            buffer: Where to.
+
+        Returns:
+            Whether it is there now. If not, `read` gives it, or says what is wrong.
+        """
+        try:
+            at = self._files.stored_at(reference, len(buffer))
+            return at is not None and os.preadv(self._fd, (buffer,), at) == len(buffer)
+        except (ArchiveError, OSError):
+            return False
+
     def ranges(self, reference: int, size: int) -> list[tuple[int, int]]:
         """Where in the image the bytes of a file are, so that they can be asked for early.
 

@@ -331,7 +331,12 @@ def test_a_limit_on_file_sizes_is_one_error(
     options = ("--file-format", file_format, "--workers", "2")
     argv = build_arguments(small, data_dir, *SHARDS, *options)
     # What this process says goes to files as well.
-    first = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {1 << 30}))"
+    # Nor may Python keep what it compiles: it takes a part of it for the whole.
+    first = (
+        "import os, resource, sys; sys.dont_write_bytecode = True; "
+        "os.environ['PYTHONDONTWRITEBYTECODE'] = '1'; "
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {1 << 30}))"
+    )
     ended = forks.run(argv, data_dir, first=first, processes=processes)
     if limit < 600:  # There is no room for the sentence either, nor for a lock.
         assert ended.status != 0

@@ -43,7 +43,7 @@ from imagenet_builders.sources.indexing import (
 )
 from imagenet_builders.sources.inspection import Counted, Inspection, Problem, refused
 from imagenet_builders.sources.kind import Copies, Expected, Kind
-from imagenet_builders.sources.reader import Access, ImageRow, Reader, columns
+from imagenet_builders.sources.reader import Access, Fill, ImageRow, Reader, columns
 from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.words import logger
 
@@ -217,16 +217,34 @@ def _image_folders(
 
 def read(reader: Reader, rows: pa.Table) -> Iterator[ImageRow]:
     """Reads images that are files of their own, a few ahead; see `Access.read`."""
-    each = [
-        (key, label, os.path.join(reader.files[file].path, name or key), size)
-        for key, label, file, size, name in columns(rows, "key", "label", "file", "size", "name")
-    ]
-    whole = whole_files.read_ahead((path, size) for _, _, path, size in each)
+    files = _files(reader, rows)
+    whole = whole_files.read_ahead(files)
     with contextlib.closing(whole):
-        for key, label, path, size in each:
+        for (path, size), (key, label) in zip(files, columns(rows, "key", "label"), strict=True):
             data = next(whole)
             reader.bytes_read += size
             yield ImageRow(key, label, path, 0, data)
+
+
+def fill(reader: Reader, rows: pa.Table) -> Fill:
+    """Reads images as `read` does into buffers; see `Access.fill`."""
+    fill_next = whole_files.fill_ahead(_files(reader, rows))
+
+    def fill_and_count(buffer: memoryview) -> bool:
+        is_there = fill_next(buffer)
+        reader.bytes_read += len(buffer)
+        return is_there
+
+    return fill_and_count
+
+
+def _files(reader: Reader, rows: pa.Table) -> list[tuple[str, int]]:
+    """Path and size of each image."""
+    directories = [file.path for file in reader.files]
+    return [
+        (os.path.join(directories[file], name or key), size)
+        for key, file, size, name in columns(rows, "key", "file", "size", "name")
+    ]
 
 
 def nothing_ahead(reader: Reader, rows: pa.Table) -> list[tuple[int, int, int]]:
@@ -275,7 +293,7 @@ KIND = Kind(
     name="folders",
     form="folder",
     recognise=recognise,
-    access=Access(read, nothing_ahead),
+    access=Access(read, nothing_ahead, fill),
     glimpse=glimpse.of_folder,
     images=prepare_images,
     classes=classes,

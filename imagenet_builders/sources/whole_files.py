@@ -10,7 +10,7 @@ import itertools
 import os
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from imagenet_builders.errors import SourceError
@@ -60,6 +60,59 @@ def read_whole(path: str, size: int) -> bytes:
     return data
 
 
+def read_into(path: str, buffer: memoryview) -> bool:
+    """Reads a file of the size of a buffer to there; False if it is not, or cannot be read."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            # A byte more tells of a file that has grown.
+            return os.readv(fd, (buffer, bytearray(1))) == len(buffer)
+        finally:
+            os.close(fd)
+    except OSError:
+        return False
+
+
+def fill_ahead(files: Iterable[tuple[str, int]]) -> Callable[[memoryview], bool]:
+    """All of each of many files, as `read_ahead` reads them, into buffers.
+
+    Args:
+        files: Path and size of each.
+
+    Returns:
+        A function that reads the next file into a buffer of its size; False for another size. It
+        raises as `read_whole`.
+    """
+    files = iter(files)
+    slow = 0
+    by_threads: Iterator[bytes] | None = None
+
+    def fill(buffer: memoryview) -> bool:
+        nonlocal slow, by_threads
+        if by_threads is None and slow >= _SLOW_FILES:
+            by_threads = _read_by_threads(files)
+        if by_threads is not None:
+            data = next(by_threads)
+        else:
+            path, size = next(files)
+            started = time.perf_counter()
+            if size == len(buffer) and read_into(path, buffer):
+                slow += _is_slow(started, size)
+                return True
+            data = read_whole(path, size)
+            slow += _is_slow(started, size)
+        if len(data) != len(buffer):
+            return False
+        buffer[:] = data
+        return True
+
+    return fill
+
+
+def _is_slow(started: float, size: int) -> bool:
+    return time.perf_counter() - started > _SLOW_SECONDS + size / _SLOW_BYTES
+
+
 def read_ahead(files: Iterable[tuple[str, int]]) -> Generator[bytes, None, None]:
     """All of each of many files.
 
@@ -80,7 +133,7 @@ def read_ahead(files: Iterable[tuple[str, int]]) -> Generator[bytes, None, None]
     for path, size in files:
         started = time.perf_counter()
         data = read_whole(path, size)
-        slow += time.perf_counter() - started > _SLOW_SECONDS + size / _SLOW_BYTES
+        slow += _is_slow(started, size)
         yield data
         if slow >= _SLOW_FILES:
             break

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeVar
 from imagenet_builders.errors import SourceError
 from imagenet_builders.files.own_dir import open_ours
 from imagenet_builders.sources.columns import numbers_in
+from imagenet_builders.sources.in_memory import are_in_memory, some_of
 from imagenet_builders.sources.rows import MAX_IMAGE_BYTES, SourceFile, check_image_size
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _MIN_OPEN = 16
-# So many ranges are tried out to see whether a shard's images are in memory.
-_PROBED = 64
 # In a process of our own, the limit is raised to this where the system allows it.
 _WANTED_LIMIT = 65_536
 
@@ -285,23 +284,15 @@ class Reader:
         found = self._access.ranges(self, rows)
         if not isinstance(found, np.ndarray):
             found = np.array(list(found), np.int64).reshape(-1, 3)
-        if self._are_in_memory(found[:: max(1, len(found) // _PROBED)]):
+        if self._are_in_memory(some_of(found)):
             return found[:0]
         return found[np.lexsort((found[:, 1], found[:, 0]))]
 
     def _are_in_memory(self, ranges: np.ndarray) -> bool:
-        """Whether the last byte of each range is; False if nobody tells."""
-        if not hasattr(os, "RWF_NOWAIT"):
-            return False
-        byte = (bytearray(1),)
-        try:
-            return all(
-                os.preadv(self.open(file), byte, offset + max(0, size - 1), os.RWF_NOWAIT)
-                for file, offset, size in ranges.tolist()
-            )
-        except (OSError, NotImplementedError):
-            # It is not, or file system or C library do not say; or cannot be read at all.
-            return False
+        """Whether the last byte of each range is."""
+        return are_in_memory(
+            (self.open(file), offset + max(0, size - 1)) for file, offset, size in ranges.tolist()
+        )
 
     def opened(self, file: int, open_it: Callable[[SourceFile], _C]) -> _C:
         """What a kind of source makes of a file that it opens itself, valid until the next call.

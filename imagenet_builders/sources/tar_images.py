@@ -20,6 +20,7 @@ from imagenet_builders.formats import member_names, tar
 from imagenet_builders.labels.image_names import class_image, is_official
 from imagenet_builders.locate.class_directories import PACKED_CLASS_ARCHIVE
 from imagenet_builders.locate.listing import is_system_file
+from imagenet_builders.sources.in_memory import are_in_memory, some_of
 from imagenet_builders.sources.indexing import BATCH_BYTES, in_batches
 from imagenet_builders.sources.rows import (
     MAX_CLASS_IMAGES,
@@ -178,10 +179,8 @@ def class_tars(
                     file.path, member, f"{wnid} is there twice, first at byte {first:,}"
                 )
             end = member.offset + member.size
-            found[wnid] = (
-                ClassTar(member.name, wnid, member.offset, end, member.header_offset),
-                label,
-            )
+            one = ClassTar(member.name, wnid, member.offset, end, member.header_offset)
+            found[wnid] = one, label
     return list(found.values()), passed_over
 
 
@@ -190,7 +189,7 @@ def class_images(jobs: Sequence[ClassTarsJob], report: Callable[[int, int], None
 
     Args:
         jobs: Which.
-        report: Not used; the signature is that of every job of the workers.
+        report: Not used, as by other jobs that take little time.
 
     Returns:
         A table of `row_schema()`, in the order of the jobs and of each class tar.
@@ -210,7 +209,10 @@ def class_rows(jobs: Sequence[ClassTarsJob]) -> Rows:
 
         def rows_of(job: ClassTarsJob) -> list[Rows]:
             with opened(job.file) as fd:
-                return list(tars(lambda each: _class_rows(fd, job, *each), job.tars))
+                middles = ((fd, (each.start + each.end) // 2) for each, _ in some_of(job.tars))
+                # Threads that need not wait for storage wait for each other.
+                each_of = map if are_in_memory(middles) else tars
+                return list(each_of(lambda each: _class_rows(fd, job, *each), job.tars))
 
         for parts in files(rows_of, jobs):
             for part in parts:

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 from imagenet_builders.options import BuildOptions
-from imagenet_builders.run.cpus import worker_count
+from imagenet_builders.run.cpus import usable_cpus, worker_count
 from imagenet_builders.run.local import LocalWorkers
 from imagenet_builders.sources.reader import keep_files_open
 
@@ -21,7 +21,9 @@ _LARGE_BYTES = 256 << 20
 _LOOKED_AT = 100
 
 
-def workers_for(options: BuildOptions, manual_dir: Path, dataset: Path | None) -> LocalWorkers:
+def workers_for(
+    options: BuildOptions, manual_dir: Path, dataset: Path | None, *, spared: int = 0
+) -> LocalWorkers:
     """The workers of a build, which start now if there will be work for them.
 
     Args:
@@ -29,6 +31,8 @@ def workers_for(options: BuildOptions, manual_dir: Path, dataset: Path | None) -
         manual_dir: Where the archives are.
         dataset: The directory of the dataset with all its versions; None if it is replaced,
             whatever is there.
+        spared: CPUs that have other work to do now; so many fewer start, but at least one. The
+            others start when there is a job for them.
 
     Returns:
         The workers, to be used in a `with` block.
@@ -36,7 +40,7 @@ def workers_for(options: BuildOptions, manual_dir: Path, dataset: Path | None) -
     workers = LocalWorkers(worker_count(options), on_start=prepare)
     if (dataset is None or not dataset.exists()) and _has_large_file(manual_dir):
         try:
-            workers.start()
+            workers.start(max(1, usable_cpus() - spared) if spared else None)
         except OSError:  # Once there is work for them, this is tried again, and the error counts.
             workers.close()
         except BaseException:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import functools
 import os
 from collections.abc import Sequence
@@ -16,10 +17,12 @@ from imagenet_builders.cli import arguments as arguments_lib
 from imagenet_builders.cli.streams import tell
 from imagenet_builders.errors import OtherDatasetError, StagingError
 from imagenet_builders.options import OPTIONS, BuildOptions, default_data_dir
+from imagenet_builders.run.garbage import set_aside, uncollected
 from imagenet_builders.words import logger
 from imagenet_builders.write import outputs
 
 if TYPE_CHECKING:
+    from imagenet_builders.datasets.recipes_ahead import RecipesAhead
     from imagenet_builders.run.local import LocalWorkers
     from imagenet_builders.scratch.shared_copies import SharedCopies
 
@@ -142,39 +145,73 @@ def run(arguments: argparse.Namespace) -> None:
         beam_lib.check(None, beam_options, workers=worker_count(options))
 
     with contextlib.ExitStack() as stack:
-        workers = None
+        early = Early()
         if beam_options is None:
-            from imagenet_builders.build import ahead
+            early = _begin(arguments, options, stack)
+        with uncollected():
+            tfds, asked = _load(arguments)
+            stack.enter_context(set_aside())
+        _build(arguments, options, beam_options, early, tfds, asked)
 
-            workers = stack.enter_context(ahead.workers_for(options, *_first(arguments)))
-        _build(arguments, options, beam_options, workers)
+
+@dataclasses.dataclass(frozen=True)
+class Early:
+    """What begins before TensorFlow Datasets is imported.
+
+    Attributes:
+        workers: The workers of all builds; None where Beam does the work.
+        ahead: Recipes of the first of them.
+    """
+
+    workers: LocalWorkers | None = None
+    ahead: RecipesAhead | None = None
 
 
-def _first(arguments: argparse.Namespace) -> tuple[Path, Path | None]:
-    """Where the archives of the first dataset are, and its directory, unless it is replaced."""
-    name, _ = arguments_lib.asked_for(arguments.datasets)[0]
+def _begin(
+    arguments: argparse.Namespace, options: BuildOptions, stack: contextlib.ExitStack
+) -> Early:
+    """Begins with the first dataset that is asked for; workers end with `stack`."""
+    from imagenet_builders.build import ahead
+    from imagenet_builders.datasets.recipes_ahead import Asked, RecipesAhead
+
+    name, config = arguments_lib.asked_for(arguments.datasets)[0]
     root = Path(arguments.data_dir or default_data_dir())
-    return _manual_dir_of(name, arguments), None if arguments.overwrite else root / name
+    manual_dir, dataset = _manual_dir_of(name, arguments), datasets.get(name)
+    there = None if arguments.overwrite else root / name
+    workers = stack.enter_context(ahead.workers_for(options, manual_dir, there, spared=1))
+    own_options = dataset.own_options(options)
+    asked = Asked(
+        name,
+        config or next(iter(dataset.config_names), None),
+        manual_dir,
+        own_options,
+        own_options.scratch_for(root),
+    )
+    return Early(workers, RecipesAhead(workers, asked))
+
+
+def _load(arguments: argparse.Namespace) -> tuple[Any, list[tuple[str, str | None, Any]]]:
+    """TensorFlow Datasets, and names, configurations and builders of what is asked for."""
+    from imagenet_builders.build.installed import import_tfds
+    from imagenet_builders.run.blas import without_threads
+    from imagenet_builders.run.progress import phase
+
+    with phase("loading TensorFlow Datasets"), without_threads():
+        tfds = import_tfds()
+        return tfds, [
+            (name, config_name, datasets.get(name).builder())
+            for name, config_name in arguments_lib.asked_for(arguments.datasets)
+        ]
 
 
 def _build(
     arguments: argparse.Namespace,
     options: BuildOptions,
     beam_options: Any,
-    workers: LocalWorkers | None,
+    early: Early,
+    tfds: Any,
+    asked: Sequence[tuple[str, str | None, Any]],
 ) -> None:
-    from imagenet_builders.build.installed import import_tfds
-    from imagenet_builders.run.blas import without_threads
-    from imagenet_builders.run.garbage import uncollected
-    from imagenet_builders.run.progress import phase
-
-    with phase("loading TensorFlow Datasets"), uncollected(), without_threads():
-        tfds = import_tfds()
-        asked = [
-            (name, config_name, datasets.get(name).builder())
-            for name, config_name in arguments_lib.asked_for(arguments.datasets)
-        ]
-
     mode = tfds.GenerateMode.REUSE_DATASET_IF_EXISTS
     if arguments.overwrite:
         mode = tfds.GenerateMode.REUSE_CACHE_IF_EXISTS
@@ -202,7 +239,8 @@ def _build(
                 config=each,
                 options=datasets.get(name).own_options(options),
                 copies=copies,
-                workers=workers,
+                workers=early.workers,
+                ahead=early.ahead,
             )
             copies.next_turn()
             try:

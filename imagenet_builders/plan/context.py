@@ -60,8 +60,12 @@ class BuildContext:
 
     def with_workers(self, workers: Workers) -> BuildContext:
         """The same with other workers, and with the same cache, which knows what it has given."""
-        other = dataclasses.replace(self, workers=workers)
-        vars(other)["cache"] = self.cache
+        return dataclasses.replace(self, workers=workers).with_cache(self.cache)
+
+    def with_cache(self, cache: IndexCache) -> BuildContext:
+        """The same with another cache."""
+        other = dataclasses.replace(self)
+        vars(other)["cache"] = cache
         return other
 
     def source_file(self, path: str | os.PathLike[str]) -> SourceFile:

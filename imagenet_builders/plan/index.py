@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -106,6 +106,14 @@ class IndexCache:
             for path in self._used:
                 directory.unlink(path.name)
 
+    def take_over(self, noted: Mapping[str, Index | None]) -> None:
+        """Counts indexes as given by `get`, and keeps the new ones; see `NotedIndexes.noted`."""
+        for name, index in noted.items():
+            path = self._directory / name
+            self._used.add(path)
+            if index is not None:
+                self.save(path, index)
+
     def get(
         self,
         what: Sequence[str],
@@ -193,6 +201,27 @@ class IndexCache:
         except (OSError, NotOursError):
             return False
         return True
+
+
+class NotedIndexes(IndexCache):
+    """Uses the indexes that are kept, and only notes those that are not, for another to keep them.
+
+    Args:
+        directory: Where they are kept.
+    """
+
+    def __init__(self, directory: Path):
+        super().__init__(directory)
+        self._new: dict[str, Index] = {}
+
+    def save(self, path: Path, index: Index) -> bool:
+        """Notes the index that is to be kept at `path`."""
+        self._new[path.name] = index
+        return True
+
+    def noted(self) -> dict[str, Index | None]:
+        """The names of all that `get` has given, with those indexes that are new."""
+        return {path.name: self._new.get(path.name) for path in self._used}
 
 
 def _write(fd: int, index: Index) -> None:

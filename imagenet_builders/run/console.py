@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 
 from imagenet_builders.run.terminal import Screen, folded, screen_of
@@ -52,8 +52,8 @@ class Aside(logging.Handler):
 
 
 class _Collector(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
+    def __init__(self, level: int):
+        super().__init__(level)
         self.records: list[logging.LogRecord] = []
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -75,16 +75,37 @@ def shown_unless_configured() -> AbstractContextManager[None]:
 @contextlib.contextmanager
 def shown() -> Iterator[None]:
     """Shows messages on stderr, and nowhere else, while the block runs."""
-    console = _Console()
+    with _handled_by(_Console()):
+        yield
+
+
+@contextlib.contextmanager
+def collected() -> Iterator[list[logging.LogRecord]]:
+    """Collects the messages that the block logs, for another process to show them."""
+    collector = _Collector(logging.INFO)
+    with _handled_by(collector):
+        yield collector.records
+
+
+def show(records: Iterable[logging.LogRecord]) -> None:
+    """Logs what another process has collected."""
+    for record in records:
+        log = logging.getLogger(record.name)
+        if log.isEnabledFor(record.levelno):
+            log.handle(record)
+
+
+@contextlib.contextmanager
+def _handled_by(handler: logging.Handler) -> Iterator[None]:
     level, propagate = LOGGER.level, LOGGER.propagate
-    LOGGER.addHandler(console)
+    LOGGER.addHandler(handler)
     LOGGER.propagate = False
     if level == logging.NOTSET:
         LOGGER.setLevel(logging.INFO)
     try:
         yield
     finally:
-        LOGGER.removeHandler(console)
+        LOGGER.removeHandler(handler)
         LOGGER.propagate = propagate
         LOGGER.setLevel(level)
 
@@ -92,7 +113,7 @@ def shown() -> Iterator[None]:
 @contextlib.contextmanager
 def collected_warnings() -> Iterator[list[logging.LogRecord]]:
     """Collects the warnings that the block logs, which `shown` then does not show."""
-    collector = _Collector()
+    collector = _Collector(logging.WARNING)
     others = list(LOGGER.handlers)
     for handler in others:
         handler.addFilter(_is_no_warning)

@@ -13,6 +13,16 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
+def set_aside() -> Iterator[None]:
+    """Garbage collections in the block do not look at what was made before it."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+@contextlib.contextmanager
 def uncollected() -> Iterator[None]:
     """Without garbage collections; what is no longer used is freed as ever, but for cycles."""
     if not gc.isenabled():

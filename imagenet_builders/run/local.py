@@ -57,11 +57,52 @@ class LocalWorkers(Workers):
         self._on_start = on_start
         self._processes: list[subprocess.Popen[bytes]] = []
         self._connections: list[Connection] = []
+        self._begun: Connection | None = None
 
-    def start(self) -> None:
-        """Starts the processes before there is a job for them; a single worker has none."""
+    @property
+    def are_started(self) -> bool:
+        """Whether there are processes."""
+        return bool(self._processes)
+
+    def start(self, count: int | None = None) -> None:
+        """Starts processes before there is a job for them; a single worker has none.
+
+        Args:
+            count: How many there should be now; None for all.
+        """
         if self._count > 1:
-            self._start()
+            self._start(count)
+
+    def begin(self, function: Function[Job, Result], job: Job) -> Callable[[], Result | None]:
+        """Has one of the processes that are started do a job whose result is wanted later.
+
+        Args:
+            function: As for `run`; it reports nothing.
+            job: A job that the caller can do as well.
+
+        Returns:
+            What waits for the result, and gives it once: None if there is none, for whatever
+            reason. `run` does not wait: it starts the processes anew.
+        """
+        connection = self._begun = self._connections[0]
+        self._give(connection, function, None, iter([(0, job)]), {connection: 0})
+
+        def result() -> Result | None:
+            if self._begun is not connection:
+                return None
+            self._begun = None
+            try:
+                while True:
+                    match self._receive(connection):
+                        case "result", (_, content):
+                            return cast("Result", content)
+                        case "error", _:
+                            return None
+            except WorkerError:
+                self.close()
+                return None
+
+        return result
 
     def close(self) -> None:
         """Ends the workers, whatever they are doing."""
@@ -74,7 +115,7 @@ class LocalWorkers(Workers):
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        self._connections, self._processes = [], []
+        self._connections, self._processes, self._begun = [], [], None
 
     def run(
         self,
@@ -105,6 +146,8 @@ class LocalWorkers(Workers):
         report: Report,
         prefetch: Prefetch[Job] | None,
     ) -> Iterator[tuple[int, Result]]:
+        if self._begun is not None:
+            self.close()
         self._start()
         waiting = iter(enumerate(jobs))
         given: dict[Connection, int] = dict.fromkeys(self._connections, 0)
@@ -129,8 +172,8 @@ class LocalWorkers(Workers):
                         owed[connection] -= 1
                         yield content
 
-    def _start(self) -> None:
-        while len(self._processes) < self._count:
+    def _start(self, count: int | None = None) -> None:
+        while len(self._processes) < min(self._count, count or self._count):
             ours, theirs = Pipe()
             command = [sys.executable, "-c", _STARTUP, str(theirs.fileno()), *map(str, sys.path)]
             # In a group of its own: Ctrl-C is for this process, which then ends the workers.

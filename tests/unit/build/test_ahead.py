@@ -35,17 +35,24 @@ def add_large(manual_dir: Path) -> None:
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[LocalWorkers]:
     started: list[LocalWorkers] = []
-    monkeypatch.setattr(LocalWorkers, "start", lambda workers: started.append(workers))
+    monkeypatch.setattr(LocalWorkers, "start", lambda workers, count: started.append(workers))
     return started
 
 
-def test_workers_start_where_there_is_a_large_archive(manual_dir: Path, tmp_path: Path):
+@pytest.mark.parametrize("spared", [0, 1, 5])
+def test_workers_start_where_there_is_a_large_archive(
+    manual_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spared: int
+):
+    monkeypatch.setattr(ahead, "usable_cpus", lambda: 2)
     add_large(manual_dir)
     before = {child.pid for child in psutil.Process().children()}
-    with ahead.workers_for(TWO, manual_dir, tmp_path / "imagenet2012") as workers:
+    dataset = tmp_path / "imagenet2012"
+    with ahead.workers_for(TWO, manual_dir, dataset, spared=spared) as workers:
         pids = {child.pid for child in psutil.Process().children()} - before
-        assert len(pids) == 2
-        assert {pid for _, pid in workers.run(jobs.process_id, range(4))} <= pids
+        assert len(pids) == (1 if spared else 2)
+        used = {pid for _, pid in workers.run(jobs.slow_process_id, [0.1] * 6)}
+        assert pids <= used
+        assert len(used) == 2
     assert {child.pid for child in psutil.Process().children()} <= before
 
 
@@ -80,6 +87,7 @@ def fail_after_one(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> Non
 def test_that_workers_cannot_start_is_an_error_once_there_is_work(
     manual_dir: Path, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr(ahead, "usable_cpus", lambda: 2)
     add_large(manual_dir)
     before = psutil.Process().children()
     fail_after_one(monkeypatch, OSError("too many processes"))
@@ -90,6 +98,7 @@ def test_that_workers_cannot_start_is_an_error_once_there_is_work(
 
 
 def test_an_interrupted_start_leaves_no_process(manual_dir: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(ahead, "usable_cpus", lambda: 2)
     add_large(manual_dir)
     before = psutil.Process().children()
     fail_after_one(monkeypatch, KeyboardInterrupt())
@@ -126,13 +135,13 @@ def test_a_command_that_fails_ends_the_workers_that_it_has_started(
     before = psutil.Process().children()
     start, started = LocalWorkers.start, list[LocalWorkers]()
 
-    def noted(workers: LocalWorkers) -> None:
+    def noted(workers: LocalWorkers, count: int | None = None) -> None:
         started.append(workers)
-        start(workers)
+        start(workers, count)
 
     monkeypatch.setattr(LocalWorkers, "start", noted)
     places = [str(tmp_path / "data"), "--manual-dir", str(manual_dir)]
     assert main([*command, *places, "--workers", "2"]) == 1
     assert "nothing of imagenet2012 is staged" in capsys.readouterr().err
-    assert len(started) == 1
+    assert len({id(each) for each in started}) == 1
     assert psutil.Process().children() == before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import pickle
 
 import pytest
 from support.processes import run_python
@@ -39,6 +40,27 @@ def test_warnings_can_be_collected_instead() -> None:
         LOG.warning("three")
     assert [each.getMessage() for each in warnings] == ["one"]
     assert stderr.getvalue() == "two\nimagenet-builders: warning: three\n"
+
+
+def test_what_one_process_collects_another_shows() -> None:
+    before = (console.LOGGER.handlers[:], console.LOGGER.level, console.LOGGER.propagate)
+    with contextlib.redirect_stderr(io.StringIO()) as stderr, console.collected() as said:
+        LOG.info("one of 100 %")
+        LOG.warning("two: %s", 2)
+        LOG.debug("three")
+    assert before == (console.LOGGER.handlers, console.LOGGER.level, console.LOGGER.propagate)
+    assert stderr.getvalue() == ""
+    records = pickle.loads(pickle.dumps(said))
+    with contextlib.redirect_stderr(io.StringIO()) as stderr, console.shown():
+        console.show(records)
+    assert stderr.getvalue() == "one of 100 %\nimagenet-builders: warning: two: 2\n"
+    with contextlib.redirect_stderr(io.StringIO()) as stderr, console.shown():
+        LOG.setLevel(logging.WARNING)
+        try:
+            console.show(records)
+        finally:
+            LOG.setLevel(logging.NOTSET)
+    assert stderr.getvalue() == "imagenet-builders: warning: two: 2\n"
 
 
 @pytest.mark.parametrize("ours", [True, False])

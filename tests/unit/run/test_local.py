@@ -10,6 +10,7 @@ import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -71,6 +72,54 @@ def test_a_single_worker_has_no_process_to_start() -> None:
     with LocalWorkers(1) as workers:
         workers.start()
         assert children() == []
+
+
+def test_more_processes_can_start_later() -> None:
+    with LocalWorkers(3) as workers:
+        assert not workers.are_started
+        for count in (1, 2, 1, None, 5):
+            workers.start(count)
+            assert workers.are_started
+        assert len(children()) == 3
+
+
+def test_a_job_can_begin_before_its_result_is_wanted() -> None:
+    with LocalWorkers(2) as workers:
+        workers.start(1)
+        result = workers.begin(jobs.count, 3)
+        assert result() == 3
+        assert result() is None
+        assert dict(workers.run(jobs.square, range(9))) == {n: n * n for n in range(9)}
+        assert workers.begin(jobs.process_id, 0)() in {child.pid for child in children()}
+
+
+@pytest.mark.parametrize("failing", [jobs.fail, jobs.return_the_unpicklable])
+def test_a_job_that_fails_has_no_result(failing: Any) -> None:
+    with LocalWorkers(2) as workers:
+        workers.start(1)
+        [process] = children()
+        assert workers.begin(failing, "/shard")() is None
+        assert process in children()
+        assert dict(workers.run(jobs.square, [3])) == {0: 9}
+
+
+def test_nor_has_one_whose_worker_dies() -> None:
+    with LocalWorkers(2) as workers:
+        workers.start()
+        assert workers.begin(jobs.kill_itself, signal.SIGKILL)() is None
+        assert dict(workers.run(jobs.square, [3, 4])) == {0: 9, 1: 16}
+
+
+def test_work_does_not_wait_for_a_job_whose_result_nobody_wants(tmp_path: Path) -> None:
+    started = time.monotonic()
+    with LocalWorkers(2) as workers:
+        workers.start(1)
+        result = workers.begin(jobs.wait_for_ever, str(tmp_path))
+        assert dict(workers.run(jobs.square, [3, 4])) == {0: 9, 1: 16}
+        assert result() is None
+        workers.begin(jobs.wait_for_ever, str(tmp_path))
+    assert time.monotonic() - started < 30
+    assert children() == []
 
 
 def test_jobs_are_made_as_they_are_handed_out() -> None:

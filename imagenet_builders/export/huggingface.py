@@ -15,13 +15,19 @@ import dataclasses
 import functools
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imagenet_builders.export.form import Exported, Form, Part, Subject, image_of
 from imagenet_builders.formats.huggingface import documents, files
 from imagenet_builders.formats.huggingface.features import Row, schema
 from imagenet_builders.formats.tfrecord.example import FlatExample
+from imagenet_builders.write.blocks import Blocks
 from imagenet_builders.write.new_file import NewFile
 from imagenet_builders.write.outputs.output import Written, WrittenFile, place_in
+from imagenet_builders.write.unread import unread_image
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # So many images of ILSVRC2012 have some 450 MB, of any split; a file has at most 500 MB by Hugging
 # Face's advice. A number of images, not of bytes, makes the same files of any source.
@@ -55,12 +61,8 @@ def write(
         TargetError: A file cannot be written.
     """
     columns = schema(subject.classes)
+    blocks = Blocks()
     count = size = 0
-
-    def rows() -> Iterator[Row]:
-        for example in examples:
-            yield Row(image_of(example), subject.file_name(example), subject.label(example))
-
     names = [_name(kind, part.split, part.number, part.count) for kind in kinds]
     with contextlib.ExitStack() as stack:
         new, writers = [], list[files.ArrowFile | files.ParquetFile]()
@@ -69,15 +71,38 @@ def write(
             file = (files.ArrowFile if kind == _ARROW else files.ParquetFile)(new[-1], columns)
             stack.enter_context(file)
             writers.append(file)
-        for batch in files.batches(rows(), columns):
+        for batch in files.batches(_rows(subject, examples, blocks), columns):
             for writer in writers:
                 writer.write(batch)
+            for each in new:
+                each.flush()
+            blocks.give_back()
             count += len(batch)
             size += batch.nbytes
     written = [
         WrittenFile(name, each.size, each.crc32c) for name, each in zip(names, new, strict=True)
     ]
     return Written.of_files(count, size, written)
+
+
+def _rows(subject: Subject, examples: Iterable[FlatExample], blocks: Blocks) -> Iterator[Row]:
+    """The rows of examples; images that were not read yet are read to `blocks`."""
+    for example in examples:
+        image = unread_image(example)
+        if image is not None:
+            place = blocks.take(image.size)
+            if image.put(place.data) is not None:
+                yield _row(subject, example, place)
+                continue
+            made = image.example()
+            if made is None:
+                continue
+            example = made
+        yield _row(subject, example, image_of(example))
+
+
+def _row(subject: Subject, example: FlatExample, image: bytes | np.ndarray) -> Row:
+    return Row(image, subject.file_name(example), subject.label(example))
 
 
 def _name(kind: str, split: str, number: int, count: int) -> str:
@@ -148,6 +173,7 @@ FORM = Form(
     finish=functools.partial(finish, (_ARROW,)),
     parts=_parts,
     bytes_a_record=_BYTES_A_ROW,
+    unread=True,
     switches={"--parquet": _with_parquet},
 )
 """Arrow and Parquet, as Hugging Face's `datasets` reads them."""

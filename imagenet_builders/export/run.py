@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import itertools
 import os
@@ -36,6 +37,7 @@ from imagenet_builders.write import durable, marks
 from imagenet_builders.write.outputs.output import Checksum, Output, Record, WrittenFile
 from imagenet_builders.write.results import SplitResult
 from imagenet_builders.write.space import BYTES_A_RECORD, Needs
+from imagenet_builders.write.unread import examples_or_unread
 
 _LOG = logger(__name__)
 
@@ -107,6 +109,8 @@ def export(
         shards = dict[str, list[range]]()
         if form.grouped:
             planned, shards = grouped.group(planned, unread=form.unread)
+        elif form.unread:
+            planned = _unread(planned)
         description = describe(
             planned.plans,
             [recipe.also_read for recipe in planned.recipes],
@@ -151,6 +155,15 @@ def export(
     for line in summary(name, results, seconds):
         _LOG.info(line)
     return True
+
+
+def _unread(planned: Planned) -> Planned:
+    """The same, with images that are not read before the form has them read."""
+    recipes = [
+        dataclasses.replace(each, examples=functools.partial(examples_or_unread, each.examples))
+        for each in planned.recipes
+    ]
+    return dataclasses.replace(planned, recipes=recipes)
 
 
 def _is_there(out: Path, source: Source, form: Form) -> bool:

@@ -69,6 +69,10 @@ class NewFile:
         if self._waiting >= _MAX_BYTES or len(self._buffers) >= _MAX_BUFFERS:
             self._flush()
 
+    def flush(self) -> None:
+        """Writes what was appended, so that the memory of buffers can be used again."""
+        self._flush()
+
     def write_through(self, data: np.ndarray) -> None:
         """Appends bytes at once, so that their memory can be used again.
 

@@ -125,6 +125,15 @@ def unread_examples(
     return _made(examples, rows, _Rows(examples, rows, reader, policy, notes))
 
 
+def examples_or_unread(
+    make: MakeExamples, rows: pa.Table, reader: Reader, policy: ImagePolicy, notes: list[Note]
+) -> Iterator[tuple[str, FlatExample]]:
+    """The examples of rows, whose images are `Unread` where that can be; a `MakeExamples`."""
+    yield from unread_examples(make, rows, reader, policy, notes) or make(
+        rows, reader, policy, notes
+    )
+
+
 def _made(
     examples: ImageExamples, table: pa.Table, rows: _Rows
 ) -> Iterator[tuple[str, dict[str, Any]]]:

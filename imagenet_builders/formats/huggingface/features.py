@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
 METADATA_KEY = b"huggingface"
@@ -23,12 +24,12 @@ class Row(NamedTuple):
     """An image and its class.
 
     Attributes:
-        image: The bytes of the image.
+        image: The bytes of the image, or the memory that they are in, uint8 of shape (bytes,).
         name: The name of its file, without a directory.
         label: The number of its class, from 0; -1 for none.
     """
 
-    image: bytes
+    image: bytes | np.ndarray
     name: str
     label: int
 

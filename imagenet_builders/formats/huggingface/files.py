@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from imagenet_builders.formats.huggingface.features import Row
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
 BATCH_ROWS = 100
@@ -43,7 +44,7 @@ class Batch:
 
     def __init__(self, rows: Sequence[Row], columns: pa.Schema):
         self._rows, self._columns = rows, columns
-        self.images: Sequence[bytes] = [row.image for row in rows]
+        self.images: Sequence[bytes | np.ndarray] = [row.image for row in rows]
         size = sum(map(len, self.images))
         # Pages that nobody touches are addresses and no memory.
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
@@ -60,7 +61,7 @@ class Batch:
 
     def filled(self) -> pa.RecordBatch:
         """The rows as Arrow has them, with a copy of the images."""
-        data = b"".join(self.images)
+        data = b"".join(each if isinstance(each, bytes) else each.data for each in self.images)
         return self._of(data, len(data))
 
     def _of(self, data: mmap.mmap | bytes, size: int) -> pa.RecordBatch:
@@ -219,7 +220,7 @@ class _Pieces(_Written):
         self._size += len(data)
         return len(data)
 
-    def put(self, address: int, size: int, instead: Sequence[bytes]) -> bool:
+    def put(self, address: int, size: int, instead: Sequence[bytes | np.ndarray]) -> bool:
         """Puts others in the place of the piece with an address; whether it is there."""
         for at, piece in enumerate(self._pieces):
             if getattr(piece, "address", None) == address and len(piece) == size:

@@ -81,9 +81,12 @@ class RecipesAhead:
     def __init__(self, workers: LocalWorkers, asked: Asked):
         self._asked = asked
         self._workers = workers
+        self._staged: frozenset[tuple[str, int, int]] | None = None
         self._made: Callable[[], Made | None] | None = None
-        if workers.are_started and not asked.options.stage and _is_little(asked.manual_dir):
-            self._made = workers.begin(make, asked)
+        if workers.are_started and not asked.options.stage:
+            self._staged = _little_in(asked.manual_dir)
+            if self._staged is not None:
+                self._made = workers.begin(make, asked)
 
     def take(self, asked: Asked, context: BuildContext) -> list[SplitRecipe] | None:
         """Gives the recipes once.
@@ -93,7 +96,8 @@ class RecipesAhead:
             context: Of the build, which keeps the indexes.
 
         Returns:
-            The recipes; None if they were not made, or of something else.
+            The recipes; None if they were not made, or of something else, or if something has been
+            staged since, as while the build waited for another to end.
         """
         if self._made is None or asked != self._asked or context.copies:
             return None
@@ -102,7 +106,7 @@ class RecipesAhead:
         import pyarrow  # noqa: F401  # While the worker is still busy: it sends tables.
 
         made, self._made = self._made(), None
-        if made is None:
+        if made is None or _little_in(asked.manual_dir) != self._staged:
             return None
         console.show(made.said)
         context.cache.take_over(made.indexes)
@@ -134,15 +138,16 @@ def make(asked: Asked, report: Report) -> Made | None:
     return Made(recipes, cache.noted(), said)
 
 
-def _is_little(directory: Path) -> bool:
-    """Whether a few files are all that is there, together of no great size."""
+def _little_in(directory: Path) -> frozenset[tuple[str, int, int]] | None:
+    """Name, size and time of each file, where a few of no great size are all that is there."""
     try:
         with os.scandir(directory) as entries:
             some = list(itertools.islice(entries, _FEW_FILES + 1))
-        return (
-            len(some) <= _FEW_FILES
-            and all(entry.is_file() for entry in some)
-            and sum(entry.stat().st_size for entry in some) <= _LITTLE_BYTES
-        )
+        found = [(each.name, each.stat()) for each in some if each.is_file()]
     except OSError:
-        return False
+        return None
+    if len(found) < len(some) or len(found) > _FEW_FILES:
+        return None
+    if sum(status.st_size for _, status in found) > _LITTLE_BYTES:
+        return None
+    return frozenset((name, status.st_size, status.st_mtime_ns) for name, status in found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 import pickle
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -146,6 +147,26 @@ def test_a_few_files_are_indexed_ahead_and_folders_are_not(
     asked = Asked("imagenet2012", None, manual_dir, OPTIONS, tmp_path / "scratch")
     made = RecipesAhead(workers, asked).take(asked, of_asked(asked))
     assert bool(made) == (not (manual_dir / "more").exists())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda at: (at / "ILSVRC2012_img_val.tar").unlink(),
+        lambda at: (at / "more").touch(),
+        lambda at: os.utime(at / "ILSVRC2012_img_train.tar", ns=(1, 1)),
+        lambda at: (at / "more").mkdir(),
+    ],
+)
+def test_they_are_not_taken_if_something_was_staged_since(
+    workers: LocalWorkers, tmp_path: Path, change: Callable[[Path], None]
+):
+    manual_dir = tmp_path / "manual"
+    shutil.copytree(DUMMY_DATA / "imagenet2012", manual_dir)
+    asked = Asked("imagenet2012", None, manual_dir, OPTIONS, tmp_path / "scratch")
+    recipes = RecipesAhead(workers, asked)
+    change(manual_dir)
+    assert recipes.take(asked, of_asked(asked)) is None
 
 
 def test_a_large_archive_is_for_all_workers(

@@ -336,7 +336,9 @@ class Server(LineServer):
         """As the function."""
         return self.ask(["fuzz", kind, list(seeds)])
 
-    def bounded(self, argv: Sequence[str], address_space: int, seconds: int = 180) -> dict[str, Any]:
+    def bounded(
+        self, argv: Sequence[str], address_space: int, seconds: int = 180
+    ) -> dict[str, Any]:
         """Runs a command line under a limit of memory: `status`, `said`, `peak`, `seconds`."""
         return self.ask(["bounded", list(map(str, argv)), address_space, seconds])
 

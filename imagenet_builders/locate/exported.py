@@ -14,8 +14,8 @@ from imagenet_builders.files.regular import read_regular
 from imagenet_builders.locate.search import PROVENANCE
 from imagenet_builders.words import printable
 
-# That of 13 million images has some megabytes at most.
-_MAX_BYTES = 1 << 26
+# That of 19,167 class archives has 4 MB. What is read takes memory many times as large.
+_MAX_BYTES = 1 << 24
 # So many directories are known at a time; each is asked of for every split.
 _KEPT = 16
 

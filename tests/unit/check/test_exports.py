@@ -133,3 +133,14 @@ def test_exports_below_are_named(exports: Export, tmp_path: Path) -> None:
     what = "an export of tiny_imagenet/1.0.0 as webdataset by this package"
     assert (said["tiny"]["what"], said["tiny"]["action"]) == (what, "check that directory")
     assert (said["wds1"]["count"], said["wds1"]["what"]) == (2, "exported by this package, each")
+
+
+def test_check_and_build_agree_on_an_image_of_the_dogs(exports: Export, tmp_path: Path) -> None:
+    """Whose number of images nobody knows, and whose classes are in folders of folders."""
+    if shutil.which("sqfstar") is None:
+        pytest.skip("sqfstar is not installed")
+    manual_dir = exports("imagenet2012_dogs", "squashfs")
+    document = checked(manual_dir, "imagenet2012_dogs", status=0)
+    assert [row["verdict"] for row in document["sources"] if row["preferred"]] == ["ok"]
+    where = (f"--manual-dir={manual_dir}", f"--data-dir={tmp_path}", "--workers=1")
+    assert run("build", "imagenet2012_dogs", *where).status == 0

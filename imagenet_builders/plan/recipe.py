@@ -139,12 +139,12 @@ class SplitRecipe:
             planned: The rows of the plan.
             notes: What was repaired or skipped of them.
         """
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         skipped = {note.key for note in notes if note.action == "skipped"}
         if self.recount is None or (not skipped and planned.num_rows == len(self.index)):
             return self.counts
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
         left_out = pc.is_in(planned["key"], value_set=pa.array(sorted(skipped), pa.string()))
         stored = self.recount(planned.filter(pc.invert(left_out)))
         return {name: stored.get(name, number) for name, number in self.counts.items()}

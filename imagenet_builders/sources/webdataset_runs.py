@@ -112,8 +112,6 @@ class _Layout:
     def of(cls, sample: tuple[tar.Member, ...]) -> Self | None:
         """That of a sample; None if its members are not named simply, or too large."""
         stem = sample[0].name.partition(".")[0]
-        if "/" in member_names.portable(stem):
-            return None
         members: list[_Member] = []
         image = before = -1
         at = 0
@@ -121,6 +119,8 @@ class _Layout:
             name, dot, extension = member.name.partition(".")
             kind = USED.get(extension.lower())
             if name != stem or not member.name.isascii():
+                return None
+            if "/" in member_names.portable(member.name):  # The sample's name is behind it.
                 return None
             size = padded(member.size)
             members.append(_Member(f"{dot}{extension}\0".encode(), kind, at, size))

@@ -212,6 +212,26 @@ def test_a_header_within_a_member_is_none(tmp_path):
     assert found == outcome(careful, file, (0,))
 
 
+@pytest.mark.parametrize("slash", ["/", "\\"])
+def test_a_folder_that_is_named_by_a_sample_hides_no_other_sample(tmp_path, slash):
+    samples = [sample(random.Random(5), ("jpg",), number) for number in range(5)]
+    second = samples[1][0][0].removesuffix(".jpg")
+    for members in samples[:4]:
+        stem = members[0][0].removesuffix(".jpg")
+        behind = stem if members is samples[0] else second
+        members.append((f"{stem}.d{slash}{behind}.txt", b"a"))
+    path = tmp_path / "imagenet1k-train-0000.tar"
+    with tarfile.open(path, "w") as archive:
+        for name, body in (member for members in samples for member in members):
+            info = tarfile.TarInfo(name)
+            info.size = len(body)
+            archive.addfile(info, io.BytesIO(body))
+    file = SourceFile.of(path)
+    found = outcome(shard_rows, file, (0,))
+    assert "expected the image" in found[0]
+    assert found == outcome(careful, file, (0,))
+
+
 def test_a_shard_that_cannot_be_read_is_an_error_that_says_where(tmp_path, monkeypatch):
     rng = random.Random(4)
     samples = [sample(rng, ("cls", "jpg"), number) for number in range(20)]

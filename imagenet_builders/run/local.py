@@ -210,7 +210,7 @@ class LocalWorkers(Workers):
     def _receive(self, connection: Connection) -> tuple[str, Any]:
         try:
             message: tuple[str, Any] = connection.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):  # Between two messages, or in the middle of a large one.
             process = self._processes[self._connections.index(connection)]
             raise WorkerError(_obituary(process.wait())) from None
         return message

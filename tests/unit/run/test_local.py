@@ -35,6 +35,13 @@ def children() -> list[psutil.Process]:
     return [child for child in psutil.Process().children() if child not in others]
 
 
+def wait_for_the_end_of(process: psutil.Process) -> None:
+    deadline = time.monotonic() + 30
+    while process.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def open_files() -> int:
     return len(os.listdir("/proc/self/fd"))
 
@@ -110,6 +117,16 @@ def test_nor_has_one_whose_worker_dies() -> None:
         assert dict(workers.run(jobs.square, [3, 4])) == {0: 9, 1: 16}
 
 
+def test_nor_has_one_whose_worker_dies_while_it_sends_the_result() -> None:
+    with LocalWorkers(2) as workers:
+        workers.start(1)
+        [process] = children()
+        result = workers.begin(jobs.be_killed_while_it_sends, 50 << 20)
+        wait_for_the_end_of(process)
+        assert result() is None
+        assert dict(workers.run(jobs.square, [3, 4])) == {0: 9, 1: 16}
+
+
 def test_work_does_not_wait_for_a_job_whose_result_nobody_wants(tmp_path: Path) -> None:
     started = time.monotonic()
     with LocalWorkers(2) as workers:
@@ -178,6 +195,16 @@ def test_a_worker_that_is_killed_is_an_error_that_names_the_signal(number: signa
         list(workers.run(jobs.kill_itself, [number] * 4))
     assert f"a worker process was killed by {number.name}" in str(caught.value)
     assert ("out of memory?" in str(caught.value)) == (number is signal.SIGKILL)
+
+
+def test_a_worker_that_is_killed_while_it_sends_is_an_error_too() -> None:
+    def given() -> Iterator[int]:
+        yield 50 << 20
+        wait_for_the_end_of(children()[0])
+        yield 1
+
+    with LocalWorkers(2) as workers, pytest.raises(WorkerError, match="killed by SIGKILL"):
+        list(workers.run(jobs.be_killed_while_it_sends, given()))
 
 
 def test_a_worker_that_exits_is_an_error_with_its_status() -> None:

@@ -63,11 +63,13 @@ class Made:
         recipes: All of a build.
         indexes: As `plan.index.NotedIndexes.noted` has them.
         said: What was logged.
+        known: Names of the datasets that the worker knows.
     """
 
     recipes: list[SplitRecipe]
     indexes: Mapping[str, Index | None]
     said: list[logging.LogRecord]
+    known: list[str]
 
 
 class RecipesAhead:
@@ -108,6 +110,8 @@ class RecipesAhead:
         made, self._made = self._made(), None
         if made is None or _little_in(asked.manual_dir) != self._staged:
             return None
+        if made.known != datasets.names():  # What is another dataset is told by what all are.
+            return None
         console.show(made.said)
         context.cache.take_over(made.indexes)
         return made.recipes
@@ -135,7 +139,7 @@ def make(asked: Asked, report: Report) -> Made | None:
         )
     if any(file.copy for recipe in recipes for file in recipe.index.files):
         return None
-    return Made(recipes, cache.noted(), said)
+    return Made(recipes, cache.noted(), said, datasets.names())
 
 
 def _little_in(directory: Path) -> frozenset[tuple[str, int, int]] | None:

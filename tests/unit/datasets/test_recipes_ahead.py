@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from support.paths import DUMMY_DATA
+from toys.toy_dataset import dataset as toy_dataset
 
 from imagenet_builders import datasets
 from imagenet_builders.build import ahead
@@ -166,6 +167,17 @@ def test_they_are_not_taken_if_something_was_staged_since(
     asked = Asked("imagenet2012", None, manual_dir, OPTIONS, tmp_path / "scratch")
     recipes = RecipesAhead(workers, asked)
     change(manual_dir)
+    assert recipes.take(asked, of_asked(asked)) is None
+
+
+def test_nor_if_another_package_has_added_a_dataset(
+    workers: LocalWorkers, scratch: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Only this process knows it, and may find that it is what is staged."""
+    monkeypatch.setattr(datasets, "_registered", {})
+    asked = asked_of(scratch)
+    recipes = RecipesAhead(workers, asked)
+    datasets.register(toy_dataset.DATASET)
     assert recipes.take(asked, of_asked(asked)) is None
 
 

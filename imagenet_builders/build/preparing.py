@@ -13,7 +13,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from imagenet_builders.build import adding, finished, steps
+from imagenet_builders.build import adding, finished, steps, tfds_request
 from imagenet_builders.build.reading import ReadingBuilder
 from imagenet_builders.build.running import Built, Running
 from imagenet_builders.build.summary import summary
@@ -22,6 +22,7 @@ from imagenet_builders.options import BuildOptions
 from imagenet_builders.publish import readable, unchanged
 from imagenet_builders.publish.access import Access
 from imagenet_builders.publish.addition import KeptSplit
+from imagenet_builders.publish.provenance import layouts_of, read_provenance
 from imagenet_builders.publish.published import Request, Task, limit_of
 from imagenet_builders.publish.session import BuildSession, tidy
 from imagenet_builders.publish.target import Target
@@ -45,12 +46,14 @@ class Asked:
         look: Looks for splits that can be added to the dataset that is there.
         file_format: The file format; None for any.
         num_shards: The number of shards of each split; None for any.
+        has_sizes: Whether it has the least or the largest size of a shard.
     """
 
     request: Request
     look: Callable[[], adding.Addition | None]
     file_format: str | None
     num_shards: int | None
+    has_sizes: bool
 
 
 class PreparingBuilder(ReadingBuilder, skip_registration=True):  # type: ignore[call-arg]  # As its base.
@@ -127,7 +130,8 @@ class PreparingBuilder(ReadingBuilder, skip_registration=True):  # type: ignore[
             limit=config.max_examples_per_split,
         )
         look = functools.partial(self._look_for_more, request, download_dir, config)
-        return Asked(request, look, file_format, config.num_shards)
+        has_sizes = tfds_request.has_sizes(config)
+        return Asked(request, look, file_format, config.num_shards, has_sizes)
 
     def is_there(self, asked: Asked) -> bool:
         """Whether all that was asked for is there; then it is left as it is."""
@@ -146,6 +150,9 @@ class PreparingBuilder(ReadingBuilder, skip_registration=True):  # type: ignore[
         request, splits = asked.request, self.info.splits
         shards = {name: each.num_shards for name, each in splits.items()}
         unchanged.warn_of_shards(request.path, shards, asked.num_shards)
+        unchanged.warn_of_sizes(request.path, shards, asked.has_sizes)
+        layouts = layouts_of(read_provenance(request.path))
+        unchanged.warn_of_source(request.path, layouts, request.options.source)
         if limit_of(request.path) is None:
             examples = {name: each.num_examples for name, each in splits.items()}
             unchanged.warn_of_examples(request.path, examples, request.limit)

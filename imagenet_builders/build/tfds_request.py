@@ -66,6 +66,12 @@ def is_of_tfds(method: Callable[..., Any]) -> bool:
     return getattr(code, "__globals__", None) is vars(dataset_builder)
 
 
+def has_sizes(download_config: tfds.download.DownloadConfig) -> bool:
+    """Whether the least or the largest size of a shard was given."""
+    shards = download_config.get_shard_config()
+    return bool(shards != type(shards)(num_shards=shards.num_shards))
+
+
 def plan_config(download_config: tfds.download.DownloadConfig) -> PlanConfig:
     """How to plan.
 

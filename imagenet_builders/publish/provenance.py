@@ -200,6 +200,15 @@ def made_with_of(document: Mapping[str, Any] | None) -> dict[str, Any]:
     return next((dict(each) for each in splits if isinstance(each, dict) and each), {})
 
 
+def layouts_of(document: Mapping[str, Any] | None) -> list[str]:
+    """The layouts that the splits were built from, if they are known."""
+    try:
+        layouts = [split.get("layout") for split in (document or {})["splits"].values()]
+    except (KeyError, AttributeError):  # As somebody else wrote it.
+        return []
+    return [each for each in layouts if isinstance(each, str)]
+
+
 def read_info(directory: Path) -> dict[str, Any]:
     """What `dataset_info.json` of a published dataset says; empty if it cannot be read."""
     return _read(directory / "dataset_info.json") or {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from imagenet_builders.publish.access import Access
@@ -49,6 +49,53 @@ def warn_of_examples(path: Path, examples: Mapping[str, int], limit: int | None)
         _LOG.warning(
             f"{path} is there already, with all its examples, so --max-examples-per-split {limit} "
             "changes nothing; to try things out, build into another --data-dir"
+        )
+
+
+def warn_of_sizes(path: Path, shards: Mapping[str, int], is_asked: bool) -> None:
+    """Warns where sizes of shards were asked for, whatever those are that are there.
+
+    Args:
+        path: The dataset.
+        shards: Split to the number of its shards.
+        is_asked: Whether `min_shard_size` or `max_shard_size` was given.
+    """
+    if is_asked:
+        _LOG.warning(
+            f"{path} is there already, with {_of_splits(shards)}, so --max-shard-size changes "
+            "nothing; to build it anew with another number, give --num-shards and --overwrite"
+        )
+
+
+def warn_of_source(path: Path, layouts: Iterable[str], asked: str | None) -> None:
+    """Warns where a dataset was built from another kind of source than was asked for.
+
+    Args:
+        path: The dataset.
+        layouts: The layouts that its splits were built from, as `provenance.json` says them; none
+            if that is not known.
+        asked: The kind of source that was asked for, or None.
+    """
+    of_images = dict.fromkeys(each.partition("; boxes from ")[0] for each in layouts)
+    if asked and any(f"({asked})" not in each for each in of_images):
+        _LOG.warning(
+            f"{path} is there already, from {', '.join(of_images)}, so --source {asked} changes "
+            "nothing; build it anew with it and --overwrite, or into another --data-dir"
+        )
+
+
+def warn_of_classes(path: Path, is_known: bool, asked: str) -> None:
+    """Warns where a dataset has the known list of classes, and that of the archive was asked for.
+
+    Args:
+        path: The dataset.
+        is_known: Whether its list of classes is that of this package.
+        asked: `archive` or `known`.
+    """
+    if is_known and asked == "archive":
+        _LOG.warning(
+            f"{path} is there already, with the class list of this package, so --classes archive "
+            "changes nothing; build it anew with it and --overwrite, or into another --data-dir"
         )
 
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
 
+from imagenet_builders.build.preparing import Asked
 from imagenet_builders.datasets.access_terms import ACCESS_TERMS
 from imagenet_builders.datasets.builder import DatasetBuilder
 from imagenet_builders.datasets.ilsvrc2012 import objects
@@ -15,6 +16,7 @@ from imagenet_builders.datasets.imagenet2012_dogs.dataset import DATASET
 from imagenet_builders.formats.tfrecord.example import FlatExample
 from imagenet_builders.plan.context import BuildContext
 from imagenet_builders.plan.recipe import SplitRecipe
+from imagenet_builders.publish import unchanged
 
 
 class Builder(DatasetBuilder):
@@ -50,6 +52,12 @@ class Builder(DatasetBuilder):
         for label in (features["label"], features["objects"].feature["label"]):
             label.names = list(recipe.classes)
         return [recipe]
+
+    def _warn_of_what_changes_nothing(self, asked: Asked) -> None:
+        super()._warn_of_what_changes_nothing(asked)
+        path, options = asked.request.path, asked.request.options
+        is_known = staged.published_classes(path) == DATASET.configs[0].classes()
+        unchanged.warn_of_classes(path, is_known, options.classes)
 
     def as_features(self, example: FlatExample) -> dict[str, Any]:
         """A flat example with its boxes as a list of objects."""

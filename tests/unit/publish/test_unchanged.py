@@ -36,6 +36,8 @@ def build(data_dir: Path, *options: str) -> Outcome:
         ("--mode=750",),
         (f"--group={os.getegid()}",),
         ("--max-examples-per-split=24",),
+        ("--source=tar",),
+        ("--classes=archive",),  # It has no list of classes to choose.
     ],
 )
 def test_what_is_so_is_not_said(options: tuple[str, ...], data_dir: Path) -> None:
@@ -49,6 +51,7 @@ def test_what_is_so_is_not_said(options: tuple[str, ...], data_dir: Path) -> Non
     [
         ("--num-shards 3", "with 2 shards of each split", f"{OVERWRITE}, or into another"),
         ("--max-examples-per-split 23", "with all its examples", "into another --data-dir"),
+        ("--source folders", "from official archives (tar)", f"{OVERWRITE}, or into another"),
         ("--mode 2755", "with the mode 750", f"{OVERWRITE}, or use chmod"),
     ],
 )
@@ -62,6 +65,33 @@ def test_what_is_not_made_is_said_in_one_sentence(
     assert way in sentence
     assert outcome.status == 0
     assert (data_dir / "imagenet2012/5.1.0/provenance.json").stat() == before
+
+
+def test_sizes_of_shards_are_said(data_dir: Path) -> None:
+    [sentence] = build(data_dir, "--max-shard-size=100MB").err.splitlines()
+    there = "imagenet2012/5.1.0 is there already, with 2 shards of each split"
+    assert f"{there}, so --max-shard-size changes nothing" in sentence
+
+
+def test_a_list_of_classes_is_said(tmp_path: Path) -> None:
+    manual_dir = DUMMY_DATA / "imagenet2012_dogs"
+    where = (f"--manual-dir={manual_dir}", f"--data-dir={tmp_path}", "--workers=1")
+    command = ("build", "imagenet2012_dogs", *where)
+    assert run(*command).status == 0
+    assert run(*command).err == ""
+    [sentence] = run(*command, "--classes=archive").err.splitlines()
+    assert "with the class list of this package, so --classes archive changes" in sentence
+
+
+def test_only_images_count_as_the_source(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    layouts = ["official archives (tar); boxes from official archives (tar.gz)"]
+    unchanged.warn_of_source(tmp_path, layouts, "tar")
+    unchanged.warn_of_source(tmp_path, [], "folders")  # It is not known.
+    unchanged.warn_of_source(tmp_path, layouts, None)
+    assert not caplog.messages
+    unchanged.warn_of_source(tmp_path, layouts, "tar.gz")
+    [sentence] = caplog.messages
+    assert "from official archives (tar), so --source tar.gz changes nothing" in sentence
 
 
 def test_the_way_leads_there(data_dir: Path, tmp_path: Path) -> None:

@@ -258,8 +258,23 @@ def _build(
                 raise _most_telling(not_staged[not_staged_before:])
             for sentence in missing:
                 _LOG.warning(sentence)
-    if not built:
-        raise _most_telling(not_staged)
+    if not built:  # Only `all` was asked for.
+        raise _nothing_at_all(not_staged, arguments, options.source)
+
+
+def _nothing_at_all(
+    errors: Sequence[StagingError], arguments: argparse.Namespace, source: str | None
+) -> StagingError:
+    """The error that says what is staged instead, or else that it makes none of the datasets."""
+    telling = _most_telling(errors)
+    manual_dir = Path(arguments.manual_dir).expanduser()
+    if isinstance(telling, OtherDatasetError) or not manual_dir.is_dir():
+        return telling
+    kind = f" as {source}" if source else ""
+    return StagingError(
+        f"no dataset can be built of what is staged{kind} in {manual_dir}; "
+        "`imagenet-builders check` says what is there instead"
+    )
 
 
 def _most_telling(errors: Sequence[StagingError]) -> StagingError:

@@ -237,6 +237,12 @@ class Dataset:
         splits = (split for config in self.configs for split in config.splits)
         return frozenset(name for one in splits for name in (*one.archives, *one.box_archives))
 
+    @property
+    def has_boxes(self) -> bool:
+        """Whether its images have boxes, if these are staged."""
+        splits = (split for config in self.configs for split in config.splits)
+        return self.flat_boxes or any(split.box_archives for split in splits)
+
     def config(self, name: str | None) -> Config | None:
         """The configuration of a name, or None."""
         return next((config for config in self.configs if config.name == name), None)

@@ -41,6 +41,11 @@ def boxed(images: Found, index: Index, boxes: Found, annotations: Index) -> Spli
     indexed, counts = objects.with_objects(index, annotations.table)
     astray = counts["annotations_without_image"]
     box_path, image_path = boxes.paths[0], images.paths[0]
+    if not len(annotations):
+        raise SourceError(
+            f"{box_path}: expected boxes of the images in {image_path}, found none; stage the "
+            "official archive of boxes beside it, or build a dataset of which no image has boxes"
+        )
     if astray == len(annotations):
         raise SourceError(
             f"{box_path}: expected annotations of the images in {image_path}, found {astray:,} "

@@ -15,6 +15,8 @@ import dataclasses
 import re
 from pathlib import Path
 
+from imagenet_builders import datasets
+from imagenet_builders.locate import exported
 from imagenet_builders.locate.found import Found, Survey
 from imagenet_builders.locate.listing import COMPRESSED_TAR
 from imagenet_builders.locate.search import ITSELF, Layout, Tree, require_directory
@@ -309,6 +311,8 @@ def survey(
         of_images = what == "images"
         table = (*IMAGES, *kinds.layouts(), *also) if of_images else BOXES
         found = kinds.find(tree, table, part, split=split, what=what)
+        if not of_images:
+            found = tuple(one for one in found if not _is_without_boxes(one))
         suffix = "" if of_images else " boxes"
         if found:
             (images if of_images else annotations)[split] = tuple(
@@ -321,6 +325,13 @@ def survey(
     # A folder that cannot be read may be a source and a place to look for others.
     warnings = tuple(text for text in tree.warnings if text not in problems)
     return Survey(dataset, images, annotations, missing, warnings)
+
+
+def _is_without_boxes(found: Found) -> bool:
+    """Whether records in which boxes could be are an export of a dataset that has none."""
+    export = exported.around(found.paths[0])
+    other = datasets.find(export.dataset.split("/")[0]) if export is not None else None
+    return other is not None and not other.has_boxes
 
 
 def _with_patch(tree: Tree, found: Found) -> Found:

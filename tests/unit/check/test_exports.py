@@ -144,3 +144,33 @@ def test_check_and_build_agree_on_an_image_of_the_dogs(exports: Export, tmp_path
     assert [row["verdict"] for row in document["sources"] if row["preferred"]] == ["ok"]
     where = (f"--manual-dir={manual_dir}", f"--data-dir={tmp_path}", "--workers=1")
     assert run("build", "imagenet2012_dogs", *where).status == 0
+
+
+def test_records_of_images_without_boxes_are_no_boxes(exports: Export, tmp_path: Path) -> None:
+    manual_dir = exports("imagenet2012", "slim", "--num-shards=2")
+    assert {row["dataset"] for row in checked(manual_dir, status=0)["sources"]} == {"imagenet2012"}
+    build = ("--manual-dir", str(manual_dir), "--data-dir", str(tmp_path), "--workers=1")
+    assert checked(manual_dir, "imagenet2012_localization", status=1)["problems"]
+    outcome = run("build", "imagenet2012_localization", *build)
+    assert outcome.status == 1
+    assert "Of train, there are no boxes: no " in outcome.err
+    assert run("build", "all", *build).status == 0
+
+
+def test_a_build_of_records_of_others_without_boxes_says_that_there_are_none(
+    exports: Export, tmp_path: Path
+) -> None:
+    manual_dir = tmp_path / "records"
+    shutil.copytree(exports("imagenet2012", "slim", "--num-shards=2"), manual_dir)
+    (manual_dir / "provenance.json").unlink()
+    build = ("--manual-dir", str(manual_dir), "--data-dir", str(tmp_path / "tfds"), "--workers=1")
+    outcome = run("build", "imagenet2012_localization", *build)
+    shard = manual_dir / "train-00000-of-00002"
+    assert outcome.status == 1
+    assert f"{shard}: expected boxes of the images in {shard}, found none" in outcome.err
+
+
+def test_records_of_images_with_boxes_are_boxes(exports: Export) -> None:
+    manual_dir = exports("imagenet2012_localization", "slim", "--num-shards=2")
+    rows = checked(manual_dir, "imagenet2012_localization", status=0)["sources"]
+    assert next(row["verdict"] for row in rows if row["part"] == "boxes") == "ok"

@@ -90,6 +90,19 @@ def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().out == f"imagenet-builders {imagenet_builders.__version__}\n"
 
 
+def test_a_directory_with_nothing_of_any_dataset_is_told_of_once(tmp_path: Path) -> None:
+    where = ("--manual-dir", str(tmp_path), "--data-dir", str(tmp_path / "tfds"))
+    for options, kind in (((), ""), (("--source", "zip"), " as zip")):
+        outcome = run("build", "all", *where, *options)
+        assert outcome.status == 1
+        said = f"no dataset can be built of what is staged{kind} in {tmp_path}; "
+        [sentence] = outcome.err.splitlines()
+        assert said in sentence
+    outcome = run("build", "all", "--manual-dir", str(tmp_path / "none"), *where[2:])
+    assert outcome.status == 1
+    assert "none does not exist" in outcome.err
+
+
 @pytest.mark.parametrize(("arguments", "is_program"), [("", True), ("['--version']", False)])
 def test_a_process_that_ends_does_not_look_for_garbage_once_more(
     arguments: str, is_program: bool

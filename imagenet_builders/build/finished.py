@@ -142,12 +142,14 @@ def _check_shards(
 
     On file systems for scratch data, programs remove old files.
     """
-    names = []
+    names, confirmed = [], []
     splits: list[SplitResult | KeptSplit] = [*kept, *results]
     for result in splits:
+        # The storage has confirmed what has a mark; what is kept may be a copy.
+        shards = confirmed if isinstance(result, SplitResult) else names
         for number, size in enumerate(result.shard_bytes):
             path = shard_path(result.split, number, len(result.shard_bytes))
-            names.append(path.name)
+            shards.append(path.name)
             found = incomplete.size_of(path.name)
             if found != size:
                 raise TargetError(
@@ -157,5 +159,5 @@ def _check_shards(
             if index is not None:
                 names.append(index.name_of(path.name))
                 incomplete.size_of(names[-1])
-    if names:  # Of TensorFlow Datasets' own way to write, they are not known.
-        incomplete.expect([*names, provenance.FILE_NAME])
+    if names or confirmed:  # Of TensorFlow Datasets' own way to write, they are not known.
+        incomplete.expect([*names, provenance.FILE_NAME], confirmed)

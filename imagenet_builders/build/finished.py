@@ -142,7 +142,7 @@ def _check_shards(
 
     On file systems for scratch data, programs remove old files.
     """
-    names, confirmed = [], []
+    names, confirmed = list[str](), list[str]()
     splits: list[SplitResult | KeptSplit] = [*kept, *results]
     for result in splits:
         # The storage has confirmed what has a mark; what is kept may be a copy.

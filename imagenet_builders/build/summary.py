@@ -37,7 +37,8 @@ def summary(
             f"({actions.count('repaired')} repaired, {actions.count('skipped')} skipped), "
             f"{counted(len(result.shard_lengths), 'shard')}, {size_text(result.file_bytes)}"
         )
-        counts = [_counted(n, name) for name, n in result.counts.items() if n]
+        names_of = sorted(result.counts, key=_place)
+        counts = [_counted(result.counts[each], each) for each in names_of if result.counts[each]]
         if counts:
             lines.append(f"  {'':<{names}}  {', '.join(counts)}")
     if kept:
@@ -48,6 +49,11 @@ def summary(
     more = f", and {size_text(before)} that were finished before" if before else ""
     lines.append(f"  {size_text(size)} in {seconds:.1f} s, {size_text(rate)}/s{more}")
     return lines
+
+
+def _place(name: str) -> int:
+    """Where a count is told: those of all boxes side by side, and the others behind them."""
+    return ("boxes", *_IN_WORDS).index(name) if name in ("boxes", *_IN_WORDS) else 2
 
 
 def _counted(count: int, name: str) -> str:

@@ -206,8 +206,9 @@ def check_configs(asked: Iterable[tuple[str, str | None]]) -> None:
             continue
         configs = datasets_lib.get(name).config_names
         if config not in configs:
-            which = f"one of {', '.join(configs)}" if configs else "no configuration"
-            raise OptionError(f"{name} has {which}, not {config!r}")
+            if not configs:
+                raise OptionError(f"{name} has no configurations, so leave out {config!r}")
+            raise OptionError(f"{name} has the configurations {', '.join(configs)}, not {config!r}")
 
 
 def asked_for(datasets: Sequence[tuple[str, str | None]]) -> list[tuple[str, str | None]]:

@@ -65,8 +65,12 @@ def no_such(name: str) -> str:
 
     >>> no_such("imagenet2021")
     "there is no dataset 'imagenet2021' (is imagenet2012 meant?); there are imagenet12k, ..."
+    >>> no_such("ImageNet")
+    "there is no dataset 'ImageNet' (is imagenet2012 meant?); there are imagenet12k, ..."
     """
-    close = difflib.get_close_matches(name.lower(), names(), n=1)
+    known, lower = best_known(), name.lower()
+    is_begun = bool(lower) and known.startswith(lower)
+    close = [known] if is_begun else difflib.get_close_matches(lower, names(), n=1)
     meant = f" (is {close[0]} meant?)" if close else ""
     return f"there is no dataset {name!r}{meant}; there are {', '.join(names())}"
 

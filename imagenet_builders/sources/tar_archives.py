@@ -279,11 +279,13 @@ def _wrong(fd: int, size: int) -> Wrong | None:
     if any(tail[-_END_OF_TAR:]) or len(tail) < _END_OF_TAR:
         cause = "the copy was cut off or is not done yet, or something was appended"
         if size % tar_header.BLOCK:
-            found = f"{size:,} bytes (no multiple of {tar_header.BLOCK}), and others at the end"
+            found = (
+                f"{size:,} bytes (no multiple of {tar_header.BLOCK}), and not only zeros at the end"
+            )
             return Wrong(_TWO_BLOCKS, found, cause)
         cause += ", or its writer left out the end"
         return Wrong(
-            _TWO_BLOCKS, f"{size:,} bytes, and others at the end", cause, tar_header.NO_END
+            _TWO_BLOCKS, f"{size:,} bytes, and not only zeros at the end", cause, tar_header.NO_END
         )
     zeros = 0 if any(tail) else _zeros_at_the_end(fd, size)
     if not tar_header.is_padding(size, zeros):

@@ -21,7 +21,13 @@ def result(split: str, lengths: tuple[int, ...], size: int, **more) -> SplitResu
 
 def test_sizes_and_plurals_fit() -> None:
     note = Note("a.JPEG", "repaired", "a PNG image, not a JPEG", "/archive", 0)
-    counts = {"boxes": 1, "boxes_not_named_by_a_class": 1, "images_without_boxes": 2}
+    counts = {
+        "boxes": 1,
+        "boxes_clamped": 0,
+        "boxes_dropped_as_empty": 3,
+        "boxes_not_named_by_a_class": 1,
+        "images_without_boxes": 2,
+    }
     results = [
         result("train", (600, 601), 200_000, notes=(note,), counts=counts),
         result("validation", (1,), 66_000, notes=()),
@@ -29,7 +35,8 @@ def test_sizes_and_plurals_fit() -> None:
     assert summary("imagenet2012/5.1.0", results, 2.0) == [
         "imagenet2012/5.1.0:",
         "  train       1,201 images (1 repaired, 0 skipped), 2 shards, 200 kB",
-        "              1 box, 1 of them labelled by their image, 2 images without boxes",
+        "              1 box, 1 of them labelled by their image, 3 boxes dropped as empty, "
+        "2 images without boxes",
         "  validation       1 image (0 repaired, 0 skipped), 1 shard, 66.0 kB",
         "  266 kB in 2.0 s, 133 kB/s",
     ]

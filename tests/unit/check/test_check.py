@@ -36,7 +36,7 @@ imagenet2012
 CUT_OFF = """\
    expected  a tar archive that ends in two blocks of zeros; the official one has 147,897,477,120
              bytes
-   found     100,000 bytes (no multiple of 512), and others at the end
+   found     100,000 bytes (no multiple of 512), and not only zeros at the end
    likely    the copy was cut off or is not done yet, or something was appended; it has 100,000
              bytes, 0.0 % of the official
    do        copy it again, and compare its hash (--hash)
@@ -568,8 +568,8 @@ def test_an_unwritable_target_is_an_error(open_path: Path, tmp_path: Path) -> No
     ("arguments", "said"),
     [
         (["imagenet2013"], "imagenet2013"),
-        (["imagenet2012/8x8"], "imagenet2012 has no configuration, not '8x8'"),
-        (["imagenet2012_downsampled/8"], "one of 8x8, 16x16, 32x32, 64x64"),
+        (["imagenet2012/8x8"], "imagenet2012 has no configurations, so leave out '8x8'"),
+        (["imagenet2012_downsampled/8"], "the configurations 8x8, 16x16, 32x32, 64x64"),
         (["--workers", "0"], "workers"),
         (["--scratch-dir", "/no/such"], "/no/such (--scratch-dir) does not exist, nor does /no; "),
     ],

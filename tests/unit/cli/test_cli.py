@@ -397,8 +397,8 @@ def test_an_unwritable_target_is_an_error(open_path: Path) -> None:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ("imagenet2012/5.0.0", "imagenet2012 has no configuration, not '5.0.0'"),
-        ("imagenet21k_winter21/q", "imagenet21k_winter21 has one of whole, p, not 'q'"),
+        ("imagenet2012/5.0.0", "imagenet2012 has no configurations, so leave out '5.0.0'"),
+        ("imagenet21k_winter21/q", "imagenet21k_winter21 has the configurations whole, p, not 'q'"),
         ("imagenet2012_downsampled/33x33", "8x8, 16x16, 32x32, 64x64, not '33x33'"),
     ],
 )

@@ -16,6 +16,10 @@ from imagenet_builders.words import printable
 
 # That of 19,167 class archives has 4 MB. What is read takes memory many times as large.
 _MAX_BYTES = 1 << 24
+# Of a dataset or a form; so that what shows it stays short.
+_MAX_NAME = 256
+# Exports have their files in folders, or beside these.
+_MAX_FOLDERS = 4
 # So many directories are known at a time; each is asked of for every split.
 _KEPT = 16
 
@@ -104,6 +108,8 @@ def _read(directory: Path, _: tuple[int, int, int]) -> Exported | None:
     dataset, form = (document.get(name) if document else None for name in ("dataset", "form"))
     if document is None or not isinstance(dataset, str) or not isinstance(form, str):
         return None
+    if max(len(dataset), len(form)) > _MAX_NAME:
+        return None
     found: dict[str, set[str]] = {}
     of_all, splits = document.get("files"), document.get("splits")
     for name in of_all if isinstance(of_all, dict) else ():
@@ -119,8 +125,10 @@ def _read(directory: Path, _: tuple[int, int, int]) -> Exported | None:
 
 
 def _add(found: dict[str, set[str]], name: Any, split: str | None) -> None:
-    """Adds a file, and the folders above it."""
-    while isinstance(name, str) and name:
+    """Adds a file, and the folders above it; a path through a thousand is none of an export."""
+    if not isinstance(name, str) or name.count("/") > _MAX_FOLDERS:
+        return
+    while name:
         of = found.setdefault(name, set())
         if split is not None:
             of.add(split)

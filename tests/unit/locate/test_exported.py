@@ -77,6 +77,7 @@ def test_what_it_says_is_read_again_once_it_has_changed(tmp_path: Path) -> None:
         {"dataset": "photos/1.0.0", "splits": {}},  # A dataset that was built.
         {"dataset": 1, "form": "tars"},
         {"dataset": "photos/1.0.0", "form": None},
+        {"dataset": "photos/" * 100, "form": "tars"},
     ],
 )
 def test_what_is_no_export_is_none(document: object, tmp_path: Path) -> None:
@@ -96,6 +97,13 @@ def test_a_damaged_list_is_no_list(parts: dict[str, object], tmp_path: Path) -> 
     export = written(tmp_path, DOCUMENT | parts)
     assert export is not None
     assert export.files == {}
+
+
+def test_a_path_through_a_million_folders_takes_no_memory(tmp_path: Path) -> None:
+    export = written(tmp_path, DOCUMENT | {"files": {"a/" * 1_000_000: "00"}})
+    assert export is not None
+    assert "info.json" not in export.files
+    assert max(map(len, export.files)) < 100
 
 
 def test_what_does_not_show_is_an_escape(tmp_path: Path) -> None:

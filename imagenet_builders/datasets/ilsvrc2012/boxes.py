@@ -81,7 +81,13 @@ def recipe(
     )
 
 
-def index_boxes(what: Sequence[str], found: Found, naming: Naming, context: BuildContext) -> Index:
+def index_boxes(
+    what: Sequence[str],
+    found: Found,
+    naming: Naming,
+    context: BuildContext,
+    images: tuple[Found, Index] | None = None,
+) -> Index:
     """Indexes the annotations of a source.
 
     Args:
@@ -89,6 +95,8 @@ def index_boxes(what: Sequence[str], found: Found, naming: Naming, context: Buil
         found: The source.
         naming: The rule that gets an image from the name of its annotation.
         context: What to index with.
+        images: The source of the images and its rows, if they are there: where the boxes are in
+            the same records, these are not indexed, and warned of, once more.
 
     Returns:
         A table of `box_archives.box_schema()`, each key once, and the files.
@@ -100,7 +108,10 @@ def index_boxes(what: Sequence[str], found: Found, naming: Naming, context: Buil
     kind = kinds.kind(found.kind)
     if kind.boxes_of_images is not None:
         # A record names its image, so these boxes serve images from another source, too.
-        records = ilsvrc2012_images.index_split(found, context)
+        if images is not None and (images[0].kind, images[0].paths) == (found.kind, found.paths):
+            records = images[1]
+        else:
+            records = ilsvrc2012_images.index_split(found, context)
         return Index(kind.boxes_of_images(records.table), records.files)
     if kind.boxes is None:
         raise SourceError(f"{found}: boxes are not read from a source of this kind")

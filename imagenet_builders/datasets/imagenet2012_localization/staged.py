@@ -51,7 +51,8 @@ def recipes(staged: Survey, context: BuildContext) -> list[SplitRecipe]:
     for split, index in index_splits(chosen, context).items():
         images = chosen[split]
         boxes = choose_boxes(staged, split, images)
-        annotations = index_boxes([NAME, split], boxes, Naming(split), context)
+        of_images = (images, index)
+        annotations = index_boxes([NAME, split], boxes, Naming(split), context, of_images)
         made.append(boxed(images, index, boxes, annotations))
     return made
 

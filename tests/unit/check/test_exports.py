@@ -170,7 +170,12 @@ def test_a_build_of_records_of_others_without_boxes_says_that_there_are_none(
     assert f"{shard}: expected boxes of the images in {shard}, found none" in outcome.err
 
 
-def test_records_of_images_with_boxes_are_boxes(exports: Export) -> None:
+def test_records_of_images_with_boxes_are_boxes(exports: Export, tmp_path: Path) -> None:
     manual_dir = exports("imagenet2012_localization", "slim", "--num-shards=2")
     rows = checked(manual_dir, "imagenet2012_localization", status=0)["sources"]
     assert next(row["verdict"] for row in rows if row["part"] == "boxes") == "ok"
+    build = ("--manual-dir", str(manual_dir), "--data-dir", str(tmp_path), "--workers=1")
+    outcome = run("build", "imagenet2012_localization", *build)
+    assert outcome.status == 0
+    # Images and boxes are in the same records, which are told of once.
+    assert outcome.err.count("expected the official 1,281,167 images of train") == 1

@@ -23,7 +23,7 @@ from imagenet_builders.publish import readable, unchanged
 from imagenet_builders.publish.access import Access
 from imagenet_builders.publish.addition import KeptSplit
 from imagenet_builders.publish.provenance import layouts_of, read_provenance
-from imagenet_builders.publish.published import Request, Task, limit_of
+from imagenet_builders.publish.published import Request, Task, limit_of, warn_of_lost_shards
 from imagenet_builders.publish.session import BuildSession, tidy
 from imagenet_builders.publish.target import Target
 from imagenet_builders.run.jobs import Workers
@@ -139,6 +139,8 @@ class PreparingBuilder(ReadingBuilder, skip_registration=True):  # type: ignore[
         if request.task() is not Task.NOTHING or asked.look() is not None:
             return False
         request.compare(self.info.file_format.value, asked.file_format)
+        shards = (name for each in self.info.splits.values() for name in each.filenames)
+        warn_of_lost_shards(request.path, shards)
         self._warn_of_what_changes_nothing(asked)
         tidy(Target(request.path), self.info.full_name)
         with contextlib.suppress(TargetError):  # Whoever only reads may not write there.

@@ -14,7 +14,7 @@ from imagenet_builders.errors import OptionError, TargetError
 from imagenet_builders.options import OPTIONS, BuildOptions
 from imagenet_builders.publish import exchange, provenance, readable
 from imagenet_builders.publish.access import Access
-from imagenet_builders.words import logger, printable
+from imagenet_builders.words import counted, logger, printable
 from imagenet_builders.write import durable
 
 _LOG = logger(__name__)
@@ -179,6 +179,28 @@ def warn_of_a_part(path: Path) -> None:
     sentence = part_warning(path)
     if sentence is not None:
         warnings.warn(printable(sentence), stacklevel=3)
+
+
+def warn_of_lost_shards(path: Path, shards: Iterable[str]) -> None:
+    """Warns where shards of a dataset are gone, as by a program that removes old files.
+
+    Args:
+        path: The dataset.
+        shards: The names of all that it should have.
+
+    Raises:
+        TargetError: The dataset cannot be looked at.
+    """
+    with durable.reading(path):
+        there = set(os.listdir(path))
+    lost = [name for name in shards if name not in there]
+    if lost:
+        what = counted(len(lost), "shard is", "shards are")
+        which = lost[0] + (" and others" if lost[1:] else "")
+        _LOG.warning(
+            f"{path} is there already, but {what} gone from it: {which}; see what "
+            "`imagenet-builders verify` says, and build it anew with --overwrite"
+        )
 
 
 def _is_of(

@@ -68,4 +68,6 @@ def test_what_a_page_leads_to_is_there(made: Path, browser: Browser) -> None:
                 if written.startswith("#"):
                     assert found.page.locator(written).count() == 1, written
                 elif target.startswith("file:"):
-                    assert Path(target.removeprefix("file://")).is_file(), written
+                    file, _, place = target.removeprefix("file://").partition("#")
+                    assert Path(file).is_file(), written
+                    assert not place or f'id="{place}"' in Path(file).read_text(), written

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.building import DUMMY_ARCHIVES, build
+from support.flushing import flushes
 
 from imagenet_builders.datasets.imagenet2012.imagenet2012_dataset_builder import Builder
 from imagenet_builders.options import BuildOptions
@@ -15,14 +15,7 @@ from imagenet_builders.options import BuildOptions
 
 def _built(data_dir: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> tuple[Path, Any]:
     """A dataset, and how often a file of it was flushed."""
-    flushed: list[int] = []
-    fsync = os.fsync
-
-    def noted(fd: int) -> None:
-        fsync(fd)
-        flushed.append(os.fstat(fd).st_ino)
-
-    monkeypatch.setattr(os, "fsync", noted)
+    flushed = flushes(monkeypatch)
     builder_options = {"options": BuildOptions(workers=1, **options)}
     directory = build(
         Builder, DUMMY_ARCHIVES, data_dir, builder_options=builder_options, num_shards=4

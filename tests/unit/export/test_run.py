@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.flushing import flushes
 
 from imagenet_builders.errors import BusyError, TargetError
 from imagenet_builders.export import forms
@@ -30,19 +31,6 @@ def test_another_export_to_the_same_place_is_told_by_the_place(built: Path, tmp_
         export(source, forms.get("webdataset"), out, options)
     assert str(caught.value).startswith(f"{out} is being built by another process (process ")
     assert not out.exists()
-
-
-def flushes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The inodes that are flushed from now on, one by one."""
-    flushed: list[int] = []
-    fsync = os.fsync
-
-    def noted(fd: int) -> None:
-        fsync(fd)
-        flushed.append(os.fstat(fd).st_ino)
-
-    monkeypatch.setattr(os, "fsync", noted)
-    return flushed
 
 
 @pytest.mark.parametrize("form", ["slim", "imagefolder", "huggingface"])

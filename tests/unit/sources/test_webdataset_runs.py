@@ -167,16 +167,21 @@ def test_the_quick_and_the_careful_way_say_the_same(tmp_path, monkeypatch, seed)
     assert sum(counts) > 500
 
 
-@pytest.mark.parametrize("order", [("cls", "jpg", "json"), ("jpg",), ("json", "jpg", "cls", "txt")])
-def test_between_two_images_all_is_read_at_once_and_no_image(tmp_path, monkeypatch, order):
-    rng = random.Random(4)
-    samples = [sample(rng, order, number) for number in range(200)]
-    path = tmp_path / "imagenet1k-train-0000.tar"
+def written(samples, directory):
+    path = Path(directory) / "imagenet1k-train-0000.tar"
     with tarfile.open(path, "w") as archive:
         for name, body in (member for members in samples for member in members):
             info = tarfile.TarInfo(name)
             info.size = len(body)
             archive.addfile(info, io.BytesIO(body))
+    return path
+
+
+@pytest.mark.parametrize("order", [("cls", "jpg", "json"), ("jpg",), ("json", "jpg", "cls", "txt")])
+def test_between_two_images_all_is_read_at_once_and_no_image(tmp_path, monkeypatch, order):
+    rng = random.Random(4)
+    samples = [sample(rng, order, number) for number in range(200)]
+    path = written(samples, tmp_path)
     reads = []
     pread = os.pread
 
@@ -200,12 +205,7 @@ def test_a_header_within_a_member_is_none(tmp_path):
     (name, _), image = samples[6]
     hidden = plain_file(image[0], 512 + len(image[1]))
     samples[6] = [(name, bytes(512) + hidden), image]
-    path = tmp_path / "imagenet1k-train-0000.tar"
-    with tarfile.open(path, "w") as archive:
-        for name, body in (member for members in samples for member in members):
-            info = tarfile.TarInfo(name)
-            info.size = len(body)
-            archive.addfile(info, io.BytesIO(body))
+    path = written(samples, tmp_path)
     file = SourceFile.of(path)
     found = outcome(shard_rows, file, (0,))
     assert len(found[0]) == len(samples)
@@ -220,12 +220,7 @@ def test_a_folder_that_is_named_by_a_sample_hides_no_other_sample(tmp_path, slas
         stem = members[0][0].removesuffix(".jpg")
         behind = stem if members is samples[0] else second
         members.append((f"{stem}.d{slash}{behind}.txt", b"a"))
-    path = tmp_path / "imagenet1k-train-0000.tar"
-    with tarfile.open(path, "w") as archive:
-        for name, body in (member for members in samples for member in members):
-            info = tarfile.TarInfo(name)
-            info.size = len(body)
-            archive.addfile(info, io.BytesIO(body))
+    path = written(samples, tmp_path)
     file = SourceFile.of(path)
     found = outcome(shard_rows, file, (0,))
     assert "expected the image" in found[0]
@@ -235,12 +230,7 @@ def test_a_folder_that_is_named_by_a_sample_hides_no_other_sample(tmp_path, slas
 def test_a_shard_that_cannot_be_read_is_an_error_that_says_where(tmp_path, monkeypatch):
     rng = random.Random(4)
     samples = [sample(rng, ("cls", "jpg"), number) for number in range(20)]
-    path = Path(tmp_path) / "imagenet1k-train-0000.tar"
-    with tarfile.open(path, "w") as archive:
-        for name, body in (member for members in samples for member in members):
-            info = tarfile.TarInfo(name)
-            info.size = len(body)
-            archive.addfile(info, io.BytesIO(body))
+    path = written(samples, tmp_path)
     file = SourceFile.of(path)
     rows, _ = shard_rows(Naming("train").row_of, CLASSES, (0,), 0, file)
     broken = rows.offsets[15]

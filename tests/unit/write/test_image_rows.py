@@ -11,12 +11,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from makers import pictures
+from support.image_tables import table_of
 
 from imagenet_builders.datasets.ilsvrc2012.examples import make_boxed_examples, make_examples
 from imagenet_builders.errors import BadImageError, ImagenetBuildersError, SourceError
 from imagenet_builders.plan.recipe import ImagePolicy, MakeExamples, Note
 from imagenet_builders.sources.reader import RANGES, Access, Reader
-from imagenet_builders.sources.rows import MAX_IMAGE_BYTES, SourceFile, row_schema
+from imagenet_builders.sources.rows import MAX_IMAGE_BYTES, SourceFile
 from imagenet_builders.write import image_rows
 from imagenet_builders.write.image_rows import RowExamples
 from imagenet_builders.write.outputs import array_record, tfrecord
@@ -38,22 +39,6 @@ COPYING = Access(RANGES.read, RANGES.ranges)
 """How rows are read by a kind that has no way of its own to fill a buffer."""
 
 Outcome = tuple[Written, bytes] | ImagenetBuildersError
-
-
-def table_of(images: Sequence[bytes]) -> pa.Table:
-    rng = random.Random(1)
-    rows = range(len(images))
-    columns = {
-        "key": [f"n01440764_{row}.JPEG" for row in rows],
-        "label": [rng.choice((-1, 0, 127, 128, 999)) for _ in rows],
-        "file": [0 for _ in rows],
-        "offset": [sum(len(each) + 1 for each in images[:row]) for row in rows],
-        "size": [len(each) for each in images],
-        "boxes": [[rng.random() for _ in range(4 * (row % 3))] for row in rows],
-        "box_labels": [[rng.randrange(1000)] * (row % 3) for row in rows],
-    }
-    lists = ("boxes", pa.list_(pa.float32())), ("box_labels", pa.list_(pa.int32()))
-    return pa.table(columns, schema=row_schema(*lists))
 
 
 class Both:

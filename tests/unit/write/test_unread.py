@@ -7,9 +7,9 @@ import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 from makers import pictures
+from support.image_tables import table_of
 
 from imagenet_builders import labels
 from imagenet_builders.datasets.ilsvrc2012.examples import make_boxed_examples, make_examples
@@ -21,7 +21,7 @@ from imagenet_builders.export import huggingface, slim, webdataset
 from imagenet_builders.export.form import Form, Part, Subject
 from imagenet_builders.plan.recipe import ImagePolicy, MakeExamples, Note
 from imagenet_builders.sources.reader import RANGES, Access, Reader
-from imagenet_builders.sources.rows import SourceFile, row_schema
+from imagenet_builders.sources.rows import SourceFile
 from imagenet_builders.write import blocks
 from imagenet_builders.write.outputs.output import Written
 from imagenet_builders.write.unread import unread_examples, unread_image
@@ -91,19 +91,7 @@ class Shard:
         path = directory / "images"
         path.write_bytes(b"-".join(images))
         self.file = SourceFile.of(path)
-        rng = random.Random(1)
-        rows = range(len(images))
-        columns = {
-            "key": names or [f"n01440764_{row}.JPEG" for row in rows],
-            "label": numbers or [rng.choice((-1, 0, 127, 128, 999)) for _ in rows],
-            "file": [0 for _ in rows],
-            "offset": [sum(len(each) + 1 for each in images[:row]) for row in rows],
-            "size": [len(each) for each in images],
-            "boxes": [[rng.random() for _ in range(4 * (row % 3))] for row in rows],
-            "box_labels": [[rng.randrange(1000)] * (row % 3) for row in rows],
-        }
-        lists = ("boxes", pa.list_(pa.float32())), ("box_labels", pa.list_(pa.int32()))
-        self.rows = pa.table(columns, schema=row_schema(*lists))
+        self.rows = table_of(images, names=names, numbers=numbers)
 
     def written(
         self,
